@@ -1,0 +1,1 @@
+"""What every other room stands on. Nothing here knows about models, data sets or charts."""

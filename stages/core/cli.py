@@ -1,0 +1,98 @@
+"""The shell around a stage: `--help`, `--params`, one paragraph per error, an exit status.
+
+Exit status 0 done, 1 a user's error, 2 wrong arguments (argparse), 130 interrupted.
+Leaves all work to the function it is given.
+"""
+
+import argparse
+import errno
+import inspect
+import signal
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from stages.core.errors import UserError
+from stages.core.paths import PARAMS
+
+if TYPE_CHECKING:
+    from stages.core.params import Params
+
+STORAGE_ERRORS = {
+    errno.ENOSPC: "the disk is full; free some space",
+    errno.EDQUOT: "the disk quota is used up; free some space",
+    errno.EROFS: "the file system is read-only; choose a folder that can be written",
+    errno.EACCES: "permission is denied; make the folder writable",
+    errno.EPERM: "the operation is not permitted; make the folder writable",
+}
+
+
+def run_stage(stage: "Callable[[Params], None]", argv: list[str] | None = None) -> int:
+    """Parse the command line of a stage, load its parameters and run it; return the exit status.
+
+    The help text is the docstring of the module that defines `stage`.
+    """
+    module = inspect.getmodule(stage)
+    parser = argparse.ArgumentParser(
+        prog=f"python -m stages.{Path(str(module.__file__)).stem}" if module else None,
+        description=inspect.getdoc(module),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--params", type=Path, default=PARAMS, help="the parameter file (default: %(default)s)"
+    )
+    arguments = parser.parse_args(argv)
+
+    def load_and_run() -> int:
+        from stages.core.params import load_params
+
+        stage(load_params(arguments.params))
+        return 0
+
+    return reporting_errors(load_and_run)
+
+
+def reporting_errors(work: Callable[[], int]) -> int:
+    """Call `work` and return its exit status, or print what the user must know and return ours."""
+    try:
+        with _terminating_like_an_interrupt():
+            return work()
+    except UserError as error:
+        return _complain(str(error))
+    except KeyboardInterrupt:
+        _complain(
+            "Interrupted. Nothing unfinished was kept as a result; run the same command again."
+        )
+        return 130
+    except OSError as error:
+        if error.errno not in STORAGE_ERRORS:
+            raise
+        where = error.filename or "an output"
+        return _complain(f"Cannot write {where}: {STORAGE_ERRORS[error.errno]} and run again.")
+
+
+def _complain(message: str) -> int:
+    paragraphs = [
+        textwrap.fill(part, 100, break_long_words=False, break_on_hyphens=False)
+        for part in message.split("\n")
+    ]
+    print("error: " + "\n".join(paragraphs), file=sys.stderr)
+    return 1
+
+
+@contextmanager
+def _terminating_like_an_interrupt() -> Iterator[None]:
+    """Let SIGTERM unwind the stack as Ctrl-C does, so that temporary files are removed."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

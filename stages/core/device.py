@@ -1,0 +1,76 @@
+"""The device that a run uses, and the few calls that differ between CPU, CUDA and MPS.
+
+Chosen when a stage asks, never at import. Leaves determinism switches to
+`training.determinism` and the description of the machine to `dna`.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from stages.core.errors import DeviceError
+
+if TYPE_CHECKING:
+    import torch
+
+    from stages.core.params import Params
+
+
+def choose_device(name: str) -> "torch.device":
+    """The torch device that `auto`, `cpu`, `cuda`, `cuda:1` or `mps` means here.
+
+    Raises DeviceError when a device is asked for that is absent; `auto` takes CUDA, then MPS,
+    then the CPU.
+    """
+    import torch
+
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", 0)
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if name == "mps" and not torch.backends.mps.is_available():
+        why = "needs macOS on Apple silicon" if torch.backends.mps.is_built() else "is not built in"
+        raise DeviceError(_absent(name, f"MPS {why}"))
+    if name.startswith("cuda"):
+        if not torch.cuda.is_available():
+            why = "sees no GPU" if torch.backends.cuda.is_built() else "has no CUDA built in"
+            raise DeviceError(_absent(name, f"this PyTorch ({torch.__version__}) {why}"))
+        index = int(name.partition(":")[2] or 0)
+        if index >= torch.cuda.device_count():
+            raise DeviceError(
+                _absent(name, f"there are {torch.cuda.device_count()} CUDA devices, counted from 0")
+            )
+        return torch.device("cuda", index)
+    return torch.device(name)
+
+
+def _absent(name: str, why: str) -> str:
+    return f"`device` is {name}, but {why}. Set `device: auto` or `device: cpu`."
+
+
+def set_threads(params: "Params") -> int:
+    """Set PyTorch's intra-op threads as `threads` asks and return how many are used."""
+    import torch
+
+    if params.threads != "auto":
+        torch.set_num_threads(params.threads)
+    return torch.get_num_threads()
+
+
+def synchronize(device: "torch.device") -> None:
+    """Wait until all work queued on the device is done; nothing to wait for on the CPU."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def autocast(device: "torch.device", precision: str) -> AbstractContextManager[Any]:
+    """The autocast context of a precision: none for fp32."""
+    import torch
+
+    if precision == "fp32":
+        return nullcontext()
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float16
+    return torch.autocast(device.type, dtype)

@@ -1,0 +1,50 @@
+"""Errors that are the user's to mend: one paragraph each, no traceback, exit status 1.
+
+Whoever raises one says which file or key, which value, what is allowed and what to do.
+`core.cli` prints them; anything else that escapes a stage is a defect and keeps its traceback.
+"""
+
+
+class UserError(Exception):
+    """Base of all errors that are shown as one plain paragraph."""
+
+
+class ParamsError(UserError):
+    """A key in a parameter file is unknown, of the wrong type, out of range or in conflict."""
+
+
+class DataError(UserError):
+    """Images are missing, unreadable, too few, or not what their checksum says."""
+
+
+class DeviceError(UserError):
+    """A device was asked for that this machine or this PyTorch build does not have."""
+
+
+class ModelError(UserError):
+    """A model name is unknown, or the model cannot take this input or these weights."""
+
+
+class TrainingError(UserError):
+    """Training cannot start or cannot go on."""
+
+
+class DivergedError(TrainingError):
+    """The loss or a gradient stopped being finite.
+
+    `epoch` and `step` are counted from 1, `step` within the epoch.
+    """
+
+    def __init__(self, message: str, *, epoch: int, step: int, precision: str) -> None:
+        super().__init__(message)
+        self.epoch = epoch
+        self.step = step
+        self.precision = precision
+
+
+class StorageError(UserError):
+    """A file or folder cannot be written: disk full, read-only, no permission."""
+
+
+class RunError(UserError):
+    """Results of an earlier stage or of another run are missing or do not fit together."""

@@ -1,0 +1,259 @@
+"""The parameter file, validated: every key typed, bounded and refused when it cannot be meant.
+
+`load_params` reads `params.yaml` (or a study's file) into frozen pydantic models. A mistake
+raises ParamsError with one paragraph per mistake, worded by `core.mistakes`. What depends on
+the machine, the model table or the data (is there a CUDA device, are there so many images) is
+checked where it is known, not here.
+"""
+
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from stages.core.errors import ParamsError
+from stages.core.mistakes import explain, unknown_name
+from stages.datasets import SOURCES
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Precision = Literal["fp32", "bf16", "fp16"]
+Augmentation = Literal["crop", "flip", "color_jitter", "randaugment", "erasing", "mixup", "cutmix"]
+
+
+def _amount(value: Any) -> Any:
+    """An image count, a share of the pool such as 0.5 or "1/16", or "full"."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("amount", _AMOUNT)
+    if isinstance(value, int) and value >= 0:
+        return value
+    if value == "full":
+        return value
+    try:
+        share = Fraction(value) if isinstance(value, (float, str)) else None
+    except (ValueError, ZeroDivisionError, OverflowError):
+        share = None
+    if share is None or not 0 < share <= 1:
+        raise PydanticCustomError("amount", _AMOUNT)
+    return value
+
+
+_AMOUNT = 'an image count such as 5000, a share of the pool such as 0.5 or 1/16, or "full"'
+Amount = Annotated[int | float | str, BeforeValidator(_amount)]
+
+
+def images_of(amount: int | float | str, pool: int) -> int | None:
+    """How many of `pool` images an amount means; None for "full" (all that are left)."""
+    if amount == "full":
+        return None
+    if isinstance(amount, int):
+        return amount
+    return int(Fraction(amount).limit_denominator(10**9) * pool)
+
+
+class Section(BaseModel):
+    """A part of the parameter file: frozen, strict about types, closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Dataset(Section):
+    """Where the images come from."""
+
+    name: str = "digits"
+    folder: Annotated[str, Field(min_length=1)] = "data/images"
+    on_corrupt: Literal["stop", "skip"] = "stop"
+
+
+class Subset(Section):
+    """How many images take part, and which draw of them."""
+
+    train: Amount = "full"
+    val: Amount = 0.1
+    test: Amount = "full"
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _some_of_each(self) -> Self:
+        for name in ("train", "test"):
+            if getattr(self, name) == 0:
+                raise PydanticCustomError(
+                    "conflict", f"`subset.{name}` is 0; at least one image is needed"
+                )
+        if self.val == "full":
+            raise PydanticCustomError(
+                "conflict",
+                "`subset.val` is full, which leaves nothing to train on; give a count or a share",
+            )
+        return self
+
+
+class Train(Section):
+    """The recipe: everything that decides the trained weights besides model, seed and data."""
+
+    epochs: Count = 20
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    accumulate: Count = 1
+    optimizer: Literal["sgd", "adam", "adamw", "muon"] = "adamw"
+    lr: Positive = 1e-3
+    lr_backbone: Positive | None = None
+    lr_head: Positive | None = None
+    layer_decay: Annotated[float, Field(gt=0, le=1)] | None = None
+    momentum: Rate = 0.9
+    weight_decay: NonNegative = 0.05
+    schedule: Literal["constant", "step", "cosine", "one_cycle"] = "cosine"
+    warmup_epochs: NonNegative = 0
+    step_epochs: Count = 30
+    step_gamma: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    pct_start: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    augment: list[Augmentation] = []
+    label_smoothing: Rate = 0.0
+    dropout: Rate = 0.0
+    drop_path: Rate = 0.0
+    grad_clip: Positive | None = None
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    early_stopping: Count | None = None
+    keep: Literal["best", "last"] = "best"
+    precision: Precision = "fp32"
+    on_nonfinite: Literal["stop", "fp32"] = "stop"
+    memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
+    deterministic: Literal[True, False, "warn"] = True
+    compile: bool = False
+    devices: Count = 1
+    checkpoint_steps: Count | None = None
+    trace_steps: Annotated[int, Field(ge=0)] = 200
+    twin: bool = False
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.warmup_epochs >= self.epochs and self.schedule in ("cosine", "step"):
+            raise PydanticCustomError(
+                "conflict",
+                f"`train.warmup_epochs` is {self.warmup_epochs:g}, `train.epochs` is {self.epochs}; "
+                "the warm-up must be shorter than the training",
+            )
+        if len(set(self.augment)) < len(self.augment):
+            raise PydanticCustomError(
+                "conflict", "`train.augment` names an augmentation twice; name each once"
+            )
+        if self.batch_size % self.accumulate:
+            raise PydanticCustomError(
+                "conflict",
+                f"`train.batch_size` {self.batch_size} is not a multiple of `train.accumulate` "
+                f"{self.accumulate}; choose a divisor of the batch size",
+            )
+        return self
+
+
+class Evaluate(Section):
+    """How the test images are put through the trained model."""
+
+    batch_size: Count = 250
+
+
+class Profile(Section):
+    """What is timed, and for how long."""
+
+    batch_sizes: Annotated[list[Count], Field(min_length=1)] = [1, 8, 64]
+    seconds: Positive = 2.0
+    variants: list[
+        Literal["channels_last", "bf16", "fp16", "compile", "reparameterized", "onnx"]
+    ] = ["channels_last", "bf16", "reparameterized"]
+
+
+class Params(Section):
+    """All of `params.yaml`."""
+
+    model: Annotated[str, Field(min_length=1)] = "lenet_large"
+    stem: Literal["auto", "cifar", "imagenet"] = "auto"
+    pretrained: bool | Annotated[str, Field(min_length=1)] = False
+    finetune: Annotated[str, Field(pattern=r"^(full|head|discriminative|partial:[1-9]\d*)$")] = (
+        "full"
+    )
+    task: Literal["classify", "puzzle"] = "classify"
+    input_size: Annotated[int, Field(ge=8, le=1024)] = 32
+    seed: Seed = 0
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")] = "auto"
+    threads: Count | Literal["auto"] = "auto"
+    dataset: Dataset = Dataset()
+    subset: Subset = Subset()
+    train: Train = Train()
+    evaluate: Evaluate = Evaluate()
+    profile: Profile = Profile()
+
+    @model_validator(mode="after")
+    def _known_dataset(self) -> Self:
+        if self.dataset.name not in SOURCES:
+            raise PydanticCustomError(
+                "conflict", unknown_name("dataset.name", self.dataset.name, SOURCES)
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.subset.val == 0 and self.train.early_stopping is not None:
+            raise PydanticCustomError(
+                "conflict",
+                "`train.early_stopping` needs validation images, but `subset.val` is 0; "
+                "give some, or set `train.early_stopping: null`",
+            )
+        if self.task == "puzzle":
+            mixing = [name for name in self.train.augment if name in ("mixup", "cutmix")]
+            if mixing:
+                raise PydanticCustomError(
+                    "conflict",
+                    f"`train.augment` has {mixing[0]}, which blends two images, but `task: puzzle` "
+                    "cuts a piece out of one; remove it from the list",
+                )
+        if self.finetune != "full" and self.pretrained is False:
+            raise PydanticCustomError(
+                "conflict",
+                f"`finetune: {self.finetune}` needs trained weights to start from, but `pretrained` is "
+                "false; set `pretrained: true` or a path, or `finetune: full`",
+            )
+        return self
+
+
+def load_params(path: Path | str) -> Params:
+    """Read and validate a parameter file.
+
+    Raises ParamsError, with a paragraph per mistake, when it is missing, is not YAML, or does
+    not validate.
+    """
+    path = Path(path)
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except FileNotFoundError:
+        raise ParamsError(
+            f"There is no {path} here. Run from the folder that holds it, or name it with --params."
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ParamsError(f"{path} must be a mapping of keys to values, as in the README.")
+    return parse_params(values, str(path))
+
+
+def parse_params(values: dict[str, Any], where: str) -> Params:
+    """Validate a mapping; `where` names its origin in errors. Raises ParamsError."""
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        mistakes = dict.fromkeys(explain(detail, Params) for detail in error.errors())
+        raise ParamsError("\n".join(f"{where}: {mistake}" for mistake in mistakes)) from None
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 reads 1e-3 as text; DVC (YAML 1.2) and people mean a number."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)

@@ -1,0 +1,48 @@
+"""Where things lie. The names of all files that stages hand to one another, in one place.
+
+Paths are relative to the working directory, which DVC sets to the pipeline's root; only the
+folders that must outlive a run or a temporary clone are found through `DVC_ROOT`.
+"""
+
+import os
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+
+MANIFEST = Path("data/manifest.json")
+INDICES = Path("data/indices.csv")
+CLASS_COUNTS = Path("data/class_counts.csv")
+WEIGHTS = Path("data/weights.safetensors")
+PREDICTIONS = Path("data/predictions.csv")
+
+HARDWARE = Path("metrics/hardware.json")
+IDENTITY = Path("metrics/identity.json")
+SUBSET_METRICS = Path("metrics/subset.json")
+TRAIN_METRICS = Path("metrics/train.json")
+EVALUATE_METRICS = Path("metrics/evaluate.json")
+PROFILE_METRICS = Path("metrics/profile.json")
+
+HISTORY = Path("plots/history.csv")
+TRACE = Path("plots/trace.csv")
+PER_CLASS = Path("plots/per_class.csv")
+CONFUSION = Path("plots/confusion.csv")
+RELIABILITY = Path("plots/reliability.csv")
+PLOTS = Path("plots")
+
+REPORT_HTML = Path("report/index.html")
+REPORT_MD = Path("report/report.md")
+
+
+def dvc_root() -> Path:
+    """The real repository's root, also inside DVC's temporary clones (DVC sets `DVC_ROOT`)."""
+    return Path(os.environ.get("DVC_ROOT", "."))
+
+
+def raw_folder() -> Path:
+    """Downloaded archives, shared by every experiment of this repository."""
+    return dvc_root() / "data" / "raw"
+
+
+def work_folder() -> Path:
+    """Caches and checkpoints: never in git, never a DVC output, safe to delete between runs."""
+    return dvc_root() / ".work"

@@ -1,0 +1,3 @@
+"""x"""
+
+SOURCES = {"digits": "digits", "cifar10": "cifar"}

@@ -1,0 +1,3 @@
+"""x"""
+
+MODELS = {"lenet_large": "lenet", "swin_tiny": "swin"}

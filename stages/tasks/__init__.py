@@ -1,0 +1,48 @@
+"""What is learnt from the images: a task makes inputs and targets of them and judges answers.
+
+A task is a module of functions with the signatures of `Task`; the training loop, the evaluation
+and the report know nothing else of it. Leaves the models to `models` and the images to `datasets`.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from stages.core.params import Params
+    from stages.models import Built
+
+
+class Task(Protocol):
+    """How images become a question, and what a right answer is."""
+
+    metrics: tuple[str, ...]
+    """Names of the accuracies that `correct` judges, one per column."""
+
+    def build(self, params: "Params", classes: int) -> "Built":
+        """The model that answers: called with all of `prepare`'s inputs. Raises ModelError."""
+
+    def draw(self, seed: int, purpose: str, epoch: int, count: int) -> "dict[str, Tensor]":
+        """All randomness of an epoch, drawn on the CPU: int64 [count] per name."""
+
+    def prepare(
+        self, images: "Tensor", labels: "Tensor", draws: "Mapping[str, Tensor]"
+    ) -> "tuple[tuple[Tensor, ...], Any]":
+        """Inputs of the model and targets, of normalised images [b, 3, h, w].
+
+        `labels` are [b] integers or [b, classes] shares; `draws` holds [b] rows of `draw`.
+        """
+
+    def loss(self, outputs: Any, targets: Any, label_smoothing: float) -> "Tensor":
+        """The mean loss over the batch, a scalar."""
+
+    def correct(self, outputs: Any, targets: Any) -> "Tensor":
+        """Which answers are right: bool [b, len(metrics)]."""
+
+
+def task_of(params: "Params") -> Task:
+    """The task that `params.task` names."""
+    from stages.tasks.classify import Classify
+
+    return {"classify": Classify}[params.task]()

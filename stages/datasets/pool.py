@@ -1,0 +1,100 @@
+"""A data set in two views: the collection, which can be read, and the pool, which describes it.
+
+A source gives a `Collection`; reading every image of it once gives the `Pool`, all about a
+data set but its pixels. Leaves decoding to `decoding` and choosing to `selection`.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.core.errors import RunError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from PIL import Image
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Images that can be read one by one; nothing is decoded yet.
+
+    `splits` holds "train", "test", or "any" where the data set has no official split.
+    `content(i)` gives the bytes whose SHA-256 identifies image i; `picture` turns them into a
+    Pillow image, which may load lazily and fail then.
+    """
+
+    classes: list[str]
+    names: list[str]
+    splits: list[str]
+    labels: list[int]
+    content: Callable[[int], bytes]
+    picture: Callable[[bytes], "Image.Image"]
+    files: list[Path] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """All about a data set but its pixels; `digests` are hex SHA-256 of each image's content."""
+
+    classes: list[str]
+    labels: NDArray[np.int64]
+    splits: list[str]
+    names: list[str]
+    digests: list[str]
+
+    def table(self) -> "pd.DataFrame":
+        """A row per image: split, name, label, digest."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "split": self.splits,
+                "name": self.names,
+                "label": self.labels,
+                "digest": self.digests,
+            }
+        )
+
+
+def read_pool(path: Path, classes: list[str]) -> Pool:
+    """The pool in a table that the download wrote. Raises RunError when it is missing."""
+    table = read_table(path)
+    return Pool(
+        classes,
+        table["label"].to_numpy(np.int64),
+        table["split"].tolist(),
+        table["name"].tolist(),
+        table["digest"].tolist(),
+    )
+
+
+def read_table(path: Path) -> "pd.DataFrame":
+    """A table of images (`data/pool.csv`, `data/indices.csv`) with its texts kept as texts.
+
+    A class may be called "null" or "001". Raises RunError when the file is missing.
+    """
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise RunError(
+            f"{path} is missing. It is written by an earlier stage: run `dvc repro`."
+        ) from None
+    return table.astype({"label": "int64"})
+
+
+def numbered(splits: Sequence[str]) -> list[str]:
+    """Names for images that have none: the split and a number within it, "train/00017"."""
+    seen: Counter[str] = Counter()
+    names = []
+    for split in splits:
+        names.append(f"{split}/{seen[split]:05d}")
+        seen[split] += 1
+    return names

@@ -129,6 +129,7 @@ class Train(Section):
     devices: Count = 1
     checkpoint_steps: Count | None = None
     trace_steps: Annotated[int, Field(ge=0)] = 200
+    snapshots: bool = True
     twin: bool = False
 
     @model_validator(mode="after")
@@ -136,7 +137,7 @@ class Train(Section):
         if self.warmup_epochs >= self.epochs and self.schedule in ("cosine", "step"):
             raise PydanticCustomError(
                 "conflict",
-                f"`train.warmup_epochs` is {self.warmup_epochs:g}, `train.epochs` is {self.epochs}; "
+                f"`train.warmup_epochs` is {self.warmup_epochs:g} of {self.epochs} `train.epochs`; "
                 "the warm-up must be shorter than the training",
             )
         if len(set(self.augment)) < len(self.augment):

@@ -10,6 +10,7 @@ Any epoch or step can be drawn without the ones before. Leaves the use of the dr
 """
 
 import hashlib
+
 import numpy as np
 from numpy.typing import NDArray
 

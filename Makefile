@@ -1,0 +1,42 @@
+# `make help` lists the targets. Set-up happens once, and again when requirements.lock changes.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DVC_NO_ANALYTICS := 1
+
+.PHONY: help repro test check lint lock cache clean-cache
+
+help:            ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
+
+repro: $(READY)  ## set up, then run the pipeline: data, training, profile, report
+	dvc repro
+
+test: $(READY)   ## set up, then run the tests
+	python -m pytest
+
+check: lint test ## linters, types and tests
+
+lint: $(READY)   ## ruff and mypy alone
+	ruff check .
+	ruff format --check .
+	mypy
+
+lock: $(READY)   ## resolve pyproject.toml into requirements.lock, for every platform
+	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
+
+cache: $(READY)  ## list caches and checkpoints
+	python -m stages.cache
+
+clean-cache: $(READY) ## list caches and checkpoints, and remove them
+	python -m stages.cache --clear
+
+# The mark is written last: a set-up that broke off is begun again.
+$(READY): requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m stages.plots_template
+	touch $(READY)

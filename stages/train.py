@@ -1,0 +1,113 @@
+"""Train the model on the chosen subset and keep the best weights by validation.
+
+Reads the subset and the machine's identity; writes the weights, the metrics, the history of
+epochs, the trace of steps and the snapshots for replay. An interrupted training goes on from its
+last checkpoint when it is started again. The work itself is in `stages.training`.
+"""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from stages.core.cli import run_stage
+
+if TYPE_CHECKING:
+    from stages.core.params import Params
+    from stages.training.run import Run
+
+
+def train(params: "Params") -> None:
+    """The stage. Raises UserError subclasses for what the user can mend."""
+    from stages.core import files, paths
+    from stages.datasets.pixels import load_splits, read_indices
+    from stages.training.run import training
+
+    classes = files.read_json(paths.MANIFEST)["classes"]
+    indices = read_indices(paths.INDICES)
+    splits = load_splits(params.dataset, indices, params.input_size, ["train", "val"])
+    inputs = {
+        "indices": files.sha256_of_file(paths.INDICES),
+        "identity": files.sha256_of_json(files.read_json(paths.IDENTITY)),
+    }
+    with training(params, splits, len(classes), inputs, _tell) as run:
+        _save_weights(run, classes)
+        _save_tables(run)
+        _save_snapshots(run)
+        weights_sha256 = files.sha256_of_file(paths.WEIGHTS)
+        hashes = {"weights_sha256": weights_sha256, "indices_sha256": inputs["indices"]}
+        files.write_json(paths.TRAIN_METRICS, metrics_of(run) | hashes)
+
+
+def metrics_of(run: "Run") -> dict[str, Any]:
+    """What `metrics/train.json` holds besides file hashes: shares in 0…1, seconds, counts."""
+    from statistics import median
+
+    trained, params = run.trained, run.params
+    so_far, engine = trained.progress, trained.engine
+    best = so_far.history[so_far.best_epoch - 1]
+    figures = {name: value for name, value in best.items() if name.startswith(("train_", "val_"))}
+    parameters = list(engine.model.parameters())
+    return {
+        "model": params.model,
+        "task": params.task,
+        "epochs": params.train.epochs,
+        "epochs_run": len(so_far.history),
+        "best_epoch": so_far.best_epoch,
+        "steps": so_far.steps,
+        **figures,
+        "train_seconds": so_far.seconds,
+        "epoch_seconds_p50": median(row["seconds"] for row in so_far.history),
+        "images_per_second": so_far.steps * engine.batch_size / so_far.seconds,
+        "params_total": sum(p.numel() for p in parameters),
+        "params_trainable": sum(p.numel() for p in parameters if p.requires_grad),
+        "precision": params.train.precision,
+        "fell_back_to_fp32": run.fell_back,
+        "memory_format": str(engine.memory_format).removeprefix("torch."),
+        "initial_weights_hash": so_far.initial_weights_hash,
+        "adapted": trained.engine.built.notes,
+    }
+
+
+def _save_weights(run: "Run", classes: list[str]) -> None:
+    import json
+    from dataclasses import asdict
+
+    from safetensors.torch import save_file
+
+    from stages.core import files, paths
+
+    about = {
+        "model": run.params.model,
+        "classes": json.dumps(classes),
+        "normalization": json.dumps(asdict(run.trained.engine.normalization)),
+    }
+    with files.replacing(paths.WEIGHTS) as temporary:
+        save_file(run.trained.weights, temporary, metadata=about)
+
+
+def _save_tables(run: "Run") -> None:
+    from stages.core import files, paths
+    from stages.training.trace import STEP_COLUMNS, TENSOR_COLUMNS, as_table
+
+    so_far = run.trained.progress
+    files.write_csv(paths.HISTORY, as_table(so_far.history, list(so_far.history[0])))
+    files.write_csv(paths.TRACE, as_table(so_far.trace, STEP_COLUMNS))
+    files.write_csv(paths.TENSOR_TRACE, as_table(so_far.tensor_trace, TENSOR_COLUMNS))
+
+
+def _save_snapshots(run: "Run") -> None:
+    import shutil
+
+    from stages.core import paths
+
+    paths.SNAPSHOTS.mkdir(parents=True, exist_ok=True)
+    for snapshot in run.checkpoints.snapshots():
+        shutil.copyfile(snapshot, paths.SNAPSHOTS / snapshot.name)
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(train))

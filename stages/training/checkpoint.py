@@ -1,0 +1,142 @@
+"""Checkpoints that survive a kill at any instant, and are never another run's.
+
+A run's folder under `$DVC_ROOT/.work/checkpoints/` is named by a hash of all that decides its
+weights (parameters, subset, machine identity, training code), so another configuration never
+finds it. A file's name carries the SHA-256 of its bytes: a truncated or altered one is passed
+over and the one before it is taken, which is why two are kept. A lock in the folder lets one
+process train a run at a time. Leaves what goes into a checkpoint to `training.loop`.
+"""
+
+import hashlib
+import io
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from filelock import FileLock, Timeout
+
+from stages.core.errors import TrainingError
+from stages.core.files import replacing, sha256_of_json
+from stages.core.params import Params
+from stages.core.paths import work_folder
+
+KEPT = 2
+_NAME = re.compile(r"^step-(\d{8})-([0-9a-f]{64})\.pt$")
+# Rooms whose code decides the weights.
+CODE = ("core", "datasets", "models", "tasks", "training")
+
+
+def run_key(params: Params, inputs: dict[str, str]) -> str:
+    """The name of a run: 20 hex digits over everything that decides its weights.
+
+    `inputs` names the hashes of what the run was made from, such as subset and machine.
+    """
+    decisive = params.model_dump(mode="json", exclude={"profile", "evaluate"})
+    for name in ("checkpoint_steps", "trace_steps", "snapshots"):
+        decisive["train"].pop(name, None)
+    return sha256_of_json({"params": decisive, "inputs": inputs, "code": _code_sha256()})[:20]
+
+
+def _code_sha256() -> str:
+    stages = Path(__file__).resolve().parent.parent
+    digest = hashlib.sha256()
+    for room in CODE:
+        for path in sorted((stages / room).rglob("*.py")):
+            digest.update(f"{path.relative_to(stages)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+class Checkpoints:
+    """The checkpoints of one run. Use as a context: holds the run's lock.
+
+    Raises TrainingError on entry when another process holds it.
+    """
+
+    def __init__(self, key: str, tell: Callable[[str], None] = print) -> None:
+        self.folder = work_folder() / "checkpoints" / key
+        self._tell = tell
+        self._lock = FileLock(self.folder / "lock")
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        holder = self.folder / "pid"
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            pid = holder.read_text().strip() if holder.exists() else "unknown"
+            raise TrainingError(
+                f"Process {pid} is already training this very run (its checkpoints are in "
+                f"{self.folder}). Wait until it is done, or stop it with `kill {pid}` and run "
+                "again: training goes on from its last checkpoint."
+            ) from None
+        holder.write_text(str(os.getpid()))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lock.release()
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        """Write the state after `step` steps; older files go once the new one is on the disk.
+
+        A checkpoint that cannot be written (full disk, read-only folder) is told and passed over:
+        the training itself is not lost by it.
+        """
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        payload = buffer.getbuffer()
+        name = f"step-{step:08d}-{hashlib.sha256(payload).hexdigest()}.pt"
+        try:
+            with replacing(self.folder / name) as temporary:
+                temporary.write_bytes(payload)
+        except OSError as error:
+            self._tell(f"checkpoint after step {step} not written ({error}); training goes on")
+            return
+        for _, _, path in self._files()[KEPT:]:
+            path.unlink(missing_ok=True)
+
+    def load(self) -> tuple[int, dict[str, Any]] | None:
+        """The newest whole checkpoint as (steps, state), tensors on the CPU; None if there is none."""
+        for step, digest, path in self._files():
+            payload = path.read_bytes()
+            if hashlib.sha256(payload).hexdigest() != digest:
+                self._tell(f"checkpoint after step {step} is damaged; trying the one before it")
+                continue
+            state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+            return step, state
+        return None
+
+    def save_snapshot(self, step: int, state: dict[str, Any]) -> None:
+        """Keep the engine's state after `step` steps for replay, beside the checkpoints.
+
+        Raises OSError when it cannot be written.
+        """
+        with replacing(self.folder / f"snapshot-{step:08d}.pt") as temporary:
+            torch.save(state, temporary)
+
+    def snapshots(self) -> list[Path]:
+        """The snapshots so far, in the order of their steps."""
+        return sorted(self.folder.glob("snapshot-*.pt"))
+
+    def clear(self) -> None:
+        """Remove all of the run but the lock it holds; its result is in place."""
+        for path in self.folder.iterdir():
+            if path.name != "lock":
+                path.unlink(missing_ok=True)
+
+    def _files(self) -> list[tuple[int, str, Path]]:
+        """(step, digest, path) of the files that bear a checkpoint's name, newest first."""
+        found = [
+            (int(match[1]), match[2], path)
+            for path in self.folder.iterdir()
+            if (match := _NAME.match(path.name))
+        ]
+        return sorted(found, reverse=True)

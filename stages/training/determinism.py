@@ -1,0 +1,48 @@
+"""Switches that make PyTorch repeat itself on one machine, and the allocator settings beside them.
+
+Covers determinism flags and the C library's memory thresholds. Leaves randomness to
+`core.streams` and the record of these switches to `dna`.
+"""
+
+import ctypes
+import os
+import sys
+from typing import Literal
+
+import torch
+
+# https://docs.nvidia.com/cuda/cublas/#results-reproducibility: must be set before cuBLAS starts.
+CUBLAS_WORKSPACE = ":4096:8"
+
+
+def set_determinism(mode: Literal[True, False, "warn"]) -> None:
+    """Ask PyTorch for deterministic algorithms: required, preferred with a warning, or not.
+
+    Source: https://docs.pytorch.org/docs/stable/notes/randomness.html. With `True` an operation
+    that has no deterministic form raises RuntimeError and names itself.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", CUBLAS_WORKSPACE)
+    # `use_deterministic_algorithms` imports the whole of Inductor first, which takes seconds; this
+    # is the same switch without it.
+    torch.set_deterministic_debug_mode({True: "error", "warn": "warn", False: "default"}[mode])
+    torch.backends.cudnn.benchmark = mode is False
+    # Filling fresh memory with NaN finds reads of it, which no operation used here makes; it
+    # costs a pass over every tensor.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep freed memory instead of returning it to the system between steps.
+
+    Activations of a step are some megabytes each: by default glibc maps and unmaps them, and
+    every step pays a page fault per 4 KiB. Serving them from the heap and never trimming it
+    takes the faults away. No effect on results, or outside Linux with glibc.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        trim_threshold, top_pad, mmap_max = -1, -2, -4  # from malloc.h
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(trim_threshold, 2**31 - 1)
+        libc.mallopt(top_pad, 64 * 2**20)

@@ -1,0 +1,184 @@
+"""One run's model, optimiser and data, and the step that all of training repeats.
+
+The step takes an epoch and a position in it and nothing else: order, augmentation and masks come
+from counter-style streams, so any step can be computed alone (resume, replay, comparison).
+Leaves epochs, validation, checkpoints and the trace to `training.loop`.
+"""
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stages.core import streams
+from stages.core.device import autocast
+from stages.core.params import Params
+from stages.datasets.pixels import Split
+from stages.models import Built, parameter_groups
+from stages.models.masks import portable_masks
+from stages.tasks import Task
+from stages.training.augmentation import Augmenter
+from stages.training.ema import Ema
+from stages.training.images import (
+    Normalization,
+    measure_normalization,
+    place_pixels,
+    take,
+    to_input,
+)
+from stages.training.optimizer import make_optimizer
+from stages.training.schedule import make_schedule
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step leaves on the device: mean loss [], correct flags [b, metrics]."""
+
+    loss: Tensor
+    correct: Tensor
+
+
+class Engine:
+    """Everything that a step needs, and the step in two halves: gradients, then update."""
+
+    def __init__(
+        self, params: Params, task: Task, split: Split, classes: int, device: torch.device
+    ) -> None:
+        self.params, self.task, self.device = params, task, device
+        self.normalization = measure_normalization(split.pixels)
+        self.built: Built = task.build(params, classes)
+        self.memory_format = _memory_format(params, self.built)
+        self.model = self.built.model.to(device=device, memory_format=self.memory_format)
+        if params.train.twin:
+            move_one_weight_by_one_ulp(self.model)
+        self.forward: Any = self.model
+        self.count = len(split.labels)
+        self.batch_size = min(params.train.batch_size, self.count)
+        self.steps_per_epoch = self.count // self.batch_size
+        self.optimizer = make_optimizer(parameter_groups(self.built, params), params.train)
+        self.schedule = make_schedule(self.optimizer, params.train, self.steps_per_epoch)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=params.train.precision == "fp16")
+        self.ema = Ema(self.model, params.train.ema) if params.train.ema else None
+        self.augmenter = Augmenter(params.train.augment, params.seed, self.count, classes)
+        self._pixels = place_pixels(split.pixels, device)
+        self._labels = torch.from_numpy(np.asarray(split.labels)).to(device)
+        self._mean, self._std = self.normalization.on(device)
+        self.last_lr = 0.0
+
+    def epoch(self, epoch: int) -> "Epoch":
+        """The order and all random draws of an epoch (from 1), on the device."""
+        order = streams.order(streams.stream(self.params.seed, "order", epoch), self.count)
+        return Epoch(
+            number=epoch,
+            order=torch.from_numpy(order).to(self.device),
+            draws=self.augmenter.draw(epoch, self.device),
+            task_draws=_to(
+                self.task.draw(self.params.seed, "train", epoch, self.count), self.device
+            ),
+        )
+
+    def gradients(self, epoch: "Epoch", index: int) -> StepResult:
+        """Leave the gradients of step `index` (from 0, within the epoch) in the parameters.
+
+        They are of the mean loss over the whole batch, also when it is split by
+        `train.accumulate`, unscaled, and clipped if `train.grad_clip` says so.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        rows = epoch.order[index * self.batch_size : (index + 1) * self.batch_size]
+        step = (epoch.number - 1) * self.steps_per_epoch + index
+        losses, correct = [], []
+        with portable_masks(self.model, self.params.seed, step):
+            for inputs, targets in self._micro_batches(epoch, rows, step):
+                with autocast(self.device, self.params.train.precision):
+                    outputs = self.forward(*inputs)
+                    loss = self.task.loss(outputs, targets, self.params.train.label_smoothing)
+                share = inputs[0].shape[0] / len(rows)
+                self.scaler.scale(loss * share).backward()
+                losses.append(loss.detach() * share)
+                correct.append(self.task.correct(outputs, targets))
+        self.scaler.unscale_(self.optimizer)
+        if self.params.train.grad_clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.params.train.grad_clip)
+        return StepResult(torch.stack(losses).sum(), torch.cat(correct))
+
+    def update(self) -> None:
+        """Move the weights by the gradients in place, then the schedule and the average."""
+        self.last_lr = float(self.optimizer.param_groups[-1]["lr"])
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.schedule.step()
+        if self.ema is not None:
+            self.ema.update(self.model)
+
+    def _micro_batches(
+        self, epoch: "Epoch", rows: Tensor, step: int
+    ) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
+        pixels = take(self._pixels, rows, self.device)
+        images, targets = self.augmenter.apply(
+            pixels, self._labels[rows], epoch.draws, rows, step % self.steps_per_epoch
+        )
+        size = -(-len(rows) // self.params.train.accumulate)
+        for start in range(0, len(rows), size):
+            part = slice(start, start + size)
+            inputs = to_input(
+                images[part], self.built.model_px, self._mean, self._std, self.memory_format
+            )
+            task_draws = {name: draw[rows[part]] for name, draw in epoch.task_draws.items()}
+            yield self.task.prepare(inputs, targets[part], task_draws)
+
+    @property
+    def averaged(self) -> torch.nn.Module:
+        """The model to validate and keep: the average of the weights if there is one."""
+        return self.model if self.ema is None else self.ema.model
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that changes from step to step; tensors are references, not copies."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "ema": None if self.ema is None else self.ema.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a state that `state_dict` gave."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.scaler.load_state_dict(state["scaler"])
+        if self.ema is not None:
+            self.ema.load_state_dict(state["ema"])
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch's order [n] and draws, all on the device, indexed by position in the split."""
+
+    number: int
+    order: Tensor
+    draws: dict[str, Tensor]
+    task_draws: dict[str, Tensor]
+
+
+def move_one_weight_by_one_ulp(model: torch.nn.Module) -> None:
+    """Make a twin: the first weight of the first matrix or filter moves to the next float."""
+    with torch.no_grad():
+        weight = next(p for p in model.parameters() if p.ndim > 1)
+        first = weight.view(-1)[:1] if weight.is_contiguous() else weight.flatten()[:1]
+        moved = torch.nextafter(first, torch.full_like(first, torch.inf))
+        weight[(0,) * weight.ndim] = moved[0]
+
+
+def _memory_format(params: Params, built: Built) -> torch.memory_format:
+    name = params.train.memory_format
+    chosen = built.memory_format if name == "auto" else name
+    return torch.channels_last if chosen == "channels_last" else torch.contiguous_format
+
+
+def _to(draws: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    return {name: draw.to(device) for name, draw in draws.items()}

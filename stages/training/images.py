@@ -1,0 +1,77 @@
+"""From stored uint8 pixels to what a network sees: on the device, resized, normalised.
+
+Covers placement, input size, normalisation and memory format. Leaves augmentation to
+`training.augmentation` and decoding to `datasets.pixels`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """Mean and standard deviation per channel of images in 0…1."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Both as float32 tensors [1, 3, 1, 1]; made once, for making them waits for the device."""
+        mean, std = (
+            torch.tensor(values, device=device).view(1, -1, 1, 1)
+            for values in (self.mean, self.std)
+        )
+        return mean, std
+
+
+def measure_normalization(pixels: NDArray[np.uint8]) -> Normalization:
+    """Channel statistics of uint8 pixels [n, 3, h, w], from exact integer counts.
+
+    The same on every machine: the counts of the 256 values are integers, and the few float64
+    steps that follow are correctly rounded. A constant channel gets the standard deviation 1.
+    """
+    means, deviations = [], []
+    values = np.arange(256)
+    for channel in range(pixels.shape[1]):
+        counts = np.bincount(pixels[:, channel].ravel(), minlength=256)
+        total = int(counts.sum())
+        first, second = int((counts * values).sum()), int((counts * values**2).sum())
+        variance = (second * total - first**2) / (total * 255) ** 2
+        means.append(first / (total * 255))
+        deviations.append(float(np.sqrt(variance)) or 1.0)
+    return Normalization(tuple(means), tuple(deviations))
+
+
+def place_pixels(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """Pixels as one tensor [n, 3, h, w], on the device when it takes less than half of what is free.
+
+    Otherwise they stay in (pinned) host memory and batches are copied one by one.
+    """
+    tensor = torch.from_numpy(np.require(pixels, requirements="W"))
+    if device.type == "cuda":
+        free_bytes, _ = torch.cuda.mem_get_info(device)
+        return tensor.to(device) if tensor.nbytes < free_bytes / 2 else tensor.pin_memory()
+    return tensor.to(device)
+
+
+def take(pixels: Tensor, rows: Tensor, device: torch.device) -> Tensor:
+    """The uint8 images [b, 3, h, w] at `rows` [b], on the device."""
+    return pixels[rows.to(pixels.device)].to(device, non_blocking=True)
+
+
+def to_input(
+    images: Tensor, px: int, mean: Tensor, std: Tensor, memory_format: torch.memory_format
+) -> Tensor:
+    """Images [b, 3, h, w] in 0…1 as network input [b, 3, px, px]: resized, then normalised.
+
+    `mean` and `std` come from `Normalization.on`.
+    """
+    if images.shape[-2:] != (px, px):
+        shrinking = min(images.shape[-2:]) > px
+        images = F.interpolate(images, (px, px), mode="bilinear", antialias=shrinking)
+    return ((images - mean) / std).contiguous(memory_format=memory_format)

@@ -1,0 +1,98 @@
+"""A trained model over a whole split, in batches of one fixed size, with nothing random in it.
+
+The batch size is fixed and a last, ragged batch is filled up with repeats: convolution and matrix
+kernels are not batch-invariant, so the same image gives the same bits only at the same batch size.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stages.core.device import autocast
+from stages.datasets.pixels import Split
+from stages.tasks import Task
+from stages.training.images import Normalization, place_pixels, take, to_input
+
+
+@dataclass(frozen=True)
+class View:
+    """How images are shown to a model."""
+
+    px: int
+    normalization: Normalization
+    memory_format: torch.memory_format
+    precision: str
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a model said about a split, on the CPU.
+
+    `logits` holds a float32 tensor [n, k] per output of the task, `targets` what was true,
+    `correct` bool [n, metrics], `loss` the mean loss.
+    """
+
+    logits: tuple[Tensor, ...]
+    targets: Tensor
+    correct: Tensor
+    loss: float
+
+
+class Evaluator:
+    """A split placed on the device once, and read by as many models as one likes."""
+
+    def __init__(
+        self, task: Task, split: Split, view: View, device: torch.device, seed: int, purpose: str
+    ) -> None:
+        self.task, self.view, self.device = task, view, device
+        self.count = len(split.labels)
+        self._pixels = place_pixels(split.pixels, device)
+        self._labels = torch.from_numpy(np.asarray(split.labels)).to(device)
+        self._mean, self._std = view.normalization.on(device)
+        draws = task.draw(seed, purpose, 0, self.count)
+        self._draws = {name: draw.to(device) for name, draw in draws.items()}
+
+    @torch.no_grad()
+    def __call__(self, model: torch.nn.Module) -> Outputs:
+        """Put every image through `model` in evaluation mode; its training mode is restored."""
+        was_training = model.training
+        model.eval()
+        logits: list[tuple[Tensor, ...]] = []
+        targets: list[Tensor] = []
+        losses, correct = [], []
+        for start in range(0, self.count, self.view.batch_size):
+            kept = min(self.view.batch_size, self.count - start)
+            inputs, aims = self._batch(start)
+            with autocast(self.device, self.view.precision):
+                outputs = model(*inputs)
+            outputs = _each(outputs, lambda values: values[:kept].float())
+            aims = aims[:kept]
+            losses.append(self.task.loss(outputs, aims, 0.0) * kept)
+            correct.append(self.task.correct(outputs, aims))
+            logits.append(outputs if isinstance(outputs, tuple) else (outputs,))
+            targets.append(aims)
+        model.train(was_training)
+        return Outputs(
+            logits=tuple(torch.cat(parts).cpu() for parts in zip(*logits, strict=True)),
+            targets=torch.cat(targets).cpu(),
+            correct=torch.cat(correct).cpu(),
+            loss=float(torch.stack(losses).cpu().double().sum()) / self.count,
+        )
+
+    def _batch(self, start: int) -> tuple[tuple[Tensor, ...], Tensor]:
+        rows = torch.arange(start, start + self.view.batch_size, device=self.device)
+        rows = rows.clamp_(max=self.count - 1)
+        images = take(self._pixels, rows, self.device).float() / 255
+        images = to_input(images, self.view.px, self._mean, self._std, self.view.memory_format)
+        draws = {name: draw[rows] for name, draw in self._draws.items()}
+        return self.task.prepare(images, self._labels[rows], draws)
+
+
+def _each(outputs: Tensor | tuple[Tensor, ...], function) -> Tensor | tuple[Tensor, ...]:  # type: ignore[no-untyped-def]
+    if isinstance(outputs, tuple):
+        return tuple(function(values) for values in outputs)
+    result: Tensor = function(outputs)
+    return result

@@ -1,0 +1,259 @@
+"""The epochs of a run: train, validate, keep the best, checkpoint, go on from where it stopped.
+
+Data in, data out: takes parameters and splits, returns weights, history and trace. Leaves the
+single step to `engine`, files to `stages.train`.
+"""
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stages.core.errors import DivergedError
+from stages.core.params import Params
+from stages.datasets.pixels import Split
+from stages.tasks import Task
+from stages.training.checkpoint import Checkpoints
+from stages.training.engine import Engine, Epoch, StepResult
+from stages.training.inference import Evaluator, Outputs, View
+from stages.training.progress import Progress
+from stages.training.trace import hash_gradients, hash_tensors, record_step
+
+
+@dataclass
+class Progressed:
+    """How far a run has come and what it has found; this and the engine's state are a checkpoint."""
+
+    steps: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    trace: list[dict[str, Any]] = field(default_factory=list)
+    tensor_trace: list[dict[str, Any]] = field(default_factory=list)
+    # Of the epoch under way: losses and correct counts of its steps so far.
+    losses: list[float] = field(default_factory=list)
+    correct: list[list[int]] = field(default_factory=list)
+    best_epoch: int = 0
+    best_rank: list[float] = field(default_factory=list)
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    initial_weights_hash: str = ""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training: the kept weights [name -> tensor on the CPU] and how they came about."""
+
+    engine: Engine
+    weights: dict[str, Tensor]
+    progress: Progressed
+    resumed_after: int | None
+
+
+def fit(
+    engine: Engine,
+    val: Split | None,
+    checkpoints: Checkpoints,
+    tell: Callable[[str], None] = print,
+) -> Trained:
+    """Train `engine` to its last epoch, or until early stopping.
+
+    Goes on from the newest whole checkpoint when there is one, with the same result as if it had
+    never stopped. Raises DivergedError when a loss is not finite.
+    """
+    return _Fit(engine, val, checkpoints, tell).run()
+
+
+class _Fit:
+    def __init__(
+        self,
+        engine: Engine,
+        val: Split | None,
+        checkpoints: Checkpoints,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.engine, self.params, self.tell = engine, engine.params, tell
+        self.checkpoints = checkpoints
+        self.validate = _validator(engine, val)
+        self.so_far = Progressed()
+        self.bar = Progress(engine.params.train.epochs * engine.steps_per_epoch, tell)
+        self.snapshot_steps = snapshot_steps(engine)
+
+    def run(self) -> Trained:
+        resumed_after = self._resume()
+        if resumed_after is None:
+            self.so_far.initial_weights_hash = hash_tensors(self.engine.model.named_parameters())
+            self._snapshot()
+        with self.bar:
+            while self.so_far.steps < self._total() and not self._out_of_patience():
+                self._epoch(self.so_far.steps // self.engine.steps_per_epoch + 1)
+        weights = self.so_far.best_weights or _weights_of(self.engine.averaged)
+        return Trained(self.engine, weights, self.so_far, resumed_after)
+
+    def _total(self) -> int:
+        return self.params.train.epochs * self.engine.steps_per_epoch
+
+    def _epoch(self, number: int) -> None:
+        started = time.perf_counter()
+        epoch = self.engine.epoch(number)
+        first = self.so_far.steps % self.engine.steps_per_epoch
+        waiting: list[StepResult] = []
+        self.engine.model.train()
+        every = self.params.train.checkpoint_steps
+        for index in range(first, self.engine.steps_per_epoch):
+            waiting.append(self._step(epoch, index))
+            self.bar.step()
+            last = index + 1 == self.engine.steps_per_epoch
+            if every and self.so_far.steps % every == 0 and not last:
+                waiting = self._settle(waiting, number)
+                self.so_far.seconds += time.perf_counter() - started
+                started = time.perf_counter()
+                self._checkpoint()
+        self._settle(waiting, number)
+        self._close_epoch(number, started)
+
+    def _step(self, epoch: Epoch, index: int) -> StepResult:
+        result = self.engine.gradients(epoch, index)
+        step = self.so_far.steps + 1
+        traced = step <= self.params.train.trace_steps
+        if traced:
+            grads, grad_norm = hash_gradients(self.engine.model), _grad_norm(self.engine.model)
+        if self.engine.device.type == "cpu":  # elsewhere asking would make the device wait
+            self._check(float(result.loss), epoch.number, index + 1)
+        self.engine.update()
+        self.so_far.steps = step
+        if traced:
+            row, rows = record_step(
+                self.engine.model, grads, step, epoch.number, float(result.loss), grad_norm
+            )
+            self.so_far.trace.append(row)
+            self.so_far.tensor_trace += rows
+        self._snapshot()
+        return result
+
+    def _settle(self, waiting: list[StepResult], epoch: int) -> list[StepResult]:
+        """Bring results over from the device, in one go, and check them."""
+        if waiting:
+            losses = torch.stack([result.loss for result in waiting]).tolist()
+            for loss in losses:
+                self._check(loss, epoch, len(self.so_far.losses) + 1)
+                self.so_far.losses.append(loss)
+            counts = torch.stack([result.correct.sum(0) for result in waiting]).tolist()
+            self.so_far.correct += counts
+        return []
+
+    def _check(self, loss: float, epoch: int, step: int) -> None:
+        if loss - loss == 0:  # false for NaN and both infinities
+            return
+        precision = self.params.train.precision
+        cure = "set `train.precision: fp32`, or " if precision != "fp32" else ""
+        raise DivergedError(
+            f"The training loss became {loss} in epoch {epoch}, step {step}, at {precision}. "
+            f"Nothing was kept as a result. To cure it, {cure}lower `train.lr` "
+            f"({self.params.train.lr:g}), add warm-up (`train.warmup_epochs`) or clip gradients "
+            "(`train.grad_clip: 1.0`).",
+            epoch=epoch,
+            step=step,
+            precision=precision,
+        )
+
+    def _close_epoch(self, number: int, started: float) -> None:
+        so_far, names = self.so_far, self.engine.task.metrics
+        outputs = self.validate(self.engine.averaged) if self.validate else None
+        row: dict[str, Any] = {
+            "epoch": number,
+            "lr": self.engine.last_lr,
+            "train_loss": sum(so_far.losses) / len(so_far.losses),
+            "val_loss": outputs.loss if outputs else None,
+        }
+        seen = len(so_far.losses) * self.engine.batch_size
+        for position, name in enumerate(names):
+            row[f"train_{name}"] = sum(counts[position] for counts in so_far.correct) / seen
+            row[f"val_{name}"] = (
+                float(outputs.correct[:, position].double().mean()) if outputs else None
+            )
+        spent = time.perf_counter() - started
+        row["seconds"] = spent
+        so_far.seconds += spent
+        so_far.losses, so_far.correct = [], []
+        so_far.history.append(row)
+        self._keep_if_best(number, row, outputs)
+        self.bar.epoch(row, names[0], self.params.train.epochs)
+        self._checkpoint()
+
+    def _keep_if_best(self, number: int, row: dict[str, Any], outputs: Outputs | None) -> None:
+        """Best by validation: mean of the task's accuracies, then loss; without one, the last."""
+        if outputs is None or self.params.train.keep == "last":
+            self.so_far.best_epoch = number
+            return
+        rank = [float(outputs.correct.double().mean()), -float(row["val_loss"])]
+        if not self.so_far.best_rank or rank > self.so_far.best_rank:
+            self.so_far.best_epoch, self.so_far.best_rank = number, rank
+            self.so_far.best_weights = _weights_of(self.engine.averaged)
+
+    def _out_of_patience(self) -> bool:
+        patience = self.params.train.early_stopping
+        if patience is None or self.so_far.steps % self.engine.steps_per_epoch:
+            return False
+        without = len(self.so_far.history) - self.so_far.best_epoch
+        return without >= patience
+
+    def _snapshot(self) -> None:
+        if self.so_far.steps in self.snapshot_steps:
+            self.checkpoints.save_snapshot(self.so_far.steps, self.engine.state_dict())
+
+    def _checkpoint(self) -> None:
+        state = {"engine": self.engine.state_dict(), "so_far": vars(self.so_far)}
+        self.checkpoints.save(self.so_far.steps, state)
+
+    def _resume(self) -> int | None:
+        found = self.checkpoints.load()
+        if found is None:
+            return None
+        step, state = found
+        self.engine.load_state_dict(state["engine"])
+        self.so_far = Progressed(**state["so_far"])
+        epoch, within = divmod(step, self.engine.steps_per_epoch)
+        where = f"epoch {epoch}" + (f", step {within} of epoch {epoch + 1}" if within else "")
+        self.tell(
+            f"going on after {where} of {self.params.train.epochs} (checkpoint at step {step})"
+        )
+        self.bar.skip(step)
+        return step
+
+
+def snapshot_steps(engine: Engine) -> set[int]:
+    """Steps after which the state is kept for replay: 0, 1 %, 10 %, the end of the first epoch."""
+    if not engine.params.train.snapshots:
+        return set()
+    total = engine.params.train.epochs * engine.steps_per_epoch
+    return {0, max(1, total // 100), max(1, total // 10), engine.steps_per_epoch}
+
+
+def _validator(engine: Engine, val: Split | None) -> Evaluator | None:
+    if val is None or len(val.labels) == 0:
+        return None
+    params: Params = engine.params
+    view = View(
+        px=engine.built.model_px,
+        normalization=engine.normalization,
+        memory_format=engine.memory_format,
+        precision=params.train.precision,
+        batch_size=params.evaluate.batch_size,
+    )
+    return Evaluator(engine.task, val, view, engine.device, params.seed, "val")
+
+
+def _weights_of(model: torch.nn.Module) -> dict[str, Tensor]:
+    """A copy of the weights and buffers on the CPU, in plain layout."""
+    return {
+        name: copy.deepcopy(value.detach()).cpu().contiguous()
+        for name, value in model.state_dict().items()
+    }
+
+
+def _grad_norm(model: torch.nn.Module) -> float:
+    grads = [p.grad for p in model.parameters() if p.grad is not None]
+    return float(torch.nn.utils.get_total_norm(grads))

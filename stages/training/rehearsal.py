@@ -1,0 +1,46 @@
+"""One throw-away step before the first: what cannot work is told before anything is spent.
+
+Finds operations without a deterministic form, models that cannot take the input, and memory that
+is too small for the batch. Leaves no trace in the engine's model, optimiser or random streams.
+"""
+
+import copy
+
+import torch
+
+from stages.core.errors import ModelError, TrainingError
+from stages.training.engine import Engine
+
+
+def rehearse(engine: Engine) -> None:
+    """Run a forward and backward of two images through a copy of the model.
+
+    Raises TrainingError when an operation has no deterministic form or memory runs out,
+    ModelError when the model cannot take the input.
+    """
+    px, task, params = engine.built.model_px, engine.task, engine.params
+    model = copy.deepcopy(engine.model).train()
+    images = torch.zeros(2, 3, px, px, device=engine.device)
+    labels = torch.zeros(2, dtype=torch.int64, device=engine.device)
+    draws = {name: draw.to(engine.device) for name, draw in task.draw(0, "rehearsal", 0, 2).items()}
+    try:
+        inputs, targets = task.prepare(
+            images.contiguous(memory_format=engine.memory_format), labels, draws
+        )
+        task.loss(model(*inputs), targets, 0.0).backward()
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            f"`model` {params.model} does not fit into the memory of {engine.device} even with two "
+            "images. Choose a smaller model or `input_size`, or `device: cpu`."
+        ) from error
+    except (RuntimeError, ValueError, AssertionError) as error:
+        first_line = str(error).partition("\n")[0]
+        if "deterministic" in str(error):
+            raise TrainingError(
+                f"{first_line} Set `train.deterministic: warn` to train all the same; the same "
+                "run may then give other bits each time."
+            ) from error
+        raise ModelError(
+            f"`model` {params.model} cannot be trained at `input_size` {params.input_size}: "
+            f"{first_line}. Choose another size or model."
+        ) from error

@@ -1,0 +1,84 @@
+"""A whole training run from parameters and pixels: set the switches, fit, fall back if asked.
+
+Used by the train stage and by every cell of a study. Leaves reading and writing to them.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from stages.core.device import choose_device, set_threads
+from stages.core.errors import DivergedError
+from stages.core.params import Params
+from stages.datasets.pixels import Split
+from stages.tasks import task_of
+from stages.training.checkpoint import Checkpoints, run_key
+from stages.training.determinism import keep_freed_memory, set_determinism
+from stages.training.engine import Engine
+from stages.training.loop import Trained, fit
+from stages.training.rehearsal import rehearse
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    `params` are those that the weights were made with: precision differs from what was asked
+    when `fell_back` gives the reason.
+    """
+
+    params: Params
+    trained: Trained
+    checkpoints: Checkpoints
+    fell_back: str | None
+
+
+@contextmanager
+def training(
+    params: Params,
+    splits: dict[str, Split],
+    classes: int,
+    inputs: dict[str, str],
+    tell: Callable[[str], None] = print,
+) -> Iterator[Run]:
+    """Train on `splits["train"]`, validating on `splits["val"]` when it has images.
+
+    `inputs` names the hashes of what the run was made from (subset, machine): with the parameters
+    and the code they decide which checkpoints are this run's. The run's lock is held, and its
+    checkpoints are kept, until the caller has written the result and leaves the context.
+
+    With `train.on_nonfinite: fp32` a run that diverges at lower precision starts anew from its
+    seed in float32. Raises DivergedError, TrainingError, ModelError and DeviceError.
+    """
+    with ExitStack() as held:
+        try:
+            run = _train_once(params, splits, classes, inputs, tell, held, None)
+        except DivergedError as error:
+            if params.train.on_nonfinite != "fp32" or params.train.precision == "fp32":
+                raise
+            reason = f"diverged in epoch {error.epoch}, step {error.step}, at {error.precision}"
+            tell(f"{reason}: starting anew in fp32, as `train.on_nonfinite` asks")
+            train = params.train.model_copy(update={"precision": "fp32"})
+            params = params.model_copy(update={"train": train})
+            run = _train_once(params, splits, classes, inputs, tell, held, reason)
+        yield run
+        run.checkpoints.clear()
+
+
+def _train_once(
+    params: Params,
+    splits: dict[str, Split],
+    classes: int,
+    inputs: dict[str, str],
+    tell: Callable[[str], None],
+    held: ExitStack,
+    fell_back: str | None,
+) -> Run:
+    keep_freed_memory()
+    set_determinism(params.train.deterministic)
+    set_threads(params)
+    device = choose_device(params.device)
+    engine = Engine(params, task_of(params), splits["train"], classes, device)
+    rehearse(engine)
+    checkpoints = held.enter_context(Checkpoints(run_key(params, inputs), tell))
+    return Run(params, fit(engine, splits.get("val"), checkpoints, tell), checkpoints, fell_back)

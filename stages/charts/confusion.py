@@ -1,0 +1,86 @@
+"""The confusion matrix, each row divided by its sum, and the pairs confused most often."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from stages.charts.style import BLUE, INK, VERMILLION, chart
+
+ANNOTATED = 20  # with more classes a figure in each cell can no longer be read
+
+
+def counts(table: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:
+    """Images per actual (row) and predicted (column) class, int64 [classes, classes].
+
+    `table` has the columns `actual` and `predicted`, one row per test image.
+    """
+    place = {name: i for i, name in enumerate(classes)}
+    flat = table["actual"].map(place) * len(classes) + table["predicted"].map(place)
+    totals = np.bincount(flat.to_numpy(np.int64), minlength=len(classes) ** 2)
+    return totals.reshape(len(classes), len(classes))
+
+
+def most_confused(table: pd.DataFrame, pairs: int = 10) -> pd.DataFrame:
+    """The most frequent mistakes: columns `actual`, `predicted`, `images`, `share` of actual."""
+    wrong = table[table["actual"] != table["predicted"]]
+    mistakes = wrong.groupby(["actual", "predicted"], sort=True).size().rename("images")
+    ranked = mistakes.reset_index().sort_values("images", ascending=False, kind="stable")
+    of_class = ranked["actual"].map(table["actual"].value_counts())
+    return ranked.assign(share=ranked["images"] / of_class).head(pairs).reset_index(drop=True)
+
+
+def confusion_matrix(table: pd.DataFrame, classes: Sequence[str]) -> Figure:
+    """The share of each actual class (row) that was predicted as each class (column).
+
+    Correct predictions are blue, mistakes vermillion; colour grows with the square root of the
+    share, so that rare mistakes show. Classes without test images have empty rows.
+    """
+    absolute = counts(table, classes)
+    shares = absolute / np.maximum(absolute.sum(axis=1, keepdims=True), 1)
+    few = len(classes) <= ANNOTATED
+    side = 1.3 + 0.42 * len(classes) if few else 2.0 + 0.085 * len(classes)
+    drawn, axes = chart(max(side, 3.2), max(side, 3.2))
+    axes.imshow(_coloured(shares), interpolation="none")
+    if few:
+        _annotate(axes, shares)
+    size = 9 if few else max(4.5, 9 - len(classes) / 20)
+    axes.set_xticks(range(len(classes)), list(classes), rotation=90 if not few else 45)
+    for tick in axes.get_xticklabels():
+        tick.set(ha="right" if few else "center", rotation_mode="anchor" if few else "default")
+    axes.set_yticks(range(len(classes)), list(classes))
+    axes.tick_params(labelsize=size, labelcolor=INK, length=0)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("actual")
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    return drawn
+
+
+def _coloured(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """RGBA [n, n, 4]: the colour says right or wrong, its opacity the share."""
+    picture = np.empty((*shares.shape, 4))
+    picture[..., :3] = to_rgb(VERMILLION)
+    diagonal = np.arange(len(shares))
+    picture[diagonal, diagonal, :3] = to_rgb(BLUE)
+    picture[..., 3] = np.sqrt(shares) * 0.95
+    return picture
+
+
+def _annotate(axes: Axes, shares: NDArray[np.float64]) -> None:
+    for (row, column), share in np.ndenumerate(shares):
+        if share >= 0.005:
+            dark = share > 0.3
+            axes.text(
+                column,
+                row,
+                f"{100 * share:.0f}",
+                ha="center",
+                va="center",
+                fontsize=8.5,
+                color="white" if dark else INK,
+            )

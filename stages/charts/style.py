@@ -1,0 +1,140 @@
+"""The look of all charts, and their way out: a PNG or SVG file, or SVG inside a page.
+
+The palette is Okabe and Ito's ("Color Universal Design", 2008), told apart by colour-blind
+readers; split and series differ in line style as well, so that print without colour works.
+The same figure always gives the same bytes: no dates, no random ids. Leaves what is drawn to
+the other files of this room.
+"""
+
+import io
+import re
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from stages.core.files import replacing
+
+INK, MUTED, GRID = "#1f2328", "#59636e", "#d0d7de"
+BLUE, VERMILLION, GREEN = "#0072b2", "#d55e00", "#009e73"
+PURPLE, SKY, AMBER = "#cc79a7", "#56b4e9", "#e69f00"
+SERIES = (BLUE, VERMILLION, GREEN, PURPLE, SKY, AMBER)
+
+# Inside a page these colours become CSS variables, which the page sets for light and dark.
+CSS_NAMES = {
+    INK: "--ink",
+    MUTED: "--muted",
+    GRID: "--grid",
+    BLUE: "--blue",
+    VERMILLION: "--vermillion",
+    GREEN: "--green",
+    PURPLE: "--purple",
+    SKY: "--sky",
+    AMBER: "--amber",
+}
+
+WIDTH_IN = 5.2  # one column; at 360 CSS pixels its 9-point text is still 8.7 pixels high
+PNG_DPI = 160
+
+mpl.rcParams.update(
+    {
+        "figure.facecolor": "white",
+        "axes.facecolor": "none",
+        "axes.edgecolor": GRID,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "axes.labelcolor": MUTED,
+        "axes.labelsize": 9,
+        "axes.prop_cycle": mpl.cycler(color=SERIES),
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "axes.titlecolor": INK,
+        "axes.titlelocation": "left",
+        "axes.titlesize": 10.5,
+        "axes.titleweight": "bold",
+        "axes.titlepad": 8,
+        "font.family": "DejaVu Sans",  # ships with matplotlib: the same on every machine
+        "font.size": 9,
+        "grid.color": GRID,
+        "grid.linewidth": 0.6,
+        "legend.fontsize": 9,
+        "legend.frameon": False,
+        "legend.labelcolor": INK,
+        "lines.linewidth": 1.8,
+        "lines.markersize": 4,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "backbone-dna",
+        "text.color": INK,
+        "xtick.color": GRID,
+        "xtick.labelcolor": MUTED,
+        "ytick.color": GRID,
+        "ytick.labelcolor": MUTED,
+    }
+)
+
+
+def figure(width_in: float = WIDTH_IN, height_in: float = 3.2) -> Figure:
+    """An empty figure whose parts are laid out without overlap."""
+    return Figure(figsize=(width_in, height_in), layout="constrained")
+
+
+def chart(width_in: float = WIDTH_IN, height_in: float = 3.2) -> tuple[Figure, Axes]:
+    """A figure with one pair of axes."""
+    drawn = figure(width_in, height_in)
+    return drawn, drawn.add_subplot()
+
+
+def percent_axis(axes: Axes, which: str) -> None:
+    """Show shares of 0 … 1 on the `x` or `y` axis as per cent."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
+
+
+def whole_number_axis(axes: Axes) -> None:
+    """Ticks of the x axis at whole numbers only, as for epochs."""
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+
+
+def save(drawn: Figure, path: Path | str) -> None:
+    """Write a figure as PNG or SVG, by the suffix of `path`; the file is whole or absent.
+
+    Raises ValueError for another suffix, OSError as the file system does.
+    """
+    kind = Path(path).suffix.removeprefix(".")
+    with replacing(path) as temporary:
+        drawn.savefig(temporary, format=kind, dpi=PNG_DPI, metadata=_undated(kind))
+
+
+def _undated(kind: str) -> dict[str, None]:
+    if kind == "png":
+        return {"Software": None}
+    if kind == "svg":
+        return {"Date": None, "Creator": None, "Format": None, "Type": None}
+    raise ValueError(f"charts are saved as .png or .svg, not .{kind}")
+
+
+def inline_svg(drawn: Figure, label: str) -> str:
+    """A figure as an `<svg>` element for a page that sets the variables of `CSS_NAMES`.
+
+    `label` is what a screen reader says in place of the picture.
+    """
+    written = io.StringIO()
+    drawn.savefig(written, format="svg", transparent=True, metadata=_undated("svg"))
+    svg = written.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<g id="[^"]*">', "<g>", svg)  # nothing refers to groups; ids repeat in a page
+    for colour, name in CSS_NAMES.items():
+        svg = svg.replace(colour, f"var({name}, {colour})")
+    width, height = drawn.get_size_inches() * 72
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{_attribute(label)}">'
+    )
+    return head + svg[svg.index(">") + 1 :].strip()
+
+
+def _attribute(text: str) -> str:
+    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")

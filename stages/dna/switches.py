@@ -1,0 +1,96 @@
+"""Settings that can change bits: PyTorch's own, and variables of the environment.
+
+Read as they stand when asked, after the stage has applied its parameters. Leaves the setting of
+them to `training.determinism` and `core.device`.
+"""
+
+import os
+import re
+
+from stages.dna.machine import Facts
+
+ENVIRONMENT = (
+    # instruction sets and reduced precision of the CPU libraries
+    "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ONEDNN_CPU_ISA_HINTS",
+    "ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE", "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS", "MKL_DEBUG_CPU_TYPE", "MKL_DYNAMIC", "OMP_DYNAMIC",
+    "OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES",
+    # how many threads share a sum
+    "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
+    # CUDA and ROCm
+    "CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+    "TORCH_CUDNN_V8_API_DISABLED", "TORCH_BLAS_PREFER_CUBLASLT", "TORCH_BLAS_PREFER_HIPBLASLT",
+    "MIOPEN_FIND_MODE", "MIOPEN_DEBUG_CONVOLUTION_DETERMINISTIC", "HSA_OVERRIDE_GFX_VERSION",
+    # Metal
+    "PYTORCH_ENABLE_MPS_FALLBACK", "PYTORCH_MPS_FAST_MATH", "PYTORCH_MPS_PREFER_METAL",
+)  # fmt: skip
+"""Variables that change bits, as the documentation of PyTorch, oneDNN, MKL and cuBLAS says."""
+
+EFFECT_IS_READ = (
+    "ATEN_CPU_CAPABILITY", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS", "OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES",
+    "NPY_ENABLE_CPU_FEATURES",
+)  # fmt: skip
+"""Variables that the identity leaves out: what they cause is read directly (capability, threads),
+or they touch NumPy alone, whose share is exact integers."""
+
+
+def environment_switches() -> dict[str, str]:
+    """The variables of ENVIRONMENT that are set to something, in lower case.
+
+    The workspace that training gives cuBLAS by default counts as not set, for every run has it.
+    """
+    from stages.training.determinism import CUBLAS_WORKSPACE
+
+    found = {name: os.environ.get(name, "").strip().lower() for name in ENVIRONMENT}
+    if found["CUBLAS_WORKSPACE_CONFIG"] == CUBLAS_WORKSPACE:
+        del found["CUBLAS_WORKSPACE_CONFIG"]
+    return {name: value for name, value in found.items() if value}
+
+
+def torch_switches() -> Facts:
+    """PyTorch's settings for threads, precision and determinism."""
+    import torch
+
+    backends = torch.backends
+    return {
+        "threads": torch.get_num_threads(),
+        "mkl_threads": _mkl_threads(torch.__config__.parallel_info()),
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "cuda_matmul_fp32": backends.cuda.matmul.fp32_precision,
+        "cudnn_convolution_fp32": str(backends.cudnn.conv.fp32_precision),  # type: ignore[attr-defined]
+        "onednn_matmul_fp32": str(backends.mkldnn.matmul.fp32_precision),  # type: ignore[attr-defined]
+        "onednn_convolution_fp32": str(backends.mkldnn.conv.fp32_precision),  # type: ignore[attr-defined]
+        "onednn_enabled": bool(backends.mkldnn.enabled),
+        "flush_denormal": _flushes_denormals(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "cudnn_enabled": backends.cudnn.enabled,
+        "cudnn_deterministic": backends.cudnn.deterministic,
+        "cudnn_benchmark": backends.cudnn.benchmark,
+        "sdpa": _sdpa_backends(),
+    }
+
+
+def _mkl_threads(described: str) -> int | None:
+    found = re.search(r"mkl_get_max_threads\(\) : (\d+)", described)
+    return int(found.group(1)) if found else None
+
+
+def _flushes_denormals() -> bool:
+    """Whether the smallest numbers become zero: there is a switch but no way to read it."""
+    import torch
+
+    return bool((torch.full((1,), 2.0**-126) * 0.5).item() == 0.0)
+
+
+def _sdpa_backends() -> str:
+    """The kinds of scaled dot product attention that may be chosen."""
+    import torch
+
+    allowed = {
+        "flash": torch.backends.cuda.flash_sdp_enabled(),
+        "mem_efficient": torch.backends.cuda.mem_efficient_sdp_enabled(),
+        "cudnn": torch.backends.cuda.cudnn_sdp_enabled(),
+        "math": torch.backends.cuda.math_sdp_enabled(),
+    }
+    return " ".join(name for name, enabled in allowed.items() if enabled)

@@ -1,0 +1,105 @@
+"""The fingerprint stage: what it writes, its stability, and what a second machine changes."""
+
+import getpass
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.core import paths
+from stages.core.errors import DeviceError
+from stages.core.params import Params, parse_params
+from stages.fingerprint import fingerprint
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    import torch
+
+    monkeypatch.chdir(tmp_path)
+    before = torch.get_num_threads()
+    yield
+    torch.set_deterministic_debug_mode("default")
+    torch.set_num_threads(before)
+
+
+def run_stage(root: Path, **environment: str) -> dict[str, Any]:
+    """The stage in a process of its own, as DVC starts it; its identity file."""
+    Path("params.yaml").write_text("{}", encoding="utf-8")
+    subprocess.run(
+        [sys.executable, "-m", "stages.fingerprint"],
+        env={**os.environ, "PYTHONPATH": str(root), **environment},
+        check=True,
+    )
+    return dict(json.loads(paths.IDENTITY.read_text()))
+
+
+def leaves(value: Any) -> list[Any]:
+    if not isinstance(value, dict):
+        return [value]
+    return [leaf for item in value.values() for leaf in leaves(item)]
+
+
+def test_identity_is_byte_stable() -> None:
+    fingerprint(Params())
+    first = paths.IDENTITY.read_bytes()
+    fingerprint(Params())
+    assert paths.IDENTITY.read_bytes() == first
+
+
+def test_metrics_hold_text_numbers_and_null_only() -> None:
+    fingerprint(Params())
+    for path in (paths.HARDWARE, paths.IDENTITY):
+        values = leaves(json.loads(path.read_text()))
+        assert values
+        assert {type(value) for value in values} <= {str, int, float, bool, type(None)}
+
+
+def test_names_no_person_and_no_box() -> None:
+    fingerprint(Params())
+    text = paths.HARDWARE.read_text() + paths.IDENTITY.read_text()
+    words = {word.strip('",') for word in text.split()}
+    assert platform.node() not in words
+    assert getpass.getuser() not in words
+    assert str(Path.home()) not in text
+    assert str(Path.cwd()) not in text
+
+
+def test_settings_of_the_run_change_its_part_and_leave_the_identity() -> None:
+    fingerprint(Params())
+    before, identity = json.loads(paths.HARDWARE.read_text()), paths.IDENTITY.read_bytes()
+    fingerprint(parse_params({"seed": 7, "train": {"precision": "bf16"}}, "test"))
+    after = json.loads(paths.HARDWARE.read_text())
+    assert paths.IDENTITY.read_bytes() == identity
+    assert (after["run_id"], after["precision"]) != (before["run_id"], before["precision"])
+
+
+def test_threads_are_part_of_the_identity() -> None:
+    fingerprint(parse_params({"threads": 1}, "test"))
+    one = json.loads(paths.IDENTITY.read_text())
+    fingerprint(parse_params({"threads": 3}, "test"))
+    assert one["threads"] == 1
+    assert json.loads(paths.IDENTITY.read_text())["threads"] == 3
+
+
+def test_an_absent_device_stops_the_pipeline_early() -> None:
+    with pytest.raises(DeviceError, match="device"):
+        fingerprint(parse_params({"device": "cuda:99"}, "test"))
+    assert not paths.IDENTITY.exists()
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="switches x86 instruction sets")
+def test_a_second_machine_has_another_identity(root: Path) -> None:
+    here = run_stage(root)
+    assert run_stage(root) == here
+    there = run_stage(
+        root, ATEN_CPU_CAPABILITY="default", ONEDNN_MAX_CPU_ISA="SSE41", MKL_CBWR="COMPATIBLE"
+    )
+    assert there["cpu_capability"] != here["cpu_capability"]
+    assert there["environment"] == {"ONEDNN_MAX_CPU_ISA": "sse41", "MKL_CBWR": "compatible"}
+    assert there["declared_id"] != here["declared_id"]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from stages.core.errors import ModelError
 from stages.core.mistakes import unknown_name
-from stages.models import families, libraries
+from stages.models import families
+from stages.models.libraries import library_spec
 from stages.models.spec import Built, ModelSpec, Request
 
 if TYPE_CHECKING:
@@ -30,23 +31,27 @@ MODELS: dict[str, ModelSpec] = _table()
 
 
 def resolve(name: str) -> ModelSpec:
-    """The row of a model name; raises ModelError with the nearest spelling."""
-    if name in MODELS:
-        return MODELS[name]
-    raise ModelError(
-        unknown_name("model", name, MODELS) + ", or timm/<id>, or torchvision/<id>. "
-        "`python -m stages.models` lists them."
-    )
+    """The row of a model name; raises ModelError with the nearest spellings."""
+    spec = MODELS.get(name) or library_spec(name)
+    if spec is None:
+        raise ModelError(
+            unknown_name("model", name, MODELS) + ", timm/<id> or torchvision/<id> "
+            "(`python -m stages.models --match TEXT` finds names)."
+        )
+    return spec
 
 
 def build(params: "Params", classes: int, seed: int | None = None) -> Built:
     """The model of `params.model` for `classes` classes, on the CPU, float32, initialised.
 
-    Weights are drawn from the streams of `seed` (default: `params.seed`), so they are the same
-    on every machine. Raises ModelError when the model cannot take the input size, the rates or
-    the pretrained weights asked for.
+    New weights are drawn from the streams of `seed` (default: `params.seed`), so they are the
+    same on every machine; those of `params.pretrained` replace them but for the head, and
+    `params.finetune` freezes. Raises ModelError when the model cannot take the input size, the
+    rates or the weights asked for.
     """
+    from stages.models.groups import freeze
     from stages.models.initialization import portable_randomness
+    from stages.models.transfer import adopt, trained_weights
 
     spec = resolve(params.model)
     request = Request(
@@ -59,20 +64,17 @@ def build(params: "Params", classes: int, seed: int | None = None) -> Built:
     )
     with portable_randomness(params.seed if seed is None else seed):
         made = spec.make(request)
-    return Built(made.model, made.px, spec.native_px, spec.memory_format, made.notes)
+    notes = dict(made.notes)
+    if params.pretrained is not False:
+        weights, notes["weights"] = trained_weights(spec, params.pretrained)
+        notes |= adopt(made.model, weights)
+    if frozen := freeze(made.model, params.finetune):
+        notes["frozen"] = frozen
+    return Built(made.model, made.px, spec.native_px, spec.memory_format, notes)
 
 
 def parameter_groups(built: Built, params: "Params") -> list[dict[str, Any]]:
-    """Parameter groups for an optimiser: `params`, `lr`, `weight_decay` and `name` each."""
-    weights = [p for p in built.model.parameters() if p.requires_grad and p.ndim > 1]
-    others = [p for p in built.model.parameters() if p.requires_grad and p.ndim <= 1]
-    recipe = params.train
-    return [
-        {
-            "params": weights,
-            "lr": recipe.lr,
-            "weight_decay": recipe.weight_decay,
-            "name": "weights",
-        },
-        {"params": others, "lr": recipe.lr, "weight_decay": 0.0, "name": "norms and biases"},
-    ]
+    """Parameter groups for an optimiser; see `groups.parameter_groups`."""
+    from stages.models import groups
+
+    return groups.parameter_groups(built, params)

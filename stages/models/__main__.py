@@ -1,25 +1,31 @@
-"""List the models that `model:` can name: parameters in millions at 10 classes, native input
-side in pixels, and paper. `timm/<id>` and `torchvision/<id>` can be named besides; --match also
-searches those.
+"""List the models that the key `model` can name.
+
+Parameters are in millions at 10 classes, the native input is the side in pixels. Any `timm/<id>`
+and `torchvision/<id>` can be named besides; --match TEXT searches those too.
 """
 
 import argparse
 import sys
 
 from stages.models import MODELS
+from stages.models.libraries import library_names
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the table; with `--match TEXT` only names that contain it, the libraries' included."""
-    parser = argparse.ArgumentParser(
-        prog="python -m stages.models", description=__doc__.replace("\n", " ")
-    )
-    parser.add_argument("--match", metavar="TEXT", default="", help="only names that contain TEXT")
-    wanted = parser.parse_args(argv).match.lower()
-    print(f"{'name':<20} {'params (M)':>10} {'native px':>9}  paper")
+    """Print the table, or with `--match TEXT` all names that contain the text."""
+    parser = argparse.ArgumentParser(prog="python -m stages.models", description=__doc__)
+    parser.add_argument("--match", metavar="TEXT", help="names that contain TEXT, in all libraries")
+    text = parser.parse_args(argv).match
+    lines = [f"{'name':<20} {'params (M)':>10} {'native px':>9}  paper"] if text is None else []
     for spec in MODELS.values():
-        if wanted in spec.name:
-            print(f"{spec.name:<20} {spec.params / 1e6:>10.2f} {spec.native_px:>9}  {spec.paper}")
+        if text is None:
+            size = f"{(spec.params or 0) / 1e6:>10.2f} {spec.native_px:>9}"
+            lines.append(f"{spec.name:<20} {size}  {spec.paper}")
+        elif text in spec.name:
+            lines.append(spec.name)
+    if text is not None:
+        lines += [name for name in library_names() if text in name]
+    sys.stdout.write("\n".join(lines) + "\n" if lines else f"No name contains {text!r}.\n")
     return 0
 
 

@@ -38,7 +38,7 @@ def portable_randomness(seed: int) -> Iterator[None]:
 
 class _PortableRandomness(TorchDispatchMode):
     def __init__(self, seed: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._seed = seed
         self._calls = 0
 

@@ -1,84 +1,164 @@
-"""Models of timm and torchvision: the doors through which families build, and `timm/`, `torchvision/`.
+"""Models that are named with a prefix, which are all of timm and torchvision.
 
-`timm/<id>` is any id of `timm.list_models()`, with or without a tag of weights; `torchvision/<id>`
-any classification model of `torchvision.models.list_models()`. Leaves what a family does to its
-own models (stems, patches) to the family.
+`timm/<id>` is any id of `timm.list_models()`, with or without a tag of trained weights;
+`torchvision/<id>` any classification model of torchvision. Such a model is tried once with an
+image of the input size, so that one that cannot take it says so before training. Leaves the
+table's own models to the families.
 """
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from stages.core.errors import ModelError
-from stages.core.mistakes import nearest_name
+from stages.models.builders import (
+    FLAT_GRID,
+    PYRAMID_GRID,
+    PYRAMID_PATCH,
+    accepts,
+    patch_for,
+    refuse_small_stem,
+    timm_model,
+    torchvision_model,
+    window_for,
+)
 from stages.models.spec import Made, ModelSpec, Request
 
 if TYPE_CHECKING:
     from torch import nn
 
-
-def make_timm(request: Request, identifier: str) -> Made:
-    """A timm model that takes any input size as it is."""
-    return Made(timm_model(identifier, request), request.px)
+Options = dict[str, Any]
 
 
-def make_torchvision(request: Request, identifier: str) -> Made:
-    """A torchvision model that takes any input size as it is."""
-    return Made(torchvision_model(identifier, request), request.px)
+def library_spec(name: str) -> ModelSpec | None:
+    """The row of `timm/<id>` or `torchvision/<id>`; None for a name without such a prefix.
 
-
-def timm_model(identifier: str, request: Request, **kwargs: Any) -> "nn.Module":
-    """A timm model with the request's classes and drop rates; `kwargs` go to its constructor.
-
-    Raises ModelError when the model has no drop path and the request wants some, or when the
-    library's weights cannot be had. Raises TypeError when it does not know one of `kwargs`.
+    Raises ModelError, with the nearest spellings, when the library has no such model.
     """
+    library, _, identifier = name.partition("/")
+    if library == "timm":
+        px = _timm_native_px(identifier)
+        make = partial(_make_any, name=name, native_px=px, attempts=_timm_attempts)
+    elif library == "torchvision":
+        px = _torchvision_native_px(identifier)
+        make = partial(_make_any, name=name, native_px=px, attempts=_torchvision_attempts)
+    else:
+        return None
+    return ModelSpec(name, None, px, f"see {library}", make, library=name)
+
+
+def library_names() -> list[str]:
+    """All names with a prefix that `model` can take."""
     import timm
-
-    options = dict(kwargs, num_classes=request.classes, drop_rate=request.dropout)
-    create = partial(timm.create_model, identifier, pretrained=request.library_weights)
-    try:
-        model: nn.Module = create(drop_path_rate=request.drop_path, **options)
-    except TypeError as error:
-        if "drop_path_rate" not in str(error):
-            raise
-        if request.drop_path:
-            raise _cannot("drop_path", request.drop_path, f"timm/{identifier}") from None
-        model = create(**options)
-    return model
-
-
-def torchvision_model(identifier: str, request: Request, **kwargs: Any) -> "nn.Module":
-    """A torchvision model with the request's classes and drop rates."""
     from torchvision import models
 
-    for option, key, value in (
-        ("dropout", "dropout", request.dropout),
-        ("stochastic_depth_prob", "drop_path", request.drop_path),
-    ):
-        if _accepts(models.get_model_builder(identifier), option):
-            kwargs[option] = value
-        elif value:
-            raise _cannot(key, value, f"torchvision/{identifier}")
-    model: nn.Module = models.get_model(identifier, num_classes=request.classes, **kwargs)
-    return model
+    return [f"timm/{name}" for name in timm.list_models()] + [
+        f"torchvision/{name}" for name in models.list_models(module=models)
+    ]
 
 
-def _accepts(function: Callable[..., Any], option: str) -> bool:
-    """Whether a torchvision builder hands `option` on to its model's class."""
-    import inspect
-    import sys
+def _make_any(
+    request: Request,
+    name: str,
+    native_px: int,
+    attempts: "Callable[[str, int, int], Iterable[Options]]",
+) -> Made:
+    """The first of `attempts` at the constructor's options whose model takes the input."""
+    refuse_small_stem(request)
+    library, _, identifier = name.partition("/")
+    create = timm_model if library == "timm" else torchvision_model
+    reason = ""
+    for options in attempts(identifier, request.px, native_px):
+        try:
+            model = create(identifier, request, **options)
+            reason = _try_out(model, request)
+        except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        if not reason:
+            words = ", ".join(f"{key} {value}" for key, value in options.items())
+            return Made(model, request.px, {"options": words} if words else {})
+    raise ModelError(
+        f"{name} cannot take images of {request.px} px ({reason}). Set `input_size: {native_px}`, "
+        "its native size, or choose another model."
+    )
 
-    module = sys.modules[function.__module__]
-    classes = [
-        member for member in vars(module).values()
-        if inspect.isclass(member) and member.__module__ == module.__name__
-    ]  # fmt: skip
-    return any(option in inspect.signature(member).parameters for member in classes)
+
+def _try_out(model: "nn.Module", request: Request) -> str:
+    """Put one black image through the model; return what is wrong with the answer, if anything."""
+    import torch
+
+    with torch.no_grad():
+        logits = model.eval()(torch.zeros(1, 3, request.px, request.px))
+    model.train()
+    if isinstance(logits, torch.Tensor) and logits.shape == (1, request.classes):
+        return ""
+    return f"it does not answer with one logit for each of {request.classes} classes"
 
 
-def _cannot(key: str, value: float, model: str) -> ModelError:
+def _timm_attempts(identifier: str, px: int, native_px: int) -> Iterable[Options]:
+    """As it is at its native size; else with the size, a patch and a window that fit it."""
+    import timm.models
+
+    if px != native_px and timm.models.get_pretrained_cfg_value(identifier, "fixed_input_size"):
+        size: Options = {"img_size": px}
+        if native_patch := _native_patch(identifier):
+            pyramid = native_patch <= PYRAMID_PATCH
+            patch = patch_for(px, native_patch, PYRAMID_GRID if pyramid else FLAT_GRID)
+            if pyramid:
+                yield size | {"patch_size": patch, "window_size": window_for(px // patch)}
+            yield size | {"patch_size": patch}
+        yield size
+    yield {}
+
+
+def _native_patch(identifier: str) -> int | None:
+    """The side of the patches that a timm model cuts images into; None when it does not."""
+    import timm
+    import torch
+
+    with torch.device("meta"):
+        model = timm.create_model(identifier)
+    size = getattr(getattr(model, "patch_embed", None), "patch_size", None)
+    return int(size[0]) if isinstance(size, tuple) else size
+
+
+def _torchvision_attempts(identifier: str, px: int, native_px: int) -> Iterable[Options]:
+    if px != native_px and accepts(identifier, "image_size"):
+        yield {"image_size": px}
+    else:
+        yield {}
+
+
+def _timm_native_px(identifier: str) -> int:
+    import timm
+
+    base, _, tag = identifier.partition(".")
+    known = timm.list_models()
+    if base not in known:
+        raise _unknown("timm", identifier, known)
+    if tag and identifier not in (tagged := timm.list_models(f"{base}.*", pretrained=True)):
+        raise _unknown("timm", identifier, tagged)
+    cfg = timm.get_pretrained_cfg(identifier)
+    return int(cfg.input_size[-1]) if cfg else 224
+
+
+def _torchvision_native_px(identifier: str) -> int:
+    from torchvision import models
+
+    known = models.list_models(module=models)
+    if identifier not in known:
+        raise _unknown("torchvision", identifier, known)
+    crop = models.get_model_weights(identifier).DEFAULT.transforms().crop_size
+    return int(crop[0])
+
+
+def _unknown(library: str, identifier: str, known: Iterable[str]) -> ModelError:
+    nearest = difflib.get_close_matches(identifier, list(known), n=3)
+    hint = (
+        f"did you mean {' or '.join(f'{library}/{name}' for name in nearest)}? " if nearest else ""
+    )
     return ModelError(
-        f"`train.{key}` is {value:g}, but {model} has no such option. Set it to 0, or choose "
-        "another model."
+        f"`model` is '{library}/{identifier}', but {library} has no such model; {hint}"
+        "`python -m stages.models --match TEXT` lists the names that contain TEXT."
     )

@@ -44,13 +44,17 @@ class Made:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A row of the table. `params` counts all parameters at 10 classes and `native_px`."""
+    """A row of the table. `params` counts all parameters at 10 classes and `native_px`.
+
+    `library` is `timm/<id>` or `torchvision/<id>` of the published weights, None without any.
+    """
 
     name: str
     params: int | None
     native_px: int
     paper: str
     make: Callable[[Request], Made]
+    library: str | None = None
     memory_format: MemoryFormat = "channels_last"
 
 

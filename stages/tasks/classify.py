@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Classify:
     """The task of `task: classify`."""
 
-    metrics = ("top1",)
+    metrics: tuple[str, ...] = ("top1",)
 
     def build(self, params: "Params", classes: int) -> models.Built:
         """The model of the table, as it is."""

@@ -1,13 +1,21 @@
 """ConvNeXt V2, tiny.
 
 Woo et al., ConvNeXt V2: Co-designing and Scaling ConvNets with Masked Autoencoders,
-arXiv:2301.00808.
+arXiv:2301.00808. `stem: cifar` cuts images into patches of 2 px instead of 4.
 """
 
-from functools import partial
+from stages.models.builders import timm_model
+from stages.models.spec import Made, ModelSpec, Request
 
-from stages.models.libraries import make_timm
-from stages.models.spec import ModelSpec
+IDENTIFIER = "convnextv2_tiny"
+
+
+def _make(request: Request) -> Made:
+    if request.stem == "cifar":
+        model = timm_model(IDENTIFIER, request, patch_size=2)
+        return Made(model, request.px, {"stem": "patches of 2 px instead of 4 (for small images)"})
+    return Made(timm_model(IDENTIFIER, request), request.px)
+
 
 SPECS = (
     ModelSpec(
@@ -15,6 +23,7 @@ SPECS = (
         params=27_874_186,
         native_px=224,
         paper="arXiv:2301.00808",
-        make=partial(make_timm, identifier="convnextv2_tiny"),
+        make=_make,
+        library=f"timm/{IDENTIFIER}",
     ),
 )

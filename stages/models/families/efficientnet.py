@@ -1,13 +1,16 @@
 """EfficientNetV2-S.
 
 Tan and Le, EfficientNetV2: Smaller Models and Faster Training, arXiv:2104.00298. The `tf_` form
-has the padding and batch-norm epsilon of the published weights.
+has the padding and the batch-norm epsilon of the published weights. `stem: cifar` gives the first
+convolution stride 1.
 """
 
 from functools import partial
 
-from stages.models.libraries import make_timm
+from stages.models.builders import make_timm
 from stages.models.spec import ModelSpec
+
+IDENTIFIER = "tf_efficientnetv2_s"
 
 SPECS = (
     ModelSpec(
@@ -15,6 +18,7 @@ SPECS = (
         params=20_190_298,
         native_px=300,
         paper="arXiv:2104.00298",
-        make=partial(make_timm, identifier="tf_efficientnetv2_s"),
+        make=partial(make_timm, identifier=IDENTIFIER, stem="conv_stem"),
+        library=f"timm/{IDENTIFIER}",
     ),
 )

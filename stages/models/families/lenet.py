@@ -5,10 +5,16 @@ here with ReLU and max-pooling and three input channels. `lenet_small` keeps the
 `lenet_large` is 3→64→128 channels and 3200-512-256.
 """
 
+from collections import OrderedDict
 from functools import partial
+from typing import TYPE_CHECKING
 
 from stages.core.errors import ModelError
+from stages.models.builders import refuse_small_stem
 from stages.models.spec import Made, ModelSpec, Request
+
+if TYPE_CHECKING:
+    from torch import nn
 
 NATIVE_PX = 32
 MAP_SIDE = 5
@@ -17,6 +23,7 @@ MAP_SIDE = 5
 def _make(request: Request, channels: tuple[int, int], hidden: tuple[int, int]) -> Made:
     from torch import nn
 
+    refuse_small_stem(request)
     if request.drop_path:
         raise ModelError(
             f"`train.drop_path` is {request.drop_path:g}, but a LeNet has no residual branches to "
@@ -24,7 +31,21 @@ def _make(request: Request, channels: tuple[int, int], hidden: tuple[int, int]) 
         )
     px = max(request.px, NATIVE_PX)
     side = ((px - 4) // 2 - 4) // 2
-    stride = side // MAP_SIDE
+    widths = (channels[1] * MAP_SIDE**2, *hidden)
+    layers = _convolutions(channels, side)
+    layers["flatten"] = nn.Flatten()
+    for number in (1, 2):
+        layers[f"fc{number}"] = nn.Linear(widths[number - 1], widths[number])
+        layers[f"relu{number + 2}"] = nn.ReLU(inplace=True)
+        layers[f"dropout{number}"] = nn.Dropout(request.dropout)
+    layers["fc3"] = nn.Linear(hidden[1], request.classes)
+    return Made(nn.Sequential(OrderedDict(layers)), px, _notes(request.px, px, side))
+
+
+def _convolutions(channels: tuple[int, int], side: int) -> "dict[str, nn.Module]":
+    """Layers up to a map of 5×5; a larger one, of `side`, is averaged down to it."""
+    from torch import nn
+
     first, second = channels
     layers: dict[str, nn.Module] = {
         "conv1": nn.Conv2d(3, first, 5),
@@ -35,18 +56,11 @@ def _make(request: Request, channels: tuple[int, int], hidden: tuple[int, int]) 
         "pool2": nn.MaxPool2d(2),
     }
     if side > MAP_SIDE:
-        layers["pool3"] = nn.AvgPool2d(side - (MAP_SIDE - 1) * stride, stride)
-    widths = (second * MAP_SIDE**2, *hidden)
-    layers["flatten"] = nn.Flatten()
-    for number in (1, 2):
-        layers[f"fc{number}"] = nn.Linear(widths[number - 1], widths[number])
-        layers[f"relu{number + 2}"] = nn.ReLU(inplace=True)
-        layers[f"dropout{number}"] = nn.Dropout(request.dropout)
-    layers["fc3"] = nn.Linear(hidden[1], request.classes)
-    model = nn.Sequential()
-    for name, layer in layers.items():
-        model.add_module(name, layer)
-    return Made(model, px, _notes(request.px, px, side))
+        # A window and a step that give 5×5 exactly: adaptive pooling has no backward on CUDA
+        # that repeats its bits.
+        step = side // MAP_SIDE
+        layers["pool3"] = nn.AvgPool2d(side - (MAP_SIDE - 1) * step, step)
+    return layers
 
 
 def _notes(asked_px: int, px: int, side: int) -> dict[str, str]:

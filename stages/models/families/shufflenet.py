@@ -1,13 +1,23 @@
 """ShuffleNetV2 at half width, from torchvision.
 
 Ma et al., ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design,
-arXiv:1807.11164.
+arXiv:1807.11164. `stem: cifar` gives the first convolution stride 1 and leaves the pooling out.
 """
 
-from functools import partial
+from stages.models.builders import full_resolution, torchvision_model
+from stages.models.spec import Made, ModelSpec, Request
 
-from stages.models.libraries import make_torchvision
-from stages.models.spec import ModelSpec
+
+def _make(request: Request) -> Made:
+    from torch import nn
+
+    model = torchvision_model("shufflenet_v2_x0_5", request)
+    notes = full_resolution(model.get_submodule("conv1"), request)
+    if notes:
+        model.maxpool = nn.Identity()
+        notes["stem"] += ", no max-pooling"
+    return Made(model, request.px, notes)
+
 
 SPECS = (
     ModelSpec(
@@ -15,6 +25,7 @@ SPECS = (
         params=352_042,
         native_px=224,
         paper="arXiv:1807.11164",
-        make=partial(make_torchvision, identifier="shufflenet_v2_x0_5"),
+        make=_make,
+        library="torchvision/shufflenet_v2_x0_5",
     ),
 )

@@ -1,25 +1,31 @@
 """Swin transformers, tiny and small.
 
 Liu et al., Swin Transformer: Hierarchical Vision Transformer using Shifted Windows,
-arXiv:2103.14030. Inputs below 64 px get patches of 2 px and windows that fit the grid, so that
-the four stages still have something to divide.
+arXiv:2103.14030. Inputs below 56 px get patches of 2 px or 1 and windows that fit the grid, so
+that the four stages still have something to divide.
 """
 
 from functools import partial
 
-from stages.models.libraries import timm_model
+from stages.models.builders import (
+    PYRAMID_GRID,
+    patch_for,
+    refuse_small_stem,
+    timm_model,
+    window_for,
+)
 from stages.models.spec import Made, ModelSpec, Request
 
 PATCH = 4
 WINDOW = 7
-SMALL_PX = 64
 
 
 def _make(request: Request, identifier: str) -> Made:
-    patch = PATCH if request.px >= SMALL_PX else PATCH // 2
+    refuse_small_stem(request)
+    patch = patch_for(request.px, PATCH, PYRAMID_GRID)
     px = -(-request.px // patch) * patch
     grid = px // patch
-    window = WINDOW if grid % WINDOW == 0 else 4
+    window = window_for(grid)
     model = timm_model(identifier, request, img_size=px, patch_size=patch, window_size=window)
     notes = {"patch": f"{patch} px, {grid}×{grid} patches", "window": f"{window}×{window}"}
     if patch != PATCH:
@@ -32,8 +38,15 @@ def _make(request: Request, identifier: str) -> Made:
 
 
 def _spec(name: str, params: int, identifier: str) -> ModelSpec:
-    make = partial(_make, identifier=identifier)
-    return ModelSpec(name, params, 224, "arXiv:2103.14030", make, memory_format="contiguous")
+    return ModelSpec(
+        name=name,
+        params=params,
+        native_px=224,
+        paper="arXiv:2103.14030",
+        make=partial(_make, identifier=identifier),
+        library=f"timm/{identifier}",
+        memory_format="contiguous",
+    )
 
 
 SPECS = (

@@ -9,32 +9,17 @@ Inputs below 224 px get smaller patches, so that at least 7×7 of them remain.
 
 from functools import partial
 
-from stages.models.libraries import timm_model
+from stages.models.builders import patch_for, refuse_small_stem, timm_model
 from stages.models.spec import Made, ModelSpec, Request
 
-LARGEST_PATCH = 16
-FEWEST_PATCHES = 7  # along a side: 224 / 32, the coarsest grid in common use
+PUBLISHED_PATCH = 16
+SMALL_PATCH = 4
+SMALL_NATIVE_PX = 32
 
 
-def patch_for(px: int) -> int:
-    """The largest power of two up to 16 px that leaves 7 patches along a side of `px`."""
-    patch = LARGEST_PATCH
-    while patch > 1 and px < FEWEST_PATCHES * patch:
-        patch //= 2
-    return patch
-
-
-def _make(request: Request, identifier: str) -> Made:
-    return _made(request, patch_for(request.px), LARGEST_PATCH, identifier)
-
-
-def _make_small(request: Request, layers: int, heads: int, width: int) -> Made:
-    patch = patch_for(request.px) if request.px >= 2 * SMALL_NATIVE_PX else SMALL_PATCH
-    shape = {"depth": layers, "num_heads": heads, "embed_dim": width}
-    return _made(request, patch, SMALL_PATCH, "vit_small_patch16_224", **shape)
-
-
-def _made(request: Request, patch: int, published: int, identifier: str, **shape: int) -> Made:
+def _make(request: Request, identifier: str, published: int, **shape: int) -> Made:
+    refuse_small_stem(request)
+    patch = patch_for(request.px, PUBLISHED_PATCH)
     px = -(-request.px // patch) * patch
     model = timm_model(identifier, request, img_size=px, patch_size=patch, **shape)
     notes = {"patch": f"{patch} px, {(px // patch) ** 2} patches"}
@@ -45,22 +30,26 @@ def _made(request: Request, patch: int, published: int, identifier: str, **shape
     return Made(model, px, notes)
 
 
-SMALL_NATIVE_PX = 32
-SMALL_PATCH = 4
-
-
 def _published(name: str, params: int, paper: str, identifier: str) -> ModelSpec:
-    make = partial(_make, identifier=identifier)
-    return ModelSpec(name, params, 224, paper, make, memory_format="contiguous")
+    return ModelSpec(
+        name=name,
+        params=params,
+        native_px=224,
+        paper=paper,
+        make=partial(_make, identifier=identifier, published=PUBLISHED_PATCH),
+        library=f"timm/{identifier}",
+        memory_format="contiguous",
+    )
 
 
 def _small(layers: int, heads: int, width: int, params: int) -> ModelSpec:
+    make = partial(_make, identifier="vit_small_patch16_224", published=SMALL_PATCH)
     return ModelSpec(
         name=f"vit_{layers}l_{heads}h_{width}",
         params=params,
         native_px=SMALL_NATIVE_PX,
         paper="arXiv:2010.11929",
-        make=partial(_make_small, layers=layers, heads=heads, width=width),
+        make=partial(make, depth=layers, num_heads=heads, embed_dim=width),
         memory_format="contiguous",
     )
 

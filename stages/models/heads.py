@@ -1,0 +1,102 @@
+"""Where a model's trunk ends and its class head begins, and which layers the trunk has.
+
+Works on any model of the table, of timm and of torchvision. Leaves what is done with the parts
+to `transfer` (loading), `groups` (learning rates, freezing) and the tasks (features).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from stages.core.errors import ModelError
+
+LAYER_CONTAINERS = (nn.Sequential, nn.ModuleList)
+NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm)
+
+
+def head_names(model: nn.Module) -> tuple[str, ...]:
+    """Names of the modules that turn features into logits, e.g. `("fc",)`; empty without any."""
+    named: Any = getattr(model, "pretrained_cfg", {}).get("classifier", ())
+    names = (named,) if isinstance(named, str) else tuple(named or ())
+    if not names:
+        names = tuple(n for n, module in model.named_modules() if isinstance(module, nn.Linear))[
+            -1:
+        ]
+    return tuple(n for n in names if n in dict(model.named_modules()))
+
+
+def trunk_of(model: nn.Module) -> tuple[str, nn.Module]:
+    """The prefix of the trunk's parameter names, and the trunk: a task's backbone or all of it."""
+    backbone = getattr(model, "backbone", None)
+    return ("backbone.", backbone) if isinstance(backbone, nn.Module) else ("", model)
+
+
+def in_head(model: nn.Module) -> "frozenset[str]":
+    """Names of the parameters that belong to the head, or to the heads of a task."""
+    prefix, trunk = trunk_of(model)
+    heads = () if prefix else head_names(trunk)
+    return frozenset(
+        name
+        for name, _ in model.named_parameters()
+        if not name.startswith(prefix) or any(name.startswith(f"{head}.") for head in heads)
+    )
+
+
+def layer_numbers(model: nn.Module) -> dict[str, int]:
+    """The layer, counted from the input, of every parameter of the trunk.
+
+    timm says how its models are layered; of others, every child is a layer, and so is every
+    child of a container. Norms belong to the layer before them.
+    """
+    prefix, trunk = trunk_of(model)
+    head = in_head(model)
+    matcher: Any = getattr(trunk, "group_matcher", None)
+    if matcher:
+        from timm.models import group_parameters
+
+        found = group_parameters(trunk, matcher(coarse=False), reverse=True)
+    else:
+        found = dict(_numbered(trunk))
+    numbers = {prefix + name: number for name, number in found.items()}
+    kept = sorted({number for name, number in numbers.items() if name not in head})
+    return {name: kept.index(number) for name, number in numbers.items() if name not in head}
+
+
+def _numbered(trunk: nn.Module) -> Iterator[tuple[str, int]]:
+    number = 0
+    for name, _ in trunk.named_parameters(recurse=False):
+        yield name, number
+    for name, module in _layers(trunk, ""):
+        parameters = [inner for inner, _ in module.named_parameters(prefix=name)]
+        if parameters and not isinstance(module, NORMS):
+            number += 1
+        for parameter in parameters:
+            yield parameter, number
+
+
+def _layers(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
+    for name, child in module.named_children():
+        if isinstance(child, LAYER_CONTAINERS):
+            yield from _layers(child, f"{prefix}{name}.")
+        else:
+            yield prefix + name, child
+
+
+def without_head(model: nn.Module) -> tuple[nn.Module, int]:
+    """The model with its head taken off, and the width of its pooled features [batch, width]."""
+    timm_model: Any = model
+    if hasattr(model, "reset_classifier"):
+        timm_model.reset_classifier(0)
+        return model, int(timm_model.head_hidden_size)
+    names = head_names(model)
+    head = model.get_submodule(names[0]) if len(names) == 1 else None
+    if not isinstance(head, nn.Linear):
+        raise ModelError(
+            "`task: puzzle` needs the features before the class head, but this model ends in no "
+            "single linear layer. Choose a model of `python -m stages.models` or of timm."
+        )
+    parent, _, last = names[0].rpartition(".")
+    setattr(model.get_submodule(parent), last, nn.Identity())
+    return model, head.in_features

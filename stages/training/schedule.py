@@ -36,7 +36,7 @@ def share_of_rate(step: int, train: Train, steps_per_epoch: int) -> float:
     if train.schedule == "step":
         return float(train.step_gamma ** (step // (train.step_epochs * steps_per_epoch)))
     if train.schedule == "cosine":
-        return _ease(1.0, 0.0, (step - warmup) / (total - warmup))
+        return _ease(1.0, 0.0, (step - warmup) / max(total - warmup, 1))
     return 1.0
 
 

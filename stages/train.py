@@ -19,8 +19,12 @@ def train(params: "Params") -> None:
     """The stage. Raises UserError subclasses for what the user can mend."""
     from stages.core import files, paths
     from stages.datasets.pixels import load_splits, read_indices
+    from stages.training.distributed import launch, launched, rank
     from stages.training.run import training
 
+    if params.train.devices > 1 and not launched():
+        launch(params.train.devices, "stages.train", sys.argv[1:])
+        return
     classes = files.read_json(paths.MANIFEST)["classes"]
     indices = read_indices(paths.INDICES)
     splits = load_splits(params.dataset, indices, params.input_size, ["train", "val"])
@@ -28,7 +32,9 @@ def train(params: "Params") -> None:
         "indices": files.sha256_of_file(paths.INDICES),
         "identity": files.sha256_of_json(files.read_json(paths.IDENTITY)),
     }
-    with training(params, splits, len(classes), inputs, _tell) as run:
+    with training(params, splits, len(classes), inputs, _tell if rank() == 0 else _hush) as run:
+        if rank() > 0:
+            return
         _save_weights(run, classes)
         _save_tables(run)
         _save_snapshots(run)
@@ -102,6 +108,10 @@ def _save_snapshots(run: "Run") -> None:
     paths.SNAPSHOTS.mkdir(parents=True, exist_ok=True)
     for snapshot in run.checkpoints.snapshots():
         shutil.copyfile(snapshot, paths.SNAPSHOTS / snapshot.name)
+
+
+def _hush(line: str) -> None:
+    """What the other processes of a distributed run say."""
 
 
 def _tell(line: str) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import stages  # noqa: F401  (settings that must precede torch)
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

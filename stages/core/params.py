@@ -25,6 +25,7 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Precision = Literal["fp32", "bf16", "fp16"]
+VARIANT_STEPS = ("reparameterized", "channels_last", "bf16", "fp16", "compile", "onnx")
 Augmentation = Literal["crop", "flip", "color_jitter", "randaugment", "erasing", "mixup", "cutmix"]
 
 
@@ -160,13 +161,24 @@ class Evaluate(Section):
 
 
 class Profile(Section):
-    """What is timed, and for how long."""
+    """What is timed, and for how long. A variant is a step, or steps joined by `+`."""
 
-    batch_sizes: Annotated[list[Count], Field(min_length=1)] = [1, 8, 64]
-    seconds: Positive = 2.0
-    variants: list[
-        Literal["channels_last", "bf16", "fp16", "compile", "reparameterized", "onnx"]
-    ] = ["channels_last", "bf16", "reparameterized"]
+    batch_sizes: Annotated[list[Count], Field(min_length=1, max_length=32)] = [1, 64]
+    seconds: Annotated[float, Field(gt=0, le=600)] = 0.5
+    repeats: Annotated[int, Field(ge=1, le=100)] = 5
+    sweep_seconds: Annotated[float, Field(ge=0, le=3600)] = 0.0
+    variants: Annotated[list[str], Field(max_length=32)] = ["channels_last", "bf16"]
+
+    @model_validator(mode="after")
+    def _known_steps(self) -> Self:
+        for step in (step for variant in self.variants for step in variant.split("+")):
+            if step not in VARIANT_STEPS:
+                raise PydanticCustomError(
+                    "conflict",
+                    unknown_name("profile.variants", step, VARIANT_STEPS) + ", or several joined "
+                    "by +, such as reparameterized+onnx",
+                )
+        return self
 
 
 class Params(Section):
@@ -216,8 +228,8 @@ class Params(Section):
         if self.finetune != "full" and self.pretrained is False:
             raise PydanticCustomError(
                 "conflict",
-                f"`finetune: {self.finetune}` needs trained weights to start from, but `pretrained` is "
-                "false; set `pretrained: true` or a path, or `finetune: full`",
+                f"`finetune: {self.finetune}` needs trained weights to start from, but "
+                "`pretrained` is false; set `pretrained: true` or a path, or `finetune: full`",
             )
         return self
 

@@ -10,6 +10,7 @@ from pathlib import Path
 PARAMS = Path("params.yaml")
 
 MANIFEST = Path("data/manifest.json")
+POOL = Path("data/pool.csv")
 INDICES = Path("data/indices.csv")
 CLASS_COUNTS = Path("data/class_counts.csv")
 WEIGHTS = Path("data/weights.safetensors")
@@ -30,10 +31,14 @@ TRACE = Path("plots/trace.csv")
 PER_CLASS = Path("plots/per_class.csv")
 CONFUSION = Path("plots/confusion.csv")
 RELIABILITY = Path("plots/reliability.csv")
+PROFILE_TABLE = Path("plots/profile.csv")
+PROFILE_BLOCKS = Path("plots/profile_blocks.csv")
 PLOTS = Path("plots")
 
 REPORT_HTML = Path("report/index.html")
 REPORT_MD = Path("report/report.md")
+ZOO_CSV = Path("report/zoo.csv")
+ZOO_MD = Path("report/zoo.md")
 
 
 def dvc_root() -> Path:

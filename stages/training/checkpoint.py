@@ -23,6 +23,7 @@ from stages.core.errors import TrainingError
 from stages.core.files import replacing, sha256_of_json
 from stages.core.params import Params
 from stages.core.paths import work_folder
+from stages.training.distributed import rank
 
 KEPT = 2
 _NAME = re.compile(r"^step-(\d{8})-([0-9a-f]{64})\.pt$")
@@ -62,6 +63,8 @@ class Checkpoints:
         self._lock = FileLock(self.folder / "lock")
 
     def __enter__(self) -> Self:
+        if rank() > 0:
+            return self
         self.folder.mkdir(parents=True, exist_ok=True)
         holder = self.folder / "pid"
         try:
@@ -88,8 +91,10 @@ class Checkpoints:
         """Write the state after `step` steps; older files go once the new one is on the disk.
 
         A checkpoint that cannot be written (full disk, read-only folder) is told and passed over:
-        the training itself is not lost by it.
+        the training itself is not lost by it. Of several processes the first alone writes.
         """
+        if rank() > 0:
+            return
         buffer = io.BytesIO()
         torch.save(state, buffer)
         payload = buffer.getbuffer()
@@ -104,7 +109,7 @@ class Checkpoints:
             path.unlink(missing_ok=True)
 
     def load(self) -> tuple[int, dict[str, Any]] | None:
-        """The newest whole checkpoint as (steps, state), tensors on the CPU; None if there is none."""
+        """The newest whole checkpoint as (steps, state), tensors on the CPU, or None."""
         for step, digest, path in self._files():
             payload = path.read_bytes()
             if hashlib.sha256(payload).hexdigest() != digest:
@@ -117,8 +122,10 @@ class Checkpoints:
     def save_snapshot(self, step: int, state: dict[str, Any]) -> None:
         """Keep the engine's state after `step` steps for replay, beside the checkpoints.
 
-        Raises OSError when it cannot be written.
+        Raises OSError when it cannot be written. Of several processes the first alone writes.
         """
+        if rank() > 0:
+            return
         with replacing(self.folder / f"snapshot-{step:08d}.pt") as temporary:
             torch.save(state, temporary)
 
@@ -128,6 +135,8 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Remove all of the run but the lock it holds; its result is in place."""
+        if rank() > 0:
+            return
         for path in self.folder.iterdir():
             if path.name != "lock":
                 path.unlink(missing_ok=True)
@@ -136,7 +145,7 @@ class Checkpoints:
         """(step, digest, path) of the files that bear a checkpoint's name, newest first."""
         found = [
             (int(match[1]), match[2], path)
-            for path in self.folder.iterdir()
+            for path in (self.folder.iterdir() if self.folder.exists() else ())
             if (match := _NAME.match(path.name))
         ]
         return sorted(found, reverse=True)

@@ -6,7 +6,6 @@ Leaves epochs, validation, checkpoints and the trace to `training.loop`.
 """
 
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +20,10 @@ from stages.datasets.pixels import Split
 from stages.models import Built, parameter_groups
 from stages.models.masks import portable_masks
 from stages.tasks import Task
+from stages.training import distributed
 from stages.training.augmentation import Augmenter
 from stages.training.ema import Ema
 from stages.training.images import (
-    Normalization,
     measure_normalization,
     place_pixels,
     take,
@@ -51,11 +50,13 @@ class Engine:
         self.params, self.task, self.device = params, task, device
         self.normalization = measure_normalization(split.pixels)
         self.built: Built = task.build(params, classes)
-        self.memory_format = _memory_format(params, self.built)
-        self.model = self.built.model.to(device=device, memory_format=self.memory_format)
+        self.memory_format = memory_format_of(params, self.built)
+        self.model = self.built.model.to(device).to(memory_format=self.memory_format)
         if params.train.twin:
             move_one_weight_by_one_ulp(self.model)
         self.forward: Any = self.model
+        if distributed.launched():
+            self.forward = distributed.share_gradients(self.model, device)
         self.count = len(split.labels)
         self.batch_size = min(params.train.batch_size, self.count)
         self.steps_per_epoch = self.count // self.batch_size
@@ -91,19 +92,20 @@ class Engine:
         rows = epoch.order[index * self.batch_size : (index + 1) * self.batch_size]
         step = (epoch.number - 1) * self.steps_per_epoch + index
         losses, correct = [], []
-        with portable_masks(self.model, self.params.seed, step):
+        with portable_masks(self.model, self.params.seed, step), distributed.whole_batch_norm():
             for inputs, targets in self._micro_batches(epoch, rows, step):
                 with autocast(self.device, self.params.train.precision):
                     outputs = self.forward(*inputs)
                     loss = self.task.loss(outputs, targets, self.params.train.label_smoothing)
-                share = inputs[0].shape[0] / len(rows)
-                self.scaler.scale(loss * share).backward()
+                share = inputs[0].shape[0] * distributed.world_size() / len(rows)
+                torch.autograd.backward(self.scaler.scale(loss * share))
                 losses.append(loss.detach() * share)
                 correct.append(self.task.correct(outputs, targets))
         self.scaler.unscale_(self.optimizer)
         if self.params.train.grad_clip is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.params.train.grad_clip)
-        return StepResult(torch.stack(losses).sum(), torch.cat(correct))
+        loss = distributed.average(torch.stack(losses).sum())
+        return StepResult(loss, distributed.gather(torch.cat(correct)))
 
     def update(self) -> None:
         """Move the weights by the gradients in place, then the schedule and the average."""
@@ -121,9 +123,10 @@ class Engine:
         images, targets = self.augmenter.apply(
             pixels, self._labels[rows], epoch.draws, rows, step % self.steps_per_epoch
         )
-        size = -(-len(rows) // self.params.train.accumulate)
-        for start in range(0, len(rows), size):
-            part = slice(start, start + size)
+        own = distributed.own_part(rows)
+        size = -(-(own.stop - own.start) // self.params.train.accumulate)
+        for start in range(own.start, own.stop, size):
+            part = slice(start, min(start + size, own.stop))
             inputs = to_input(
                 images[part], self.built.model_px, self._mean, self._std, self.memory_format
             )
@@ -174,7 +177,8 @@ def move_one_weight_by_one_ulp(model: torch.nn.Module) -> None:
         weight[(0,) * weight.ndim] = moved[0]
 
 
-def _memory_format(params: Params, built: Built) -> torch.memory_format:
+def memory_format_of(params: Params, built: Built) -> torch.memory_format:
+    """The layout of weights and images: what was asked for, or the family's faster one."""
     name = params.train.memory_format
     chosen = built.memory_format if name == "auto" else name
     return torch.channels_last if chosen == "channels_last" else torch.contiguous_format

@@ -48,7 +48,7 @@ def measure_normalization(pixels: NDArray[np.uint8]) -> Normalization:
 
 
 def place_pixels(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Pixels as one tensor [n, 3, h, w], on the device when it takes less than half of what is free.
+    """Pixels as one tensor [n, 3, h, w], on the device if it takes less than half of its memory.
 
     Otherwise they stay in (pinned) host memory and batches are copied one by one.
     """

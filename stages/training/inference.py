@@ -67,8 +67,7 @@ class Evaluator:
             kept = min(self.view.batch_size, self.count - start)
             inputs, aims = self._batch(start)
             with autocast(self.device, self.view.precision):
-                outputs = model(*inputs)
-            outputs = _each(outputs, lambda values: values[:kept].float())
+                outputs = _first(model(*inputs), kept)
             aims = aims[:kept]
             losses.append(self.task.loss(outputs, aims, 0.0) * kept)
             correct.append(self.task.correct(outputs, aims))
@@ -91,8 +90,8 @@ class Evaluator:
         return self.task.prepare(images, self._labels[rows], draws)
 
 
-def _each(outputs: Tensor | tuple[Tensor, ...], function) -> Tensor | tuple[Tensor, ...]:  # type: ignore[no-untyped-def]
+def _first(outputs: Tensor | tuple[Tensor, ...], count: int) -> Tensor | tuple[Tensor, ...]:
+    """The first `count` rows of each output in float32."""
     if isinstance(outputs, tuple):
-        return tuple(function(values) for values in outputs)
-    result: Tensor = function(outputs)
-    return result
+        return tuple(values[:count].float() for values in outputs)
+    return outputs[:count].float()

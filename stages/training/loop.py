@@ -16,7 +16,6 @@ from torch import Tensor
 from stages.core.errors import DivergedError
 from stages.core.params import Params
 from stages.datasets.pixels import Split
-from stages.tasks import Task
 from stages.training.checkpoint import Checkpoints
 from stages.training.engine import Engine, Epoch, StepResult
 from stages.training.inference import Evaluator, Outputs, View
@@ -26,7 +25,7 @@ from stages.training.trace import hash_gradients, hash_tensors, record_step
 
 @dataclass
 class Progressed:
-    """How far a run has come and what it has found; this and the engine's state are a checkpoint."""
+    """How far a run has come and what it found; with the engine's state, a checkpoint."""
 
     steps: int = 0
     seconds: float = 0.0

@@ -27,7 +27,7 @@ def rehearse(engine: Engine) -> None:
         inputs, targets = task.prepare(
             images.contiguous(memory_format=engine.memory_format), labels, draws
         )
-        task.loss(model(*inputs), targets, 0.0).backward()
+        torch.autograd.backward(task.loss(model(*inputs), targets, 0.0))
     except torch.OutOfMemoryError as error:
         raise TrainingError(
             f"`model` {params.model} does not fit into the memory of {engine.device} even with two "

@@ -14,6 +14,7 @@ from stages.datasets.pixels import Split
 from stages.tasks import task_of
 from stages.training.checkpoint import Checkpoints, run_key
 from stages.training.determinism import keep_freed_memory, set_determinism
+from stages.training.distributed import barrier, process_group
 from stages.training.engine import Engine
 from stages.training.loop import Trained, fit
 from stages.training.rehearsal import rehearse
@@ -57,6 +58,7 @@ def training(
             if params.train.on_nonfinite != "fp32" or params.train.precision == "fp32":
                 raise
             reason = f"diverged in epoch {error.epoch}, step {error.step}, at {error.precision}"
+            held.close()
             tell(f"{reason}: starting anew in fp32, as `train.on_nonfinite` asks")
             train = params.train.model_copy(update={"precision": "fp32"})
             params = params.model_copy(update={"train": train})
@@ -77,8 +79,9 @@ def _train_once(
     keep_freed_memory()
     set_determinism(params.train.deterministic)
     set_threads(params)
-    device = choose_device(params.device)
+    device = held.enter_context(process_group(choose_device(params.device)))
+    checkpoints = held.enter_context(Checkpoints(run_key(params, inputs), tell))
+    barrier()  # the first process holds the lock before any other reads
     engine = Engine(params, task_of(params), splits["train"], classes, device)
     rehearse(engine)
-    checkpoints = held.enter_context(Checkpoints(run_key(params, inputs), tell))
     return Run(params, fit(engine, splits.get("val"), checkpoints, tell), checkpoints, fell_back)

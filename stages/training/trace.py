@@ -28,7 +28,7 @@ def hash_tensors(tensors: Iterable[tuple[str, Tensor]]) -> str:
 
 def combine(parts: Iterable[str]) -> str:
     """32 hex digits over a sequence of texts."""
-    return xxhash.xxh3_128_hexdigest("\n".join(parts))
+    return xxhash.xxh3_128_hexdigest("\n".join(parts).encode())
 
 
 def record_step(

@@ -1,0 +1,55 @@
+"""Put the test images through the trained model, once, and measure what came out.
+
+Reads the weights, the subset and the machine's identity; writes metrics, predictions per image,
+tables for the plots, and pictures. Leaves the figures to `stages.measures` and the pictures to
+`stages.charts`.
+"""
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from stages.core.cli import run_stage
+
+if TYPE_CHECKING:
+    from stages.core.params import Params
+    from stages.measures.evaluation import Evaluation
+
+
+def evaluate(params: "Params") -> None:
+    """The stage. Raises UserError subclasses for what the user can mend."""
+    from stages.core import files, paths
+    from stages.core.device import choose_device, set_threads
+    from stages.datasets.pixels import load_splits, read_indices
+    from stages.measures.evaluation import evaluate_outputs
+    from stages.tasks import task_of
+    from stages.training.determinism import set_determinism
+    from stages.training.inference import Evaluator
+    from stages.training.trained import load_trained
+
+    set_determinism(params.train.deterministic)
+    set_threads(params)
+    device = choose_device(params.device)
+    indices = read_indices(paths.INDICES)
+    test = load_splits(params.dataset, indices, params.input_size, ["test"])["test"]
+    trained = load_trained(params, paths.WEIGHTS, device)
+    started = time.perf_counter()
+    task = task_of(params)
+    outputs = Evaluator(task, test, trained.view, device, params.seed, "test")(trained.model)
+    seconds = time.perf_counter() - started
+    evaluation = evaluate_outputs(outputs, test.names, task.heads(trained.classes))
+    _save_tables(evaluation)
+    files.write_json(paths.EVALUATE_METRICS, evaluation.metrics | {"evaluate_seconds": seconds})
+
+
+def _save_tables(evaluation: "Evaluation") -> None:
+    from stages.core import files, paths
+
+    files.write_csv(paths.PREDICTIONS, evaluation.predictions)
+    files.write_csv(paths.PER_CLASS, evaluation.per_class)
+    files.write_csv(paths.CONFUSION, evaluation.confusion)
+    files.write_csv(paths.RELIABILITY, evaluation.reliability)
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(evaluate))

@@ -1,0 +1,66 @@
+"""A trained model taken up again from its weights file, with how images are shown to it.
+
+Leaves writing the file to `stages.train`.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from stages.core.errors import RunError
+from stages.core.params import Params
+from stages.tasks import task_of
+from stages.training.engine import memory_format_of
+from stages.training.images import Normalization
+from stages.training.inference import View
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model in evaluation mode on the device, and its view of images."""
+
+    model: torch.nn.Module
+    view: View
+    classes: list[str]
+
+
+def load_trained(params: Params, path: Path, device: torch.device) -> TrainedModel:
+    """Build `params.model` and fill it with the weights of a safetensors file of the train stage.
+
+    Raises RunError when the file is missing, damaged or of another model.
+    """
+    try:
+        with safe_open(path, framework="pt") as opened:
+            about = opened.metadata()
+            weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing: run `dvc repro train` first.") from None
+    except SafetensorError as error:
+        raise RunError(
+            f"{path} is damaged ({error}). Delete it and run `dvc repro train`."
+        ) from None
+    classes = json.loads(about["classes"])
+    # Neither the library's weights nor frozen parts matter to a model that is filled here.
+    untrained = params.model_copy(update={"pretrained": False, "finetune": "full"})
+    built = task_of(params).build(untrained, len(classes))
+    try:
+        built.model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise RunError(
+            f"{path} holds the weights of {about['model']}, which do not fit `model` "
+            f"{params.model} ({str(error).splitlines()[0]}). Run `dvc repro train`."
+        ) from None
+    memory_format = memory_format_of(params, built)
+    normalization = json.loads(about["normalization"])
+    view = View(
+        px=built.model_px,
+        normalization=Normalization(tuple(normalization["mean"]), tuple(normalization["std"])),
+        memory_format=memory_format,
+        precision=params.train.precision,
+        batch_size=params.evaluate.batch_size,
+    )
+    model = built.model.to(device).to(memory_format=memory_format).eval()
+    return TrainedModel(model, view, classes)

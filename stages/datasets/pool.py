@@ -62,6 +62,17 @@ class Pool:
         )
 
 
+def pool_of(collection: Collection, rows: Sequence[int], digests: list[str]) -> Pool:
+    """The pool of the images that were read: their rows in the collection and their digests."""
+    return Pool(
+        collection.classes,
+        np.array([collection.labels[row] for row in rows], np.int64),
+        [collection.splits[row] for row in rows],
+        [collection.names[row] for row in rows],
+        digests,
+    )
+
+
 def read_pool(path: Path, classes: list[str]) -> Pool:
     """The pool in a table that the download wrote. Raises RunError when it is missing."""
     table = read_table(path)

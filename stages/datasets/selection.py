@@ -1,0 +1,198 @@
+"""The subset law: which images train, validate and test, the same on every machine.
+
+One order of the images decides: by (2 * rank + 1) / (2 * class size), which spreads every class
+evenly (the divisors of Webster and Sainte-Lague), where the rank within a class is that of a
+SHA-256 of data set, purpose, `subset.seed` and the image's content. The first images train, the
+last ones validate, so a smaller subset is always inside a larger one and neither part moves the
+other; file order and library versions do not matter.
+
+Test images come from the official test set, by the same law, or are taken first out of a pool
+that has no official split. `full` means the whole official test set, a fifth of a pool that has
+none, and for training all that validation leaves. A share is one of the images that the part is
+drawn from. Test images are all kept; a training image that is also a test image, or a second copy
+of a training image, is left out.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.core.errors import DataError
+from stages.datasets.pool import Pool
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from stages.core.params import Subset
+
+TEST_SHARE_OF_A_POOL = 0.2
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Rows of the pool for each split, in nested order, and how many copies were met."""
+
+    train: Rows
+    val: Rows
+    test: Rows
+    duplicates_train_test: int
+    duplicates_within_train: int
+    duplicates_within_test: int
+    conflicting_labels: int
+
+
+def choose(pool: Pool, subset: "Subset", dataset: str) -> Selection:
+    """Choose the rows of a subset.
+
+    Raises DataError when more images are asked for than there are, or when a class would get no
+    training or no test image.
+    """
+    official = np.array([split == "test" for split in pool.splits])
+    everything = np.arange(len(pool.names))
+    test_pool = everything[official] if official.any() else everything
+    test_order = nested_order(pool, test_pool, dataset, "test", subset.seed)
+    test = test_order[: _test_count(subset, len(test_pool), bool(official.any()))]
+    barred = test_pool if official.any() else test
+    rest = np.setdiff1d(everything, barred)
+    train_pool, seen_in_test, copies = _without_copies(pool, rest, barred)
+    order = nested_order(pool, train_pool, dataset, "train", subset.seed)
+    train_count, val_count = _train_and_val_counts(subset, len(order))
+    _refuse_empty_classes(pool, test_order, len(test), "test")
+    _refuse_empty_classes(pool, order, train_count, "train")
+    return Selection(
+        order[:train_count],
+        order[::-1][:val_count],
+        test,
+        seen_in_test,
+        copies,
+        len(test) - len({pool.digests[row] for row in test}),
+        conflicting_labels(pool),
+    )
+
+
+def nested_order(pool: Pool, rows: Rows, dataset: str, purpose: str, seed: int) -> Rows:
+    """The rows in the order in which subsets of any size take them."""
+    prefix = f"{dataset}/{purpose}/{seed}/"
+    keys = np.array(
+        [hashlib.sha256((prefix + pool.digests[row]).encode()).hexdigest() for row in rows]
+    )
+    names = np.array([pool.names[row] for row in rows])
+    labels = pool.labels[rows]
+    by_class = np.lexsort((names, keys, labels))
+    sizes = np.bincount(labels, minlength=len(pool.classes))
+    starts = np.cumsum(sizes) - sizes
+    own = labels[by_class]
+    ranks = np.arange(len(rows)) - starts[own]
+    evenly = np.empty(len(rows))
+    evenly[by_class] = (2 * ranks + 1) / (2 * sizes[own])
+    ordered: Rows = rows[np.lexsort((names, keys, evenly))]
+    return ordered
+
+
+def _test_count(subset: "Subset", images: int, official: bool) -> int:
+    from stages.core.params import images_of
+
+    amount = subset.test
+    if amount == "full" and not official:
+        amount = TEST_SHARE_OF_A_POOL
+    count = images_of(amount, images)
+    if count is None:
+        return images
+    most = images if official else images - 1
+    if count > most:
+        kind = "in the official test set" if official else "in all, without an official test set"
+        raise DataError(
+            f"`subset.test` is {subset.test}, but there are {images} images {kind}. Give at most "
+            f"{most}, a share such as 0.2, or full."
+        )
+    return count
+
+
+def _without_copies(pool: Pool, rows: Rows, test: Rows) -> tuple[Rows, int, int]:
+    """The rows without those in the test set and without second copies, and how many of each."""
+    in_test = {pool.digests[row] for row in test}
+    apart = [row for row in rows.tolist() if pool.digests[row] not in in_test]
+    first: dict[str, int] = {}
+    for row in sorted(apart, key=lambda row: pool.names[row]):
+        first.setdefault(pool.digests[row], row)
+    kept = np.array(sorted(first.values()), np.int64)
+    return kept, len(rows) - len(apart), len(apart) - len(kept)
+
+
+def _train_and_val_counts(subset: "Subset", images: int) -> tuple[int, int]:
+    """How many of the images train, from the front, and how many validate, from the end."""
+    from stages.core.params import images_of
+
+    val = images_of(subset.val, images) or 0
+    train = images_of(subset.train, images)
+    if train is None:
+        train = images - val
+    if train + val > images or train < 1:
+        room = f"`subset.train` can be 1 to {images - val}, a share of the {images}, or full"
+        raise DataError(
+            f"`subset.train` is {subset.train} and `subset.val` is {subset.val}, but there are "
+            f"{images} images to train and validate with, copies left out. "
+            + (f"Beside that validation {room}." if val < images else "Lower `subset.val`.")
+        )
+    return train, val
+
+
+def _refuse_empty_classes(pool: Pool, order: Rows, count: int, split: str) -> None:
+    """Raise DataError when a class has no image among the first `count`."""
+    present, first = np.unique(pool.labels[order], return_index=True)
+    absent = sorted(set(range(len(pool.classes))) - set(present.tolist()))
+    late = present[first >= count].tolist()
+    if not absent and not late:
+        return
+    named = ", ".join(pool.classes[label] for label in (absent or late)[:10])
+    more = f" and {len(absent or late) - 10} more" if len(absent or late) > 10 else ""
+    raise DataError(
+        f"`subset.{split}` is {count} images, and none is of the class {named}{more}. "
+        + (
+            f"The data set has too few images of it to {split} with: add some or remove the class."
+            if absent
+            else f"Every class has one from {first.max() + 1} images on: raise `subset.{split}`."
+        )
+    )
+
+
+def conflicting_labels(pool: Pool) -> int:
+    """How many image contents occur under more than one class."""
+    pairs = set(zip(pool.digests, pool.labels.tolist(), strict=True))
+    per_content = Counter(digest for digest, _ in pairs)
+    return sum(count > 1 for count in per_content.values())
+
+
+def indices_table(pool: Pool, selection: Selection) -> "pd.DataFrame":
+    """A row per chosen image, in selection order: split, name, label, class, digest."""
+    import pandas as pd
+
+    parts = {"train": selection.train, "val": selection.val, "test": selection.test}
+    rows = np.concatenate(list(parts.values()))
+    labels = pool.labels[rows]
+    return pd.DataFrame(
+        {
+            "split": [name for name, part in parts.items() for _ in part],
+            "name": [pool.names[row] for row in rows],
+            "label": labels,
+            "class": [pool.classes[label] for label in labels],
+            "digest": [pool.digests[row] for row in rows],
+        }
+    )
+
+
+def class_counts(classes: Sequence[str], indices: "pd.DataFrame") -> "pd.DataFrame":
+    """A row per class: class, train, val, test."""
+    import pandas as pd
+
+    columns = {
+        split: np.bincount(indices["label"][indices["split"] == split], minlength=len(classes))
+        for split in ("train", "val", "test")
+    }
+    return pd.DataFrame({"class": list(classes), **columns})

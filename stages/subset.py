@@ -1,0 +1,51 @@
+"""Choose the images that train, validate and test: stratified, nested, the same on any machine.
+
+Writes `data/indices.csv`, a row per image in the order in which subsets grow,
+`data/class_counts.csv` and `metrics/subset.json`. The law is in `stages/datasets/selection.py`.
+"""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from stages.core import files, paths
+from stages.core.cli import run_stage
+
+if TYPE_CHECKING:
+    from stages.core.params import Params
+    from stages.datasets.pool import Pool
+    from stages.datasets.selection import Selection
+
+
+def subset(params: "Params") -> None:
+    """Draw the subset that `subset` asks for out of the pool that the download listed."""
+    from stages.datasets.pool import read_pool
+    from stages.datasets.selection import choose, class_counts, indices_table
+
+    classes = files.read_json(paths.MANIFEST)["classes"]
+    pool = read_pool(paths.POOL, classes)
+    selection = choose(pool, params.subset, params.dataset.name)
+    indices = indices_table(pool, selection)
+    files.write_csv(paths.INDICES, indices)
+    files.write_csv(paths.CLASS_COUNTS, class_counts(classes, indices))
+    digest = files.sha256_of_file(paths.INDICES)
+    files.write_json(paths.SUBSET_METRICS, metrics(pool, selection, digest))
+
+
+def metrics(pool: "Pool", selection: "Selection", indices_sha256: str) -> dict[str, Any]:
+    """How many images were chosen, which ones (a hash), and how many copies were met."""
+    return {
+        "train_images": len(selection.train),
+        "val_images": len(selection.val),
+        "test_images": len(selection.test),
+        "pool_images": len(pool.names),
+        "classes": len(pool.classes),
+        "indices_sha256": indices_sha256,
+        "duplicates_train_test": selection.duplicates_train_test,
+        "duplicates_within_train": selection.duplicates_within_train,
+        "duplicates_within_test": selection.duplicates_within_test,
+        "conflicting_labels": selection.conflicting_labels,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(subset))

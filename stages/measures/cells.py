@@ -1,0 +1,151 @@
+"""One cell of the cost table: a variant at a batch size, made ready, and the row it becomes.
+
+A cell that cannot be made ready says why, and the others stand. Leaves how a variant is made to
+`measures.variants`, timing to `measures.grid` and figures to `measures.latency`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stages.measures.headroom import Forecast
+from stages.measures.latency import latency, noise_note
+from stages.measures.reasons import Unmeasured, attempt
+from stages.measures.subject import Subject, first_tensor
+from stages.measures.timing import Call, Repeats
+from stages.measures.training_step import training_step
+from stages.measures.variants import EAGER, TOLERANCES, Variant
+
+FIGURES = ("latency_ms_p50", "latency_ms_p95", "latency_ms_p99", "calls")
+
+
+def nothing() -> None:
+    """The work of a cell that is not made ready yet."""
+
+
+@dataclass
+class Cell:
+    """One variant at one batch size, and what came of it."""
+
+    variant: str
+    mode: str
+    batch_size: int
+    about: dict[str, Any] = field(default_factory=dict)
+    call: Call = nothing
+    difference: float | None = None
+    stable: bool = False
+    repeats: Repeats = field(default_factory=Repeats)
+    reason: str | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the cell can be timed."""
+        return self.reason is None
+
+    def row(self) -> dict[str, Any]:
+        """A row of the cost table; figures are null where there is a reason."""
+        timed = bool(self.repeats.calls) and self.reason is None
+        note = None
+        figures: dict[str, Any] = {}
+        if timed:
+            figures = latency(self.repeats.all_calls)
+            note = noise_note(self.repeats.spread, len(self.repeats.calls), self.stable)
+        return {
+            "variant": self.variant,
+            "mode": self.mode,
+            "batch_size": self.batch_size,
+            **dict.fromkeys(FIGURES),
+            **figures,
+            "spread": self.repeats.spread if timed else None,
+            "images_per_second": median(self.repeats.rates) if timed else None,
+            "max_relative_difference": self.difference,
+            **self.about,
+            "note": self.reason or note,
+        }
+
+
+def inference_cells(
+    subject: Subject,
+    variants: Sequence[tuple[str, Variant | None, str | None]],
+    batch_sizes: Sequence[int],
+    forecast: Forecast | None,
+) -> list[Cell]:
+    """A cell per variant and batch size, ready to be timed; the eager variant comes first.
+
+    `variants` are (name, variant, reason why it could not be made).
+    """
+    references: dict[int, Tensor] = {}
+    cells = []
+    for name, variant, reason in variants:
+        for batch_size in batch_sizes:
+            cell = Cell(name, "inference", batch_size, reason=reason)
+            if variant is not None:
+                cell.about = _about(variant)
+                prepare = partial(_prepare, cell, variant, subject, references, forecast)
+                _, cell.reason = attempt(prepare)
+            cells.append(cell)
+    return cells
+
+
+def training_cell(subject: Subject, batch_size: int, base: Variant) -> Cell:
+    """The cell of one training step: eager, fp32, on the device of the eager variant."""
+    cell = Cell(EAGER, "training", batch_size, _about(base))
+
+    def prepare() -> Call:
+        step = training_step(subject, batch_size, base.device)
+        step()
+        return step
+
+    step, cell.reason = attempt(prepare)
+    cell.call = step or nothing
+    return cell
+
+
+def _prepare(
+    cell: Cell,
+    variant: Variant,
+    subject: Subject,
+    references: dict[int, Tensor],
+    forecast: Forecast | None,
+) -> None:
+    """Place the inputs, make the first call and hold its output against the eager one."""
+    if forecast is not None:
+        forecast.check(cell.batch_size, variant.device)
+    inputs = variant.place(subject.batch(cell.batch_size)[0])
+
+    @torch.inference_mode()
+    def call() -> Any:
+        return variant.forward(*inputs)
+
+    outputs = first_tensor(call()).to("cpu", torch.float64)
+    if variant.name == EAGER:
+        references[cell.batch_size] = outputs
+    elif cell.batch_size in references:
+        cell.difference = relative_difference(outputs, references[cell.batch_size])
+        allowed = TOLERANCES[variant.precision]
+        if not cell.difference <= allowed:
+            raise Unmeasured(
+                f"outputs differ from eager by {cell.difference:.2g}, relative; {allowed:g} allowed"
+            )
+    cell.call = call
+
+
+def relative_difference(outputs: Tensor, reference: Tensor) -> float:
+    """Largest |outputs − reference| over largest |reference|; infinite for outputs not finite."""
+    if not outputs.isfinite().all():
+        return float("inf")
+    return float((outputs - reference).abs().max() / reference.abs().max())
+
+
+def _about(variant: Variant) -> dict[str, Any]:
+    return {
+        "threads": variant.threads,
+        "precision": variant.precision,
+        "memory_format": variant.memory_format,
+        "runs_on": variant.runs_on,
+    }

@@ -1,0 +1,59 @@
+"""How much memory is free for a batch, and how much it will want, before anything is allocated.
+
+Linux grants memory that it does not have and kills whoever uses it, so a batch that will not fit
+must not be tried. The forecast is linear in the batch size, through the measured peak of one.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+
+from stages.measures.reasons import Unmeasured
+
+CGROUP = Path("/sys/fs/cgroup")
+# The forecast leaves out what libraries keep for themselves.
+SAFETY = 1.2
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Memory of an inference batch: `fixed_mb` for the weights and so much per image."""
+
+    fixed_mb: float
+    per_image_mb: float
+
+    def need_mb(self, batch_size: int) -> float:
+        """MB that a batch will take beyond what is allocated already, with a margin."""
+        return SAFETY * (self.fixed_mb + self.per_image_mb * batch_size)
+
+    def check(self, batch_size: int, device: torch.device) -> None:
+        """Raise Unmeasured when the batch will not fit."""
+        need, free = self.need_mb(batch_size), free_mb(device)
+        if need > free:
+            raise Unmeasured(f"too large for memory: needs {need:,.0f} MB, {free:,.0f} MB are free")
+
+
+def forecast_of(peak_mb: float, weights_mb: float, batch_size: int) -> Forecast:
+    """The forecast through one measured peak, which includes the weights."""
+    return Forecast(weights_mb, max(peak_mb - weights_mb, 0.0) / batch_size)
+
+
+def free_mb(device: torch.device, cgroup: Path = CGROUP) -> float:
+    """Memory that can still be allocated for the device, in MB of 10⁶ bytes."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] / 1e6
+    if device.type == "mps":
+        return (torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()) / 1e6
+    free = psutil.virtual_memory().available
+    limit, used = _number(cgroup / "memory.max"), _number(cgroup / "memory.current")
+    return (free if limit is None or used is None else min(free, limit - used)) / 1e6
+
+
+def _number(path: Path) -> int | None:
+    """A container's limit; None where there is none or it cannot be read."""
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,174 @@
+"""Peak memory of inference and of training, each in a fresh process.
+
+One meaning on all backends that can tell: the most bytes that PyTorch's allocator held at once
+for weights, inputs, activations, workspaces and, in training, gradients and optimiser state. CUDA
+counts it itself; on the CPU it is the running sum of the allocations and frees that the profiler
+records. MPS keeps no peak: there it is the allocation at the end of the forward pass, and
+`peak_memory_means` says so. Beside it stands the peak of the process's resident set, Python and
+libraries included. MB are 10⁶ bytes.
+
+A process of its own gives the resident set a meaning, and takes the blow when the system kills
+what is too large. Leaves time to `measures.latency`.
+"""
+
+import copy
+import gc
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Literal
+
+import psutil
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from stages.core.device import synchronize
+from stages.measures.reasons import Unmeasured, attempt
+from stages.measures.subject import Subject
+from stages.measures.timing import Call
+from stages.measures.training_step import training_step
+
+Mode = Literal["inference", "training"]
+Figures = dict[str, float | str | None]
+MEANS = {
+    "cpu": "most bytes held by PyTorch's CPU allocator",
+    "cuda": "most bytes held by PyTorch's CUDA allocator",
+    "mps": "bytes held by PyTorch's MPS allocator after the forward pass (MPS keeps no peak)",
+}
+
+
+class MemoryProbe:
+    """Measures inference, then training, in two fresh processes while the caller goes on.
+
+    `build` is pickled and called there. `figures(mode)` waits for the result; a mode that could
+    not be measured has null figures and a `reason`.
+    """
+
+    def __init__(
+        self, build: Callable[[], Subject], batch_size: int, device: torch.device, threads: int
+    ) -> None:
+        forks = "forkserver" in multiprocessing.get_all_start_methods()
+        context = multiprocessing.get_context("forkserver" if forks else "spawn")
+        if forks:
+            context.set_forkserver_preload(["torch"])
+        self.pool = ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1)
+        self.futures: dict[Mode, Future[Figures]] = {
+            mode: self.pool.submit(_in_fresh_process, build, mode, batch_size, str(device), threads)
+            for mode in ("inference", "training")
+        }
+
+    def figures(self, mode: Mode) -> Figures:
+        """peak_memory_mb, peak_resident_mb, peak_memory_means and reason of a mode."""
+        measured, reason = attempt(lambda: self._result(mode))
+        nothing: Figures = dict.fromkeys(
+            ("peak_memory_mb", "peak_resident_mb", "peak_memory_means")
+        )
+        return (measured or nothing) | {"reason": reason}
+
+    def _result(self, mode: Mode) -> Figures:
+        try:
+            return self.futures[mode].result()
+        except BrokenProcessPool:
+            raise Unmeasured(
+                "the system ended the measuring process, most likely for want of memory"
+            ) from None
+
+    def close(self) -> None:
+        """End the processes; safe to call twice."""
+        self.pool.shutdown(cancel_futures=True)
+
+
+def _in_fresh_process(
+    build: Callable[[], Subject], mode: Mode, batch_size: int, device_name: str, threads: int
+) -> Figures:
+    """Measure one mode in this process, which must do nothing else."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # the profiler is talkative
+    torch.set_num_threads(threads)
+    device, subject = torch.device(device_name), build()
+    call = _work(subject, mode, batch_size, device)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    for _ in range(2):
+        call()
+    synchronize(device)
+    resident = _peak_resident_bytes()
+    if device.type == "cpu":
+        held = allocated_peak(lambda: _work(subject, mode, batch_size, device))
+    elif device.type == "cuda":
+        held = torch.cuda.max_memory_allocated(device)
+    else:
+        held = _mps_after_forward(subject, mode, batch_size, device)
+    if held <= 0:
+        raise Unmeasured(f"the {device.type} allocator reported nothing")
+    return {
+        "peak_memory_mb": held / 1e6,
+        "peak_resident_mb": resident / 1e6,
+        "peak_memory_means": MEANS[device.type],
+    }
+
+
+def _work(subject: Subject, mode: Mode, batch_size: int, device: torch.device) -> Call:
+    if mode == "training":
+        return training_step(subject, batch_size, device)
+    model = copy.deepcopy(subject.model).to(device).eval()
+    inputs = tuple(tensor.to(device) for tensor in subject.batch(batch_size)[0])
+
+    def forward() -> None:
+        with torch.inference_mode():
+            model(*inputs)
+
+    return forward
+
+
+def allocated_peak(prepare: Callable[[], Call]) -> int:
+    """Most bytes that PyTorch's CPU allocator held at once, with `prepare` and two calls after it.
+
+    What was allocated before does not count, so `prepare` makes all that should and returns the
+    call.
+    """
+    gc.collect()
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+        call = prepare()
+        call()
+        call()
+    events = recorded.profiler.kineto_results.events()
+    changes = [
+        (event.start_ns(), event.nbytes())
+        for event in events
+        if event.name() == "[memory]" and event.device_type().name == "CPU"
+    ]
+    held = peak = 0
+    for _, change in sorted(changes, key=lambda entry: entry[0]):
+        held += change
+        peak = max(peak, held)
+    return peak
+
+
+def _mps_after_forward(subject: Subject, mode: Mode, batch_size: int, device: torch.device) -> int:
+    model = copy.deepcopy(subject.model).to(device).train(mode == "training")
+    inputs = tuple(tensor.to(device) for tensor in subject.batch(batch_size)[0])
+    with torch.set_grad_enabled(mode == "training"):
+        outputs = model(*inputs)
+    synchronize(device)
+    held = torch.mps.current_allocated_memory()
+    del outputs
+    return held
+
+
+def _peak_resident_bytes() -> int:
+    """The largest resident set of this process since it began."""
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage on Linux starts from the parent's peak
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    kilobyte = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobyte

@@ -1,0 +1,193 @@
+"""The whole cost sheet of one model: counts, memory, the timed grid, energy, and a verdict.
+
+Puts the other measures together; each of them can fail without taking the rest along. Leaves
+reading parameters and writing files to `stages.profile`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from stages.measures.best import best_line
+from stages.measures.cells import Cell, inference_cells, training_cell
+from stages.measures.energy import LEAST_SECONDS, counters_of, joules_per_image
+from stages.measures.flops import count_cost
+from stages.measures.grid import Plan, time_cells, visits
+from stages.measures.headroom import Forecast, forecast_of
+from stages.measures.memory import MemoryProbe
+from stages.measures.params import count_params, size_on_disk_mb
+from stages.measures.reasons import attempt
+from stages.measures.reparameterize import calibrate
+from stages.measures.subject import Subject
+from stages.measures.sweep import sweep
+from stages.measures.throughput import best_batch
+from stages.measures.timing import clock_of
+from stages.measures.variants import EAGER, Variant, eager, make_variant
+
+if TYPE_CHECKING:
+    from stages.core.params import Profile
+
+Metrics = dict[str, Any]
+# BatchNorm needs two images, and its statistics are steady with a few more.
+CALIBRATION_IMAGES = 8
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """`metrics` is flat but for one level; `table` a row per cell; `blocks` a row per block."""
+
+    metrics: Metrics
+    table: pd.DataFrame
+    blocks: pd.DataFrame
+
+
+def measure(
+    build: Callable[[], Subject], profile: "Profile", device: torch.device, threads: int
+) -> Sheet:
+    """Measure the model that `build` makes (it is pickled and called in fresh processes too)."""
+    sizes = sorted(set(profile.batch_sizes))
+    probe = MemoryProbe(build, sizes[-1], device, threads)
+    try:
+        subject = build()
+        counts, blocks = count(subject)
+        memory = _memory(probe, sizes[-1])
+    finally:
+        probe.close()
+    subject = replace(subject, model=calibrate(subject.model, subject.batch(CALIBRATION_IMAGES)[0]))
+    forecast = None
+    if memory["peak_memory_mb"] is not None:
+        forecast = forecast_of(memory["peak_memory_mb"], counts["weights_mb"], sizes[-1])
+    plan = Plan(profile.seconds, profile.repeats, clock_of(device), threads)
+    cells = time_grid(subject, profile, device, plan, forecast)
+    rows, energy_reason = _with_energy(cells, device, plan, sizes[-1])
+    metrics = {
+        "model": subject.name,
+        "input_px": subject.input_px,
+        **counts,
+        "device": device.type,
+        "threads": threads,
+        **summary(rows, sizes),
+        **memory,
+        "energy_reason": energy_reason,
+    }
+    whole_numbers = {"calls": "Int64", "threads": "Int64"}  # with gaps where a cell failed
+    return Sheet(metrics, pd.DataFrame(rows).astype(whole_numbers), blocks)
+
+
+def count(subject: Subject) -> tuple[Metrics, pd.DataFrame]:
+    """Parameters, MACs, FLOPs, activations and size on disk; and the table of blocks."""
+    cost, reason = attempt(partial(count_cost, subject.model, subject.batch(1)[0]))
+    if reason is None and cost is not None and cost.uncounted:
+        reason = f"not counted: {', '.join(cost.uncounted)}"
+    metrics: Metrics = {
+        **count_params(subject.model),
+        "weights_mb": size_on_disk_mb(subject.model),
+        "macs_g": cost.macs / 1e9 if cost else None,
+        "flops_g": 2 * cost.macs / 1e9 if cost else None,
+        "activations_m": cost.activations / 1e6 if cost else None,
+        "flops_mean": "convolutions and matrix products of one image, 2 FLOPs per MAC",
+        "flops_reason": reason,
+    }
+    columns = ["block", "params", "macs_g", "activations_m"]
+    return metrics, cost.blocks if cost else pd.DataFrame(columns=columns)
+
+
+def time_grid(
+    subject: Subject,
+    profile: "Profile",
+    device: torch.device,
+    plan: Plan,
+    forecast: Forecast | None,
+) -> list[Cell]:
+    """All cells of a profile, timed: eager and variants by batch size, training, the sweep."""
+    sizes = sorted(set(profile.batch_sizes))
+    if any("compile" in name for name in profile.variants):
+        torch.compiler.reset()  # graphs of other models count towards its limit of recompilations
+    base = eager(subject.model, device, plan.threads)
+    variants: list[tuple[str, Variant | None, str | None]] = [(EAGER, base, None)]
+    example = subject.batch(2)[0]
+    for name in dict.fromkeys(profile.variants):
+        variants.append((name, *attempt(partial(make_variant, name, base, example))))
+    cells = inference_cells(subject, variants, sizes, forecast)
+    cells.append(training_cell(subject, max(2, sizes[-1]), base))
+    with tqdm(
+        total=visits(len(cells), plan.repeats), desc=subject.name, unit="cell", disable=None
+    ) as bar:
+        time_cells(cells, plan, bar.update)
+    if profile.sweep_seconds > 0:
+        cells += sweep(subject, base, sizes[-1], profile.sweep_seconds, plan, forecast)
+    return cells
+
+
+def summary(rows: Sequence[Metrics], sizes: Sequence[int]) -> Metrics:
+    """The figures of the table that a reader of `metrics/profile.json` looks for first."""
+    cell = {(row["variant"], row["mode"], row["batch_size"]): row for row in rows}
+    first = cell[EAGER, "inference", sizes[0]]
+    training = cell[EAGER, "training", max(2, sizes[-1])]
+    rates = {
+        row["batch_size"]: row["images_per_second"]
+        for row in rows
+        if row["variant"] == EAGER and row["mode"] == "inference" and row["images_per_second"]
+    }
+    best_size, best_rate = best_batch(rates) if rates else (None, None)
+    kept = ("latency_ms_p50", "latency_ms_p95", "latency_ms_p99")
+    return {
+        "precision": first["precision"],
+        "memory_format": first["memory_format"],
+        "latency_batch_size": sizes[0],
+        **{name: first[name] for name in kept},
+        "latency_spread": first["spread"],
+        "latency_note": first["note"],
+        "throughput_images_per_second": best_rate,
+        "throughput_batch_size": best_size,
+        "training_step_ms_p50": training["latency_ms_p50"],
+        "training_images_per_second": training["images_per_second"],
+        "training_batch_size": training["batch_size"],
+        "training_note": training["note"],
+        "energy_per_image_j": cell[EAGER, "inference", sizes[-1]]["energy_per_image_j"],
+        "best": best_line(rows, sizes),
+        "variants": {
+            row["variant"]: {
+                name: row[name] for name in ("latency_ms_p50", "images_per_second", "note")
+            }
+            for row in rows
+            if row["mode"] == "inference" and row["batch_size"] == sizes[0]
+        },
+    }
+
+
+def _memory(probe: MemoryProbe, batch_size: int) -> Metrics:
+    inference, training = probe.figures("inference"), probe.figures("training")
+    return {
+        "peak_memory_mb": inference["peak_memory_mb"],
+        "peak_resident_mb": inference["peak_resident_mb"],
+        "peak_memory_batch_size": batch_size,
+        "peak_memory_means": inference["peak_memory_means"],
+        "peak_memory_reason": inference["reason"],
+        "training_peak_memory_mb": training["peak_memory_mb"],
+        "training_peak_resident_mb": training["peak_resident_mb"],
+        "training_peak_memory_reason": training["reason"],
+    }
+
+
+def _with_energy(
+    cells: Sequence[Cell], device: torch.device, plan: Plan, batch_size: int
+) -> tuple[list[Metrics], str | None]:
+    """The rows of all cells, with joules per image at one batch size, or the reason for none."""
+    counters, reason = attempt(partial(counters_of, device))
+    rows = []
+    for cell in cells:
+        row = cell.row() | {"energy_per_image_j": None}
+        if counters and cell.ready and cell.batch_size == batch_size:
+            seconds = max(LEAST_SECONDS, plan.seconds)
+            row["energy_per_image_j"], failed = attempt(
+                partial(joules_per_image, counters, cell.call, batch_size, plan.clock, seconds)
+            )
+            reason = reason or failed
+        rows.append(row)
+    return rows, reason

@@ -1,0 +1,130 @@
+"""The epochs: repeatable to the bit, best kept, divergence told, nothing random left outside."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from stages.core.errors import DivergedError, TrainingError
+from stages.training.run import Run
+from tests.training.helpers import params, run
+
+
+@pytest.fixture(autouse=True)
+def _own_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+
+
+def same_weights(one: Run, other: Run) -> bool:
+    ours, theirs = one.trained.weights, other.trained.weights
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
+
+
+RECIPES = {
+    "plain": {},
+    "bf16": {"precision": "bf16"},
+    "everything": {
+        "augment": ["crop", "flip", "erasing", "mixup"],
+        "ema": 0.9,
+        "schedule": "one_cycle",
+        "optimizer": "sgd",
+        "grad_clip": 1.0,
+        "label_smoothing": 0.1,
+        "accumulate": 2,
+    },
+    "muon": {"optimizer": "muon"},
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_two_runs_give_the_same_bits(recipe: str) -> None:
+    chosen = params(train=RECIPES[recipe])
+    one = run(chosen)
+    torch.rand(7)  # what other code draws must not matter
+    other = run(chosen)
+    assert same_weights(one, other)
+    assert one.trained.progress.trace == other.trained.progress.trace
+
+
+def test_another_seed_gives_other_weights() -> None:
+    assert not same_weights(run(params(seed=1)), run(params(seed=2)))
+
+
+def test_what_is_recorded_does_not_change_the_result() -> None:
+    loud = run(params(train={"trace_steps": 100, "checkpoint_steps": 1, "snapshots": True}))
+    quiet = run(params(train={"trace_steps": 0, "snapshots": False}))
+    assert same_weights(loud, quiet)
+
+
+def test_the_twin_starts_one_ulp_away() -> None:
+    plain, twin = run(params()), run(params(train={"twin": True}))
+    first, second = plain.trained.progress.trace[0], twin.trained.progress.trace[0]
+    assert first["weights_hash"] != second["weights_hash"]
+    assert first["loss"] == pytest.approx(second["loss"], rel=1e-5)
+
+
+def test_it_learns_and_keeps_the_best_epoch() -> None:
+    done = run(params("lenet_small", train={"epochs": 12, "lr": 0.005}))
+    history = done.trained.progress.history
+    best = max(history, key=lambda row: (row["val_top1"], -row["val_loss"]))
+    assert done.trained.progress.best_epoch == best["epoch"]
+    assert best["val_top1"] > 0.9
+
+
+def test_accumulated_batches_agree_with_whole_ones_to_rounding() -> None:
+    whole, parts = run(params(train={"epochs": 1})), run(params(train={"epochs": 1, "accumulate": 4}))
+    for name, weight in whole.trained.weights.items():
+        torch.testing.assert_close(weight, parts.trained.weights[name], atol=2e-4, rtol=1e-3)
+
+
+def test_a_run_without_validation_keeps_the_last_epoch() -> None:
+    done = run(params(subset={"val": 0}), val=False)
+    assert done.trained.progress.best_epoch == 2
+    assert done.trained.progress.history[-1]["val_loss"] is None
+
+
+def test_early_stopping_ends_the_run() -> None:
+    done = run(params(train={"epochs": 40, "lr": 1e-12, "early_stopping": 2}))
+    assert len(done.trained.progress.history) < 10
+
+
+def test_divergence_names_epoch_step_precision_and_cure() -> None:
+    with pytest.raises(DivergedError, match=r"epoch 1, step \d, at fp32.*train\.lr") as caught:
+        run(params(train={"lr": 1e30}))
+    assert caught.value.epoch == 1
+
+
+def test_divergence_in_low_precision_starts_anew_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stages.training.engine import Engine
+
+    gradients = Engine.gradients
+
+    def poisoned(self: Engine, epoch: object, index: int) -> object:
+        result = gradients(self, epoch, index)  # type: ignore[arg-type]
+        if self.params.train.precision == "bf16" and index == 2:
+            result.loss.fill_(math.nan)
+        return result
+
+    monkeypatch.setattr(Engine, "gradients", poisoned)
+    done = run(params(train={"precision": "bf16", "on_nonfinite": "fp32"}))
+    assert done.fell_back == "diverged in epoch 1, step 3, at bf16"
+    assert done.params.train.precision == "fp32"
+    assert same_weights(done, run(params()))
+
+
+def test_a_batch_larger_than_the_data_is_the_whole_data() -> None:
+    assert run(params(train={"batch_size": 1000})).trained.progress.steps == 2
+
+
+def test_an_operation_without_a_deterministic_form_is_named_before_the_first_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from stages.tasks.classify import Classify
+
+    def refuse(self: Classify, outputs: object, targets: object, smoothing: float) -> None:
+        raise RuntimeError("median CUDA does not have a deterministic implementation.")
+
+    monkeypatch.setattr(Classify, "loss", refuse)
+    with pytest.raises(TrainingError, match=r"median CUDA .*train\.deterministic: warn"):
+        run(params())

@@ -30,6 +30,7 @@ def fetch(archive: Archive, dataset: str) -> Path:
     Raises DataError when it cannot be had, with the address and the folder to put it into.
     """
     import pooch
+    from filelock import FileLock
     from requests import HTTPError, RequestException
 
     name = archive.url.rpartition("/")[2]
@@ -44,7 +45,8 @@ def fetch(archive: Archive, dataset: str) -> Path:
         retry_if_failed=RETRIES,
     )
     try:
-        return Path(keeper.fetch(name, downloader=_download))
+        with FileLock(folder / f"{name}.lock"):  # two experiments at once fetch it once
+            return Path(keeper.fetch(name, downloader=_download))
     except HTTPError as error:
         reason = f"the server refuses ({error.response.status_code} {error.response.reason})"
     except RequestException as error:

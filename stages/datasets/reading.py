@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.pool import ThreadPool
+from statistics import median
 
 import numpy as np
 
@@ -100,11 +101,13 @@ def _in_order(
     read: Callable[[int], Image | Unreadable], rows: Sequence[int]
 ) -> Iterator[Image | Unreadable]:
     """Call `read` on every row: on threads when that pays, which it does not for small images."""
-    started = time.perf_counter()
-    first = [read(row) for row in rows[:PROBES]]
-    seconds = time.perf_counter() - started
-    yield from first
-    if seconds < PROBES * SLOW_SECONDS:
+    seconds = []
+    for row in rows[:PROBES]:
+        started = time.perf_counter()
+        image = read(row)
+        seconds.append(time.perf_counter() - started)
+        yield image
+    if len(rows) <= PROBES or median(seconds) < SLOW_SECONDS:
         yield from map(read, rows[PROBES:])
     else:
         with ThreadPool(min(os.cpu_count() or 1, 8)) as pool:

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 import matplotlib as mpl
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -47,7 +48,7 @@ mpl.rcParams.update(
         "axes.axisbelow": True,
         "axes.labelcolor": MUTED,
         "axes.labelsize": 9,
-        "axes.prop_cycle": mpl.cycler(color=SERIES),
+        "axes.prop_cycle": cycler(color=SERIES),
         "axes.spines.right": False,
         "axes.spines.top": False,
         "axes.titlecolor": INK,

@@ -2,11 +2,12 @@
 
 Reads `device`, `threads`, `seed`, `train.precision`, `train.memory_format`,
 `train.deterministic` and `evaluate.batch_size`. Writes `metrics/hardware.json` (everything worth
-showing) and `metrics/identity.json` (what decides bits: training, evaluation and profile run
-again when it changes). Stops at once when the device that is asked for is absent. What is
-recorded is left to `dna`.
+showing), `metrics/numerics.json` (the probes) and `metrics/identity.json` (what decides bits:
+training, evaluation and profile run again when it changes). Stops at once when the device that
+is asked for is absent. What is recorded is left to `dna`.
 """
 
+import os
 import sys
 
 from stages.core import paths
@@ -17,23 +18,33 @@ from stages.core.params import Params
 
 
 def fingerprint(params: Params) -> None:
-    """Apply the settings of the run, read and measure the machine, write both files.
+    """Apply the settings of the run, read and measure the machine, write the three files.
 
     Raises DeviceError when `device` names one that is absent.
     """
+    # Threads that wait without spinning: no bit changes, and on a busy machine the probes take a
+    # twentieth of the time. Read when PyTorch is imported, hence before.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    device = choose_device(params.device)
     from stages.dna.declared import read_declared, short_id
+    from stages.dna.numerics import measure_numerics
     from stages.training.determinism import set_determinism
 
-    device = choose_device(params.device)
     set_threads(params)
     set_determinism(params.train.deterministic)
     declared = read_declared(params, device)
-    identity = declared.identity()
-    declared_id, run_id = short_id(identity), short_id(declared.run)
-    ids = {"id": f"{declared_id}-{run_id}", "declared_id": declared_id, "run_id": run_id}
+    numerics = measure_numerics(device, params.train.precision)
+    identity = {**declared.identity(), "numerics": numerics["digest"]}
+    parts = {
+        "declared_id": short_id(declared.identity()),
+        "numeric_id": numerics["digest"][:8],
+        "run_id": short_id([declared.run, numerics["run_digest"]]),
+    }
+    ids = {"id": "-".join(parts.values()), **parts}
     hardware = {**ids, **declared.machine, **declared.run, "environment": declared.environment}
-    write_json(paths.IDENTITY, {"declared_id": declared_id, **identity})
+    write_json(paths.NUMERICS, numerics)
     write_json(paths.HARDWARE, hardware)
+    write_json(paths.IDENTITY, identity)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,168 @@
+"""The measured DNA: every probe's bits, error and repeatability on this machine.
+
+A probe runs ten times. Its bits become a short hash, its first output is held against the
+float64 reference, and the ten are held against one another: the determinism audit. The digest
+sums up the bits of all probes that repeat themselves. Leaves the meaning of differences to
+`comparison.causes`.
+"""
+
+import hashlib
+import math
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stages.core.device import autocast
+from stages.dna.probe import Probe
+from stages.dna.probes import IN_RUN_PRECISION, SUITE
+from stages.dna.references import references, sample
+
+REPEATS = 10
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one probe gave. `bits` is None where it varied or would not run (`refusal` says why).
+
+    `max_error` is the largest error relative to the largest magnitude of the reference;
+    `mean_ulp` the mean error in units in the last place of the result's type. Both None where
+    there is no reference.
+    """
+
+    bits: str | None
+    varies: bool = False
+    refusal: str | None = None
+    max_error: float | None = None
+    mean_ulp: float | None = None
+
+
+Readings = dict[str, Reading]
+
+
+def measure_numerics(device: torch.device, precision: str) -> dict[str, Any]:
+    """All that `metrics/numerics.json` holds: digests, audit, and the readings by probe.
+
+    `digest` covers the suite in float32 and is the machine's; `run_digest` covers the probes in
+    the precision of the run and is None for fp32.
+    """
+    suite = measure_suite(device)
+    reduced = measure_in_precision(device, precision)
+    return {
+        "digest": digest(suite, device),
+        "run_digest": digest(reduced, device) if reduced else None,
+        **audit(device, suite),
+        **as_metrics(suite | reduced),
+    }
+
+
+def measure_suite(device: torch.device) -> Readings:
+    """Every probe in float32, with PyTorch's settings as they stand."""
+    return {name: _measure(probe, device, "fp32") for name, probe in SUITE.items()}
+
+
+def measure_in_precision(device: torch.device, precision: str) -> Readings:
+    """The probes that tell most, in a reduced precision; none for fp32, which the suite covers."""
+    if precision == "fp32":
+        return {}
+    names = IN_RUN_PRECISION
+    return {f"{name}_{precision}": _measure(SUITE[name], device, precision) for name in names}
+
+
+def audit(device: torch.device, readings: Readings) -> dict[str, str]:
+    """Which operations are not repeatable here without, and with, deterministic algorithms.
+
+    On the CPU one pass answers both. Elsewhere the suite runs again under the other setting;
+    PyTorch's setting is put back.
+    """
+    mode = torch.get_deterministic_debug_mode()
+    other = readings
+    if device.type != "cpu":
+        torch.set_deterministic_debug_mode("default" if mode else "error")
+        try:
+            other = measure_suite(device)
+        finally:
+            torch.set_deterministic_debug_mode(mode)
+    free, strict = (other, readings) if mode else (readings, other)
+    varying = sorted(name for name, reading in free.items() if reading.varies)
+    mended = [name for name in varying if strict[name].bits is not None]
+    return {
+        "not_repeatable": " ".join(varying) or "none",
+        "mended_by_deterministic": " ".join(mended) or "none",
+    }
+
+
+def digest(readings: Readings, device: torch.device) -> str:
+    """Sixteen hex digits over the bits of the probes that must repeat themselves here."""
+    strict = device.type == "cpu" or torch.are_deterministic_algorithms_enabled()
+    counted = (
+        f"{name}={reading.bits}"
+        for name, reading in sorted(readings.items())
+        if strict or not (name in SUITE and SUITE[name].adds_atomically)
+    )
+    return hashlib.sha256("\n".join(counted).encode()).hexdigest()[:16]
+
+
+def as_metrics(readings: Readings) -> dict[str, Any]:
+    """Readings as nested text and numbers: bits, errors and refusals by probe."""
+    errors = {name: r.max_error for name, r in readings.items() if r.max_error is not None}
+    worst = max(errors, key=lambda name: errors[name], default=None)
+    return {
+        "probes": len(readings),
+        "repeats": REPEATS,
+        "worst_error": errors[worst] if worst else None,
+        "worst_error_probe": worst,
+        "bits": {name: "varies" if r.varies else r.bits for name, r in readings.items()},
+        "max_error": errors,
+        "mean_ulp": {name: r.mean_ulp for name, r in readings.items() if r.mean_ulp is not None},
+        "refused": {name: r.refusal for name, r in readings.items() if r.refusal is not None},
+    }
+
+
+def _measure(probe: Probe, device: torch.device, precision: str) -> Reading:
+    inputs = [tensor.to(device) for tensor in probe.inputs()]
+    context: AbstractContextManager[Any] = (
+        nullcontext() if precision == "fp32" else autocast(device, precision)
+    )
+    try:
+        with context:
+            first = probe.compute(*inputs)
+            hashes = {_bits(first), *(_bits(probe.compute(*inputs)) for _ in range(REPEATS - 1))}
+    except (RuntimeError, NotImplementedError, TypeError) as error:
+        # An operation that this backend lacks, or that has no deterministic form.
+        return Reading(None, refusal=str(error).partition("\n")[0][:120])
+    if len(hashes) > 1:
+        return Reading(None, varies=True)
+    if not probe.has_reference:
+        return Reading(hashes.pop())
+    return Reading(hashes.pop(), False, None, *_errors(first, references()[probe.name]))
+
+
+def _bits(output: Tensor) -> str:
+    plain = output.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+    return hashlib.sha256(plain.numpy().data).hexdigest()[:8]
+
+
+def _errors(
+    output: Tensor, reference: np.ndarray[Any, np.dtype[np.float64]]
+) -> tuple[float, float]:
+    """(largest error over largest magnitude, mean error in ULP), to three digits.
+
+    Near zero a ULP says nothing, so its size is that of a thousandth of the largest magnitude
+    at least.
+    """
+    error = np.abs(sample(output) - reference)
+    largest = float(np.abs(reference).max())
+    info = torch.finfo(output.dtype)
+    magnitude = np.maximum(np.abs(reference), largest * 2.0**-10)
+    ulp = np.exp2(np.floor(np.log2(magnitude))) * info.eps
+    return _three_digits(float(error.max()) / largest), _three_digits(float((error / ulp).mean()))
+
+
+def _three_digits(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError("a probe gave a number that is not finite")
+    return float(f"{value:.3g}")

@@ -1,0 +1,105 @@
+"""The probes: the same bits every time, errors that make sense, and the determinism audit."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from stages.dna import numerics
+from stages.dna.numerics import Reading, audit, digest, measure_in_precision, measure_suite
+from stages.dna.probe import Probe, dyadic
+from stages.dna.probes import IN_RUN_PRECISION, SUITE
+from stages.dna.references import compute_reference, references
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def readings() -> dict[str, Reading]:
+    return measure_suite(CPU)
+
+
+def test_every_probe_repeats_itself_on_this_cpu(readings: dict[str, Reading]) -> None:
+    assert [name for name, reading in readings.items() if reading.bits is None] == []
+    assert measure_suite(CPU) == readings
+    assert audit(CPU, readings) == {"not_repeatable": "none", "mended_by_deterministic": "none"}
+
+
+def test_float32_errors_are_those_of_rounding(readings: dict[str, Reading]) -> None:
+    errors = {name: r.max_error for name, r in readings.items() if r.max_error is not None}
+    assert errors.keys() == references().keys()
+    assert all(error < 1e-5 for error in errors.values())
+
+
+def test_the_shipped_references_are_those_of_the_probes() -> None:
+    for name, probe in SUITE.items():
+        if probe.has_reference:
+            np.testing.assert_allclose(
+                compute_reference(probe), references()[name], rtol=1e-9, atol=1e-11, err_msg=name
+            )
+
+
+def test_reduced_precision_has_readings_of_its_own(readings: dict[str, Reading]) -> None:
+    reduced = measure_in_precision(CPU, "bf16")
+    assert set(reduced) == {f"{name}_bf16" for name in IN_RUN_PRECISION}
+    assert reduced["mm_bf16"].bits != readings["mm"].bits
+    assert 1e-4 < (reduced["mm_bf16"].max_error or 0) < 2e-2
+    assert measure_in_precision(CPU, "fp32") == {}
+
+
+def test_inputs_are_dyadic_aligned_and_fixed() -> None:
+    values = dyadic((64, 33), "anything")
+    assert torch.equal(values * 2**23, (values * 2**23).round())
+    assert values.abs().max() <= 1
+    assert values.data_ptr() % 64 == 0
+    assert torch.equal(values, dyadic((64, 33), "anything"))
+    assert values[0, :3].mul(2**23).int().tolist() == FIRST_INTEGERS
+
+
+FIRST_INTEGERS = [-4217953, -6050004, 3027698]
+
+
+def test_a_probe_that_varies_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    count = itertools.count()
+    restless = Probe("restless", lambda x: x + next(count), ((3,),), has_reference=False)
+    monkeypatch.setattr(numerics, "SUITE", {"restless": restless, "mm": SUITE["mm"]})
+    found = measure_suite(CPU)
+    assert found["restless"].varies
+    assert audit(CPU, found)["not_repeatable"] == "restless"
+    assert audit(CPU, found)["mended_by_deterministic"] == "none"
+    assert numerics.as_metrics(found)["bits"]["restless"] == "varies"
+
+
+def test_a_probe_that_a_backend_lacks_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(x: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError("no kernel for this\ndetails")
+
+    monkeypatch.setattr(numerics, "SUITE", {"absent": Probe("absent", absent, ((3,),))})
+    found = measure_suite(CPU)
+    assert found["absent"] == Reading(None, refusal="no kernel for this")
+    assert numerics.as_metrics(found)["refused"] == {"absent": "no kernel for this"}
+
+
+def test_the_digest_is_of_bits_alone(readings: dict[str, Reading]) -> None:
+    renamed = {name: replace(reading, max_error=1.0) for name, reading in readings.items()}
+    assert digest(renamed, CPU) == digest(readings, CPU)
+    changed = readings | {"mm": replace(readings["mm"], bits="00000000")}
+    assert digest(changed, CPU) != digest(readings, CPU)
+
+
+def test_sums_by_atomics_count_only_where_they_must_repeat(readings: dict[str, Reading]) -> None:
+    gpu = torch.device("cuda")
+    changed = readings | {"index_add": replace(readings["index_add"], bits="00000000")}
+    assert digest(changed, gpu) == digest(readings, gpu)
+    assert digest(changed, CPU) != digest(readings, CPU)
+
+
+def test_generators_leave_the_global_one_alone() -> None:
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    for name in ("dropout", "randn", "kaiming_uniform"):
+        SUITE[name].compute(*SUITE[name].inputs())
+    assert torch.equal(torch.rand(3), expected)

@@ -74,7 +74,7 @@ def _coloured(shares: NDArray[np.float64]) -> NDArray[np.float64]:
 def _annotate(axes: Axes, shares: NDArray[np.float64]) -> None:
     for (row, column), share in np.ndenumerate(shares):
         if share >= 0.005:
-            dark = share > 0.3
+            dark = share > 0.45
             axes.text(
                 column,
                 row,

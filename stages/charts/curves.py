@@ -11,6 +11,7 @@ from stages.charts.style import (
     MUTED,
     VERMILLION,
     chart,
+    metric_label,
     percent_axis,
     whole_number_axis,
 )
@@ -37,7 +38,7 @@ def accuracy_curves(
     """Accuracy per epoch, from the columns `epoch`, `train_<metric>` and `val_<metric>`."""
     drawn, axes = chart()
     _lines(axes, history, metric, best_epoch)
-    axes.set_title(f"Accuracy ({metric.replace('_', ' ')})")
+    axes.set_title(f"Accuracy ({metric_label(metric)})")
     percent_axis(axes, "y")
     return drawn
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -14,20 +15,21 @@ from stages.charts.style import INK, figure
 def evidence_overlay(
     images: NDArray[np.generic], maps: NDArray[np.float32], captions: Sequence[str]
 ) -> Figure:
-    """Pictures [n, 3, h, w] on top, below them the same under `maps` [n, h', w'] in 0…1.
+    """Pictures [n, 3, h, w] on top, below them the same in grey under `maps` [n, h', w'] in 0…1.
 
-    Maps are smoothed to the picture's size; what the map leaves out is darkened.
+    Maps are smoothed to the picture's size; bright yellow is the strongest evidence.
     """
     count = len(images)
-    drawn = figure(1.45 * count, 3.3)
+    drawn = figure(1.45 * count, 3.1)
     grid = drawn.subplots(2, count, squeeze=False)
     for axes in grid.flat:
         blank(axes)
     for column, picture in enumerate(as_pictures(images)):
-        light = 0.2 + 0.8 * _resized(maps[column], picture.shape[:2])[..., None]
+        grey = picture.mean(axis=2, keepdims=True)
+        glow = colormaps["inferno"](_resized(maps[column], picture.shape[:2]))[..., :3]
         grid[0, column].imshow(picture, interpolation="nearest")
         grid[0, column].set_title(captions[column], loc="center", fontsize=9, color=INK, pad=3)
-        grid[1, column].imshow(picture * light, interpolation="nearest")
+        grid[1, column].imshow(0.45 * grey + 0.55 * glow, interpolation="nearest")
     return drawn
 
 

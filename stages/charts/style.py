@@ -56,6 +56,8 @@ mpl.rcParams.update(
         "axes.titlesize": 10.5,
         "axes.titleweight": "bold",
         "axes.titlepad": 8,
+        "figure.constrained_layout.h_pad": 0.08,
+        "figure.constrained_layout.w_pad": 0.06,
         "font.family": "DejaVu Sans",  # ships with matplotlib: the same on every machine
         "font.size": 9,
         "grid.color": GRID,
@@ -96,6 +98,11 @@ def percent_axis(axes: Axes, which: str) -> None:
 def whole_number_axis(axes: Axes) -> None:
     """Ticks of the x axis at whole numbers only, as for epochs."""
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+
+
+def metric_label(metric: str) -> str:
+    """A metric's name as people write it: `top1` is top-1, `turn_top1` is turn top-1."""
+    return metric.replace("top1", "top-1").replace("_", " ")
 
 
 def save(drawn: Figure, path: Path | str) -> None:

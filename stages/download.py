@@ -7,6 +7,7 @@ SHA-256 of its content, and `data/manifest.json`, what the data set is and what 
 """
 
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from stages.core import files, paths
@@ -61,10 +62,7 @@ def manifest(
             }
             for file in collection.files
         ],
-        "skipped": [
-            {"name": collection.names[image.row], "reason": image.reason}
-            for image in reading.skipped
-        ],
+        "skipped": [asdict(image) for image in reading.skipped],
         "pool_sha256": files.sha256_of_file(paths.POOL),
     }
 

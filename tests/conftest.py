@@ -4,8 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import stages  # noqa: F401  (settings that must precede torch)
+
+settings.register_profile("project", deadline=None)  # no test asserts on time
+settings.load_profile("project")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -40,11 +40,11 @@ class Pack:
     def rows_of(self, digests: Sequence[str], largest_px: int) -> NDArray[np.int64] | None:
         """Where these images lie at this size; None unless all of them do."""
         known = {digest: row for row, digest in enumerate(self.digests)}
-        found = [known.get(digest, -1) for digest in digests]
-        rows = np.array(found, np.int64)
+        if not known.keys() >= set(digests):
+            return None
+        rows = np.array([known[digest] for digest in digests], np.int64)
         wanted_sides = np.minimum(self.native_px[rows], largest_px)
-        whole = -1 not in found and np.array_equal(wanted_sides, self.sides[rows])
-        return rows if whole else None
+        return rows if np.array_equal(wanted_sides, self.sides[rows]) else None
 
     def squares(self, rows: NDArray[np.int64], side: int) -> NDArray[np.uint8]:
         """The images at `rows` as [n, 3, side, side], smaller ones enlarged."""

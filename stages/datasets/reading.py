@@ -36,9 +36,9 @@ class Image:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """An image that could not be read, and why."""
+    """An image that could not be read, by a name that can be written, and why."""
 
-    row: int
+    name: str
     reason: str
 
 
@@ -115,6 +115,7 @@ def _in_order(
 
 
 def _read_one(collection: Collection, row: int, largest_px: int) -> Image | Unreadable:
+    content = None
     try:
         collection.names[row].encode()
         content = collection.content(row)
@@ -122,13 +123,23 @@ def _read_one(collection: Collection, row: int, largest_px: int) -> Image | Unre
     except MemoryError:
         raise
     except Exception as error:  # Pillow's readers raise whatever their parsers run into
-        return Unreadable(row, f"{type(error).__name__}: {error}")
+        name = collection.names[row].encode(errors="replace").decode()
+        return Unreadable(name, _reason(error, content))
     return Image(row, hashlib.sha256(content).hexdigest(), square)
+
+
+def _reason(error: Exception, content: bytes | None) -> str:
+    """The error in words; Pillow's own for unknown formats quotes an address in memory."""
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        return "it is no picture of a known format" if content else "it is empty"
+    return f"{type(error).__name__}: {error}"
 
 
 def complain(collection: Collection, broken: Sequence[Unreadable]) -> DataError:
     """One error that names every unreadable image, the first twenty of them with the reason."""
-    lines = [f"{collection.names[bad.row]} ({bad.reason})" for bad in broken[:SHOWN]]
+    lines = [f"{bad.name} ({bad.reason})" for bad in broken[:SHOWN]]
     if len(broken) > SHOWN:
         lines.append(f"and {len(broken) - SHOWN} more")
     return DataError(

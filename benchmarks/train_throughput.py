@@ -1,0 +1,131 @@
+"""How fast is our training loop beside what one would write, and beside timm's?
+
+    python benchmarks/train_throughput.py [--models lenet_large,resnet18] [--rounds 5]
+
+Every contender trains the same network, from the same weights, on the same 10,000 images of 32 px
+in memory, with random crop, flip and AdamW, at the same batch size and on all threads:
+
+- ours: the step of `stages.training`, in float32 and in bfloat16;
+- loader2, loader0: a plain loop over torchvision's transforms on PIL images in a DataLoader with
+  2 workers and with none, in float32;
+- timm: timm's loader, classification task, optimiser and scheduler, put together as its training
+  script does, with no workers (the faster choice on two cores), at both precisions.
+
+Each contender is a process of its own, so that no allocator setting or thread pool is shared; they
+take turns within one run, so that a change in the machine's load hits all alike. A turn runs a few
+steps untimed and then times at least `--seconds`. Printed are medians over the rounds in images
+per second and the ratios: ours at its better precision over the loaders (as one would compare two
+ways of getting a network trained), and ours over timm at equal precision, the worse of the two.
+Loading images from disk is left out: all contenders start from pixels in memory.
+"""
+
+import argparse
+import json
+import multiprocessing
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import geometric_mean, median
+
+from contenders import CONTENDERS
+
+MODELS = (
+    "lenet_small",
+    "lenet_large",
+    "mobilenet_v3",
+    "shufflenet_v2_x0_5",
+    "resnet50",
+    "resnet18",
+    "vit_4l_4h_256",
+    "convnext_v2_tiny",
+    "swin_tiny",
+)
+
+
+def contend(name: str, model: str, options: argparse.Namespace, pipe: Connection) -> None:
+    """The life of a contender's process: get ready, then a turn per message until told to stop."""
+    make, settings = CONTENDERS[name]
+    step = make(model, options.batch_size, **settings)
+    pipe.send("ready")
+    while pipe.recv():
+        started = time.perf_counter()
+        for _ in range(3):  # batches fetched ahead and caches gone cold
+            step()
+            if time.perf_counter() - started > options.seconds:
+                break
+        steps, started = 0, time.perf_counter()
+        while time.perf_counter() - started < options.seconds or steps < 2:
+            step()
+            steps += 1
+        pipe.send(steps * options.batch_size / (time.perf_counter() - started))
+
+
+def measure(model: str, options: argparse.Namespace) -> dict[str, float]:
+    """Median images per second of every contender on a model, from rounds of turns."""
+    context = multiprocessing.get_context("spawn")
+    pipes, processes = {}, []
+    for name in CONTENDERS:
+        pipes[name], theirs = context.Pipe()
+        process = context.Process(target=contend, args=(name, model, options, theirs))
+        process.start()
+        theirs.close()
+        pipes[name].recv()
+        processes.append(process)
+    turns: dict[str, list[float]] = {name: [] for name in CONTENDERS}
+    for _ in range(options.rounds):
+        for name, pipe in pipes.items():
+            pipe.send(True)
+            turns[name].append(pipe.recv())
+    for pipe, process in zip(pipes.values(), processes, strict=True):
+        pipe.send(False)
+        process.join()
+    return {name: median(values) for name, values in turns.items()}
+
+
+def ratios(speed: dict[str, float]) -> dict[str, float]:
+    """What the targets are about; see the head of this file."""
+    best = max(speed["ours fp32"], speed["ours bf16"])
+    return {
+        "/loader2": best / speed["loader2"],
+        "/loader0": best / speed["loader0"],
+        "/timm": min(speed[f"ours {p}"] / speed[f"timm {p}"] for p in ("fp32", "bf16")),
+    }
+
+
+def main() -> None:
+    """Measure, print a table as it grows, and write the figures as JSON if asked."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--models", default=",".join(MODELS), help="comma-separated")
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each contender")
+    parser.add_argument("--seconds", type=float, default=1.5, help="timed per turn, at least")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    options = parser.parse_args()
+    print(row("images/s", [*CONTENDERS, "/loader2", "/loader0", "/timm"]))
+    speeds: dict[str, dict[str, float]] = {}
+    for model in options.models.split(","):
+        speeds[model] = measure(model, options)
+        cells = [f"{speed:,.0f}" for speed in speeds[model].values()]
+        print(row(model, cells + [f"{r:.2f}" for r in ratios(speeds[model]).values()]), flush=True)
+    means = {
+        name: geometric_mean(ratios(speed)[name] for speed in speeds.values())
+        for name in ("/loader2", "/loader0", "/timm")
+    }
+    print(
+        row("geometric mean", [""] * len(CONTENDERS) + [f"{mean:.2f}" for mean in means.values()])
+    )
+    if options.json:
+        options.json.write_text(
+            json.dumps({"images_per_second": speeds, "ratios": means}, indent=1)
+        )
+
+
+def row(title: str, cells: list[str]) -> str:
+    """A line of the table."""
+    return f"{title:20}" + "".join(f"{cell:>11}" for cell in cells)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    main()

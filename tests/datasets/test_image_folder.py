@@ -105,6 +105,13 @@ def test_a_missing_folder_is_told(tmp_path):
     assert "does not exist" in refused(tmp_path / "nowhere")
 
 
+def test_a_temporary_clone_is_told_how_to_get_the_pictures(tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    assert "--copy-paths" in refused(tmp_path / "nowhere")
+    monkeypatch.chdir(tmp_path)
+    assert "--copy-paths" not in refused(tmp_path / "nowhere")
+
+
 def test_an_empty_folder_is_told(tmp_path):
     assert "it is empty" in refused(tmp_path)
 

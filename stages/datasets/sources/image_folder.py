@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.core.errors import DataError
+from stages.core.paths import dvc_root
 from stages.datasets.decoding import SUFFIXES, picture_of
 from stages.datasets.pool import Collection
 
@@ -39,7 +40,9 @@ def open_collection(dataset: "Dataset") -> Collection:
     names, read = _list_zip(source, where) if source.is_file() else _list_folder(source, where)
     pictures = sorted(name for name in names if _is_picture(name))
     if not pictures:
-        raise DataError(f"{where} holds no pictures: {_told(names)}. Put some there as {LAYOUT}.")
+        raise DataError(
+            f"{where} holds no pictures: {_told(names)}. Put some there as {LAYOUT}.{_in_a_clone()}"
+        )
     parts = _without_wrapper([_composed(name).split("/") for name in pictures])
     splits = _splits(parts, where)
     owners = _class_names(parts, splits, where)
@@ -61,7 +64,7 @@ def _list_folder(source: Path, where: str) -> tuple[list[str], Callable[[str], b
     if not source.is_dir():
         raise DataError(
             f"{where} does not exist. Make that folder with your pictures in it as {LAYOUT}, or "
-            "name another folder or a .zip of one."
+            f"name another folder or a .zip of one.{_in_a_clone()}"
         )
     names = [
         (Path(folder) / file).relative_to(source).as_posix()
@@ -153,6 +156,16 @@ def _class_names(parts: Sequence[list[str]], splits: list[str], where: str) -> l
             f"class its folder: {LAYOUT}."
         )
     return owners
+
+
+def _in_a_clone() -> str:
+    """What to do where DVC runs an experiment in a clone, which lacks what git does not track."""
+    if dvc_root().resolve() == Path.cwd().resolve():
+        return ""
+    return (
+        " Experiments run with --queue or --temp see tracked files alone: add `--copy-paths` with "
+        "the folder, or give its absolute path."
+    )
 
 
 def _listed(names: set[str]) -> str:

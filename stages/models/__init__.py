@@ -18,7 +18,7 @@ from stages.models.spec import Built, ModelSpec, Request
 if TYPE_CHECKING:
     from stages.core.params import Params
 
-__all__ = ["MODELS", "Built", "ModelSpec", "build", "parameter_groups", "resolve"]
+__all__ = ["MODELS", "Built", "ModelSpec", "build", "parameter_groups", "resolve", "untrained"]
 
 
 def _table() -> dict[str, ModelSpec]:
@@ -71,6 +71,18 @@ def build(params: "Params", classes: int, seed: int | None = None) -> Built:
     if frozen := freeze(made.model, params.finetune):
         notes["frozen"] = frozen
     return Built(made.model, made.px, spec.native_px, spec.memory_format, notes)
+
+
+def untrained(params: "Params") -> "Params":
+    """Parameters of the same architecture with nothing loaded or frozen, to be filled from a file."""
+    published = params.pretrained is True and params.stem == "auto"
+    return params.model_copy(
+        update={
+            "pretrained": False,
+            "finetune": "full",
+            "stem": "imagenet" if published else params.stem,
+        }
+    )
 
 
 def parameter_groups(built: Built, params: "Params") -> list[dict[str, Any]]:

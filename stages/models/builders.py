@@ -69,18 +69,30 @@ def torchvision_model(identifier: str, request: Request, **options: Any) -> "nn.
     """
     from torchvision import models
 
-    for option, key, value in (
-        ("dropout", "dropout", request.dropout),
-        ("stochastic_depth_prob", "drop_path", request.drop_path),
-    ):
-        if accepts(identifier, option):
-            options[option] = value
-        elif value:
-            raise _cannot(key, value, f"torchvision/{identifier}")
+    if accepts(identifier, "dropout"):
+        options["dropout"] = request.dropout
+    elif request.dropout:
+        raise _cannot("dropout", request.dropout, f"torchvision/{identifier}")
     if accepts(identifier, "aux_logits"):
         options |= {"aux_logits": False, "init_weights": True}
     model: nn.Module = models.get_model(identifier, num_classes=request.classes, **options)
+    if not _set_drop_path(model, request.drop_path) and request.drop_path:
+        raise _cannot("drop_path", request.drop_path, f"torchvision/{identifier}")
     return model
+
+
+def _set_drop_path(model: "nn.Module", rate: float) -> bool:
+    """Scale torchvision's own rates, which grow with depth, so that the last is `rate`.
+
+    Returns whether the model has any: not all of its builders take the rate as an option.
+    """
+    from torchvision.ops import StochasticDepth
+
+    drops = [module for module in model.modules() if isinstance(module, StochasticDepth)]
+    largest = max((drop.p for drop in drops), default=0.0)
+    for drop in drops:
+        drop.p *= rate / largest if largest else 0.0
+    return largest > 0
 
 
 def refuse_small_stem(request: Request) -> None:

@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from stages.core.errors import ModelError
 
+CLASSIFIERS = (nn.Linear, nn.Conv2d)
 LAYER_CONTAINERS = (nn.Sequential, nn.ModuleList)
 NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm)
 
@@ -47,8 +48,8 @@ def in_head(model: nn.Module) -> "frozenset[str]":
 def layer_numbers(model: nn.Module) -> dict[str, int]:
     """The layer, counted from the input, of every parameter of the trunk.
 
-    timm says how its models are layered; of others, every child is a layer, and so is every
-    child of a container. Norms belong to the layer before them.
+    timm says how its models are layered; of others every child is a layer, but containers and
+    modules with most of the parameters are looked into. Norms belong to the layer before them.
     """
     prefix, trunk = trunk_of(model)
     head = in_head(model)
@@ -68,20 +69,24 @@ def _numbered(trunk: nn.Module) -> Iterator[tuple[str, int]]:
     number = 0
     for name, _ in trunk.named_parameters(recurse=False):
         yield name, number
-    for name, module in _layers(trunk, ""):
-        parameters = [inner for inner, _ in module.named_parameters(prefix=name)]
-        if parameters and not isinstance(module, NORMS):
+    for name, module in _layers(trunk, "", _count(trunk) / 2):
+        if _count(module) and not isinstance(module, NORMS):
             number += 1
-        for parameter in parameters:
+        for parameter, _ in module.named_parameters(prefix=name):
             yield parameter, number
 
 
-def _layers(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
+def _layers(module: nn.Module, prefix: str, most: float) -> Iterator[tuple[str, nn.Module]]:
     for name, child in module.named_children():
-        if isinstance(child, LAYER_CONTAINERS):
-            yield from _layers(child, f"{prefix}{name}.")
-        else:
+        whole = not isinstance(child, LAYER_CONTAINERS) and _count(child) <= most
+        if whole or not list(child.children()):
             yield prefix + name, child
+        else:
+            yield from _layers(child, f"{prefix}{name}.", most)
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def without_head(model: nn.Module) -> tuple[nn.Module, int]:

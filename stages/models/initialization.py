@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -27,19 +28,21 @@ _aten = torch.ops.aten
 
 
 @contextmanager
-def portable_randomness(seed: int) -> Iterator[None]:
-    """Draw all that is random in the block from the streams of `seed`.
+def portable_randomness(seed: int, purpose: str = "weights") -> Iterator[None]:
+    """Draw all that is random in the block from the streams of `seed` and `purpose`.
 
     Raises ModelError at a random operation that has no portable form here.
     """
-    with _PortableRandomness(seed):
+    # PyTorch's own truncation has changed from inversion to rejection between versions.
+    same_truncation = mock.patch.object(torch.nn.init, "trunc_normal_", _trunc_normal_)
+    with same_truncation, _PortableRandomness(seed, purpose):
         yield
 
 
 class _PortableRandomness(TorchDispatchMode):
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, purpose: str) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._seed = seed
+        self._name = (seed, purpose)
         self._calls = 0
 
     def __torch_dispatch__(
@@ -48,9 +51,9 @@ class _PortableRandomness(TorchDispatchMode):
         kwargs = kwargs or {}
         if func.overloadpacket is _aten.erfinv_:
             return _erfinv_(*args)
-        if torch.Tag.nondeterministic_seeded not in func.tags:
+        if not _is_random(func):
             return func(*args, **kwargs)
-        source = streams.stream(self._seed, "weights", self._calls)
+        source = streams.stream(*self._name, self._calls)
         self._calls += 1
         kwargs.pop("generator", None)
         if func.overloadpacket in _IN_PLACE:
@@ -61,6 +64,12 @@ class _PortableRandomness(TorchDispatchMode):
             f"This model draws its initial weights with {func}, for which there is no draw that "
             "is the same on every machine. Choose another model."
         )
+
+
+def _is_random(operation: Any) -> bool:
+    """Whether an operation draws; attention is tagged for a dropout that no new model has."""
+    attention = operation.name().startswith("aten::_scaled_dot_product")
+    return torch.Tag.nondeterministic_seeded in operation.tags and not attention
 
 
 def _normal(mean: float = 0.0, std: float = 1.0) -> Draw:
@@ -86,6 +95,21 @@ def _erfinv_(tensor: torch.Tensor) -> torch.Tensor:
         p = np.clip((x + 1.0) * 0.5, 2.0**-54, 1.0 - 2.0**-53)
         tensor.detach().copy_(torch.from_numpy(streams.normal_quantile(p) * math.sqrt(0.5)))
     return tensor
+
+
+def _trunc_normal_(
+    tensor: torch.Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: None = None,
+) -> torch.Tensor:
+    """`torch.nn.init.trunc_normal_` by inversion: normal numbers in [a, b]."""
+    low, high = (math.erf((bound - mean) / (std * math.sqrt(2))) for bound in (a, b))
+    with torch.no_grad():
+        tensor.uniform_(low, high).erfinv_()
+        return tensor.mul_(std * math.sqrt(2)).add_(mean).clamp_(a, b)
 
 
 def _new(size: Any, draw: Draw, source: np.random.Philox, **options: Any) -> torch.Tensor:

@@ -4,7 +4,7 @@ A task is a module of functions with the signatures of `Task`; the training loop
 and the report know nothing else of it. Leaves the models to `models` and the images to `datasets`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ class Task(Protocol):
 
     def build(self, params: "Params", classes: int) -> "Built":
         """The model that answers: called with all of `prepare`'s inputs. Raises ModelError."""
+
+    def heads(self, classes: "Sequence[str]") -> "dict[str, list[str]]":
+        """The names of the possible answers, per metric; column i of the targets is head i's."""
 
     def draw(self, seed: int, purpose: str, epoch: int, count: int) -> "dict[str, Tensor]":
         """All randomness of an epoch, drawn on the CPU: int64 [count] per name."""
@@ -44,5 +47,7 @@ class Task(Protocol):
 def task_of(params: "Params") -> Task:
     """The task that `params.task` names."""
     from stages.tasks.classify import Classify
+    from stages.tasks.puzzle import Puzzle
 
-    return {"classify": Classify}[params.task]()
+    tasks: dict[str, type[Task]] = {"classify": Classify, "puzzle": Puzzle}
+    return tasks[params.task]()

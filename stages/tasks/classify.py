@@ -1,6 +1,6 @@
 """Say which class an image shows: one cross-entropy, one accuracy."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
@@ -20,6 +20,10 @@ class Classify:
     def build(self, params: "Params", classes: int) -> models.Built:
         """The model of the table, as it is."""
         return models.build(params, classes)
+
+    def heads(self, classes: Sequence[str]) -> dict[str, list[str]]:
+        """The one answer is a class."""
+        return {"top1": list(classes)}
 
     def draw(self, seed: int, purpose: str, epoch: int, count: int) -> dict[str, Tensor]:
         """Nothing is random here but what augmentation does."""

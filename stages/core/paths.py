@@ -33,6 +33,7 @@ CONFUSION = Path("plots/confusion.csv")
 RELIABILITY = Path("plots/reliability.csv")
 PROFILE_TABLE = Path("plots/profile.csv")
 PROFILE_BLOCKS = Path("plots/profile_blocks.csv")
+PICTURES = Path("plots/pictures")
 PLOTS = Path("plots")
 
 REPORT_HTML = Path("report/index.html")

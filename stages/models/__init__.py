@@ -74,7 +74,7 @@ def build(params: "Params", classes: int, seed: int | None = None) -> Built:
 
 
 def untrained(params: "Params") -> "Params":
-    """Parameters of the same architecture with nothing loaded or frozen, to be filled from a file."""
+    """Parameters of the same architecture with nothing loaded or frozen: to be filled or timed."""
     published = params.pretrained is True and params.stem == "auto"
     return params.model_copy(
         update={

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from stages.core.errors import RunError
 from stages.core.params import Params
+from stages.models import untrained
 from stages.tasks import task_of
 from stages.training.engine import memory_format_of
 from stages.training.images import Normalization
@@ -44,8 +45,7 @@ def load_trained(params: Params, path: Path, device: torch.device) -> TrainedMod
         ) from None
     classes = json.loads(about["classes"])
     # Neither the library's weights nor frozen parts matter to a model that is filled here.
-    untrained = params.model_copy(update={"pretrained": False, "finetune": "full"})
-    built = task_of(params).build(untrained, len(classes))
+    built = task_of(params).build(untrained(params), len(classes))
     try:
         built.model.load_state_dict(weights)
     except RuntimeError as error:

@@ -37,10 +37,11 @@ def subject_of(params: "Params", classes: int) -> Subject:
 
     Raises ModelError as building does.
     """
+    from stages.models import untrained
     from stages.tasks import task_of
 
     task = task_of(params)
-    built = task.build(params, classes)
+    built = task.build(untrained(params), classes)
 
     def batch(count: int) -> tuple[Inputs, Any]:
         images, labels = noise(count, built.model_px, classes)

@@ -242,16 +242,28 @@ def load_params(path: Path | str) -> Params:
     """
     path = Path(path)
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ParamsError(
             f"There is no {path} here. Run from the folder that holds it, or name it with --params."
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ParamsError(f"{path} is not valid YAML: {error}") from None
+    return read_params(text, str(path))
+
+
+def read_params(text: str, where: str) -> Params:
+    """Parse and validate the text of a parameter file; `where` names its origin in errors.
+
+    Raises ParamsError as `load_params` does.
+    """
+    try:
+        values = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{where} is not valid YAML: {error}") from None
     if not isinstance(values, dict):
-        raise ParamsError(f"{path} must be a mapping of keys to values, as in the README.")
-    return parse_params(values, str(path))
+        raise ParamsError(f"{where} must be a mapping of keys to values, as in the README.")
+    return parse_params(values, where)
 
 
 def parse_params(values: dict[str, Any], where: str) -> Params:

@@ -1,0 +1,103 @@
+"""The commands that make a run again: which commit, and which parameters differ from it."""
+
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stages.core import paths
+from stages.core.errors import ParamsError
+from stages.core.params import Params, read_params
+
+# What decides a run besides params.yaml; results in git do not make a tree unclean.
+SOURCES = ("stages", "dvc.yaml", "pyproject.toml", "requirements.lock")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The commit that the run's code is, None outside git; `clean` when nothing was changed on it.
+
+    `params` are those of the commit, None when they cannot be read.
+    """
+
+    revision: str | None
+    clean: bool
+    params: Params | None
+
+
+def flat(params: Params) -> dict[str, Any]:
+    """All parameters by dotted key, such as `train.lr`."""
+    return _flat(params.model_dump(), "")
+
+
+def changes(params: Params, base: Params) -> dict[str, tuple[Any, Any]]:
+    """Dotted keys whose value differs: key to (value in `params`, value in `base`)."""
+    before = flat(base)
+    return {
+        key: (value, before[key]) for key, value in flat(params).items() if value != before[key]
+    }
+
+
+def experiment(overrides: Mapping[str, Any]) -> str:
+    """The `dvc exp run` command that sets these dotted keys; `dvc repro` when there are none."""
+    if not overrides:
+        return "dvc repro"
+    settings = [f"-S {shlex.quote(f'{key}={_yaml(value)}')}" for key, value in overrides.items()]
+    return " ".join(["dvc exp run", *settings])
+
+
+def commands(params: Params, origin: Origin) -> list[str]:
+    """Shell lines that repeat the run from a clone of the repository."""
+    base = origin.params or Params()
+    repeat = experiment({key: value for key, (value, _) in changes(params, base).items()})
+    return [f"git checkout {origin.revision}", repeat] if origin.revision else [repeat]
+
+
+def origin_of(root: Path = Path()) -> Origin:
+    """Ask git about the working tree in `root`."""
+    revision = _git(root, "rev-parse", "--short=12", "HEAD")
+    if not revision:
+        return Origin(None, clean=False, params=None)
+    changed = _git(root, "status", "--porcelain", "--", *SOURCES)
+    text = _git(root, "show", f"HEAD:./{paths.PARAMS.as_posix()}")
+    return Origin(revision, clean=changed == "", params=_params(text))
+
+
+def _params(text: str | None) -> Params | None:
+    """The parameters of another commit, which may be of another version of the schema."""
+    try:
+        return read_params(text, "params.yaml of the commit") if text else None
+    except ParamsError:
+        return None
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """What git prints, or None where it is not installed or refuses."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def _flat(section: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in section.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value
+    return found
+
+
+def _yaml(value: Any) -> str:
+    """A value as DVC's -S reads it: lists without spaces, true, false and null in lower case."""
+    if isinstance(value, str):
+        return value if re.fullmatch(r"[\w./:+@%-]+", value) else f"'{value}'"
+    return json.dumps(value, separators=(",", ":")).replace('"', "")

@@ -1,0 +1,71 @@
+"""Figures as people read them: per cent, intervals, durations, counts, names of keys.
+
+Everything that is None comes out as a dash: a report never shows 0 for what is unknown.
+"""
+
+import math
+from typing import Any
+
+NONE = "–"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """A share of 0…1: 0.9123 is 91.2 %."""
+    return NONE if _unknown(share) else f"{100 * float(share or 0):.{digits}f} %"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Two shares as a range: 90.6 to 91.8 %."""
+    if _unknown(low) or _unknown(high):
+        return NONE
+    return f"{100 * float(low or 0):.1f} to {100 * float(high or 0):.1f} %"
+
+
+def number(value: float | None) -> str:
+    """Three significant digits, thousands grouped."""
+    if _unknown(value):
+        return NONE
+    value = float(value or 0)
+    if value == int(value) or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def large(count: float | None) -> str:
+    """A count in thousands, millions or billions: 11.2 M."""
+    if _unknown(count):
+        return NONE
+    count = float(count or 0)
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(count) >= size:
+            return f"{count / size:.3g} {letter}"
+    return f"{count:g}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as s, min or h."""
+    if _unknown(seconds):
+        return NONE
+    seconds = float(seconds or 0)
+    if seconds < 100:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.3g} min" if seconds < 6000 else f"{seconds / 3600:.3g} h"
+
+
+def plain(value: Any) -> str:
+    """Any value of a metrics or parameter file."""
+    if value is None:
+        return NONE
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return ", ".join(plain(part) for part in value) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={plain(part)}" for key, part in value.items()) or "none"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _unknown(value: float | None) -> bool:
+    return value is None or math.isnan(value)

@@ -16,6 +16,7 @@ CLASS_COUNTS = Path("data/class_counts.csv")
 WEIGHTS = Path("data/weights.safetensors")
 PREDICTIONS = Path("data/predictions.csv")
 TENSOR_TRACE = Path("data/trace_tensors.csv")
+INSIDE = Path("data/inside.csv")
 SNAPSHOTS = Path("data/snapshots")
 
 HARDWARE = Path("metrics/hardware.json")

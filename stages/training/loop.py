@@ -7,6 +7,7 @@ single step to `engine`, files to `stages.train`.
 import copy
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ from stages.datasets.pixels import Split
 from stages.training.checkpoint import Checkpoints
 from stages.training.engine import Engine, Epoch, StepResult
 from stages.training.inference import Evaluator, Outputs, View
+from stages.training.inside import watching
 from stages.training.progress import Progress
 from stages.training.trace import hash_gradients, hash_tensors, record_step
 
@@ -32,6 +34,7 @@ class Progressed:
     history: list[dict[str, Any]] = field(default_factory=list)
     trace: list[dict[str, Any]] = field(default_factory=list)
     tensor_trace: list[dict[str, Any]] = field(default_factory=list)
+    inside: list[dict[str, Any]] = field(default_factory=list)
     # Of the epoch under way: losses and correct counts of its steps so far.
     losses: list[float] = field(default_factory=list)
     correct: list[list[int]] = field(default_factory=list)
@@ -114,7 +117,9 @@ class _Fit:
         self._close_epoch(number, started)
 
     def _step(self, epoch: Epoch, index: int) -> StepResult:
-        result = self.engine.gradients(epoch, index)
+        kept = self.so_far.steps in self.snapshot_steps and not self.params.train.compile
+        with watching(self.engine, self.so_far.steps + 1) if kept else nullcontext() as inside:
+            result = self.engine.gradients(epoch, index)
         step = self.so_far.steps + 1
         traced = step <= self.params.train.trace_steps
         if traced:
@@ -122,6 +127,8 @@ class _Fit:
         if self.engine.device.type == "cpu":  # elsewhere asking would make the device wait
             self._check(float(result.loss), epoch.number, index + 1)
         self.engine.update()
+        if inside is not None:
+            self.so_far.inside += inside.after_update()
         self.so_far.steps = step
         if traced:
             row, rows = record_step(

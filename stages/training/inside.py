@@ -1,0 +1,165 @@
+"""What happened inside a step: every module, gradient and update, as a hash and a sketch.
+
+Recorded at the few steps whose state is kept for replay, so that two machines that part can be
+told where: at which module, in the loss, on the way back, or in the optimiser. A hash says whether
+bits agree; a sketch of sixteen numbers says how far tensors are apart without keeping them.
+Leaves when to record to `training.loop` and the reading to `stages.compare`.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from stages.core import streams
+from stages.training.trace import combine, hash_tensor
+
+INSIDE_COLUMNS = [
+    "step", "position", "kind", "name", "inputs_hash", "hash", "dtype", "norm", "sketch",
+]  # fmt: skip
+BUCKETS = 16
+SAMPLE = 2**18
+
+
+class Watchable(Protocol):
+    """What is asked of `training.engine.Engine`."""
+
+    model: nn.Module
+    task: Any
+
+
+def sketch_tensor(tensor: Tensor) -> Tensor:
+    """A linear sketch, float64 [16]: distances between sketches estimate those between tensors.
+
+    Count-sketch (Charikar, Chen & Farach-Colton 2002) with interleaved buckets and portable
+    signs: the expected squared distance is exact, its relative deviation about a third. Of more
+    than 2^18 values an evenly spaced part is taken.
+    """
+    flat = tensor.detach().reshape(-1)
+    flat = flat[:: -(-len(flat) // SAMPLE) or 1].to("cpu", torch.float64)
+    signed = nn.functional.pad(flat * _signs()[: len(flat)], (0, -len(flat) % BUCKETS))
+    return signed.reshape(-1, BUCKETS).sum(0)
+
+
+@lru_cache(maxsize=1)
+def _signs() -> Tensor:
+    drawn = streams.integers(streams.stream(0, "sketch"), SAMPLE) >> np.uint64(63)
+    return torch.from_numpy(drawn.astype(np.float64) * 2 - 1)
+
+
+class Inside:
+    """The rows of one step. `after_update` completes them."""
+
+    def __init__(self, model: nn.Module, step: int) -> None:
+        self.rows: list[dict[str, object]] = []
+        self._model, self._step = model, step
+        self._before = {name: sketch_tensor(value) for name, value in model.named_parameters()}
+
+    def add(
+        self, kind: str, name: str, tensors: list[Tensor], inputs_hash: str | None = None
+    ) -> None:
+        """One row for the tensors of one place, in the order computed."""
+        if tensors:
+            sketch = torch.stack([sketch_tensor(tensor) for tensor in tensors]).sum(0)
+            self._append(kind, name, tensors, inputs_hash, sketch)
+
+    def after_update(self) -> list[dict[str, object]]:
+        """All rows, with gradients and updates, once the optimiser has moved the weights."""
+        parameters = list(self._model.named_parameters())
+        for name, value in reversed(parameters):  # as the backward pass goes
+            if value.grad is not None:
+                self.add("gradient", name, [value.grad])
+        for name, value in parameters:
+            moved = sketch_tensor(value) - self._before[name]
+            self._append("update", name, [value], None, moved)
+        return self.rows
+
+    def _append(
+        self, kind: str, name: str, tensors: list[Tensor], inputs_hash: str | None, sketch: Tensor
+    ) -> None:
+        self.rows.append(
+            {
+                "step": self._step,
+                "position": len(self.rows),
+                "kind": kind,
+                "name": name,
+                "inputs_hash": inputs_hash,
+                "hash": hash_of(tensors),
+                "dtype": str(tensors[0].dtype).removeprefix("torch."),
+                "norm": float(torch.linalg.vector_norm(sketch)),
+                "sketch": " ".join(f"{value:.12g}" for value in sketch.tolist()),
+            }
+        )
+
+
+@contextmanager
+def watching(engine: Watchable, step: int) -> Iterator[Inside]:
+    """Record the step whose gradients are computed inside the context.
+
+    Modules come in the order they finish, so a module's children stand before it; the images and
+    targets that enter, and the loss, stand among them.
+    """
+    inside = Inside(engine.model, step)
+    task = engine.task
+    with ExitStack() as held:
+        for name, module in engine.model.named_modules():
+            for handle in _watch_module(inside, name, module):
+                held.callback(handle.remove)
+        enter = engine.model.register_forward_pre_hook(
+            lambda _, inputs: inside.add("input", "images", _tensors(inputs))
+        )
+        held.callback(enter.remove)
+        engine.task = _WatchedTask(task, inside)
+        held.callback(setattr, engine, "task", task)
+        yield inside
+
+
+class _WatchedTask:
+    """The task, with targets and loss written down."""
+
+    def __init__(self, task: Any, inside: Inside) -> None:
+        self._task, self._inside = task, inside
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._task, name)
+
+    def loss(self, outputs: Any, targets: Any, label_smoothing: float) -> Tensor:
+        self._inside.add("target", "labels", _tensors(targets))
+        value: Tensor = self._task.loss(outputs, targets, label_smoothing)
+        inputs = hash_of([*_tensors(outputs), *_tensors(targets)])
+        self._inside.add("loss", "loss", [value], inputs)
+        return value
+
+
+def _watch_module(inside: Inside, name: str, module: nn.Module) -> list[RemovableHandle]:
+    """Inputs are hashed before the module runs, for it may change them in place."""
+    entered: list[str] = []
+
+    def before(_: nn.Module, inputs: Any) -> None:
+        entered.append(hash_of(_tensors(inputs)))
+
+    def after(_: nn.Module, inputs: Any, output: Any) -> None:
+        inside.add("module", name or "(model)", _tensors(output), entered.pop())
+
+    return [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
+
+
+def hash_of(tensors: list[Tensor]) -> str:
+    """32 hex digits over several tensors in order."""
+    return combine(map(hash_tensor, tensors))
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    """The tensors in nested tuples, lists and dicts, in order."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (tuple, list)):
+        return [tensor for item in value for tensor in _tensors(item)]
+    return []

@@ -1,0 +1,77 @@
+"""What is recorded inside a step: order, hashes, sketches, and that nothing is changed by it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stages.training.inside import INSIDE_COLUMNS, hash_of, sketch_tensor
+from tests.training.helpers import params, run
+
+
+@pytest.fixture(autouse=True)
+def _own_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+
+
+def rows(**changes: Any) -> pd.DataFrame:
+    recorded = run(params(train={"snapshots": True, **changes})).trained.progress.inside
+    return pd.DataFrame(recorded, columns=INSIDE_COLUMNS)
+
+
+def test_a_step_is_recorded_from_the_images_to_the_update() -> None:
+    table = rows()
+    first = table[table["step"] == 1]
+    assert list(dict.fromkeys(first["kind"])) == [
+        "input", "module", "target", "loss", "gradient", "update",
+    ]  # fmt: skip
+    modules = first[first["kind"] == "module"]
+    assert modules["name"].iloc[-1] == "(model)"
+    assert modules["inputs_hash"].notna().all()
+    gradients, updates = (first[first["kind"] == kind]["name"] for kind in ("gradient", "update"))
+    assert list(gradients) == list(updates)[::-1]
+    assert first["position"].tolist() == list(range(len(first)))
+
+
+def test_snapshots_off_records_nothing_inside() -> None:
+    assert rows(snapshots=False).empty
+
+
+def test_sums_over_micro_batches_are_told_apart_by_position() -> None:
+    table = rows(accumulate=2)
+    assert (table[table["step"] == 1]["kind"] == "loss").sum() == 2
+
+
+def test_the_same_run_records_the_same() -> None:
+    pd.testing.assert_frame_equal(rows(), rows())
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 5000), st.integers(0, 1000))
+def test_sketches_are_linear_and_keep_distances(count: int, seed: int) -> None:
+    drawn = np.random.default_rng(seed).standard_normal((2, count))
+    one, other = torch.from_numpy(drawn[0]), torch.from_numpy(drawn[1])
+    between = sketch_tensor(one) - sketch_tensor(other)
+    torch.testing.assert_close(between, sketch_tensor(one - other), rtol=0, atol=1e-9)
+    ratio = float(between.norm() / (one - other).norm())
+    assert 0.1 < ratio < 4
+
+
+def test_a_sketch_sees_what_a_norm_does_not() -> None:
+    images = torch.rand(4, 3, 8, 8)
+    swapped = images.flip(1)
+    distance = (sketch_tensor(images) - sketch_tensor(swapped)).norm()
+    assert distance > 0.1 * images.norm()
+    assert hash_of([images]) != hash_of([swapped])
+
+
+def test_layout_leaves_hash_and_sketch() -> None:
+    images = torch.rand(4, 3, 8, 8)
+    laid = images.contiguous(memory_format=torch.channels_last)
+    assert hash_of([images]) == hash_of([laid])
+    assert torch.equal(sketch_tensor(images), sketch_tensor(laid))

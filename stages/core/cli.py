@@ -26,8 +26,12 @@ STORAGE_ERRORS = {
     errno.ENOSPC: "the disk is full; free some space",
     errno.EDQUOT: "the disk quota is used up; free some space",
     errno.EROFS: "the file system is read-only; choose a folder that can be written",
-    errno.EACCES: "permission is denied; make the folder writable",
+    errno.EACCES: "permission is denied; make the file readable and its folder writable",
     errno.EPERM: "the operation is not permitted; make the folder writable",
+    errno.EEXIST: "a file is in the place of a folder; move it away",
+    errno.ENOTDIR: "a file is in the place of a folder; move it away",
+    errno.EISDIR: "a folder is in the place of a file; move it away",
+    errno.EIO: "the disk reports an error; check it, or choose another",
 }
 
 
@@ -72,7 +76,9 @@ def reporting_errors(work: Callable[[], int]) -> int:
         if error.errno not in STORAGE_ERRORS:
             raise
         where = error.filename or "an output"
-        return _complain(f"Cannot write {where}: {STORAGE_ERRORS[error.errno]} and run again.")
+        return _complain(
+            f"Cannot read or write {where}: {STORAGE_ERRORS[error.errno]} and run again."
+        )
 
 
 def _complain(message: str) -> int:

@@ -4,18 +4,23 @@ Covers text, JSON, CSV and any writer that takes a path. Leaves what goes into t
 the stages, and reading of tables to pandas.
 """
 
+import errno
 import hashlib
 import json
 import os
+import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stages.core.errors import RunError
+from stages.core.errors import RunError, UserError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+FULL_DISK_BYTES = 1 << 20
 
 
 @contextmanager
@@ -23,7 +28,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path in the same folder; rename it to `path` on success, else remove it.
 
     The data are flushed to the disk before the rename, so a power cut leaves the old file or
-    the new one, never a part. Raises OSError as the file system does.
+    the new one, never a part. Raises OSError with the file's name when it cannot be written, also
+    where a library hides the reason.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,8 +39,28 @@ def replacing(path: Path | str) -> Iterator[Path]:
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
+    except Exception as error:
+        number = _storage_errno(error, path.parent)
+        if number is None:
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _storage_errno(error: Exception, folder: Path) -> int | None:
+    """The system's error number behind a failed write; None when it was something else.
+
+    Rust libraries (safetensors) pass it on in words; NumPy and torch.save do not, but leave a
+    full disk behind.
+    """
+    if isinstance(error, UserError) or getattr(error, "filename", None) is not None:
+        return None
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    if told := re.search(r"\(os error (\d+)\)", str(error)):
+        return int(told[1])
+    return errno.ENOSPC if shutil.disk_usage(folder).free < FULL_DISK_BYTES else None
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -64,7 +90,7 @@ def read_json(path: Path | str) -> Any:
         raise RunError(
             f"{path} is missing. It is written by an earlier stage: run `dvc repro`."
         ) from None
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise RunError(
             f"{path} is not valid JSON ({error}). Delete it and run `dvc repro`."
         ) from None

@@ -187,13 +187,22 @@ class Params(Section):
     model: Annotated[str, Field(min_length=1)] = "lenet_large"
     stem: Literal["auto", "cifar", "imagenet"] = "auto"
     pretrained: bool | Annotated[str, Field(min_length=1)] = False
-    finetune: Annotated[str, Field(pattern=r"^(full|head|discriminative|partial:[1-9]\d*)$")] = (
-        "full"
-    )
+    finetune: Annotated[
+        str,
+        Field(
+            pattern=r"^(full|head|discriminative|partial:[1-9]\d*)$",
+            description="full, head, discriminative, or partial:<blocks> such as partial:2",
+        ),
+    ] = "full"
     task: Literal["classify", "puzzle"] = "classify"
     input_size: Annotated[int, Field(ge=8, le=1024)] = 32
     seed: Seed = 0
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")] = "auto"
+    device: Annotated[
+        str,
+        Field(
+            pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$", description="auto, cpu, cuda, cuda:1, or mps"
+        ),
+    ] = "auto"
     threads: Count | Literal["auto"] = "auto"
     dataset: Dataset = Dataset()
     subset: Subset = Subset()
@@ -243,9 +252,10 @@ def load_params(path: Path | str) -> Params:
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         raise ParamsError(
-            f"There is no {path} here. Run from the folder that holds it, or name it with --params."
+            f"There is no file {path} here. Run from the folder that holds it, or name it with "
+            "--params."
         ) from None
     except UnicodeDecodeError as error:
         raise ParamsError(f"{path} is not valid YAML: {error}") from None
@@ -260,7 +270,8 @@ def read_params(text: str, where: str) -> Params:
     try:
         values = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
-        raise ParamsError(f"{where} is not valid YAML: {error}") from None
+        place = " ".join(str(error).replace('in "<unicode string>",', "in").split())
+        raise ParamsError(f"{where} is not valid YAML: {place}") from None
     if not isinstance(values, dict):
         raise ParamsError(f"{where} must be a mapping of keys to values, as in the README.")
     return parse_params(values, where)

@@ -28,10 +28,10 @@ def integers(source: np.random.Philox, count: int) -> NDArray[np.uint64]:
 
 
 def uniforms(source: np.random.Philox, count: int) -> NDArray[np.float64]:
-    """Uniform numbers in (0, 1), shape [count]: multiples of 2^-53 plus 2^-54, never 0 or 1."""
+    """Uniform numbers in (0, 1), shape [count]: 53 bits and a half, never 0 or 1."""
     bits = integers(source, count) >> np.uint64(11)
-    # At most 2^53 - 1: exact in float64. The half keeps the result off both ends
-    # (2^53 - 1/2 would round up to 1, so the largest is held just below).
+    # At most 2^53 - 1: exact in float64. The half keeps the result off 0; from 2^52 on it rounds
+    # to even, and 2^53 - 1/2 would round up to 1, so the largest is held just below.
     return np.minimum((bits.astype(np.float64) + 0.5) * 2.0**-53, 1.0 - 2.0**-53)
 
 

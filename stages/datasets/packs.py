@@ -63,8 +63,8 @@ class Pack:
 def save_pack(folder: Path, pack: Pack) -> None:
     """Write a pack, whole or not at all. Raises OSError when the folder cannot be written."""
     key = sha256_of_json([pack.digests, pack.largest_px])[:32]
-    with replacing(folder / f"{key}.npy") as temporary:
-        np.save(temporary, pack.pixels)
+    with replacing(folder / f"{key}.pixels") as temporary:
+        temporary.write_bytes(pack.pixels.data)
     with replacing(folder / f"{key}.npz") as temporary:  # last: it says that the pixels are there
         np.savez(
             temporary,
@@ -85,7 +85,7 @@ def pack_folder(name: str) -> Path:
 def find_pack(folder: Path, digests: Sequence[str], largest_px: int) -> Pack | None:
     """A pack in the folder that has all these images at this size, or None."""
     for index in sorted(folder.glob("*.npz")):
-        if index.with_suffix(".npy").exists():
+        if index.with_suffix(".pixels").exists():
             pack = _open_pack(index)
             if pack.rows_of(digests, largest_px) is not None:
                 return pack
@@ -96,7 +96,7 @@ def _open_pack(index: Path) -> Pack:
     with np.load(index) as arrays:
         digests = arrays["digests"].tobytes().hex()
         native_px, largest_px = arrays["native_px"], int(arrays["largest_px"])
-    pixels = np.load(index.with_suffix(".npy"), mmap_mode="r")
+    pixels = np.memmap(index.with_suffix(".pixels"), np.uint8, "r")
     return Pack(
         [digests[start : start + 64] for start in range(0, len(digests), 64)],
         native_px,

@@ -14,7 +14,7 @@ def pack_of(px: int = 16, images: int = 5, seed: int = 0) -> Pack:
 
 def test_packs_are_told_apart_by_contents_and_size(tmp_path):
     save_pack(tmp_path, pack_of(px=16, seed=1))
-    save_pack(tmp_path, pack_of(px=20, seed=2, images=0))
+    save_pack(tmp_path, pack_of(px=8, seed=2))
     assert find_pack(tmp_path, pack_of(seed=1).digests[:2], 16) is not None
     assert find_pack(tmp_path, pack_of(seed=1).digests[:2], 99) is not None  # none was reduced
     assert find_pack(tmp_path, pack_of(seed=1).digests[:2], 15) is None
@@ -30,7 +30,7 @@ def test_a_reduced_pack_serves_its_own_size_alone(tmp_path):
 
 def test_half_a_pack_is_none(tmp_path):
     save_pack(tmp_path, pack_of())
-    for file in tmp_path.glob("*.npy"):
+    for file in tmp_path.glob("*.pixels"):
         file.unlink()
     assert find_pack(tmp_path, pack_of().digests, 16) is None
 

@@ -6,7 +6,8 @@ bits agree; a sketch of sixteen numbers says how far tensors are apart without k
 Leaves when to record to `training.loop` and the reading to `stages.compare`.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from torch.utils.hooks import RemovableHandle
 from stages.core import streams
 from stages.training.trace import combine, hash_tensor
 
+# `norm` is that of the tensors; of an update it is the norm of the weights that were moved.
 INSIDE_COLUMNS = [
     "step", "position", "kind", "name", "inputs_hash", "hash", "dtype", "norm", "sketch",
 ]  # fmt: skip
@@ -33,17 +35,22 @@ class Watchable(Protocol):
     task: Any
 
 
-def sketch_tensor(tensor: Tensor) -> Tensor:
+def sketch_tensors(tensors: Sequence[Tensor]) -> Tensor:
     """A linear sketch, float64 [16]: distances between sketches estimate those between tensors.
 
     Count-sketch (Charikar, Chen & Farach-Colton 2002) with interleaved buckets and portable
-    signs: the expected squared distance is exact, its relative deviation about a third. Of more
-    than 2^18 values an evenly spaced part is taken.
+    signs: the expected squared distance is exact, its relative deviation about a third. Of a
+    tensor with more than 2^18 values an evenly spaced part is taken.
     """
-    flat = tensor.detach().reshape(-1)
-    flat = flat[:: -(-len(flat) // SAMPLE) or 1].to("cpu", torch.float64)
-    signed = nn.functional.pad(flat * _signs()[: len(flat)], (0, -len(flat) % BUCKETS))
-    return signed.reshape(-1, BUCKETS).sum(0)
+    total = torch.zeros(BUCKETS, dtype=torch.float64)
+    for index, tensor in enumerate(tensors):
+        flat = tensor.detach().reshape(-1)
+        flat = flat[:: -(-len(flat) // SAMPLE) or 1].cpu().double()
+        # Each tensor has signs of its own, or equal places of two tensors would add up.
+        signs = _signs().roll(7919 * index)[: len(flat)]
+        signed = nn.functional.pad(flat * signs, (0, -len(flat) % BUCKETS))
+        total += signed.reshape(-1, BUCKETS).sum(0)
+    return total
 
 
 @lru_cache(maxsize=1)
@@ -58,15 +65,14 @@ class Inside:
     def __init__(self, model: nn.Module, step: int) -> None:
         self.rows: list[dict[str, object]] = []
         self._model, self._step = model, step
-        self._before = {name: sketch_tensor(value) for name, value in model.named_parameters()}
+        self._before = {name: sketch_tensors([value]) for name, value in model.named_parameters()}
 
     def add(
         self, kind: str, name: str, tensors: list[Tensor], inputs_hash: str | None = None
     ) -> None:
         """One row for the tensors of one place, in the order computed."""
         if tensors:
-            sketch = torch.stack([sketch_tensor(tensor) for tensor in tensors]).sum(0)
-            self._append(kind, name, tensors, inputs_hash, sketch)
+            self._append(kind, name, tensors, inputs_hash, sketch_tensors(tensors))
 
     def after_update(self) -> list[dict[str, object]]:
         """All rows, with gradients and updates, once the optimiser has moved the weights."""
@@ -75,26 +81,37 @@ class Inside:
             if value.grad is not None:
                 self.add("gradient", name, [value.grad])
         for name, value in parameters:
-            moved = sketch_tensor(value) - self._before[name]
+            moved = sketch_tensors([value]) - self._before[name]
             self._append("update", name, [value], None, moved)
         return self.rows
 
     def _append(
         self, kind: str, name: str, tensors: list[Tensor], inputs_hash: str | None, sketch: Tensor
     ) -> None:
-        self.rows.append(
-            {
-                "step": self._step,
-                "position": len(self.rows),
-                "kind": kind,
-                "name": name,
-                "inputs_hash": inputs_hash,
-                "hash": hash_of(tensors),
-                "dtype": str(tensors[0].dtype).removeprefix("torch."),
-                "norm": float(torch.linalg.vector_norm(sketch)),
-                "sketch": " ".join(f"{value:.12g}" for value in sketch.tolist()),
-            }
-        )
+        place = {"step": self._step, "position": len(self.rows), "kind": kind, "name": name}
+        self.rows.append(place | {"inputs_hash": inputs_hash} | _described(tensors, sketch))
+
+
+def weights_row(model: nn.Module, step: int) -> dict[str, object]:
+    """All weights after `step` steps as one row: how far two runs are apart as they go on."""
+    weights = list(model.parameters())
+    place = {"step": step, "position": 0, "kind": "weights", "name": "(all)"}
+    return place | {"inputs_hash": None} | _described(weights, sketch_tensors(weights))
+
+
+def is_milestone(step: int) -> bool:
+    """Whether the weights after this step are sketched: about eight steps in every doubling."""
+    return step < 8 or step % 2 ** (step.bit_length() - 4) == 0
+
+
+def _described(tensors: Sequence[Tensor], sketch: Tensor) -> dict[str, object]:
+    norms = [float(torch.linalg.vector_norm(tensor.detach().float())) for tensor in tensors]
+    return {
+        "hash": hash_of(tensors),
+        "dtype": str(tensors[0].dtype).removeprefix("torch."),
+        "norm": math.hypot(*norms),
+        "sketch": " ".join(f"{value:.12g}" for value in sketch.tolist()),
+    }
 
 
 @contextmanager
@@ -149,7 +166,7 @@ def _watch_module(inside: Inside, name: str, module: nn.Module) -> list[Removabl
     return [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
 
 
-def hash_of(tensors: list[Tensor]) -> str:
+def hash_of(tensors: Sequence[Tensor]) -> str:
     """32 hex digits over several tensors in order."""
     return combine(map(hash_tensor, tensors))
 

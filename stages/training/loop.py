@@ -20,7 +20,7 @@ from stages.datasets.pixels import Split
 from stages.training.checkpoint import Checkpoints
 from stages.training.engine import Engine, Epoch, StepResult
 from stages.training.inference import Evaluator, Outputs, View
-from stages.training.inside import watching
+from stages.training.inside import is_milestone, watching, weights_row
 from stages.training.progress import Progress
 from stages.training.trace import hash_gradients, hash_tensors, record_step
 
@@ -129,6 +129,8 @@ class _Fit:
         self.engine.update()
         if inside is not None:
             self.so_far.inside += inside.after_update()
+        if self.snapshot_steps and is_milestone(step):
+            self.so_far.inside.append(weights_row(self.engine.model, step))
         self.so_far.steps = step
         if traced:
             row, rows = record_step(

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.training.inside import INSIDE_COLUMNS, hash_of, sketch_tensor
+from stages.training.inside import INSIDE_COLUMNS, hash_of, is_milestone, sketch_tensors
 from tests.training.helpers import params, run
 
 
@@ -26,7 +26,7 @@ def rows(**changes: Any) -> pd.DataFrame:
 
 def test_a_step_is_recorded_from_the_images_to_the_update() -> None:
     table = rows()
-    first = table[table["step"] == 1]
+    first = table[(table["step"] == 1) & (table["kind"] != "weights")]
     assert list(dict.fromkeys(first["kind"])) == [
         "input", "module", "target", "loss", "gradient", "update",
     ]  # fmt: skip
@@ -56,8 +56,8 @@ def test_the_same_run_records_the_same() -> None:
 def test_sketches_are_linear_and_keep_distances(count: int, seed: int) -> None:
     drawn = np.random.default_rng(seed).standard_normal((2, count))
     one, other = torch.from_numpy(drawn[0]), torch.from_numpy(drawn[1])
-    between = sketch_tensor(one) - sketch_tensor(other)
-    torch.testing.assert_close(between, sketch_tensor(one - other), rtol=0, atol=1e-9)
+    between = sketch_tensors([one]) - sketch_tensors([other])
+    torch.testing.assert_close(between, sketch_tensors([one - other]), rtol=0, atol=1e-9)
     ratio = float(between.norm() / (one - other).norm())
     assert 0.1 < ratio < 4
 
@@ -65,7 +65,7 @@ def test_sketches_are_linear_and_keep_distances(count: int, seed: int) -> None:
 def test_a_sketch_sees_what_a_norm_does_not() -> None:
     images = torch.rand(4, 3, 8, 8)
     swapped = images.flip(1)
-    distance = (sketch_tensor(images) - sketch_tensor(swapped)).norm()
+    distance = (sketch_tensors([images]) - sketch_tensors([swapped])).norm()
     assert distance > 0.1 * images.norm()
     assert hash_of([images]) != hash_of([swapped])
 
@@ -74,4 +74,17 @@ def test_layout_leaves_hash_and_sketch() -> None:
     images = torch.rand(4, 3, 8, 8)
     laid = images.contiguous(memory_format=torch.channels_last)
     assert hash_of([images]) == hash_of([laid])
-    assert torch.equal(sketch_tensor(images), sketch_tensor(laid))
+    assert torch.equal(sketch_tensors([images]), sketch_tensors([laid]))
+
+
+def test_equal_tensors_do_not_add_up_in_a_sketch() -> None:
+    ones = torch.ones(1000)
+    both = float(sketch_tensors([ones, ones]).norm())
+    assert both < 1.8 * float(sketch_tensors([ones]).norm())
+
+
+def test_milestones_thin_out() -> None:
+    steps = [step for step in range(1, 200) if is_milestone(step)]
+    assert steps[:12] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
+    assert len(steps) < 48
+    assert 192 in steps

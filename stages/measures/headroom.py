@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import torch
 
+from stages.measures.memory import Peak
 from stages.measures.reasons import Unmeasured
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -35,9 +36,11 @@ class Forecast:
             raise Unmeasured(f"too large for memory: needs {need:,.0f} MB, {free:,.0f} MB are free")
 
 
-def forecast_of(peak_mb: float, weights_mb: float, batch_size: int) -> Forecast:
-    """The forecast through one measured peak, which includes the weights."""
-    return Forecast(weights_mb, max(peak_mb - weights_mb, 0.0) / batch_size)
+def forecast_of(peak: Peak, weights_mb: float) -> Forecast | None:
+    """The forecast through one measured peak, which includes the weights; None without a figure."""
+    if peak.peak_memory_mb is None:
+        return None
+    return Forecast(weights_mb, max(peak.peak_memory_mb - weights_mb, 0.0) / peak.batch_size)
 
 
 def free_mb(device: torch.device, cgroup: Path = CGROUP) -> float:

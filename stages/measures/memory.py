@@ -4,7 +4,7 @@ One meaning on all backends that can tell: the most bytes that PyTorch's allocat
 for weights, inputs, activations, workspaces and, in training, gradients and optimiser state. CUDA
 counts it itself; on the CPU it is the running sum of the allocations and frees that the profiler
 records. MPS keeps no peak: there it is the allocation at the end of the forward pass, and
-`peak_memory_means` says so. Beside it stands the peak of the process's resident set, Python and
+`means` says so. Beside it stands the peak of the process's resident set, Python and
 libraries included. MB are 10⁶ bytes.
 
 A process of its own gives the resident set a meaning, and takes the blow when the system kills
@@ -17,8 +17,9 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -27,13 +28,14 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from stages.core.device import synchronize
-from stages.measures.reasons import Unmeasured, attempt
+from stages.core.errors import UserError
+from stages.measures.reasons import Unmeasured, why
 from stages.measures.subject import Subject
 from stages.measures.timing import Call
 from stages.measures.training_step import training_step
 
 Mode = Literal["inference", "training"]
-Figures = dict[str, float | str | None]
+KILLED = "too large for memory: the system ended the measuring process"
 MEANS = {
     "cpu": "most bytes held by PyTorch's CPU allocator",
     "cuda": "most bytes held by PyTorch's CUDA allocator",
@@ -41,50 +43,44 @@ MEANS = {
 }
 
 
-class MemoryProbe:
-    """Measures inference, then training, in two fresh processes while the caller goes on.
+@dataclass(frozen=True)
+class Peak:
+    """The memory of one mode at one batch size; figures are null where there is a reason.
 
-    `build` is pickled and called there. `figures(mode)` waits for the result; a mode that could
-    not be measured has null figures and a `reason`.
+    `killed` says that the system ended the process, which it does when memory runs out.
     """
 
-    def __init__(
-        self, build: Callable[[], Subject], batch_size: int, device: torch.device, threads: int
-    ) -> None:
-        forks = "forkserver" in multiprocessing.get_all_start_methods()
-        context = multiprocessing.get_context("forkserver" if forks else "spawn")
-        if forks:
-            context.set_forkserver_preload(["torch"])
-        self.pool = ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1)
-        self.futures: dict[Mode, Future[Figures]] = {
-            mode: self.pool.submit(_in_fresh_process, build, mode, batch_size, str(device), threads)
-            for mode in ("inference", "training")
-        }
+    batch_size: int
+    peak_memory_mb: float | None = None
+    peak_resident_mb: float | None = None
+    means: str | None = None
+    reason: str | None = None
+    killed: bool = False
 
-    def figures(self, mode: Mode) -> Figures:
-        """peak_memory_mb, peak_resident_mb, peak_memory_means and reason of a mode."""
-        measured, reason = attempt(lambda: self._result(mode))
-        nothing: Figures = dict.fromkeys(
-            ("peak_memory_mb", "peak_resident_mb", "peak_memory_means")
-        )
-        return (measured or nothing) | {"reason": reason}
 
-    def _result(self, mode: Mode) -> Figures:
+def peak_memory(
+    build: Callable[[], Subject], mode: Mode, batch_size: int, device: torch.device, threads: int
+) -> Peak:
+    """Measure in a fresh process the network that `build`, which is pickled, makes there."""
+    forks = "forkserver" in multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if forks else "spawn")
+    if forks:
+        context.set_forkserver_preload(["torch"])
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        future = pool.submit(_in_fresh_process, build, mode, batch_size, str(device), threads)
         try:
-            return self.futures[mode].result()
+            return future.result()
         except BrokenProcessPool:
-            raise Unmeasured(
-                "the system ended the measuring process, most likely for want of memory"
-            ) from None
-
-    def close(self) -> None:
-        """End the processes; safe to call twice."""
-        self.pool.shutdown(cancel_futures=True)
+            return Peak(batch_size, reason=f"{KILLED} at batch {batch_size}", killed=True)
+        except UserError:
+            raise
+        except Exception as error:
+            return Peak(batch_size, reason=why(error))
 
 
 def _in_fresh_process(
     build: Callable[[], Subject], mode: Mode, batch_size: int, device_name: str, threads: int
-) -> Figures:
+) -> Peak:
     """Measure one mode in this process, which must do nothing else."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # the profiler is talkative
     torch.set_num_threads(threads)
@@ -104,11 +100,7 @@ def _in_fresh_process(
         held = _mps_after_forward(subject, mode, batch_size, device)
     if held <= 0:
         raise Unmeasured(f"the {device.type} allocator reported nothing")
-    return {
-        "peak_memory_mb": held / 1e6,
-        "peak_resident_mb": resident / 1e6,
-        "peak_memory_means": MEANS[device.type],
-    }
+    return Peak(batch_size, held / 1e6, resident / 1e6, MEANS[device.type])
 
 
 def _work(subject: Subject, mode: Mode, batch_size: int, device: torch.device) -> Call:

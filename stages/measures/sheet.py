@@ -13,13 +13,14 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from stages.core.errors import ModelError
 from stages.measures.best import best_line
 from stages.measures.cells import Cell, inference_cells, training_cell
 from stages.measures.energy import LEAST_SECONDS, counters_of, joules_per_image
 from stages.measures.flops import count_cost
 from stages.measures.grid import Plan, time_cells, visits
 from stages.measures.headroom import Forecast, forecast_of
-from stages.measures.memory import MemoryProbe
+from stages.measures.memory import Mode, Peak, peak_memory
 from stages.measures.params import count_params, size_on_disk_mb
 from stages.measures.reasons import attempt
 from stages.measures.reparameterize import calibrate
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from stages.core.params import Profile
 
 Metrics = dict[str, Any]
+MODES: tuple[Mode, Mode] = ("inference", "training")
 # BatchNorm needs two images, and its statistics are steady with a few more.
 CALIBRATION_IMAGES = 8
 
@@ -51,17 +53,20 @@ def measure(
 ) -> Sheet:
     """Measure the model that `build` makes (it is pickled and called in fresh processes too)."""
     sizes = sorted(set(profile.batch_sizes))
-    probe = MemoryProbe(build, sizes[-1], device, threads)
-    try:
-        subject = build()
-        counts, blocks = count(subject)
-        memory = _memory(probe, sizes[-1])
-    finally:
-        probe.close()
-    subject = replace(subject, model=calibrate(subject.model, subject.batch(CALIBRATION_IMAGES)[0]))
-    forecast = None
-    if memory["peak_memory_mb"] is not None:
-        forecast = forecast_of(memory["peak_memory_mb"], counts["weights_mb"], sizes[-1])
+    peaks = {mode: peak_memory(build, mode, sizes[-1], device, threads) for mode in MODES}
+    known = peaks["inference"]
+    if known.killed:
+        known = peak_memory(build, "inference", 1, device, threads)
+    if known.killed:
+        raise ModelError(
+            f"This machine has too little memory for the model: {known.reason}. Choose a smaller "
+            "model or `input_size`."
+        )
+    subject = build()
+    counts, blocks = count(subject)
+    forecast = forecast_of(known, counts["weights_mb"])
+    calibrated, _ = attempt(partial(calibrate, subject.model, subject.batch(CALIBRATION_IMAGES)[0]))
+    subject = replace(subject, model=calibrated or subject.model)
     plan = Plan(profile.seconds, profile.repeats, clock_of(device), threads)
     cells = time_grid(subject, profile, device, plan, forecast)
     rows, energy_reason = _with_energy(cells, device, plan, sizes[-1])
@@ -72,7 +77,7 @@ def measure(
         "device": device.type,
         "threads": threads,
         **summary(rows, sizes),
-        **memory,
+        **_memory(peaks),
         "energy_reason": energy_reason,
     }
     whole_numbers = {"calls": "Int64", "threads": "Int64"}  # with gaps where a cell failed
@@ -89,6 +94,7 @@ def count(subject: Subject) -> tuple[Metrics, pd.DataFrame]:
         "weights_mb": size_on_disk_mb(subject.model),
         "macs_g": cost.macs / 1e9 if cost else None,
         "flops_g": 2 * cost.macs / 1e9 if cost else None,
+        "macs_with_norms_g": (cost.macs + cost.normalization_ops) / 1e9 if cost else None,
         "activations_m": cost.activations / 1e6 if cost else None,
         "flops_mean": "convolutions and matrix products of one image, 2 FLOPs per MAC",
         "flops_reason": reason,
@@ -161,17 +167,17 @@ def summary(rows: Sequence[Metrics], sizes: Sequence[int]) -> Metrics:
     }
 
 
-def _memory(probe: MemoryProbe, batch_size: int) -> Metrics:
-    inference, training = probe.figures("inference"), probe.figures("training")
+def _memory(peaks: dict[Mode, Peak]) -> Metrics:
+    inference, training = peaks["inference"], peaks["training"]
     return {
-        "peak_memory_mb": inference["peak_memory_mb"],
-        "peak_resident_mb": inference["peak_resident_mb"],
-        "peak_memory_batch_size": batch_size,
-        "peak_memory_means": inference["peak_memory_means"],
-        "peak_memory_reason": inference["reason"],
-        "training_peak_memory_mb": training["peak_memory_mb"],
-        "training_peak_resident_mb": training["peak_resident_mb"],
-        "training_peak_memory_reason": training["reason"],
+        "peak_memory_mb": inference.peak_memory_mb,
+        "peak_resident_mb": inference.peak_resident_mb,
+        "peak_memory_batch_size": inference.batch_size,
+        "peak_memory_means": inference.means,
+        "peak_memory_reason": inference.reason,
+        "training_peak_memory_mb": training.peak_memory_mb,
+        "training_peak_resident_mb": training.peak_resident_mb,
+        "training_peak_memory_reason": training.reason,
     }
 
 

@@ -1,0 +1,72 @@
+"""Peak memory: known to the byte for known networks, in fresh processes, never zero."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from stages.measures import headroom
+from stages.measures.headroom import Forecast, forecast_of, free_mb
+from stages.measures.memory import Peak, allocated_peak, peak_memory
+from stages.measures.reasons import Unmeasured
+from tests.measures.subjects import CLASSES, PX, killed, linear
+
+CPU = torch.device("cpu")
+
+
+def test_the_peak_is_the_most_that_was_held_at_once() -> None:
+    def prepare() -> object:
+        kept = torch.zeros(1000)
+
+        def work() -> None:
+            first = kept + 1
+            second = first + 1
+            del first
+            third = second + 1
+            del second, third
+
+        return work
+
+    assert allocated_peak(prepare) == pytest.approx(3 * 4 * 1000, rel=0.01)
+
+
+def test_inference_and_training_in_fresh_processes() -> None:
+    inference = peak_memory(linear, "inference", 1024, CPU, threads=1)
+    training = peak_memory(linear, "training", 1024, CPU, threads=1)
+    weights, images = 4 * CLASSES * 3 * PX * PX, 4 * 1024 * 3 * PX * PX
+    least = (weights + images + 4 * 1024 * CLASSES) / 1e6
+    assert inference.reason is None
+    assert least <= inference.peak_memory_mb < 1.01 * least + 0.01
+    # Gradients and both moments of AdamW are held besides.
+    assert training.peak_memory_mb > inference.peak_memory_mb + 3 * weights / 1e6
+    assert training.peak_resident_mb > training.peak_memory_mb
+    assert "CPU allocator" in str(inference.means)
+
+
+def test_a_process_killed_by_the_system_is_a_reason_and_not_a_figure() -> None:
+    peak = peak_memory(killed, "inference", 2, CPU, threads=1)
+    assert peak.killed
+    assert peak.peak_memory_mb is None
+    assert "ended the measuring process at batch 2" in str(peak.reason)
+
+
+def test_a_forecast_goes_through_the_measured_peak() -> None:
+    forecast = forecast_of(Peak(20, peak_memory_mb=300.0), weights_mb=100.0)
+    assert forecast == Forecast(100.0, 10.0)
+    assert forecast.need_mb(20) == pytest.approx(1.2 * 300)
+    assert forecast_of(Peak(20, reason="unknown"), 100.0) is None
+
+
+def test_a_batch_that_will_not_fit_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(headroom, "free_mb", lambda device: 500.0)
+    Forecast(100.0, 10.0).check(30, CPU)
+    with pytest.raises(Unmeasured, match="too large for memory: needs 612 MB, 500 MB are free"):
+        Forecast(100.0, 10.0).check(41, CPU)
+
+
+def test_a_container_s_limit_counts(tmp_path: Path) -> None:
+    (tmp_path / "memory.max").write_text("3000000\n")
+    (tmp_path / "memory.current").write_text("1000000\n")
+    assert free_mb(CPU, tmp_path) == 2.0
+    (tmp_path / "memory.max").write_text("max\n")
+    assert free_mb(CPU, tmp_path) == free_mb(CPU, tmp_path / "absent")

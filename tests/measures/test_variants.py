@@ -1,0 +1,201 @@
+"""Variants: their outputs are held against eager ones, and a failing cell leaves the others."""
+
+import copy
+import math
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from stages.measures.cells import Cell, inference_cells, relative_difference, training_cell
+from stages.measures.grid import Plan, time_cells, visits
+from stages.measures.headroom import Forecast
+from stages.measures.onnx import OnnxRuntime
+from stages.measures.reasons import Unmeasured, attempt, why
+from stages.measures.reparameterize import calibrate, merge_branches
+from stages.measures.subject import Inputs
+from stages.measures.sweep import sweep
+from stages.measures.timing import clock_of
+from stages.measures.variants import TOLERANCES, Variant, eager, make_variant
+from tests.measures.subjects import CLASSES, PX, Failing, convolutional, subject
+
+CPU = torch.device("cpu")
+COMPILE = torch.compile
+PLAN = Plan(seconds=0.02, repeats=2, clock=clock_of(CPU), threads=1)
+
+
+def variants_of(*names: str) -> list[tuple[str, Variant | None, str | None]]:
+    made = convolutional()
+    base = eager(made.model, CPU, 1)
+    example = made.batch(2)[0]
+    return [
+        ("eager", base, None),
+        *((name, *attempt(lambda name=name: make_variant(name, base, example))) for name in names),
+    ]
+
+
+def test_every_variant_computes_the_same_network() -> None:
+    made = variants_of("channels_last", "bf16", "fp16", "bf16+channels_last", "onnx")
+    cells = inference_cells(convolutional(), made, [1, 5], None)
+    assert [cell.reason for cell in cells] == [None] * 12
+    for cell in cells[2:]:
+        assert cell.difference is not None
+        assert cell.difference <= TOLERANCES[cell.about["precision"]]
+    about = {cell.variant: cell.about for cell in cells}
+    assert about["bf16+channels_last"]["precision"] == "bf16"
+    assert about["bf16+channels_last"]["memory_format"] == "channels_last"
+    assert about["onnx"]["runs_on"].startswith("ONNX Runtime")
+
+
+def test_compiling_goes_through_dynamo_and_a_failing_backend_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(graph: object, inputs: object) -> object:
+        raise RuntimeError("no compiler found")
+
+    for backend in ("eager", broken):
+        torch.compiler.reset()
+        monkeypatch.setattr(torch, "compile", partial(COMPILE, backend=backend))
+        cells = inference_cells(convolutional(), variants_of("compile"), [2], None)
+        if backend == "eager":
+            assert cells[1].difference == 0.0
+        else:
+            assert "compilation failed" in str(cells[1].reason)
+            assert "no compiler found" in str(cells[1].reason)
+
+
+@pytest.mark.parametrize("name", ["repvgg_a0", "mobileone_s0"])
+def test_merged_branches_compute_the_same_network(name: str) -> None:
+    import timm
+
+    model = timm.create_model(name, num_classes=3)
+    images = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    calibrated = calibrate(model, (images,))
+    merged = merge_branches(calibrated)
+    with torch.inference_mode():
+        difference = relative_difference(merged(images), calibrated(images))
+    assert difference < TOLERANCES["fp32"]
+    assert sum(p.numel() for p in merged.parameters()) < sum(p.numel() for p in model.parameters())
+
+
+def test_calibration_gives_the_statistics_of_the_batch_and_leaves_the_model_alone() -> None:
+    model = nn.BatchNorm2d(2).train()
+    before = copy.deepcopy(model.state_dict())
+    images = 3 + 2 * torch.randn(50, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    calibrated = calibrate(model, (images,))
+    assert not calibrated.training
+    assert torch.allclose(calibrated(images).mean((0, 2, 3)), torch.zeros(2), atol=1e-5)
+    assert calibrated.momentum == model.momentum
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_a_network_tied_to_a_batch_size_is_exported_for_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = subject(nn.Sequential(nn.Flatten(), nn.Linear(3 * PX * PX, CLASSES)))
+    sizes: list[bool] = []
+    export = OnnxRuntime._export
+
+    def tied(self: OnnxRuntime, inputs: Inputs, open_batch: bool) -> object:
+        sizes.append(open_batch)
+        return export(self, inputs, open_batch=False)
+
+    monkeypatch.setattr(OnnxRuntime, "_export", tied)
+    session = OnnxRuntime(made.model, made.batch(2)[0], CPU, 1)
+    for count in (2, 3, 3):
+        inputs = made.batch(count)[0]
+        assert relative_difference(session(*inputs), made.model(*inputs).detach()) < 1e-4
+    assert sizes == [True, False]
+
+
+def test_a_network_without_branches_says_so() -> None:
+    (_, _, reason) = variants_of("reparameterized")[1]
+    assert reason == "this network has no branches to merge"
+
+
+@pytest.mark.parametrize("name", ["bf16+fp16", "onnx+bf16", "compile+onnx", "channels_last+onnx"])
+def test_steps_that_exclude_each_other_say_so(name: str) -> None:
+    assert "exclude each other" in str(variants_of(name)[1][2])
+
+
+def test_outputs_that_differ_are_refused() -> None:
+    made = convolutional()
+    base = eager(made.model, CPU, 1)
+    wrong = Variant("bf16", lambda x: base.forward(x) + 1, base.model, CPU, "cpu", 1)
+    cell = inference_cells(made, [("eager", base, None), ("bf16", wrong, None)], [1], None)[1]
+    assert "outputs differ from eager" in str(cell.reason)
+
+
+def test_relative_difference() -> None:
+    assert relative_difference(
+        torch.tensor([1.0, 11.0]), torch.tensor([1.0, 10.0])
+    ) == pytest.approx(0.1)
+    assert math.isinf(relative_difference(torch.tensor([math.nan]), torch.ones(1)))
+
+
+def failing(error: Exception) -> Variant:
+    return eager(Failing(error), CPU, 1)
+
+
+def test_a_failing_cell_says_why_and_the_others_stand() -> None:
+    made = convolutional()
+    errors = {
+        "memory": RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+        "backend": NotImplementedError("Could not run 'aten::linalg_qr' with arguments from MPS"),
+        "other": ValueError("boom"),
+    }
+    variants = [("eager", eager(made.model, CPU, 1), None)]
+    variants += [(name, failing(error), None) for name, error in errors.items()]
+    cells = inference_cells(made, variants, [1], None)
+    ticks: list[int] = []
+    time_cells(cells, PLAN, lambda: ticks.append(1))
+    assert len(ticks) == visits(len(cells), PLAN.repeats)
+    rows = {cell.variant: cell.row() for cell in cells}
+    assert rows["eager"]["latency_ms_p50"] > 0
+    assert rows["eager"]["images_per_second"] > 0
+    assert rows["memory"]["note"].startswith("out of memory")
+    assert rows["backend"]["note"].endswith("aten::linalg_qr is not implemented on this backend")
+    assert rows["other"]["note"] == "ValueError: boom"
+    assert all(rows[name]["latency_ms_p50"] is None for name in errors)
+
+
+def test_a_cell_that_fails_half_way_has_no_figures() -> None:
+    calls = iter(range(1000))
+
+    def work() -> None:
+        if next(calls) == 40:
+            raise RuntimeError("CUDA error: device-side assert")
+
+    cell = Cell("eager", "inference", 1, call=work)
+    time_cells([cell], Plan(1e-9, 50, PLAN.clock, 1), lambda: None)
+    assert cell.row()["latency_ms_p50"] is None
+    assert "device-side assert" in cell.row()["note"]
+
+
+def test_a_training_step_trains_a_copy() -> None:
+    made = convolutional()
+    before = copy.deepcopy(made.model.state_dict())
+    cell = training_cell(made, 4, eager(made.model, CPU, 1))
+    time_cells([cell], PLAN, lambda: None)
+    assert cell.row()["mode"] == "training"
+    assert cell.row()["latency_ms_p50"] > 0
+    assert all(torch.equal(before[key], value) for key, value in made.model.state_dict().items())
+
+
+def test_a_sweep_doubles_until_memory_ends() -> None:
+    made = convolutional()
+    forecast = Forecast(0.0, 1e12 / 1000)
+    base = eager(made.model, CPU, 1)
+    plenty = Forecast(0.0, 1e-9)
+    cells = sweep(made, base, 4, 0.05, PLAN, plenty)
+    assert [cell.batch_size for cell in cells] == [8 * 2**i for i in range(len(cells))]
+    (last,) = sweep(made, base, 4, 60.0, PLAN, forecast)
+    assert "too large for memory" in str(last.reason)
+
+
+def test_reasons_are_short_and_interrupts_are_none_of_them() -> None:
+    assert len(why(ValueError("long " * 500))) == 200
+    assert why(Unmeasured("as it is")) == "as it is"
+    with pytest.raises(KeyboardInterrupt):
+        attempt(lambda: subject(Failing(KeyboardInterrupt())).model(torch.ones(1)))

@@ -1,0 +1,100 @@
+"""The profile stage: what it writes, that figures have reasons, that mistakes are one paragraph."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from stages import profile
+from stages.core import paths
+from stages.core.cli import run_stage
+from stages.core.errors import ModelError
+from stages.core.params import Params, Profile
+from stages.measures import sheet
+from tests.measures.subjects import Failing, convolutional, killed, subject
+
+QUICK = Profile(batch_sizes=[1, 4], seconds=0.02, repeats=2, variants=["bf16", "reparameterized"])
+CPU = torch.device("cpu")
+
+
+def no_figure_is_zero_or_absent_without_reason(metrics: dict[str, object]) -> None:
+    for name, value in metrics.items():
+        assert value != 0.0, name
+
+
+@pytest.fixture(scope="module")
+def measured() -> sheet.Sheet:
+    return sheet.measure(convolutional, QUICK.model_copy(update={"sweep_seconds": 0.01}), CPU, 1)
+
+
+def test_the_sheet_has_every_figure_with_its_unit(measured: sheet.Sheet) -> None:
+    metrics = measured.metrics
+    assert metrics["flops_g"] == 2 * metrics["macs_g"]
+    for name in (
+        "params_total", "params_trainable", "weights_mb", "activations_m", "latency_ms_p50",
+        "throughput_images_per_second", "training_step_ms_p50", "training_images_per_second",
+        "peak_memory_mb", "peak_resident_mb", "training_peak_memory_mb", "threads",
+    ):  # fmt: skip
+        assert metrics[name] > 0, name
+    assert metrics["energy_per_image_j"] or metrics["energy_reason"]
+    assert metrics["peak_memory_means"] == "most bytes held by PyTorch's CPU allocator"
+    assert metrics["best"].startswith("At batch 1 ")
+    no_figure_is_zero_or_absent_without_reason(metrics)
+    json.dumps(metrics, allow_nan=False)
+
+
+def test_the_table_has_a_row_per_cell_with_its_settings(measured: sheet.Sheet) -> None:
+    table = measured.table
+    timed = table[table.latency_ms_p50.notna()]
+    assert set(zip(timed.variant, timed["mode"], timed.batch_size, strict=True)) >= {
+        ("eager", "inference", 1), ("eager", "inference", 4), ("bf16", "inference", 1),
+        ("bf16", "inference", 4), ("eager", "training", 4), ("eager", "inference", 8),
+    }  # fmt: skip
+    assert timed[["threads", "precision", "memory_format", "runs_on", "calls"]].notna().all().all()
+    merged = table[table.variant == "reparameterized"]
+    assert (merged.note == "this network has no branches to merge").all()
+    assert merged.latency_ms_p50.isna().all()
+
+
+def test_a_network_that_cannot_run_still_gets_its_counts() -> None:
+    build = partial(subject, Failing(ValueError("no such shape")))
+    measured = sheet.measure(build, QUICK, CPU, 1)
+    assert measured.metrics["params_total"] == 1
+    assert measured.metrics["latency_ms_p50"] is None
+    assert "no such shape" in measured.metrics["latency_note"]
+    assert "no such shape" in measured.metrics["peak_memory_reason"]
+    assert measured.metrics["best"] == "Nothing could be timed"
+
+
+def test_a_model_too_large_for_memory_is_one_paragraph() -> None:
+    with pytest.raises(ModelError, match="too little memory for the model"):
+        sheet.measure(killed, QUICK, CPU, 1)
+
+
+def test_the_stage_writes_its_three_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    values = {"model": "lenet_small", "device": "cpu", "threads": 1, "profile": QUICK.model_dump()}
+    paths.PARAMS.write_text(yaml.safe_dump(values))
+    paths.MANIFEST.parent.mkdir()
+    paths.MANIFEST.write_text(json.dumps({"classes": [str(name) for name in range(10)]}))
+    assert run_stage(profile.profile, []) == 0
+    metrics = json.loads(paths.PROFILE_METRICS.read_text())
+    assert (metrics["model"], metrics["params_total"]) == ("lenet_small", 62_006)
+    assert len(pd.read_csv(paths.PROFILE_TABLE)) == 2 * 3 + 1
+    assert pd.read_csv(paths.PROFILE_BLOCKS).params.sum() == 62_006
+    assert metrics["best"] in capsys.readouterr().out
+
+
+def test_without_data_the_stage_says_what_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths.PARAMS.write_text(yaml.safe_dump(Params().model_dump()))
+    assert run_stage(profile.profile, []) == 1
+    assert "data/manifest.json is missing" in capsys.readouterr().err

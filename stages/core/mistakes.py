@@ -6,6 +6,7 @@ Turns pydantic's error details into paragraphs. Leaves the schema itself to `cor
 import difflib
 import json
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -78,6 +79,7 @@ def _last(key: str) -> str:
     return key.rpartition(".")[2]
 
 
+@cache
 def _keys_of(section: type[BaseModel], prefix: str = "") -> dict[str, Schema]:
     """Every dotted key of the file, with the JSON schema of its value."""
     found: dict[str, Schema] = {}

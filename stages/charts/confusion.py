@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stages.charts.style import BLUE, INK, VERMILLION, chart
 
 ANNOTATED = 20  # with more classes a figure in each cell can no longer be read
+MOST_NAMES = 150
 
 
 def counts(table: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:
@@ -42,23 +43,36 @@ def confusion_matrix(table: pd.DataFrame, classes: Sequence[str]) -> Figure:
     """
     absolute = counts(table, classes)
     shares = absolute / np.maximum(absolute.sum(axis=1, keepdims=True), 1)
-    few = len(classes) <= ANNOTATED
-    side = 1.3 + 0.42 * len(classes) if few else 2.0 + 0.085 * len(classes)
-    drawn, axes = chart(max(side, 3.2), max(side, 3.2))
+    few, pitch_in = len(classes) <= ANNOTATED, _pitch_in(len(classes))
+    side = max(1.4 + pitch_in * len(classes), 3.2)
+    drawn, axes = chart(side, side)
     axes.imshow(_coloured(shares), interpolation="none")
     if few:
         _annotate(axes, shares)
-    size = 9 if few else max(4.5, 9 - len(classes) / 20)
-    axes.set_xticks(range(len(classes)), list(classes), rotation=90 if not few else 45)
-    for tick in axes.get_xticklabels():
-        tick.set(ha="right" if few else "center", rotation_mode="anchor" if few else "default")
-    axes.set_yticks(range(len(classes)), list(classes))
-    axes.tick_params(labelsize=size, labelcolor=INK, length=0)
+    _name(axes, classes, size=min(9.0, 72 * pitch_in * 0.78))
     axes.set_xlabel("predicted")
     axes.set_ylabel("actual")
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     return drawn
+
+
+def _pitch_in(classes: int) -> float:
+    """Side of a cell in inches: room for a figure, or at least for a name beside it."""
+    return 0.42 if classes <= ANNOTATED else max(0.1, 8.4 / classes)
+
+
+def _name(axes: Axes, classes: Sequence[str], size: float) -> None:
+    """Class names along both sides, slanted where there is room; none beyond 150."""
+    axes.tick_params(labelsize=size, labelcolor=INK, length=0)
+    shown = range(len(classes) if len(classes) <= MOST_NAMES else 0)
+    axes.set_yticks(shown, list(classes)[: len(shown)])
+    axes.set_xticks(shown, list(classes)[: len(shown)])
+    slanted = len(classes) <= ANNOTATED
+    for tick in axes.get_xticklabels():
+        tick.set_rotation(45 if slanted else 90)
+        tick.set_horizontalalignment("right" if slanted else "center")
+        tick.set_rotation_mode("anchor" if slanted else "default")
 
 
 def _coloured(shares: NDArray[np.float64]) -> NDArray[np.float64]:

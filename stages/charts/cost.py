@@ -78,12 +78,13 @@ def block_bars(blocks: pd.DataFrame) -> Figure:
     Of many blocks the 24 costliest are shown, and the others as one.
     """
     rows = _costliest(blocks)
-    drawn = figure(WIDTH_IN, 0.95 + 0.24 * len(rows))
+    drawn = figure(WIDTH_IN, 1.15 + 0.24 * len(rows))
     left, right = drawn.subplots(1, 2, sharey=True)
     names = list(rows["block"])
     draw_bars(left, names, list(1e3 * rows["macs_g"]), BLUE)
     draw_bars(right, names, list(rows["params"] / 1e3), GREEN)
     right.tick_params(axis="y", labelleft=False)
+    left.set_title("Cost by block")
     left.set_xlabel("MACs in millions")
     right.set_xlabel("parameters in thousands")
     for axes in (left, right):

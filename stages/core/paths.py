@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
+TARGETS = Path("targets.yaml")
 
 MANIFEST = Path("data/manifest.json")
 POOL = Path("data/pool.csv")

@@ -1,0 +1,33 @@
+"""Put the run's results on one page: report/index.html, and report/report.md for a pull request.
+
+Reads the metrics, tables and pictures of the other stages, params.yaml and targets.yaml; what is
+missing is named on the page and does not stop it. The page holds everything itself and needs no
+network. Arranging is left to `stages.reporting`, drawing to `stages.charts`.
+"""
+
+import sys
+from typing import TYPE_CHECKING
+
+from stages.core.cli import run_stage
+
+if TYPE_CHECKING:
+    from stages.core.params import Params
+
+
+def report(params: "Params") -> None:
+    """The stage. Raises RunError for damaged files, ParamsError for a mistake in targets.yaml."""
+    from stages.core import files, paths
+    from stages.reporting.gather import gather
+    from stages.reporting.render import render
+    from stages.reporting.repeat import origin_of
+    from stages.reporting.targets import load_targets
+    from stages.reporting.view import view_of
+
+    view = view_of(gather(params), origin_of(), load_targets(paths.TARGETS))
+    files.write_text(paths.REPORT_MD, render("report.md.j2", view))
+    files.write_text(paths.REPORT_HTML, render("report.html.j2", view))
+    sys.stdout.write(f"{paths.REPORT_HTML}: {view['summary']}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(report))

@@ -1,0 +1,147 @@
+"""What the first screen says: title, result with interval, tiles, and what is missing."""
+
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from stages.charts.style import metric_label
+from stages.core import paths
+from stages.core.params import Params
+from stages.reporting.gather import Metrics, Run
+from stages.reporting.parts import Tile
+from stages.reporting.words import duration, interval, large, number, percent, plain
+
+STAGE_OF = {
+    "hardware": (paths.HARDWARE, "fingerprint", "the machine"),
+    "subset": (paths.SUBSET_METRICS, "subset", "image counts"),
+    "train": (paths.TRAIN_METRICS, "train", "training results"),
+    "history": (paths.HISTORY, "train", "training curves"),
+    "evaluate": (paths.EVALUATE_METRICS, "evaluate", "test results"),
+    "per_class": (paths.PER_CLASS, "evaluate", "accuracy per class"),
+    "confusion": (paths.CONFUSION, "evaluate", "the confusion matrix"),
+    "reliability": (paths.RELIABILITY, "evaluate", "calibration"),
+    "profile": (paths.PROFILE_METRICS, "profile", "costs"),
+}
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """A test accuracy with its 95 % interval; shares in 0…1."""
+
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+
+    @property
+    def label(self) -> str:
+        """Its name as people write it."""
+        return metric_label(self.metric)
+
+
+def accuracies(run: Run) -> list[Accuracy]:
+    """All accuracies of the test split, the task's main one first."""
+    found = []
+    for key, low in (run.evaluate or {}).items():
+        if key.startswith("test_") and key.endswith("_low"):
+            metric = key.removeprefix("test_").removesuffix("_low")
+            value, high = (run.evaluate or {})[f"test_{metric}"], f"test_{metric}_high"
+            found.append(Accuracy(metric, value, low, (run.evaluate or {}).get(high)))
+    return found
+
+
+def dataset_label(params: Params) -> str:
+    """The data set's name; for a folder of images, the folder's or archive's."""
+    if params.dataset.name == "image_folder":
+        return PurePath(params.dataset.folder).stem
+    return params.dataset.name
+
+
+def machine_label(run: Run) -> str | None:
+    """The device that computed: the accelerator where there is one, else the chip."""
+    hardware = run.hardware or {}
+    name = hardware.get("accelerator") or hardware.get("chip") or hardware.get("architecture")
+    return f"{name} ({hardware.get('backend')})" if name else None
+
+
+def summary(run: Run) -> str:
+    """What was trained how, and on which machine, in a sentence."""
+    train, subset, params = run.train or {}, run.subset or {}, run.params
+    parts = [] if params.task == "classify" else [f"{params.task} task"]
+    if subset:
+        images, checked = plain(subset.get("train_images")), plain(subset.get("val_images"))
+        parts.append(f"{images} training and {checked} validation images")
+    epochs = train.get("epochs_run", params.train.epochs)
+    parts.append(f"{epochs} epochs" if epochs != 1 else "1 epoch")
+    if params.pretrained is not False:
+        parts.append(f"from pretrained weights ({params.finetune})")
+    if machine := machine_label(run):
+        parts.append(f"on {machine}, hardware DNA {(run.hardware or {}).get('id')}")
+    return ", ".join(parts) + "."
+
+
+def tiles(run: Run) -> list[Tile]:
+    """The figures that a reader looks for first; only those that were measured."""
+    shown = [
+        Tile(
+            f"test {accuracy.label}",
+            percent(accuracy.value),
+            f"95 %: {interval(accuracy.low, accuracy.high)}",
+        )
+        for accuracy in accuracies(run)
+    ]
+    ece = (run.evaluate or {}).get("ece")
+    if ece is not None:
+        shown.append(Tile("calibration error", percent(ece), "ECE; 0 is perfect"))
+    return shown + _training_tiles(run.train or {}) + _cost_tiles(run)
+
+
+def _training_tiles(train: Metrics) -> list[Tile]:
+    if train.get("train_seconds") is None:
+        return []
+    epoch = train.get("epoch_seconds_p50")
+    detail = "" if epoch is None else f"{duration(epoch)} per epoch"
+    return [Tile("training", duration(train["train_seconds"]), detail)]
+
+
+def _cost_tiles(run: Run) -> list[Tile]:
+    profile, shown = run.profile or {}, []
+    params = profile.get("params_total", (run.train or {}).get("params_total"))
+    if params is not None:
+        macs, px = profile.get("macs_g"), profile.get("input_px")
+        detail = "" if macs is None else f"{large(1e9 * macs)} MACs at {px} px"
+        shown.append(Tile("parameters", large(params), detail))
+    if (latency := profile.get("latency_ms_p50")) is not None:
+        detail = f"median, batch {profile.get('latency_batch_size', 1)}"
+        shown.append(Tile("latency", f"{number(latency)} ms", detail))
+    if (memory := profile.get("peak_memory_mb")) is not None:
+        detail = f"inference, batch {profile.get('peak_memory_batch_size', 1)}"
+        shown.append(Tile("peak memory", f"{number(memory)} MB", detail))
+    return shown
+
+
+def notes(run: Run) -> list[str]:
+    """What a reader must know before believing the page: missing parts, changed plans."""
+    said = [
+        f"No {what}: {path.as_posix()} is missing. Run `dvc repro {stage}`."
+        for part, (path, stage, what) in STAGE_OF.items()
+        if part in run.absent
+    ]
+    train = run.train or {}
+    if train and train.get("model") not in (None, run.params.model):
+        said.append(
+            f"The weights are those of {train['model']}, but params.yaml says {run.params.model}: "
+            "run `dvc repro`."
+        )
+    if train.get("fell_back_to_fp32"):
+        said.append(f"The run {train['fell_back_to_fp32']} and was repeated in fp32.")
+    if run.history is not None and not _validated(run):
+        said.append("There was no validation split: the last epoch was kept, not the best.")
+    return said
+
+
+def _validated(run: Run) -> bool:
+    return (
+        run.history is not None
+        and "val_loss" in run.history
+        and bool(run.history["val_loss"].notna().any())
+    )

@@ -1,0 +1,48 @@
+"""A run as the templates want it: every figure, table and chart under the name they use."""
+
+from typing import Any
+
+from stages.reporting import headline, sections
+from stages.reporting.costs import cost_table, variant_table
+from stages.reporting.gather import Run
+from stages.reporting.repeat import Origin, commands
+from stages.reporting.targets import Target, judge
+
+# What the short table of the machine shows, of all that hardware.json holds.
+MACHINE = ("id", "chip", "accelerator", "backend", "os", "macos", "driver", "cuda", "torch",
+           "threads", "precision", "seed")  # fmt: skip
+
+
+def view_of(run: Run, origin: Origin, targets: list[Target]) -> dict[str, Any]:
+    """The values that report.html.j2 and report.md.j2 name."""
+    verdicts = [judge(target, run.params, run.evaluate) for target in targets]
+    hardware = run.hardware or {}
+    return {
+        "title": f"{run.params.model} on {headline.dataset_label(run.params)}",
+        "summary": headline.summary(run),
+        "tiles": headline.tiles(run),
+        "notes": headline.notes(run),
+        "accuracies": headline.accuracies(run),
+        "test_images": (run.evaluate or {}).get("test_images"),
+        "subset": run.subset or {},
+        "adapted": (run.train or {}).get("adapted") or {},
+        "learning": sections.learning(run),
+        "classes": sections.classes(run),
+        "class_table": sections.class_table(run),
+        "confusion": sections.confusion(run),
+        "confused_table": sections.confused_table(run),
+        "calibration": sections.calibration(run),
+        "pictures": {name: sections.picture(run, name) for name in sections.CAPTIONS},
+        "costs": sections.costs(run),
+        "cost_table": cost_table(run.profile) if run.profile else None,
+        "cost_verdict": (run.profile or {}).get("best"),
+        "variant_table": None if run.profile_table is None else variant_table(run.profile_table),
+        "targets": sections.target_table(verdicts),
+        "target_commands": sections.target_commands(verdicts),
+        "machine_short": {key: hardware[key] for key in MACHINE if hardware.get(key) is not None},
+        "machine": sections.machine(run),
+        "changed": sections.changed_params(run.params),
+        "params": sections.all_params(run.params),
+        "commands": commands(run.params, origin),
+        "origin": origin,
+    }

@@ -137,7 +137,8 @@ def write_run(
     }  # fmt: skip
     write_text(root / paths.PARAMS, params)
     write_json(root / paths.HARDWARE, HARDWARE)
-    write_json(root / paths.SUBSET_METRICS, {"train_images": 1295, "val_images": 143})
+    counts = {"train_images": 1295, "val_images": 143, "test_images": len(table)}
+    write_json(root / paths.SUBSET_METRICS, counts)
     write_json(root / paths.TRAIN_METRICS, train)
     write_json(root / paths.EVALUATE_METRICS, evaluate)
     write_json(root / paths.PROFILE_METRICS, PROFILE)

@@ -41,6 +41,11 @@ def download(params: "Params") -> None:
     pool = pool_of(collection, reading.rows, reading.pack.digests)
     files.write_csv(paths.POOL, pool.table())
     files.write_json(paths.MANIFEST, manifest(dataset.name, collection, reading, pool))
+    if reading.skipped:
+        sys.stderr.write(
+            f"{len(reading.skipped)} of {images} images cannot be read and are left out; "
+            f"{paths.MANIFEST} names them.\n"
+        )
 
 
 def manifest(

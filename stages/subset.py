@@ -29,6 +29,11 @@ def subset(params: "Params") -> None:
     files.write_csv(paths.CLASS_COUNTS, class_counts(classes, indices))
     digest = files.sha256_of_file(paths.INDICES)
     files.write_json(paths.SUBSET_METRICS, metrics(pool, selection, digest))
+    if selection.conflicting_labels:
+        sys.stderr.write(
+            f"{selection.conflicting_labels} image contents occur under more than one class; "
+            f"compare the digests in {paths.POOL}.\n"
+        )
 
 
 def metrics(pool: "Pool", selection: "Selection", indices_sha256: str) -> dict[str, Any]:

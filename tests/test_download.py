@@ -72,13 +72,14 @@ def test_a_broken_picture_stops_before_anything_is_written(tmp_path, capsys):
     assert not paths.MANIFEST.exists()
 
 
-def test_a_broken_picture_can_be_skipped(tmp_path):
+def test_a_broken_picture_can_be_skipped(tmp_path, capsys):
     folder = write_pictures(tmp_path / "a", {"x": 2, "y": 2})
     (folder / "x/000.png").write_bytes(b"broken")
     assert run(name="image_folder", folder=str(folder), on_corrupt="skip") == 0
     (skipped,) = manifest()["skipped"]
     assert skipped == {"name": "x/000.png", "reason": "it is no picture of a known format"}
     assert len(read_table(paths.POOL)) == 3
+    assert "1 of 4 images cannot be read and are left out" in capsys.readouterr().err
 
 
 def test_a_missing_folder_is_one_paragraph(capsys):

@@ -80,7 +80,7 @@ def test_too_many_is_one_paragraph_and_writes_nothing(capsys):
     assert not paths.INDICES.exists()
 
 
-def test_copies_in_a_folder_are_counted(tmp_path):
+def test_copies_in_a_folder_are_counted(tmp_path, capsys):
     folder = write_pictures(tmp_path / "a", {"train/x": 9, "train/y": 9, "test/x": 2, "test/y": 2})
     shutil.copy(folder / "test/x/000.png", folder / "train/x/copy.png")
     shutil.copy(folder / "train/x/000.png", folder / "train/x/again.png")
@@ -92,6 +92,7 @@ def test_copies_in_a_folder_are_counted(tmp_path):
     assert found["duplicates_within_test"] == 0
     assert found["conflicting_labels"] == 1
     assert (found["train_images"], found["test_images"]) == (18, 4)
+    assert "1 image contents occur under more than one class" in capsys.readouterr().err
 
 
 def test_without_a_download_it_says_what_to_run(capsys):

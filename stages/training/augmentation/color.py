@@ -79,7 +79,7 @@ def equalized_table(pixels: Tensor) -> Tensor:
     """Histogram equalisation as Pillow does it, per channel; int32 [b, 3, 256]."""
     batch, channels, size, _ = pixels.shape
     planes = torch.arange(batch * channels, device=pixels.device).unsqueeze(1) * 256
-    places = (planes + pixels.view(batch * channels, -1)).flatten()
+    places = pixels.reshape(batch * channels, -1).long().add_(planes).flatten()
     counts = torch.zeros(batch * channels * 256, dtype=torch.int32, device=pixels.device)
     counts.scatter_add_(0, places, torch.ones_like(places, dtype=torch.int32))
     counts = counts.view(batch, channels, 256)

@@ -72,7 +72,8 @@ def draw_erasing(source: np.random.Philox, count: int) -> NDArray[np.int32]:
 
 def erase(pixels: Tensor, drawn: Tensor) -> Tensor:
     """Cover each image's box with mid-grey."""
-    return pixels.masked_fill(inside(drawn, pixels.shape[-1]).unsqueeze(1), GREY)
+    covered = inside(drawn, pixels.shape[-1]).unsqueeze(1)
+    return pixels * ~covered + covered.byte() * GREY  # faster than masked_fill on a CPU
 
 
 def inside(boxes: Tensor, size: int) -> Tensor:

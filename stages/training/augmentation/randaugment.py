@@ -5,7 +5,8 @@ layer does one pass of each over the batch, neutral for images that drew another
 (shear, translate, rotate) looks pixels up at a fixed-point position; blend (brightness, colour,
 contrast, sharpness) mixes with a plainer image; table (posterise, solarise, auto-contrast,
 equalise) replaces values. The integers drawn are each image's own arguments to the passes, so
-the device needs neither the list of operations nor a decision of the host.
+the device needs neither the list of operations nor a decision of the host. Choices are sums of
+products with 0 and 1: on a CPU they are many times faster than selections.
 
 Differences from torchvision's version: shear is about the centre, and positions are rounded from
 16 fractional bits.
@@ -105,18 +106,19 @@ def _move(pixels: Tensor, drawn: Tensor) -> Tensor:
 def _blend(pixels: Tensor, kind: Tensor, factor: Tensor) -> Tensor:
     kind = kind.view(-1, 1, 1, 1)
     grey = grey_of(pixels)
-    plain = torch.where(kind == BLENDS.index("color"), grey, smoothed(pixels))
-    plain = torch.where(kind == BLENDS.index("contrast"), mean_of(grey), plain)
-    plain = plain.mul_(kind != BLENDS.index("brightness"))
+    plain = smoothed(pixels) * (kind == BLENDS.index("sharpness"))
+    plain += grey * (kind == BLENDS.index("color"))
+    plain += mean_of(grey) * (kind == BLENDS.index("contrast"))
     return blend(pixels, plain, factor)
 
 
 def _replace(pixels: Tensor, kind: Tensor) -> Tensor:
     kind = kind.view(-1, 1, 1)
     values = torch.arange(256, dtype=torch.int32, device=pixels.device)
-    table = torch.where(kind == TABLES.index("posterize"), values & POSTERIZE_MASK, values)
     inverted = torch.where(values >= SOLARIZE_FROM, 255 - values, values)
-    table = torch.where(kind == TABLES.index("solarize"), inverted, table)
-    table = torch.where(kind == TABLES.index("autocontrast"), stretched_table(pixels), table)
-    table = torch.where(kind == TABLES.index("equalize"), equalized_table(pixels), table)
+    table = stretched_table(pixels) * (kind == TABLES.index("autocontrast"))
+    table += equalized_table(pixels) * (kind == TABLES.index("equalize"))
+    table += values * (kind == TABLES.index("none"))
+    table += (values & POSTERIZE_MASK) * (kind == TABLES.index("posterize"))
+    table += inverted * (kind == TABLES.index("solarize"))
     return look_up(pixels, table.byte())

@@ -4,14 +4,18 @@ Reads the class count of the data and builds the model untrained; trained weight
 Writes metrics/profile.json, plots/profile.csv (a row per variant and batch size) and
 plots/profile_blocks.csv (a row per block of the network). The measuring is in `stages.measures`.
 
-`--all` instead measures every model of the table, without data or training, and writes
-report/zoo.csv and report/zoo.md; see `python -m stages.profile --all --help`.
+With --all it needs no data and measures every model of the table, or those whose names match the
+patterns, for instance `--all 'swin_*' 'timm/resnet50*'`, for 10 classes, and writes report/zoo.csv
+and report/zoo.md. When it is started again it measures only what is missing.
 """
 
+import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stages.core.cli import run_stage
+from stages.core import files, paths
+from stages.core.cli import reporting_errors
 
 if TYPE_CHECKING:
     from stages.core.params import Params
@@ -21,19 +25,73 @@ def profile(params: "Params") -> None:
     """The stage. Raises UserError subclasses for what the user can mend."""
     from functools import partial
 
-    from stages.core import files, paths
     from stages.core.device import choose_device, set_threads
-    from stages.measures import sheet
+    from stages.measures.sheet import measure
     from stages.measures.subject import subject_of
 
     classes = len(files.read_json(paths.MANIFEST)["classes"])
     device, threads = choose_device(params.device), set_threads(params)
-    measured = sheet.measure(partial(subject_of, params, classes), params.profile, device, threads)
-    files.write_csv(paths.PROFILE_TABLE, measured.table)
-    files.write_csv(paths.PROFILE_BLOCKS, measured.blocks)
-    files.write_json(paths.PROFILE_METRICS, measured.metrics)
-    sys.stdout.write(f"{measured.metrics['best']}.\n")
+    sheet = measure(partial(subject_of, params, classes), params.profile, device, threads)
+    files.write_csv(paths.PROFILE_TABLE, sheet.table)
+    files.write_csv(paths.PROFILE_BLOCKS, sheet.blocks)
+    files.write_json(paths.PROFILE_METRICS, sheet.metrics)
+    _tell(f"{sheet.metrics['best']}.")
+
+
+def profile_all(params: "Params", patterns: list[str], native: bool) -> None:
+    """Measure many models into one table. Raises UserError subclasses as `profile` does."""
+    from stages.core.device import choose_device, set_threads
+    from stages.dna.declared import read_declared
+    from stages.measures import zoo
+
+    device, threads = choose_device(params.device), set_threads(params)
+    decides = {
+        "profile": params.profile.model_dump(),
+        "stem": params.stem,
+        "identity": read_declared(params, device).identity(),
+    }
+    folder = paths.work_folder() / "zoo" / files.sha256_of_json(decides)[:16]
+    tasks = zoo.tasks_of(zoo.names_of(patterns), params, native)
+    table = zoo.measure_zoo(tasks, device, threads, folder, _tell)
+    files.write_csv(paths.ZOO_CSV, table)
+    files.write_text(paths.ZOO_MD, zoo.as_markdown(table))
+    _tell(f"Wrote {paths.ZOO_CSV} and {paths.ZOO_MD}.")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse the command line and profile one model or many; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.profile",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--params", type=Path, default=paths.PARAMS,
+        help="the parameter file (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--all", nargs="*", metavar="PATTERN", help="measure many models")
+    parser.add_argument(
+        "--native", action="store_true", help="with --all: each model at its native input size"
+    )
+    arguments = parser.parse_args(argv)
+
+    def work() -> int:
+        from stages.core.params import load_params
+
+        params = load_params(arguments.params)
+        if arguments.all is None:
+            profile(params)
+        else:
+            profile_all(params, arguments.all, arguments.native)
+        return 0
+
+    return reporting_errors(work)
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(profile))
+    sys.exit(main())

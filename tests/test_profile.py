@@ -11,7 +11,6 @@ import yaml
 
 from stages import profile
 from stages.core import paths
-from stages.core.cli import run_stage
 from stages.core.errors import ModelError
 from stages.core.params import Params, Profile
 from stages.measures import sheet
@@ -83,7 +82,7 @@ def test_the_stage_writes_its_three_files(
     paths.PARAMS.write_text(yaml.safe_dump(values))
     paths.MANIFEST.parent.mkdir()
     paths.MANIFEST.write_text(json.dumps({"classes": [str(name) for name in range(10)]}))
-    assert run_stage(profile.profile, []) == 0
+    assert profile.main([]) == 0
     metrics = json.loads(paths.PROFILE_METRICS.read_text())
     assert (metrics["model"], metrics["params_total"]) == ("lenet_small", 62_006)
     assert len(pd.read_csv(paths.PROFILE_TABLE)) == 2 * 3 + 1
@@ -96,5 +95,5 @@ def test_without_data_the_stage_says_what_to_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     paths.PARAMS.write_text(yaml.safe_dump(Params().model_dump()))
-    assert run_stage(profile.profile, []) == 1
+    assert profile.main([]) == 1
     assert "data/manifest.json is missing" in capsys.readouterr().err

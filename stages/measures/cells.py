@@ -122,7 +122,7 @@ def _prepare(
     def call() -> Any:
         return variant.forward(*inputs)
 
-    outputs = first_tensor(call()).to("cpu", torch.float64)
+    outputs = first_tensor(call()).cpu().double()
     if variant.name == EAGER:
         references[cell.batch_size] = outputs
     elif cell.batch_size in references:

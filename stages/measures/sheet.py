@@ -4,6 +4,8 @@ Puts the other measures together; each of them can fail without taking the rest 
 reading parameters and writing files to `stages.profile`.
 """
 
+import copy
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -76,6 +78,7 @@ def measure(
         **counts,
         "device": device.type,
         "threads": threads,
+        "openmp_wait_policy": os.environ.get("OMP_WAIT_POLICY"),  # PASSIVE: waiting threads sleep
         **summary(rows, sizes),
         **_memory(peaks),
         "energy_reason": energy_reason,
@@ -89,8 +92,10 @@ def count(subject: Subject) -> tuple[Metrics, pd.DataFrame]:
     cost, reason = attempt(partial(count_cost, subject.model, subject.batch(1)[0]))
     if reason is None and cost is not None and cost.uncounted:
         reason = f"not counted: {', '.join(cost.uncounted)}"
+    learner = copy.deepcopy(subject.model)
+    subject.freeze(learner)
     metrics: Metrics = {
-        **count_params(subject.model),
+        **count_params(learner),
         "weights_mb": size_on_disk_mb(subject.model),
         "macs_g": cost.macs / 1e9 if cost else None,
         "flops_g": 2 * cost.macs / 1e9 if cost else None,
@@ -114,6 +119,7 @@ def time_grid(
     sizes = sorted(set(profile.batch_sizes))
     if any("compile" in name for name in profile.variants):
         torch.compiler.reset()  # graphs of other models count towards its limit of recompilations
+    torch.backends.cudnn.benchmark = True  # shapes are fixed, so the fastest kernels may be sought
     base = eager(subject.model, device, plan.threads)
     variants: list[tuple[str, Variant | None, str | None]] = [(EAGER, base, None)]
     example = subject.batch(2)[0]
@@ -121,9 +127,8 @@ def time_grid(
         variants.append((name, *attempt(partial(make_variant, name, base, example))))
     cells = inference_cells(subject, variants, sizes, forecast)
     cells.append(training_cell(subject, max(2, sizes[-1]), base))
-    with tqdm(
-        total=visits(len(cells), plan.repeats), desc=subject.name, unit="cell", disable=None
-    ) as bar:
+    total = visits(len(cells), plan.repeats)
+    with tqdm(total=total, desc=subject.name, unit="cell", disable=None, leave=False) as bar:
         time_cells(cells, plan, bar.update)
     if profile.sweep_seconds > 0:
         cells += sweep(subject, base, sizes[-1], profile.sweep_seconds, plan, forecast)

@@ -22,7 +22,8 @@ class Subject:
     """A network on the CPU in fp32 and how to feed it.
 
     `batch(n)` gives the inputs (the first is [n, 3, input_px, input_px]) and the targets of n
-    images; `loss(outputs, targets)` a scalar.
+    images; `loss(outputs, targets)` a scalar. `freeze` stops what a training would hold from
+    learning, in place.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Subject:
     input_px: int
     batch: Callable[[int], tuple[Inputs, Any]]
     loss: Callable[[Any, Any], Tensor]
+    freeze: Callable[[nn.Module], object] = id
 
 
 def subject_of(params: "Params", classes: int) -> Subject:
@@ -38,6 +40,7 @@ def subject_of(params: "Params", classes: int) -> Subject:
     Raises ModelError as building does.
     """
     from stages.models import untrained
+    from stages.models.groups import freeze
     from stages.tasks import task_of
 
     task = task_of(params)
@@ -50,7 +53,10 @@ def subject_of(params: "Params", classes: int) -> Subject:
     def loss(outputs: Any, targets: Any) -> Tensor:
         return task.loss(outputs, targets, 0.0)
 
-    return Subject(params.model, built.model.eval(), built.model_px, batch, loss)
+    def hold(model: nn.Module) -> str:
+        return freeze(model, params.finetune)
+
+    return Subject(params.model, built.model.eval(), built.model_px, batch, loss, hold)
 
 
 def noise(count: int, px: int, classes: int) -> tuple[Tensor, Tensor]:

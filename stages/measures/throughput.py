@@ -4,9 +4,8 @@ The device is synchronised at the ends of a block of calls alone, so work may qu
 in use. Leaves the choice of batch sizes to `measures.grid`.
 """
 
+import logging
 from collections.abc import Sequence
-
-from torch.utils.benchmark import Timer
 
 from stages.measures.timing import Call, Clock
 
@@ -22,6 +21,10 @@ def images_per_second(
     `calls` are the seconds of single calls taken just before. Long calls are not made again for
     the block; their own times are used.
     """
+    # The Timer can time C++ too, and its import warns where a CUDA toolkit has no GPU.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+    from torch.utils.benchmark import Timer
+
     mean = sum(calls) / len(calls)
     if mean > LONG * seconds:
         return batch_size / mean

@@ -19,6 +19,7 @@ def training_step(subject: Subject, batch_size: int, device: torch.device) -> Ca
     Raises what PyTorch raises when the batch does not fit or the model does not take it.
     """
     model = copy.deepcopy(subject.model).to(device).train()
+    subject.freeze(model)
     inputs, targets = subject.batch(batch_size)
     inputs = tuple(tensor.to(device) for tensor in inputs)
     targets = targets.to(device) if isinstance(targets, Tensor) else [t.to(device) for t in targets]

@@ -26,7 +26,7 @@ def draw(source: np.random.Philox, steps: int, kinds: Sequence[str]) -> NDArray[
     centre, clipped to the image; edges in fractions of the image.
     """
     weight = below(source, 257, steps)
-    cutting = below(source, len(kinds), steps) == kinds.index("cutmix") if "cutmix" in kinds else 0
+    cutting = np.array([kind == "cutmix" for kind in kinds])[below(source, len(kinds), steps)]
     half = np.sqrt((256 - weight) / 256) / 2
     centre = fractions(source, steps, 2).T / ONE
     edges = np.stack([centre - half, centre + half], axis=1).reshape(4, steps).clip(0, 1) * ONE

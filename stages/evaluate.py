@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 def evaluate(params: "Params") -> None:
     """The stage. Raises UserError subclasses for what the user can mend."""
+    from stages.charts.style import save
     from stages.core import files, paths
     from stages.core.device import choose_device, set_threads
     from stages.datasets.pixels import load_splits, read_indices
+    from stages.measures.album import augmentation_picture, pictures_of_test
     from stages.measures.evaluation import evaluate_outputs
     from stages.tasks import task_of
     from stages.training.determinism import set_determinism
@@ -31,14 +33,24 @@ def evaluate(params: "Params") -> None:
     set_threads(params)
     device = choose_device(params.device)
     indices = read_indices(paths.INDICES)
-    test = load_splits(params.dataset, indices, params.input_size, ["test"])["test"]
+    splits = load_splits(params.dataset, indices, params.input_size, ["train", "test"])
+    test = splits["test"]
     trained = load_trained(params, paths.WEIGHTS, device)
     started = time.perf_counter()
     task = task_of(params)
     outputs = Evaluator(task, test, trained.view, device, params.seed, "test")(trained.model)
     seconds = time.perf_counter() - started
-    evaluation = evaluate_outputs(outputs, test.names, task.heads(trained.classes))
+    heads = task.heads(trained.classes)
+    evaluation = evaluate_outputs(outputs, test.names, heads)
     _save_tables(evaluation)
+    answers = next(iter(heads.values()))
+    album = pictures_of_test(trained, task, test, evaluation.predictions, answers, params.seed)
+    train = splits["train"]
+    album["augmentation"] = augmentation_picture(
+        train, params.train.augment, params.seed, len(trained.classes)
+    )
+    for name, drawn in album.items():
+        save(drawn, paths.PICTURES / f"{name}.png")
     files.write_json(paths.EVALUATE_METRICS, evaluation.metrics | {"evaluate_seconds": seconds})
 
 

@@ -93,12 +93,14 @@ def _save_weights(run: "Run", classes: list[str]) -> None:
 def _save_tables(run: "Run") -> None:
     from stages.core import files, paths
     from stages.training.inside import INSIDE_COLUMNS
+    from stages.training.inside import INSIDE_COLUMNS
     from stages.training.trace import STEP_COLUMNS, TENSOR_COLUMNS, as_table
 
     so_far = run.trained.progress
     files.write_csv(paths.HISTORY, as_table(so_far.history, list(so_far.history[0])))
     files.write_csv(paths.TRACE, as_table(so_far.trace, STEP_COLUMNS))
     files.write_csv(paths.TENSOR_TRACE, as_table(so_far.tensor_trace, TENSOR_COLUMNS))
+    files.write_csv(paths.INSIDE, as_table(so_far.inside, INSIDE_COLUMNS))
     files.write_csv(paths.INSIDE, as_table(so_far.inside, INSIDE_COLUMNS))
 
 

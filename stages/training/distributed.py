@@ -16,7 +16,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 from torch.overrides import TorchFunctionMode
@@ -95,7 +94,7 @@ def barrier() -> None:
 def share_gradients(model: torch.nn.Module, device: torch.device) -> Any:
     """The callable to train through: averages gradients over processes as they are made."""
     ids = [device.index] if device.type == "cuda" else None
-    return DistributedDataParallel(model, device_ids=ids, broadcast_buffers=False)
+    return DistributedDataParallel(model, device_ids=ids, forward_sync_buffers=False)
 
 
 def own_part(rows: Tensor) -> slice:
@@ -154,6 +153,27 @@ class _WholeBatchNorm(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+class _Sum(torch.autograd.Function):
+    """The sum of a tensor over all processes; its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        total = value.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone()
+        dist.all_reduce(total)
+        return total
+
+
+def _sum(value: Tensor) -> Tensor:
+    total: Tensor = _Sum.apply(value)
+    return total
+
+
 def _batch_norm(
     images: Tensor,
     running_mean: Tensor | None,
@@ -171,14 +191,14 @@ def _batch_norm(
     shape = [1, -1] + [1] * (images.ndim - 2)
     count = images.numel() // images.shape[1] * world_size()
     wide = images.float()
-    mean = all_reduce(wide.sum(dims)) / count
+    mean = _sum(wide.sum(dims)) / count
     centred = wide - mean.view(shape)
-    variance = all_reduce(centred.square().sum(dims)) / count
+    variance = _sum(centred.square().sum(dims)) / count
     if running_mean is not None and running_var is not None:
         with torch.no_grad():
             running_mean.lerp_(mean.detach(), momentum)
             running_var.lerp_(variance.detach() * count / (count - 1), momentum)
-    normalized = centred * torch.rsqrt(variance + eps).view(shape)
+    normalized: Tensor = centred * torch.rsqrt(variance + eps).view(shape)
     if weight is not None and bias is not None:
         normalized = normalized * weight.view(shape) + bias.view(shape)
     return normalized.to(images.dtype)

@@ -73,9 +73,10 @@ def test_it_learns_and_keeps_the_best_epoch() -> None:
 
 
 def test_accumulated_batches_agree_with_whole_ones_to_rounding() -> None:
-    whole, parts = run(params(train={"epochs": 1})), run(params(train={"epochs": 1, "accumulate": 4}))
+    recipe = {"epochs": 1, "optimizer": "sgd", "lr": 0.01}  # AdamW would enlarge tiny gradients
+    whole, parts = run(params(train=recipe)), run(params(train=recipe | {"accumulate": 4}))
     for name, weight in whole.trained.weights.items():
-        torch.testing.assert_close(weight, parts.trained.weights[name], atol=2e-4, rtol=1e-3)
+        torch.testing.assert_close(weight, parts.trained.weights[name], atol=1e-6, rtol=1e-4)
 
 
 def test_a_run_without_validation_keeps_the_last_epoch() -> None:

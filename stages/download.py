@@ -24,13 +24,13 @@ def download(params: "Params") -> None:
 
     `input_size` decides nothing of them, only the size at which decoded pixels are kept.
     """
-    from stages.datasets import SOURCES
+    from stages.datasets import open_collection
     from stages.datasets.packs import pack_folder, save_pack
     from stages.datasets.pool import pool_of
     from stages.datasets.reading import fits_in_a_pack, read_collection
 
     dataset = params.dataset
-    collection = SOURCES[dataset.name].open_collection(dataset)
+    collection = open_collection(dataset)
     images = len(collection.names)
     keep = fits_in_a_pack(images, params.input_size)
     reading = read_collection(

@@ -7,24 +7,24 @@ training, evaluation and profile run again when it changes). Stops at once when 
 is asked for is absent. What is recorded is left to `dna`.
 """
 
-import os
 import sys
+from typing import TYPE_CHECKING
 
-from stages.core import paths
 from stages.core.cli import run_stage
-from stages.core.device import choose_device, set_threads
-from stages.core.files import write_json
-from stages.core.params import Params
+
+if TYPE_CHECKING:
+    from stages.core.params import Params
 
 
-def fingerprint(params: Params) -> None:
+def fingerprint(params: "Params") -> None:
     """Apply the settings of the run, read and measure the machine, write the three files.
 
     Raises DeviceError when `device` names one that is absent.
     """
-    # Threads that wait without spinning: no bit changes, and on a busy machine the probes take a
-    # twentieth of the time. Read when PyTorch is imported, hence before.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from stages.core import paths
+    from stages.core.device import choose_device, set_threads
+    from stages.core.files import write_json
+
     device = choose_device(params.device)
     from stages.dna.declared import read_declared, short_id
     from stages.dna.numerics import measure_numerics

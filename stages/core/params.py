@@ -17,7 +17,6 @@ from pydantic_core import PydanticCustomError
 
 from stages.core.errors import ParamsError
 from stages.core.mistakes import explain, unknown_name
-from stages.datasets import SOURCES
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -209,14 +208,6 @@ class Params(Section):
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
     profile: Profile = Profile()
-
-    @model_validator(mode="after")
-    def _known_dataset(self) -> Self:
-        if self.dataset.name not in SOURCES:
-            raise PydanticCustomError(
-                "conflict", unknown_name("dataset.name", self.dataset.name, SOURCES)
-            )
-        return self
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -1,4 +1,4 @@
-"""Image collections by name: `SOURCES["cifar10"].open_collection(dataset)`.
+"""Image collections by name.
 
 A data set is one file in `sources/`: a module with `NAMES`, the data sets it serves, and
 `open_collection`, which fetches their files when absent. Everything after that is the same for
@@ -9,8 +9,15 @@ import importlib
 import pkgutil
 from collections.abc import Iterable
 from types import ModuleType
+from typing import TYPE_CHECKING
 
+from stages.core.errors import DataError
+from stages.core.mistakes import unknown_name
 from stages.datasets import sources
+
+if TYPE_CHECKING:
+    from stages.core.params import Dataset
+    from stages.datasets.pool import Collection
 
 
 def discover(package: ModuleType) -> dict[str, ModuleType]:
@@ -24,3 +31,14 @@ def discover(package: ModuleType) -> dict[str, ModuleType]:
 
 
 SOURCES = discover(sources)
+
+
+def open_collection(dataset: "Dataset") -> "Collection":
+    """The images that `dataset` names, fetched if need be; nothing is decoded yet.
+
+    Raises DataError when the name is unknown or the images cannot be had.
+    """
+    if dataset.name not in SOURCES:
+        raise DataError(unknown_name("dataset.name", dataset.name, SOURCES) + ".")
+    collection: Collection = SOURCES[dataset.name].open_collection(dataset)
+    return collection

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.core.errors import DataError
-from stages.datasets import SOURCES
+from stages.datasets import open_collection
 from stages.datasets.packs import Pack, find_pack, pack_folder, save_pack
 from stages.datasets.pool import Collection, read_table
 from stages.datasets.reading import fits_in_a_pack, read_collection
@@ -70,7 +70,7 @@ def _pack_with(dataset: "Dataset", indices: "pd.DataFrame", input_px: int) -> Pa
     kept = find_pack(folder, digests, input_px)
     if kept is not None:
         return kept
-    collection = SOURCES[dataset.name].open_collection(dataset)
+    collection = open_collection(dataset)
     rows = _rows_to_read(collection, indices, input_px)
     pack = read_collection(collection, rows, input_px, dataset.on_corrupt).pack
     save_pack(folder, pack)

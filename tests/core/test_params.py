@@ -43,7 +43,6 @@ MISTAKES = [
     ("model: ''", "model", '""', "text that is not empty"),
     ("finetune: partial:0", "finetune", '"partial:0"', "partial:2"),
     ("input_size: 4", "input_size", "4", "≥ 8 and ≤ 1024"),
-    ("dataset: {name: cifr10}", "dataset.name", '"cifr10"', "Did you mean cifar10?"),
     ("dataset: {on_corrupt: ignore}", "dataset.on_corrupt", '"ignore"', "one of stop, skip"),
     ("subset: {train: -5}", "subset.train", "-5", "an image count such as 5000"),
     ("subset: {train: 1.5}", "subset.train", "1.5", "a share of the pool"),

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from stages.core import files
-from stages.core.errors import RunError
-from stages.datasets import SOURCES
+from stages.core.errors import DataError, RunError
+from stages.core.params import Dataset
+from stages.datasets import SOURCES, open_collection
 from stages.datasets.pool import Pool, numbered, read_pool, read_table
 
 ODD = ["null", "001", "NaN", "Käse, alt", 'a "b"', " 1e5", "True"]
@@ -33,3 +34,8 @@ def test_every_source_is_found():
     assert sorted(SOURCES) == ["cifar10", "cifar100", "digits", "fashion_mnist", "image_folder"]
     for name, module in SOURCES.items():
         assert name in module.NAMES
+
+
+def test_an_unknown_data_set_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(DataError, match=r"`dataset.name` is \"cifr10\".*Did you mean cifar10\?"):
+        open_collection(Dataset(name="cifr10"))

@@ -47,8 +47,12 @@ class Cell:
         """Whether the cell can be timed."""
         return self.reason is None
 
-    def row(self) -> dict[str, Any]:
-        """A row of the cost table; figures are null where there is a reason."""
+    def row(self, base: "Cell | None" = None) -> dict[str, Any]:
+        """A row of the cost table; figures are null where there is a reason.
+
+        `base` is the eager cell of the same batch size: `speedup` says how many times as fast as
+        it this one is, the median of the repeats, between `speedup_low` and `speedup_high`.
+        """
         timed = bool(self.repeats.calls) and self.reason is None
         note = None
         figures: dict[str, Any] = {}
@@ -62,10 +66,19 @@ class Cell:
             **dict.fromkeys(FIGURES),
             **figures,
             "spread": self.repeats.spread if timed else None,
+            **self._speedup(base if timed and base is not None and base.ready else None),
             "images_per_second": median(self.repeats.rates) if timed else None,
             "max_relative_difference": self.difference,
             **self.about,
             "note": self.reason or note,
+        }
+
+    def _speedup(self, base: "Cell | None") -> dict[str, float | None]:
+        ratios = self.repeats.times_as_fast_as(base.repeats) if base else []
+        return {
+            "speedup": median(ratios) if ratios else None,
+            "speedup_low": min(ratios, default=None),
+            "speedup_high": max(ratios, default=None),
         }
 
 

@@ -191,9 +191,11 @@ def _with_energy(
 ) -> tuple[list[Metrics], str | None]:
     """The rows of all cells, with joules per image at one batch size, or the reason for none."""
     counters, reason = attempt(partial(counters_of, device))
+    bases = {cell.batch_size: cell for cell in cells if _is_base(cell)}
     rows = []
     for cell in cells:
-        row = cell.row() | {"energy_per_image_j": None}
+        base = None if _is_base(cell) or cell.mode == "training" else bases[cell.batch_size]
+        row = cell.row(base) | {"energy_per_image_j": None}
         if counters and cell.ready and cell.batch_size == batch_size:
             seconds = max(LEAST_SECONDS, plan.seconds)
             row["energy_per_image_j"], failed = attempt(
@@ -202,3 +204,7 @@ def _with_energy(
             reason = reason or failed
         rows.append(row)
     return rows, reason
+
+
+def _is_base(cell: Cell) -> bool:
+    return cell.variant == EAGER and cell.mode == "inference"

@@ -76,6 +76,11 @@ class Repeats:
         """Seconds of every single call, all repeats together."""
         return [seconds for repeat in self.calls for seconds in repeat]
 
+    def times_as_fast_as(self, other: "Repeats") -> list[float]:
+        """Per repeat, the other's median call over ours; taken in turns, so drift cancels out."""
+        pairs = zip(self.calls, other.calls, strict=True)
+        return [median(theirs) / median(ours) for ours, theirs in pairs]
+
     @property
     def spread(self) -> float | None:
         """(largest − smallest) / median over the repeats' median calls; None below two repeats."""

@@ -38,7 +38,7 @@ def fake_measure(build: object, profile: Profile, device: torch.device, threads:
 def test_patterns_name_models() -> None:
     assert set(zoo.names_of(["lenet_*", "lenet_small"])) == {"lenet_small", "lenet_large"}
     assert len(zoo.names_of([])) > 8
-    with pytest.raises(ModelError, match="(?i)did you mean lenet_small"):
+    with pytest.raises(ModelError, match=r"(?i)did you mean lenet_small"):
         zoo.names_of(["lenet_smal"])
 
 

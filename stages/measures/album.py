@@ -69,7 +69,7 @@ def augmentation_picture(train: Split, recipe: Sequence[str], seed: int, classes
         cpu = torch.device("cpu")
         augmenter = Augmenter(names, seed, len(shown), classes)
         places = torch.arange(len(shown))
-        images, _ = augmenter.apply(pixels, labels, augmenter.draw(0, cpu), places, 0)
+        images, _ = augmenter.apply(pixels, labels, augmenter.draw(1, cpu), places, 0)
         result: NDArray[np.float32] = images.numpy()
         return result
 

@@ -24,7 +24,8 @@ CAPTIONS = {
     "zero or negative.",
     "filters": "Filters of the first layer. Grey is zero.",
     "grad_cam": "Grad-CAM: where the evidence for the predicted class lies (bright is strong).",
-    "augmentation": "What each augmentation does to training images.",
+    "augmentation": "What each augmentation does to training images; by chance it leaves some as they "
+    "are.",
 }
 CROWDED = 30  # classes, from which on the chart per class shows only the worst
 

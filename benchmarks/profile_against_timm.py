@@ -120,7 +120,8 @@ def report(name: str, px: int, sizes: list[int], plan: Plan, device: torch.devic
     import timm
 
     torch.compiler.reset()
-    model = timm.create_model(name, num_classes=1000)
+    sized = {"img_size": px} if timm.get_pretrained_cfg(name).fixed_input_size else {}
+    model = timm.create_model(name, num_classes=1000, **sized)
     subject = Subject(
         name, calibrate(model, (noise(8, px, 1000)[0],)), px,
         lambda count: ((noise(count, px, 1000)[0],), None), nn.functional.cross_entropy,

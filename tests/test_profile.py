@@ -20,11 +20,6 @@ QUICK = Profile(batch_sizes=[1, 4], seconds=0.02, repeats=2, variants=["bf16", "
 CPU = torch.device("cpu")
 
 
-def no_figure_is_zero_or_absent_without_reason(metrics: dict[str, object]) -> None:
-    for name, value in metrics.items():
-        assert value != 0.0, name
-
-
 @pytest.fixture(scope="module")
 def measured() -> sheet.Sheet:
     return sheet.measure(convolutional, QUICK.model_copy(update={"sweep_seconds": 0.01}), CPU, 1)
@@ -42,7 +37,9 @@ def test_the_sheet_has_every_figure_with_its_unit(measured: sheet.Sheet) -> None
     assert metrics["energy_per_image_j"] or metrics["energy_reason"]
     assert metrics["peak_memory_means"] == "most bytes held by PyTorch's CPU allocator"
     assert metrics["best"].startswith("At batch 1 ")
-    no_figure_is_zero_or_absent_without_reason(metrics)
+    assert not [
+        name for name, value in metrics.items() if value == 0 and name != "other_load_cores"
+    ]
     json.dumps(metrics, allow_nan=False)
 
 

@@ -22,6 +22,7 @@ from stages.measures.energy import LEAST_SECONDS, counters_of, joules_per_image
 from stages.measures.flops import count_cost
 from stages.measures.grid import Plan, time_cells, visits
 from stages.measures.headroom import Forecast, forecast_of
+from stages.measures.load import OtherLoad, load_note
 from stages.measures.memory import Mode, Peak, peak_memory
 from stages.measures.params import count_params, size_on_disk_mb
 from stages.measures.reasons import attempt
@@ -70,7 +71,9 @@ def measure(
     calibrated, _ = attempt(partial(calibrate, subject.model, subject.batch(CALIBRATION_IMAGES)[0]))
     subject = replace(subject, model=calibrated or subject.model)
     plan = Plan(profile.seconds, profile.repeats, clock_of(device), threads)
+    load = OtherLoad()
     cells = time_grid(subject, profile, device, plan, forecast)
+    busy_cores = load.busy_cores()
     rows, energy_reason = _with_energy(cells, device, plan, sizes[-1])
     metrics = {
         "model": subject.name,
@@ -80,6 +83,8 @@ def measure(
         "threads": threads,
         "openmp_wait_policy": os.environ.get("OMP_WAIT_POLICY"),  # PASSIVE: waiting threads sleep
         **summary(rows, sizes),
+        "other_load_cores": busy_cores,
+        "other_load_note": load_note(busy_cores, len(load.cores)),
         **_memory(peaks),
         "energy_reason": energy_reason,
     }

@@ -22,7 +22,9 @@ def training_step(subject: Subject, batch_size: int, device: torch.device) -> Ca
     subject.freeze(model)
     inputs, targets = subject.batch(batch_size)
     inputs = tuple(tensor.to(device) for tensor in inputs)
-    targets = targets.to(device) if isinstance(targets, Tensor) else [t.to(device) for t in targets]
+    targets = (
+        targets.to(device) if isinstance(targets, Tensor) else tuple(t.to(device) for t in targets)
+    )
     optimizer = torch.optim.AdamW(p for p in model.parameters() if p.requires_grad)
 
     def step() -> None:

@@ -8,13 +8,16 @@ import pytest
 import torch
 from torch import nn
 
+from stages.core.params import Params
 from stages.measures.cells import Cell, inference_cells, relative_difference, training_cell
+from stages.measures.flops import count_cost
 from stages.measures.grid import Plan, time_cells, visits
 from stages.measures.headroom import Forecast
 from stages.measures.onnx import OnnxRuntime
 from stages.measures.reasons import Unmeasured, attempt, why
 from stages.measures.reparameterize import calibrate, merge_branches
-from stages.measures.subject import Inputs
+from stages.measures.sheet import count
+from stages.measures.subject import Inputs, subject_of
 from stages.measures.sweep import sweep
 from stages.measures.timing import clock_of
 from stages.measures.variants import TOLERANCES, Variant, eager, make_variant
@@ -103,8 +106,8 @@ def test_a_network_tied_to_a_batch_size_is_exported_for_each(
 
     monkeypatch.setattr(OnnxRuntime, "_export", tied)
     session = OnnxRuntime(made.model, made.batch(2)[0], CPU, 1)
-    for count in (2, 3, 3):
-        inputs = made.batch(count)[0]
+    for images in (2, 3, 3):
+        inputs = made.batch(images)[0]
         assert relative_difference(session(*inputs), made.model(*inputs).detach()) < 1e-4
     assert sizes == [True, False]
 
@@ -181,6 +184,24 @@ def test_a_training_step_trains_a_copy() -> None:
     assert cell.row()["mode"] == "training"
     assert cell.row()["latency_ms_p50"] > 0
     assert all(torch.equal(before[key], value) for key, value in made.model.state_dict().items())
+
+
+def test_a_task_with_two_inputs_and_two_answers_is_measured_too() -> None:
+    params = Params(model="lenet_small", task="puzzle")
+    made = subject_of(params, classes=10)
+    base = eager(made.model, CPU, 1)
+    cells = inference_cells(made, [("eager", base, None)], [2], None)
+    cells.append(training_cell(made, 2, base))
+    assert [cell.reason for cell in cells] == [None, None]
+    one = count_cost(subject_of(Params(model="lenet_small"), 10).model, made.batch(1)[0][:1])
+    assert count_cost(made.model, made.batch(1)[0]).macs > 1.9 * one.macs
+
+
+def test_what_a_training_holds_is_not_trained_nor_counted_as_trainable() -> None:
+    params = Params(model="lenet_small", pretrained="weights.safetensors", finetune="head")
+    metrics, _ = count(subject_of(params, classes=10))
+    assert metrics["params_total"] == 62_006
+    assert metrics["params_trainable"] == 84 * 10 + 10
 
 
 def test_a_sweep_doubles_until_memory_ends() -> None:

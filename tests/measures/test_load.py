@@ -1,0 +1,48 @@
+"""The neighbours' share of the processor: theirs counts, ours does not."""
+
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from stages.measures import load
+
+
+def readings(monkeypatch: pytest.MonkeyPatch, *seconds: tuple[float, float, float]) -> None:
+    """Each reading: user seconds and idle seconds of each of two cores, own seconds."""
+    values = iter(seconds)
+    now: list[tuple[float, float, float]] = []
+
+    class Times(tuple[float, ...]):
+        user = property(lambda self: self[0])
+        idle = property(lambda self: self[1])
+
+    def cpu_times(percpu: bool) -> list[Times]:
+        now[:] = [next(values)]
+        return [Times(now[0][:2])] * 2
+
+    own = SimpleNamespace(cpu_times=lambda: SimpleNamespace(user=now[0][2], system=0.0))
+    monkeypatch.setattr(psutil, "cpu_times", cpu_times)
+    monkeypatch.setattr(psutil, "Process", lambda: own)
+    monkeypatch.setattr(load, "_our_cores", lambda: [0, 1])
+
+
+def test_what_others_took_is_what_was_busy_less_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    readings(monkeypatch, (0.0, 0.0, 0.0), (8.0, 2.0, 10.0))
+    assert load.OtherLoad().busy_cores() == pytest.approx((16 - 10) / 20 * 2)
+
+
+def test_an_idle_machine_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    readings(monkeypatch, (0.0, 0.0, 0.0), (5.0, 5.0, 10.01))
+    assert load.OtherLoad().busy_cores() == 0.0
+
+
+def test_the_real_machine_can_be_read() -> None:
+    other = load.OtherLoad()
+    sum(range(100_000))
+    assert 0.0 <= other.busy_cores() <= len(other.cores)
+
+
+def test_a_busy_machine_is_called_noisy() -> None:
+    assert load.load_note(0.05, 2) is None
+    assert load.load_note(1.3, 2) == "noisy: other processes kept 1.3 of 2 cores busy"

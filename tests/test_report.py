@@ -84,6 +84,7 @@ def test_the_answer_is_on_the_first_screen(
         "the network has no branches",
     ):
         assert part.replace("'", "&#39;") in body or part in body  # fmt: skip
+    assert re.search(r"test/\d{5}", body)  # the hardest images can be traced
     assert html.count("<svg") == 10
     assert html.count("data:image/png;base64") >= 3
     assert len(html.encode()) < 3_000_000

@@ -15,7 +15,7 @@ COLUMNS = 6
 LONGEST = 14  # letters of a class name under a picture
 
 
-def hardest_rows(predictions: pd.DataFrame, count: int = 24) -> pd.DataFrame:
+def hardest_rows(predictions: pd.DataFrame, count: int = 18) -> pd.DataFrame:
     """The rows of `predictions` (a `loss` each) with the largest loss, worst first.
 
     The index of `predictions` is kept: it is the image's place in the test split.

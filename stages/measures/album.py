@@ -29,7 +29,7 @@ from stages.training.images import to_input
 if TYPE_CHECKING:
     from stages.training.trained import TrainedModel
 
-HARDEST, WITH_MAPS, WITH_EVIDENCE, AUGMENTED = 18, 3, 8, 8
+WITH_MAPS, WITH_EVIDENCE, AUGMENTED = 3, 8, 8
 
 
 def pictures_of_test(
@@ -45,7 +45,7 @@ def pictures_of_test(
     `answers` names what `label` and `predicted` count; `seed` is the run's. Evidence is drawn
     for networks with one output only.
     """
-    rows = hardest_rows(predictions, HARDEST)
+    rows = hardest_rows(predictions)
     album = {"hardest": hardest_images(test.pixels[rows.index], rows, answers)}
     shown = _first_of_classes(test.labels, WITH_MAPS)
     inputs = _inputs(trained, task, test, shown, seed)

@@ -5,6 +5,7 @@ import pandas as pd
 from stages.charts.confusion import ANNOTATED, confusion_matrix, most_confused
 from stages.charts.cost import block_bars, latency_bars, memory_bars, throughput_curves
 from stages.charts.curves import accuracy_curves, learning_rate_curve, loss_curves
+from stages.charts.hardest import hardest_rows
 from stages.charts.per_class import per_class_bars
 from stages.charts.reliability import reliability_diagram
 from stages.charts.style import metric_label
@@ -14,7 +15,7 @@ from stages.reporting.headline import accuracies
 from stages.reporting.parts import Picture, Table, drawing, png
 from stages.reporting.repeat import changes, experiment, flat
 from stages.reporting.targets import Verdict
-from stages.reporting.words import NONE, interval, percent, plain
+from stages.reporting.words import NONE, interval, number, percent, plain
 
 CAPTIONS = {
     "hardest": "Test images with the largest loss. Above: what it is. Below: what it was taken "
@@ -24,8 +25,8 @@ CAPTIONS = {
     "zero or negative.",
     "filters": "Filters of the first layer. Grey is zero.",
     "grad_cam": "Grad-CAM: where the evidence for the predicted class lies (bright is strong).",
-    "augmentation": "What each augmentation does to training images; by chance it leaves some as they "
-    "are.",
+    "augmentation": "What each augmentation does to training images; by chance it leaves some "
+    "as they are.",
 }
 CROWDED = 30  # classes, from which on the chart per class shows only the worst
 
@@ -120,6 +121,25 @@ def picture(run: Run, name: str) -> list[Picture]:
     if name not in run.pictures:
         return []
     return [png(run.pictures[name], name.replace("_", " "), caption, wide=name != "filters")]
+
+
+def hardest_table(run: Run) -> Table | None:
+    """Names of the images with the largest loss, and what was said of them."""
+    if run.predictions is None or run.per_class is None:
+        return None
+    names = list(run.per_class["class"])
+    rows = tuple(
+        (
+            str(row["name"]),
+            names[int(row["label"])],
+            names[int(row["predicted"])],
+            percent(row["confidence"]),
+            number(row["loss"]),
+        )
+        for _, row in hardest_rows(run.predictions).iterrows()
+    )
+    head = ("image", "actual", "taken for", "confidence", "loss")
+    return Table(head, rows, numeric=(3, 4))
 
 
 def costs(run: Run) -> list[Picture]:

@@ -33,6 +33,7 @@ def view_of(run: Run, origin: Origin, targets: list[Target]) -> dict[str, Any]:
         "confused_table": sections.confused_table(run),
         "calibration": sections.calibration(run),
         "pictures": {name: sections.picture(run, name) for name in sections.CAPTIONS},
+        "hardest_table": sections.hardest_table(run),
         "costs": sections.costs(run),
         "cost_table": cost_table(run.profile) if run.profile else None,
         "cost_verdict": (run.profile or {}).get("best"),

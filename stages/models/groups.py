@@ -38,7 +38,8 @@ def freeze(model: nn.Module, finetune: str) -> str:
         )
     frozen = {name for name, number in numbers.items() if number < layers - learning}
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name not in frozen)
+        if name in frozen:
+            parameter.requires_grad_(False)
     _hold(model)
     return f"{layers - learning} of {layers} layers before the head are frozen"
 

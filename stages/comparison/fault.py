@@ -1,0 +1,194 @@
+"""Evidence that two runs did not compute the same thing: more apart than rounding explains.
+
+Rounding on other machines was measured at 1e-8 to 1e-5 of the gradients in the first step, planted
+faults at 6e-2 and more (`benchmarks/planted_faults.py` repeats it). The limit lies between. Later
+steps are judged by the optimiser alone, for rounding grows a thousandfold within a few steps.
+"""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from stages.comparison.inside import (
+    Place,
+    first_beyond,
+    gradient_apart,
+    places_at,
+    recorded_steps,
+    weight_growth,
+)
+from stages.comparison.parting import (
+    Parting,
+    find_parting,
+    rates_differ,
+    relative_gap,
+    steps_per_epoch,
+)
+from stages.comparison.record import Record
+from stages.comparison.statistics import align
+
+ROUNDING_LIMIT = {"fp32": 1e-4, "tf32": 3e-2, "bf16": 3e-1, "fp16": 5e-2}
+"""Largest difference of first-step values, relative to their norm, that counts as rounding."""
+
+STILL_TOGETHER = 1e-5
+"""Relative distance of the weights up to which a later step's optimiser can be judged."""
+
+PROBABILITY_LIMIT = {"fp32": 1e-3, "tf32": 3e-2, "bf16": 2e-1, "fp16": 5e-2}
+"""Largest change of a probability that evaluating the same weights elsewhere can make."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Where the runs part by more than rounding, in words, and what shows it."""
+
+    where: str
+    evidence: str
+
+
+def find_fault(a: Record, b: Record, precision: str) -> Fault | None:
+    """The first proof, in the order of computation, that B computed something else; or None."""
+    limit = ROUNDING_LIMIT[precision]
+    return (
+        _in_steps(a, b)
+        or _in_rates(a, b)
+        or _in_first_step(a, b, limit)
+        or _in_optimiser_later(a, b, limit)
+        or _in_trace(a, b, limit)
+        or _in_evaluation(a, b, precision)
+    )
+
+
+def first_step_apart(a: Record, b: Record) -> float | None:
+    """Distance of the gradients at the first recorded step, relative to their norm.
+
+    Falls back on the trace's loss and gradient norm at the first differing step; None when the
+    runs recorded neither.
+    """
+    steps = recorded_steps(a, b)
+    if steps and steps[0] == 1:
+        return gradient_apart(places_at(a, b, 1))
+    parting = find_parting(a, b)
+    if parting is None:
+        return None
+    return parting.apart if parting.step is not None else 0.0
+
+
+def _in_steps(a: Record, b: Record) -> Fault | None:
+    """Steps per epoch; the number of epochs may differ by early stopping."""
+    one, other = (steps_per_epoch(run) for run in (a, b))
+    if one is None or other is None or one == other:
+        return None
+    return Fault(
+        "in the training loop, in the number of steps",
+        f"{a.name} makes {one:g} steps per epoch, {b.name} {other:g}",
+    )
+
+
+def _in_rates(a: Record, b: Record) -> Fault | None:
+    words = rates_differ(a, b)
+    return Fault("in the schedule of the learning rate", words) if words else None
+
+
+def _in_first_step(a: Record, b: Record, limit: float) -> Fault | None:
+    if 1 not in recorded_steps(a, b):
+        return None
+    place = first_beyond(places_at(a, b, 1), limit)
+    return _at(place, 1, limit) if place else None
+
+
+def _in_optimiser_later(a: Record, b: Record, limit: float) -> Fault | None:
+    """Updates that are mostly apart although gradients and weights are still together."""
+    growth = weight_growth(a, b)
+    together = dict(zip(growth.steps, growth.apart, strict=True)) if growth else {}
+    for step in recorded_steps(a, b)[1:]:
+        if together.get(step - 1, 1.0) > STILL_TOGETHER:
+            return None
+        places = places_at(a, b, step)
+        apart = gradient_apart(places)
+        if apart is not None and apart <= limit:
+            place = first_beyond([p for p in places if p.kind == "update"], 10 * limit)
+            if place:
+                return _at(place, step, limit)
+    return None
+
+
+def _at(place: Place, step: int, limit: float) -> Fault:
+    return Fault(
+        f"{place.in_words()}, at step {step}",
+        f"it is {place.apart:.1e} apart, where rounding stays below {limit:.0e}",
+    )
+
+
+def _in_trace(a: Record, b: Record, limit: float) -> Fault | None:
+    """A first difference that is large at once, at any step of the trace."""
+    parting = find_parting(a, b)
+    if parting is None or parting.step is None or (parting.apart or 0.0) <= limit:
+        return None
+    return Fault(
+        part_in_words(parting),
+        f"loss and gradient norm are {parting.apart:.1e} apart at once, where rounding stays "
+        f"below {limit:.0e}",
+    )
+
+
+def part_in_words(parting: Parting) -> str:
+    """The first differing step and what differs in it, as it stands in a sentence."""
+    what = {
+        "forward": "in the forward pass",
+        "backward": "on the way back",
+        "update": "in the optimiser's update",
+    }[str(parting.part)]
+    if parting.part != "forward" and 0 < len(parting.tensors) < parting.of:
+        shown = ", ".join(f"`{name}`" for name in parting.tensors[:3])
+        more = len(parting.tensors) - 3
+        what += f" of {shown}" + (f" and {more} more" if more > 0 else "")
+    return f"{what}, at step {parting.step}"
+
+
+def _in_evaluation(a: Record, b: Record, precision: str) -> Fault | None:
+    """The same training to the bit, but other answers."""
+    if a.predictions is not None and b.predictions is not None:
+        both = align(a.predictions, b.predictions)
+        if others := int((both["label_a"] != both["label_b"]).sum()):
+            return Fault("in the labels of the test images", f"{others} of them are not the same")
+    if _same_weights(a, b) and a.predictions is not None and b.predictions is not None:
+        apart = probability_gap(a.predictions, b.predictions)
+        if apart is not None and apart > PROBABILITY_LIMIT[precision]:
+            return Fault(
+                "in the evaluation",
+                f"the weights are bit-identical, but probabilities are up to {apart:.2g} apart",
+            )
+        return None
+    epoch = _first_other_validation(a, b, ROUNDING_LIMIT[precision])
+    if epoch is None:
+        return None
+    return Fault(
+        "in the evaluation or in the running statistics of norms",
+        f"training agrees to the bit, but the validation loss parts in epoch {epoch}",
+    )
+
+
+def _same_weights(a: Record, b: Record) -> bool:
+    one, other = a.train.get("weights_sha256"), b.train.get("weights_sha256")
+    return one is not None and one == other
+
+
+def probability_gap(a: pd.DataFrame, b: pd.DataFrame) -> float | None:
+    """The largest difference of any probability of any shared image; None without probabilities."""
+    columns = [name for name in a.columns if name[0] == "p" and name[1:].isdigit() and name in b]
+    if not columns:
+        return None
+    one, other = (table.set_index("name")[columns] for table in (a, b))
+    shared = one.index.intersection(other.index)
+    return float((one.loc[shared] - other.loc[shared]).abs().to_numpy().max(initial=0.0))
+
+
+def _first_other_validation(a: Record, b: Record, limit: float) -> int | None:
+    """The first epoch with another validation loss, if the training losses are all equal."""
+    if a.history is None or b.history is None or "val_loss" not in a.history:
+        return None
+    both = a.history.merge(b.history, on="epoch", suffixes=("_a", "_b"))
+    if both.empty or (both["train_loss_a"] != both["train_loss_b"]).any():
+        return None
+    apart = relative_gap(both["val_loss_a"], both["val_loss_b"]) > limit
+    return int(both["epoch"][apart].iloc[0]) if apart.any() else None

@@ -1,0 +1,182 @@
+"""The inside of a step on two machines: the first place with other bits, and the first that is
+apart by more than rounding.
+
+Reads the rows that training records (`stages/training/inside.py`): hashes for equality, sketches
+for distance. What counts as rounding is decided by `verdict`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from stages.comparison.record import Record
+
+IN_WORDS = {
+    "input": "in the images that enter the model (choice, augmentation, resizing, normalisation)",
+    "target": "in the labels",
+    "loss": "in the loss",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """One place of a step on both machines.
+
+    `bits_differ`, with `fed_alike` when what went in had equal bits (None when unknown).
+    `distance` is the estimated norm of the difference, `apart` the same relative to A's norm (for
+    an update: relative to the length of A's update; `rounding` is what one ULP of the weights can
+    do to it).
+    """
+
+    kind: str
+    name: str
+    bits_differ: bool
+    fed_alike: bool | None
+    distance: float
+    size: float
+    rounding: float
+    dtypes: tuple[str, str]
+
+    @property
+    def apart(self) -> float:
+        """The distance relative to the size."""
+        return self.distance / self.size if self.size > 0 else float(self.distance > 0)
+
+    def in_words(self) -> str:
+        """The place as it stands in a sentence."""
+        words = {
+            "module": f"in the forward of `{self.name}`",
+            "gradient": f"on the way back, at the gradient of `{self.name}`",
+            "update": f"in the optimiser, at the update of `{self.name}`",
+            **IN_WORDS,
+        }[self.kind]
+        if self.dtypes[0] != self.dtypes[1]:
+            words += f" ({self.dtypes[0]} against {self.dtypes[1]})"
+        return words
+
+
+def recorded_steps(a: Record, b: Record) -> list[int]:
+    """Steps whose inside both runs recorded, in order."""
+    if a.inside is None or b.inside is None:
+        return []
+    steps = [set(run["step"][run["kind"] != "weights"]) for run in (a.inside, b.inside)]
+    return sorted(int(step) for step in steps[0] & steps[1])
+
+
+def places_at(a: Record, b: Record, step: int) -> list[Place]:
+    """All places of a step that both runs recorded, in the order A computed them."""
+    one, other = (_indexed(run.inside, step) for run in (a, b))
+    shared = one.index.intersection(other.index, sort=False)
+    gradients = {
+        name: bool(one.loc[key, "hash"] == other.loc[key, "hash"])
+        for key in shared
+        for kind, name, _ in [key]
+        if kind == "gradient"
+    }
+    return [_place(key, one.loc[key], other.loc[key], gradients) for key in shared]
+
+
+def _indexed(table: pd.DataFrame | None, step: int) -> pd.DataFrame:
+    if table is None:
+        return pd.DataFrame()
+    rows = table[(table["step"] == step) & (table["kind"] != "weights")].sort_values("position")
+    rows = rows.assign(turn=rows.groupby(["kind", "name"]).cumcount())
+    return rows.set_index(["kind", "name", "turn"])
+
+
+def _place(
+    key: tuple[str, str, int], one: "pd.Series", other: "pd.Series", gradients: dict[str, bool]
+) -> Place:
+    kind, name, _ = key
+    mine, theirs = read_sketch(one["sketch"]), read_sketch(other["sketch"])
+    fed_alike: bool | None = None
+    if kind == "update":
+        fed_alike = gradients.get(name)
+    elif isinstance(one.get("inputs_hash"), str) and isinstance(other.get("inputs_hash"), str):
+        fed_alike = bool(one["inputs_hash"] == other["inputs_hash"])
+    size = float(np.linalg.norm(mine)) if kind == "update" else float(one["norm"])
+    # Weights are float32: half a unit in the last place each, on either machine.
+    rounding = 2.0**-23 * float(one["norm"]) / size if kind == "update" and size > 0 else 0.0
+    return Place(
+        kind=kind,
+        name=name,
+        bits_differ=bool(one["hash"] != other["hash"]),
+        fed_alike=fed_alike,
+        distance=float(np.linalg.norm(mine - theirs)),
+        size=size,
+        rounding=rounding,
+        dtypes=(str(one.get("dtype")), str(other.get("dtype"))),
+    )
+
+
+def read_sketch(text: str) -> NDArray[np.float64]:
+    """The numbers of a sketch as training wrote them."""
+    return np.array(text.split(), dtype=np.float64)
+
+
+def first_bits(places: list[Place]) -> Place | None:
+    """The first place whose bits differ."""
+    return next((place for place in places if place.bits_differ), None)
+
+
+def gradient_apart(places: list[Place]) -> float | None:
+    """Distance of all gradients together, relative to their norm; None without gradients."""
+    gradients = [place for place in places if place.kind == "gradient"]
+    size = np.hypot.reduce([place.size for place in gradients]) if gradients else 0.0
+    if size == 0:
+        return None
+    return float(np.hypot.reduce([place.distance for place in gradients]) / size)
+
+
+def first_beyond(places: list[Place], limit: float) -> Place | None:
+    """The first place that is apart by more than `limit`, in the order of computation.
+
+    A single tensor's gradient may be mere rounding noise (the bias before a norm), so gradients
+    count by the whole. Updates count where the gradient that made them had equal bits, or when
+    most of them are apart.
+    """
+    for place in places:
+        if place.kind in ("input", "module", "target", "loss") and place.apart > limit:
+            return place
+    whole = gradient_apart(places)
+    if whole is not None and whole > limit:
+        return max(
+            (place for place in places if place.kind == "gradient"),
+            key=lambda place: place.distance,
+        )
+    return next(_updates_beyond(places, limit), None)
+
+
+def _updates_beyond(places: list[Place], limit: float) -> Iterator[Place]:
+    updates = [place for place in places if place.kind == "update"]
+    beyond = [place for place in updates if place.apart > max(limit, 4 * place.rounding)]
+    most = len(beyond) * 2 > len(updates)
+    yield from (place for place in beyond if place.fed_alike or most)
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How far the weights are apart after each step, relative to the norm of the weights."""
+
+    steps: tuple[int, ...]
+    apart: tuple[float, ...]
+
+
+def weight_growth(a: Record, b: Record) -> Growth | None:
+    """The distance of the weights as both runs go on; None when they share no such record."""
+    if a.inside is None or b.inside is None:
+        return None
+    one, other = (run[run["kind"] == "weights"] for run in (a.inside, b.inside))
+    both = one.merge(other, on="step", suffixes=("_a", "_b"))
+    if both.empty:
+        return None
+    apart = [
+        float(np.linalg.norm(read_sketch(mine) - read_sketch(theirs)) / norm)
+        for mine, theirs, norm in zip(
+            both["sketch_a"], both["sketch_b"], both["norm_a"], strict=True
+        )
+    ]
+    return Growth(tuple(int(step) for step in both["step"]), tuple(apart))

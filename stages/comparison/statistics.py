@@ -1,0 +1,184 @@
+"""Does it matter? Paired statistics of two models' answers to the same images.
+
+A difference that is not significant is never called equal: equivalence is shown by two one-sided
+tests (TOST; Schuirmann 1987) within a margin that the user sets. Shares are in 0…1, a difference
+is B minus A.
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import integrate, stats
+
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Two runs on the same images.
+
+    `only_a` and `only_b` count images that one alone has right. `low`, `high` bound the
+    difference with 95 % confidence; `tost_p` below 0.05 shows it to lie within ± `margin`.
+    `churn` is the share of images that the two answer differently, right or wrong.
+    """
+
+    images: int
+    top1_a: float
+    top1_b: float
+    only_a: int
+    only_b: int
+    difference: float
+    low: float
+    high: float
+    mcnemar_p: float
+    margin: float
+    tost_p: float
+    churn: float
+    churn_low: float
+    churn_high: float
+
+    @property
+    def equivalent(self) -> bool:
+        """Whether TOST shows the difference to lie within the margin."""
+        return self.tost_p < ALPHA
+
+    @property
+    def beyond_margin(self) -> bool:
+        """Whether the whole interval lies outside the margin."""
+        return self.low > self.margin or self.high < -self.margin
+
+
+def compare_answers(a: pd.DataFrame, b: pd.DataFrame, margin: float) -> Paired | None:
+    """Pair two prediction tables by image name; None when they share no image."""
+    both = align(a, b)
+    if both.empty:
+        return None
+    right_a = both["predicted_a"] == both["label_a"]
+    right_b = both["predicted_b"] == both["label_b"]
+    n, only_a, only_b = len(both), int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+    difference, error = paired_difference(only_a, only_b, n)
+    reach = stats.norm.ppf(1 - ALPHA / 2) * error
+    changed = int((both["predicted_a"] != both["predicted_b"]).sum())
+    churn = stats.binomtest(changed, n).proportion_ci(method="wilson")
+    return Paired(
+        images=n,
+        top1_a=float(right_a.mean()),
+        top1_b=float(right_b.mean()),
+        only_a=only_a,
+        only_b=only_b,
+        difference=(only_b - only_a) / n,
+        low=difference - reach,
+        high=difference + reach,
+        mcnemar_p=exact_mcnemar(only_a, only_b),
+        margin=margin,
+        tost_p=tost(difference, error, margin),
+        churn=changed / n,
+        churn_low=float(churn.low),
+        churn_high=float(churn.high),
+    )
+
+
+def align(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
+    """The rows of images that both tables have, columns with the suffixes _a and _b."""
+    return a.merge(b, on="name", suffixes=("_a", "_b"), validate="one_to_one")
+
+
+def paired_difference(only_a: int, only_b: int, n: int) -> tuple[float, float]:
+    """Difference of two paired shares and its standard error, with half an image added per cell.
+
+    Agresti & Min (2005), "Simple improved confidence intervals for comparing matched
+    proportions": close to its nominal coverage also for few discordant images.
+    """
+    b, c, total = only_a + 0.5, only_b + 0.5, n + 2
+    return (c - b) / total, math.sqrt(b + c - (c - b) ** 2 / total) / total
+
+
+def exact_mcnemar(only_a: int, only_b: int) -> float:
+    """The exact two-sided McNemar test: could the discordant images be a fair coin's?"""
+    return float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+
+
+def tost(difference: float, error: float, margin: float, freedom: float = math.inf) -> float:
+    """The larger p-value of the two one-sided tests that a difference lies within ± margin."""
+    return float(stats.t.sf((margin - abs(difference)) / error, freedom))
+
+
+def compare_classes(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
+    """Per class of the label: images, both accuracies, difference, McNemar p, and p adjusted.
+
+    The adjustment (Benjamini & Hochberg 1995) keeps the share of false alarms among classes.
+    """
+    both = align(a, b)
+    rows = []
+    for label, group in both.groupby("label_a"):
+        right_a = group["predicted_a"] == group["label_a"]
+        right_b = group["predicted_b"] == group["label_a"]
+        p = exact_mcnemar(int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum()))
+        rows.append((label, len(group), right_a.mean(), right_b.mean(), p))
+    table = pd.DataFrame(rows, columns=["label", "images", "top1_a", "top1_b", "p"])
+    table["difference"] = table["top1_b"] - table["top1_a"]
+    table["p_adjusted"] = stats.false_discovery_control(table["p"]) if len(table) else []
+    return table
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Several seeds on each of two machines, paired by seed.
+
+    `sd` is the spread of the paired differences, `sd_within` that of the seeds on one machine.
+    """
+
+    seeds: int
+    difference: float
+    low: float
+    high: float
+    sd: float
+    sd_within: float
+    tost_p: float
+    margin: float
+
+
+def compare_seeds(a: Sequence[float], b: Sequence[float], margin: float) -> Seeds | None:
+    """Accuracies of the same seeds on two machines; None for fewer than two pairs."""
+    if len(a) != len(b) or len(a) < 2:
+        return None
+    differences = np.subtract(b, a)
+    sd = float(differences.std(ddof=1))
+    mean, error, freedom = float(differences.mean()), sd / math.sqrt(len(a)), len(a) - 1
+    reach = float(stats.t.ppf(1 - ALPHA / 2, freedom)) * error
+    within = math.sqrt((np.var(a, ddof=1) + np.var(b, ddof=1)) / 2)
+    p = tost(mean, error, margin, freedom) if error else float(abs(mean) >= margin)
+    return Seeds(len(a), mean, mean - reach, mean + reach, sd, within, p, margin)
+
+
+def runs_needed(sd: float, margin: float, power: float = 0.8, most: int = 10_000) -> int | None:
+    """Runs per machine for TOST to show equivalence when there is no difference; None if > most.
+
+    `sd` is that of one machine's runs over seeds, unpaired; both in the same unit.
+    """
+    if sd == 0:
+        return 2
+    counts = range(2, most + 1)
+    place = bisect_left(counts, power, key=lambda runs: tost_power(sd, margin, runs))
+    return counts[place] if place < len(counts) else None
+
+
+def tost_power(sd: float, margin: float, runs: int) -> float:
+    """Exact power of TOST for two groups of `runs` each with no true difference.
+
+    Integrates the normal difference over the distribution of the pooled standard deviation
+    (Phillips 1990, "Power of the two one-sided tests procedure").
+    """
+    freedom, error = 2 * runs - 2, sd * math.sqrt(2 / runs)
+    critical, reach = stats.t.ppf(1 - ALPHA, freedom), margin / error
+
+    def integrand(ratio: float) -> float:
+        inside = 2 * stats.norm.cdf(reach - critical * ratio) - 1
+        density = stats.chi.pdf(ratio * math.sqrt(freedom), freedom) * math.sqrt(freedom)
+        return float(inside * density)
+
+    return float(integrate.quad(integrand, 0, reach / critical)[0])

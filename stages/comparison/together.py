@@ -1,0 +1,88 @@
+"""Two records and every answer about them, in one value. Showing it is left to `text`, `page`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from stages.comparison.causes import Numerics, compare_numerics, explain
+from stages.comparison.cost import Cost, compare_cost
+from stages.comparison.fault import first_step_apart
+from stages.comparison.inside import Growth, weight_growth
+from stages.comparison.parting import Parting, find_parting
+from stages.comparison.record import Record
+from stages.comparison.setup import Difference, setup_differences
+from stages.comparison.statistics import Paired, compare_answers, compare_classes
+from stages.comparison.verdict import Evidence, Verdict, reach_verdict
+
+DEFAULT_MARGIN = 0.005
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Run B held against run A. What could not be answered is None, and `missing` says why."""
+
+    a: Record
+    b: Record
+    verdict: Verdict
+    differences: list[Difference]
+    numerics: Numerics | None
+    causes: list[str]
+    parting: Parting | None
+    first_step_apart: float | None
+    growth: Growth | None
+    twin_growth: Growth | None
+    twin_churn: float | None
+    answers: Paired | None
+    classes: pd.DataFrame | None
+    costs: list[Cost]
+
+    @property
+    def missing(self) -> dict[str, tuple[str, ...]]:
+        """Files that a run lacks, by run."""
+        return {run.name: run.missing for run in (self.a, self.b) if run.missing}
+
+
+def compare_records(
+    a: Record, b: Record, margin: float = DEFAULT_MARGIN, twin: Record | None = None
+) -> Comparison:
+    """Answer every question about two runs; `twin` is A again with one weight one ULP away."""
+    answers = _answers(a, b, margin)
+    beside_twin = _answers(a, twin, margin) if twin else None
+    evidence = Evidence(
+        differences=setup_differences(a, b),
+        numerics=compare_numerics(a, b),
+        answers=answers,
+        twin_churn=beside_twin.churn if beside_twin else None,
+    )
+    classes = None
+    if a.predictions is not None and b.predictions is not None and answers:
+        classes = compare_classes(a.predictions, b.predictions)
+    return Comparison(
+        a=a,
+        b=b,
+        verdict=reach_verdict(a, b, evidence),
+        differences=evidence.differences,
+        numerics=evidence.numerics,
+        causes=explain(a, b, evidence.numerics),
+        parting=find_parting(a, b),
+        first_step_apart=first_step_apart(a, b),
+        growth=weight_growth(a, b),
+        twin_growth=weight_growth(a, twin) if twin else None,
+        twin_churn=evidence.twin_churn,
+        answers=answers,
+        classes=classes,
+        costs=compare_cost(a, b),
+    )
+
+
+def _answers(a: Record, b: Record, margin: float) -> Paired | None:
+    if a.predictions is None or b.predictions is None:
+        return None
+    return compare_answers(a.predictions, b.predictions, margin)
+
+
+def class_names(record: Record) -> dict[int, str]:
+    """Names of the classes by label, as far as the metrics give them."""
+    named: dict[str, Any] = record.evaluate.get("top1_per_class") or {}
+    return dict(enumerate(named))

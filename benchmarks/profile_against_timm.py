@@ -26,6 +26,7 @@ from stages.core.device import choose_device, synchronize
 from stages.measures.best import best_variant
 from stages.measures.cells import Cell, inference_cells
 from stages.measures.grid import Plan, time_cells
+from stages.measures.headroom import Forecast
 from stages.measures.reasons import attempt
 from stages.measures.reparameterize import calibrate
 from stages.measures.subject import Subject, noise
@@ -91,7 +92,7 @@ def all_variants(
     base = eager(subject.model, device, plan.threads)
     example = subject.batch(2)[0]
     made = [(name, *attempt(partial(make_variant, name, base, example))) for name in VARIANTS]
-    cells = inference_cells(subject, [("eager", base, None), *made], sizes, None)
+    cells = inference_cells(subject, [("eager", base, None), *made], sizes, Forecast(0.0, 0.0))
     time_cells(cells, plan, lambda: None)
     return cells
 

@@ -67,7 +67,7 @@ def test_a_network_that_cannot_run_still_gets_its_counts() -> None:
 
 
 def test_a_model_too_large_for_memory_is_one_paragraph() -> None:
-    with pytest.raises(ModelError, match="too little memory for the model"):
+    with pytest.raises(ModelError, match="does not fit this machine"):
         sheet.measure(killed, QUICK, CPU, 1)
 
 

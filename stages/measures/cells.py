@@ -86,7 +86,7 @@ def inference_cells(
     subject: Subject,
     variants: Sequence[tuple[str, Variant | None, str | None]],
     batch_sizes: Sequence[int],
-    forecast: Forecast | None,
+    forecast: Forecast,
 ) -> list[Cell]:
     """A cell per variant and batch size, ready to be timed; the eager variant comes first.
 
@@ -105,11 +105,12 @@ def inference_cells(
     return cells
 
 
-def training_cell(subject: Subject, batch_size: int, base: Variant) -> Cell:
+def training_cell(subject: Subject, batch_size: int, base: Variant, forecast: Forecast) -> Cell:
     """The cell of one training step: eager, fp32, on the device of the eager variant."""
     cell = Cell(EAGER, "training", batch_size, _about(base))
 
     def prepare() -> Call:
+        forecast.check(batch_size, base.device)
         step = training_step(subject, batch_size, base.device)
         step()
         return step
@@ -124,11 +125,10 @@ def _prepare(
     variant: Variant,
     subject: Subject,
     references: dict[int, Tensor],
-    forecast: Forecast | None,
+    forecast: Forecast,
 ) -> None:
     """Place the inputs, make the first call and hold its output against the eager one."""
-    if forecast is not None:
-        forecast.check(cell.batch_size, variant.device)
+    forecast.check(cell.batch_size, variant.device)
     inputs = variant.place(subject.batch(cell.batch_size)[0])
 
     @torch.inference_mode()

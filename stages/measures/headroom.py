@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import torch
 
-from stages.measures.memory import Peak
+from stages.measures.memory import KILLED, Peak
 from stages.measures.reasons import Unmeasured
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -20,27 +20,35 @@ SAFETY = 1.2
 
 @dataclass(frozen=True)
 class Forecast:
-    """Memory of an inference batch: `fixed_mb` for the weights and so much per image."""
+    """Memory of a batch: `fixed_mb` for the weights and so much per image.
+
+    A process that tried `killed_at` images was ended by the system.
+    """
 
     fixed_mb: float
     per_image_mb: float
+    killed_at: int | None = None
 
     def need_mb(self, batch_size: int) -> float:
         """MB that a batch will take beyond what is allocated already, with a margin."""
         return SAFETY * (self.fixed_mb + self.per_image_mb * batch_size)
 
     def check(self, batch_size: int, device: torch.device) -> None:
-        """Raise Unmeasured when the batch will not fit."""
+        """Raise Unmeasured when the batch will not fit; a batch of 0 is a copy of the weights."""
+        if self.killed_at is not None and batch_size >= self.killed_at:
+            raise Unmeasured(f"too large for memory: {KILLED} at batch {self.killed_at}")
         need, free = self.need_mb(batch_size), free_mb(device)
         if need > free:
             raise Unmeasured(f"too large for memory: needs {need:,.0f} MB, {free:,.0f} MB are free")
 
 
-def forecast_of(peak: Peak, weights_mb: float) -> Forecast | None:
-    """The forecast through one measured peak, which includes the weights; None without a figure."""
-    if peak.peak_memory_mb is None:
-        return None
-    return Forecast(weights_mb, max(peak.peak_memory_mb - weights_mb, 0.0) / peak.batch_size)
+def forecast_of(peak: Peak, weights_mb: float, killed_at: int | None = None) -> Forecast:
+    """The forecast through one measured peak, which includes the weights.
+
+    Without a figure there is no slope, and the weights alone are forecast.
+    """
+    above = max((peak.peak_memory_mb or 0.0) - weights_mb, 0.0)
+    return Forecast(weights_mb, above / peak.batch_size, killed_at)
 
 
 def free_mb(device: torch.device, cgroup: Path = CGROUP) -> float:

@@ -35,7 +35,8 @@ from stages.measures.timing import Call
 from stages.measures.training_step import training_step
 
 Mode = Literal["inference", "training"]
-KILLED = "too large for memory: the system ended the measuring process"
+MODES: tuple[Mode, Mode] = ("inference", "training")
+KILLED = "the system ended the measuring process, most likely for want of memory,"
 MEANS = {
     "cpu": "most bytes held by PyTorch's CPU allocator",
     "cuda": "most bytes held by PyTorch's CUDA allocator",
@@ -47,7 +48,7 @@ MEANS = {
 class Peak:
     """The memory of one mode at one batch size; figures are null where there is a reason.
 
-    `killed` says that the system ended the process, which it does when memory runs out.
+    `killed` says that the system ended the process, as it does when memory runs out.
     """
 
     batch_size: int

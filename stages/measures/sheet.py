@@ -16,20 +16,19 @@ import torch
 from tqdm import tqdm
 
 from stages.core.errors import ModelError
-from stages.measures.best import best_line
 from stages.measures.cells import Cell, inference_cells, training_cell
 from stages.measures.energy import LEAST_SECONDS, counters_of, joules_per_image
 from stages.measures.flops import count_cost
 from stages.measures.grid import Plan, time_cells, visits
 from stages.measures.headroom import Forecast, forecast_of
 from stages.measures.load import OtherLoad, load_note
-from stages.measures.memory import Mode, Peak, peak_memory
+from stages.measures.memory import MODES, Mode, Peak, peak_memory
 from stages.measures.params import count_params, size_on_disk_mb
 from stages.measures.reasons import attempt
 from stages.measures.reparameterize import calibrate
-from stages.measures.subject import Subject
+from stages.measures.subject import Inputs, Subject
+from stages.measures.summary import memory_summary, summary
 from stages.measures.sweep import sweep
-from stages.measures.throughput import best_batch
 from stages.measures.timing import clock_of
 from stages.measures.variants import EAGER, Variant, eager, make_variant
 
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from stages.core.params import Profile
 
 Metrics = dict[str, Any]
-MODES: tuple[Mode, Mode] = ("inference", "training")
 # BatchNorm needs two images, and its statistics are steady with a few more.
 CALIBRATION_IMAGES = 8
 
@@ -57,22 +55,27 @@ def measure(
     """Measure the model that `build` makes (it is pickled and called in fresh processes too)."""
     sizes = sorted(set(profile.batch_sizes))
     peaks = {mode: peak_memory(build, mode, sizes[-1], device, threads) for mode in MODES}
-    known = peaks["inference"]
-    if known.killed:
-        known = peak_memory(build, "inference", 1, device, threads)
-    if known.killed:
+    smallest = peaks["inference"]
+    if smallest.killed:
+        smallest = peak_memory(build, "inference", 1, device, threads)
+    if smallest.killed:
         raise ModelError(
-            f"This machine has too little memory for the model: {known.reason}. Choose a smaller "
-            "model or `input_size`."
+            f"The model does not fit this machine: {smallest.reason}. Choose a smaller model or a "
+            "smaller `input_size`."
         )
     subject = build()
     counts, blocks = count(subject)
-    forecast = forecast_of(known, counts["weights_mb"])
+    forecasts: dict[Mode, Forecast] = {
+        "inference": forecast_of(smallest, counts["weights_mb"], _killed_at(peaks["inference"])),
+        "training": forecast_of(
+            peaks["training"], counts["weights_mb"], _killed_at(peaks["training"])
+        ),
+    }
     calibrated, _ = attempt(partial(calibrate, subject.model, subject.batch(CALIBRATION_IMAGES)[0]))
     subject = replace(subject, model=calibrated or subject.model)
     plan = Plan(profile.seconds, profile.repeats, clock_of(device), threads)
     load = OtherLoad()
-    cells = time_grid(subject, profile, device, plan, forecast)
+    cells = time_grid(subject, profile, device, plan, forecasts)
     busy_cores = load.busy_cores()
     rows, energy_reason = _with_energy(cells, device, plan, sizes[-1])
     metrics = {
@@ -85,7 +88,7 @@ def measure(
         **summary(rows, sizes),
         "other_load_cores": busy_cores,
         "other_load_note": load_note(busy_cores, len(load.cores)),
-        **_memory(peaks),
+        **memory_summary(peaks),
         "energy_reason": energy_reason,
     }
     whole_numbers = {"calls": "Int64", "threads": "Int64"}  # with gaps where a cell failed
@@ -106,7 +109,7 @@ def count(subject: Subject) -> tuple[Metrics, pd.DataFrame]:
         "flops_g": 2 * cost.macs / 1e9 if cost else None,
         "macs_with_norms_g": (cost.macs + cost.normalization_ops) / 1e9 if cost else None,
         "activations_m": cost.activations / 1e6 if cost else None,
-        "flops_mean": "convolutions and matrix products of one image, 2 FLOPs per MAC",
+        "flops_means": "convolutions and matrix products of one image, 2 FLOPs per MAC",
         "flops_reason": reason,
     }
     columns = ["block", "params", "macs_g", "activations_m"]
@@ -118,7 +121,7 @@ def time_grid(
     profile: "Profile",
     device: torch.device,
     plan: Plan,
-    forecast: Forecast | None,
+    forecasts: dict[Mode, Forecast],
 ) -> list[Cell]:
     """All cells of a profile, timed: eager and variants by batch size, training, the sweep."""
     sizes = sorted(set(profile.batch_sizes))
@@ -129,66 +132,27 @@ def time_grid(
     variants: list[tuple[str, Variant | None, str | None]] = [(EAGER, base, None)]
     example = subject.batch(2)[0]
     for name in dict.fromkeys(profile.variants):
-        variants.append((name, *attempt(partial(make_variant, name, base, example))))
-    cells = inference_cells(subject, variants, sizes, forecast)
-    cells.append(training_cell(subject, max(2, sizes[-1]), base))
+        make = partial(_make_variant, name, base, example, forecasts["inference"])
+        variants.append((name, *attempt(make)))
+    cells = inference_cells(subject, variants, sizes, forecasts["inference"])
+    cells.append(training_cell(subject, max(2, sizes[-1]), base, forecasts["training"]))
     total = visits(len(cells), plan.repeats)
     with tqdm(total=total, desc=subject.name, unit="cell", disable=None, leave=False) as bar:
         time_cells(cells, plan, bar.update)
     if profile.sweep_seconds > 0:
-        cells += sweep(subject, base, sizes[-1], profile.sweep_seconds, plan, forecast)
+        cells += sweep(
+            subject, base, sizes[-1], profile.sweep_seconds, plan, forecasts["inference"]
+        )
     return cells
 
 
-def summary(rows: Sequence[Metrics], sizes: Sequence[int]) -> Metrics:
-    """The figures of the table that a reader of `metrics/profile.json` looks for first."""
-    cell = {(row["variant"], row["mode"], row["batch_size"]): row for row in rows}
-    first = cell[EAGER, "inference", sizes[0]]
-    training = cell[EAGER, "training", max(2, sizes[-1])]
-    rates = {
-        row["batch_size"]: row["images_per_second"]
-        for row in rows
-        if row["variant"] == EAGER and row["mode"] == "inference" and row["images_per_second"]
-    }
-    best_size, best_rate = best_batch(rates) if rates else (None, None)
-    kept = ("latency_ms_p50", "latency_ms_p95", "latency_ms_p99")
-    return {
-        "precision": first["precision"],
-        "memory_format": first["memory_format"],
-        "latency_batch_size": sizes[0],
-        **{name: first[name] for name in kept},
-        "latency_spread": first["spread"],
-        "latency_note": first["note"],
-        "throughput_images_per_second": best_rate,
-        "throughput_batch_size": best_size,
-        "training_step_ms_p50": training["latency_ms_p50"],
-        "training_images_per_second": training["images_per_second"],
-        "training_batch_size": training["batch_size"],
-        "training_note": training["note"],
-        "energy_per_image_j": cell[EAGER, "inference", sizes[-1]]["energy_per_image_j"],
-        "best": best_line(rows, sizes),
-        "variants": {
-            row["variant"]: {
-                name: row[name] for name in ("latency_ms_p50", "images_per_second", "note")
-            }
-            for row in rows
-            if row["mode"] == "inference" and row["batch_size"] == sizes[0]
-        },
-    }
+def _make_variant(name: str, base: Variant, example: Inputs, forecast: Forecast) -> Variant:
+    forecast.check(0, base.device)
+    return make_variant(name, base, example)
 
 
-def _memory(peaks: dict[Mode, Peak]) -> Metrics:
-    inference, training = peaks["inference"], peaks["training"]
-    return {
-        "peak_memory_mb": inference.peak_memory_mb,
-        "peak_resident_mb": inference.peak_resident_mb,
-        "peak_memory_batch_size": inference.batch_size,
-        "peak_memory_means": inference.means,
-        "peak_memory_reason": inference.reason,
-        "training_peak_memory_mb": training.peak_memory_mb,
-        "training_peak_resident_mb": training.peak_resident_mb,
-        "training_peak_memory_reason": training.reason,
-    }
+def _killed_at(peak: Peak) -> int | None:
+    return peak.batch_size if peak.killed else None
 
 
 def _with_energy(

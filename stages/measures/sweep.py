@@ -22,7 +22,7 @@ def sweep(
     start: int,
     seconds: float,
     plan: Plan,
-    forecast: Forecast | None,
+    forecast: Forecast,
 ) -> list[Cell]:
     """Cells of the eager variant at 2, 4, 8 … times `start`; the last may say why it is the last.
 

@@ -47,14 +47,14 @@ def test_a_process_killed_by_the_system_is_a_reason_and_not_a_figure() -> None:
     peak = peak_memory(killed, "inference", 2, CPU, threads=1)
     assert peak.killed
     assert peak.peak_memory_mb is None
-    assert "ended the measuring process at batch 2" in str(peak.reason)
+    assert "most likely for want of memory, at batch 2" in str(peak.reason)
 
 
 def test_a_forecast_goes_through_the_measured_peak() -> None:
     forecast = forecast_of(Peak(20, peak_memory_mb=300.0), weights_mb=100.0)
     assert forecast == Forecast(100.0, 10.0)
     assert forecast.need_mb(20) == pytest.approx(1.2 * 300)
-    assert forecast_of(Peak(20, reason="unknown"), 100.0) is None
+    assert forecast_of(Peak(20, reason="unknown"), 100.0) == Forecast(100.0, 0.0)
 
 
 def test_a_batch_that_will_not_fit_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,6 +62,8 @@ def test_a_batch_that_will_not_fit_is_not_tried(monkeypatch: pytest.MonkeyPatch)
     Forecast(100.0, 10.0).check(30, CPU)
     with pytest.raises(Unmeasured, match="too large for memory: needs 612 MB, 500 MB are free"):
         Forecast(100.0, 10.0).check(41, CPU)
+    with pytest.raises(Unmeasured, match=r"ended the measuring process.* at batch 8"):
+        Forecast(0.0, 0.0, killed_at=8).check(8, CPU)
 
 
 def test_a_container_s_limit_counts(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from tests.measures.subjects import CLASSES, PX, Failing, convolutional, subject
 
 CPU = torch.device("cpu")
 COMPILE = torch.compile
+ROOM = Forecast(0.0, 0.0)
 PLAN = Plan(seconds=0.02, repeats=2, clock=clock_of(CPU), threads=1)
 
 
@@ -40,7 +41,7 @@ def variants_of(*names: str) -> list[tuple[str, Variant | None, str | None]]:
 
 def test_every_variant_computes_the_same_network() -> None:
     made = variants_of("channels_last", "bf16", "fp16", "bf16+channels_last", "onnx")
-    cells = inference_cells(convolutional(), made, [1, 5], None)
+    cells = inference_cells(convolutional(), made, [1, 5], ROOM)
     assert [cell.reason for cell in cells] == [None] * 12
     for cell in cells[2:]:
         assert cell.difference is not None
@@ -60,7 +61,7 @@ def test_compiling_goes_through_dynamo_and_a_failing_backend_says_so(
     for backend in ("eager", broken):
         torch.compiler.reset()
         monkeypatch.setattr(torch, "compile", partial(COMPILE, backend=backend))
-        cells = inference_cells(convolutional(), variants_of("compile"), [2], None)
+        cells = inference_cells(convolutional(), variants_of("compile"), [2], ROOM)
         if backend == "eager":
             assert cells[1].difference == 0.0
         else:
@@ -126,7 +127,7 @@ def test_outputs_that_differ_are_refused() -> None:
     made = convolutional()
     base = eager(made.model, CPU, 1)
     wrong = Variant("bf16", lambda x: base.forward(x) + 1, base.model, CPU, "cpu", 1)
-    cell = inference_cells(made, [("eager", base, None), ("bf16", wrong, None)], [1], None)[1]
+    cell = inference_cells(made, [("eager", base, None), ("bf16", wrong, None)], [1], ROOM)[1]
     assert "outputs differ from eager" in str(cell.reason)
 
 
@@ -150,7 +151,7 @@ def test_a_failing_cell_says_why_and_the_others_stand() -> None:
     }
     variants = [("eager", eager(made.model, CPU, 1), None)]
     variants += [(name, failing(error), None) for name, error in errors.items()]
-    cells = inference_cells(made, variants, [1], None)
+    cells = inference_cells(made, variants, [1], ROOM)
     ticks: list[int] = []
     time_cells(cells, PLAN, lambda: ticks.append(1))
     assert len(ticks) == visits(len(cells), PLAN.repeats)
@@ -179,7 +180,7 @@ def test_a_cell_that_fails_half_way_has_no_figures() -> None:
 def test_a_training_step_trains_a_copy() -> None:
     made = convolutional()
     before = copy.deepcopy(made.model.state_dict())
-    cell = training_cell(made, 4, eager(made.model, CPU, 1))
+    cell = training_cell(made, 4, eager(made.model, CPU, 1), ROOM)
     time_cells([cell], PLAN, lambda: None)
     assert cell.row()["mode"] == "training"
     assert cell.row()["latency_ms_p50"] > 0
@@ -190,8 +191,8 @@ def test_a_task_with_two_inputs_and_two_answers_is_measured_too() -> None:
     params = Params(model="lenet_small", task="puzzle")
     made = subject_of(params, classes=10)
     base = eager(made.model, CPU, 1)
-    cells = inference_cells(made, [("eager", base, None)], [2], None)
-    cells.append(training_cell(made, 2, base))
+    cells = inference_cells(made, [("eager", base, None)], [2], ROOM)
+    cells.append(training_cell(made, 2, base, ROOM))
     assert [cell.reason for cell in cells] == [None, None]
     one = count_cost(subject_of(Params(model="lenet_small"), 10).model, made.batch(1)[0][:1])
     assert count_cost(made.model, made.batch(1)[0]).macs > 1.9 * one.macs
@@ -208,8 +209,7 @@ def test_a_sweep_doubles_until_memory_ends() -> None:
     made = convolutional()
     forecast = Forecast(0.0, 1e12 / 1000)
     base = eager(made.model, CPU, 1)
-    plenty = Forecast(0.0, 1e-9)
-    cells = sweep(made, base, 4, 0.05, PLAN, plenty)
+    cells = sweep(made, base, 4, 0.05, PLAN, ROOM)
     assert [cell.batch_size for cell in cells] == [8 * 2**i for i in range(len(cells))]
     (last,) = sweep(made, base, 4, 60.0, PLAN, forecast)
     assert "too large for memory" in str(last.reason)

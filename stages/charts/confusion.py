@@ -65,12 +65,13 @@ def _pitch_in(classes: int) -> float:
 def _name(axes: Axes, classes: Sequence[str], size: float) -> None:
     """Class names along both sides, slanted where there is room; none beyond 150."""
     axes.tick_params(labelsize=size, labelcolor=INK, length=0)
-    shown = range(len(classes) if len(classes) <= MOST_NAMES else 0)
-    axes.set_yticks(shown, list(classes)[: len(shown)])
-    axes.set_xticks(shown, list(classes)[: len(shown)])
-    slanted = len(classes) <= ANNOTATED
+    shown_names = list(classes) if len(classes) <= MOST_NAMES else []
+    axes.set_yticks(range(len(shown_names)), shown_names)
+    axes.set_xticks(range(len(shown_names)), shown_names)
+    short = max(map(len, shown_names), default=0) <= 3
+    slanted = len(classes) <= ANNOTATED and not short
     for tick in axes.get_xticklabels():
-        tick.set_rotation(45 if slanted else 90)
+        tick.set_rotation(45 if slanted else 0 if short else 90)
         tick.set_horizontalalignment("right" if slanted else "center")
         tick.set_rotation_mode("anchor" if slanted else "default")
 

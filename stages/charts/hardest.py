@@ -43,7 +43,7 @@ def hardest_images(images: NDArray[np.uint8], rows: pd.DataFrame, classes: Seque
             _short(classes[int(row["label"])]), fontsize=9, color=INK, loc="center", pad=3
         )
         axes.set_xlabel(
-            f"{_short(classes[int(row['predicted'])])} {100 * row['confidence']:.0f} %",
+            f"{_short(classes[int(row['predicted'])])}, {100 * row['confidence']:.0f} %",
             fontsize=8.5,
             color=VERMILLION if wrong else MUTED,
             labelpad=3,

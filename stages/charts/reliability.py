@@ -5,6 +5,8 @@ from matplotlib.figure import Figure
 
 from stages.charts.style import AMBER, BLUE, INK, MUTED, WIDTH_IN, figure, percent_axis
 
+TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
 
 def reliability_diagram(table: pd.DataFrame, ece: float | None = None) -> Figure:
     """Accuracy against confidence per bin, and below it the images per bin.
@@ -25,8 +27,12 @@ def reliability_diagram(table: pd.DataFrame, ece: float | None = None) -> Figure
         alpha=0.8,
         label="gap",
     )
-    upper.plot(bins["confidence"], bins["accuracy"], color=BLUE, marker="o", label="measured")
-    upper.set_ylim(0, 1)
+    upper.plot(bins["confidence"], bins["accuracy"], color=BLUE, linewidth=0.9)
+    # A bin of few images says little: its point is small.
+    areas = 8 + 60 * (bins["images"] / bins["images"].max()) ** 0.5
+    upper.scatter(bins["confidence"], bins["accuracy"], areas, BLUE, zorder=3, label="measured")
+    upper.set_ylim(0, 1.03)  # room for points at the very end
+    upper.set_yticks(TICKS)
     upper.set_ylabel("accuracy")
     upper.legend(loc="upper left")
     if ece is not None:
@@ -35,7 +41,8 @@ def reliability_diagram(table: pd.DataFrame, ece: float | None = None) -> Figure
     lower.bar(bins["confidence"], bins["images"], width=0.03, color=BLUE, alpha=0.85)
     lower.set_ylabel("images")
     lower.set_xlabel("confidence of the prediction")
-    lower.set_xlim(0, 1)
+    lower.set_xlim(0, 1.03)
+    lower.set_xticks(TICKS)
     for axes, which in ((upper, "y"), (lower, "x")):
         percent_axis(axes, which)
     return drawn

@@ -45,6 +45,7 @@ def train(params: "Params") -> None:
 
 def metrics_of(run: "Run") -> dict[str, Any]:
     """What `metrics/train.json` holds besides file hashes: shares in 0…1, seconds, counts."""
+    from dataclasses import asdict
     from statistics import median
 
     trained, params = run.trained, run.params
@@ -67,6 +68,7 @@ def metrics_of(run: "Run") -> dict[str, Any]:
         "params_trainable": sum(p.numel() for p in parameters if p.requires_grad),
         "precision": params.train.precision,
         "fell_back_to_fp32": run.fell_back,
+        **(asdict(run.compile_gain) if run.compile_gain else {}),
         "memory_format": str(engine.memory_format).removeprefix("torch."),
         "initial_weights_hash": so_far.initial_weights_hash,
         "adapted": trained.engine.built.notes,
@@ -83,16 +85,16 @@ def _save_weights(run: "Run", classes: list[str]) -> None:
 
     about = {
         "model": run.params.model,
-        "classes": json.dumps(classes),
-        "normalization": json.dumps(asdict(run.trained.engine.normalization)),
+        "classes": classes,
+        "normalization": asdict(run.trained.engine.normalization),
     }
     with files.replacing(paths.WEIGHTS) as temporary:
-        save_file(run.trained.weights, temporary, metadata=about)
+        # One entry: safetensors writes several in an order that changes from run to run.
+        save_file(run.trained.weights, temporary, metadata={"about": json.dumps(about)})
 
 
 def _save_tables(run: "Run") -> None:
     from stages.core import files, paths
-    from stages.training.inside import INSIDE_COLUMNS
     from stages.training.inside import INSIDE_COLUMNS
     from stages.training.trace import STEP_COLUMNS, TENSOR_COLUMNS, as_table
 
@@ -100,7 +102,6 @@ def _save_tables(run: "Run") -> None:
     files.write_csv(paths.HISTORY, as_table(so_far.history, list(so_far.history[0])))
     files.write_csv(paths.TRACE, as_table(so_far.trace, STEP_COLUMNS))
     files.write_csv(paths.TENSOR_TRACE, as_table(so_far.tensor_trace, TENSOR_COLUMNS))
-    files.write_csv(paths.INSIDE, as_table(so_far.inside, INSIDE_COLUMNS))
     files.write_csv(paths.INSIDE, as_table(so_far.inside, INSIDE_COLUMNS))
 
 

@@ -57,6 +57,8 @@ class Engine:
         self.forward: Any = self.model
         if distributed.launched():
             self.forward = distributed.share_gradients(self.model, device)
+        if params.train.compile:
+            self.forward = torch.compile(self.forward)
         self.count = len(split.labels)
         self.batch_size = min(params.train.batch_size, self.count)
         self.steps_per_epoch = self.count // self.batch_size

@@ -5,9 +5,13 @@ is too small for the batch. Leaves no trace in the engine's model, optimiser or 
 """
 
 import copy
+import time
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 
+from stages.core.device import autocast, synchronize
 from stages.core.errors import ModelError, TrainingError
 from stages.training.engine import Engine
 
@@ -44,3 +48,56 @@ def rehearse(engine: Engine) -> None:
             f"`model` {params.model} cannot be trained at `input_size` {params.input_size}: "
             f"{first_line}. Choose another size or model."
         ) from error
+
+
+@dataclass(frozen=True)
+class CompileGain:
+    """What `torch.compile` costs once, and how much faster a step is for it."""
+
+    compile_seconds: float
+    compile_speedup: float
+
+
+def measure_compile(engine: Engine) -> CompileGain:
+    """Time forward and backward of a whole batch, eager and compiled, on copies of the model.
+
+    Raises TrainingError when the model or the machine cannot compile.
+    """
+    eager = copy.deepcopy(engine.model).train()
+    compiled = torch.compile(copy.deepcopy(eager))
+    eager_seconds = _fastest(engine, eager)
+    started = time.perf_counter()
+    try:
+        _step(engine, compiled)
+    except RuntimeError as error:
+        raise TrainingError(
+            f"torch.compile failed on `model` {engine.params.model}: "
+            f"{str(error).partition(chr(10))[0]}. It needs a C++ compiler on the CPU and Triton on "
+            "CUDA. Set `train.compile: false`."
+        ) from error
+    compile_seconds = time.perf_counter() - started
+    return CompileGain(compile_seconds, eager_seconds / _fastest(engine, compiled))
+
+
+def _fastest(engine: Engine, model: Any, repeats: int = 3) -> float:
+    """Seconds of the fastest of a few steps: what the machine can do when nothing disturbs it."""
+    _step(engine, model)
+    return min(_step(engine, model) for _ in range(repeats))
+
+
+def _step(engine: Engine, model: Any) -> float:
+    px, count = engine.built.model_px, engine.batch_size
+    images = torch.zeros(count, 3, px, px, device=engine.device)
+    images = images.contiguous(memory_format=engine.memory_format)
+    labels = torch.zeros(count, dtype=torch.int64, device=engine.device)
+    draws = engine.task.draw(0, "rehearsal", 0, count)
+    inputs, targets = engine.task.prepare(
+        images, labels, {name: draw.to(engine.device) for name, draw in draws.items()}
+    )
+    synchronize(engine.device)
+    started = time.perf_counter()
+    with autocast(engine.device, engine.params.train.precision):
+        loss = engine.task.loss(model(*inputs), targets, 0.0)
+    torch.autograd.backward(loss)
+    synchronize(engine.device)
+    return time.perf_counter() - started

@@ -17,7 +17,7 @@ from stages.training.determinism import keep_freed_memory, set_determinism
 from stages.training.distributed import barrier, process_group
 from stages.training.engine import Engine
 from stages.training.loop import Trained, fit
-from stages.training.rehearsal import rehearse
+from stages.training.rehearsal import CompileGain, measure_compile, rehearse
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Run:
     trained: Trained
     checkpoints: Checkpoints
     fell_back: str | None
+    compile_gain: CompileGain | None
 
 
 @contextmanager
@@ -84,4 +85,11 @@ def _train_once(
     barrier()  # the first process holds the lock before any other reads
     engine = Engine(params, task_of(params), splits["train"], classes, device)
     rehearse(engine)
-    return Run(params, fit(engine, splits.get("val"), checkpoints, tell), checkpoints, fell_back)
+    gain = measure_compile(engine) if params.train.compile else None
+    if gain:
+        tell(
+            f"compiled in {gain.compile_seconds:.0f} s; a step is "
+            f"{gain.compile_speedup:.2f} times as fast as without"
+        )
+    trained = fit(engine, splits.get("val"), checkpoints, tell)
+    return Run(params, trained, checkpoints, fell_back, gain)

@@ -129,3 +129,13 @@ def test_an_operation_without_a_deterministic_form_is_named_before_the_first_ste
     monkeypatch.setattr(Classify, "loss", refuse)
     with pytest.raises(TrainingError, match=r"median CUDA .*train\.deterministic: warn"):
         run(params())
+
+
+def test_compiled_training_says_what_it_gained_and_repeats_itself() -> None:
+    said: list[str] = []
+    chosen = params(train={"compile": True, "epochs": 1})
+    one = run(chosen, said.append)
+    assert one.compile_gain is not None
+    assert one.compile_gain.compile_seconds > 0
+    assert any("times as fast" in line for line in said)
+    assert same_weights(one, run(chosen))

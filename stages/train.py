@@ -86,6 +86,7 @@ def _save_weights(run: "Run", classes: list[str]) -> None:
     about = {
         "model": run.params.model,
         "classes": classes,
+        "precision": run.params.train.precision,  # that of the fall-back, if there was one
         "normalization": asdict(run.trained.engine.normalization),
     }
     with files.replacing(paths.WEIGHTS) as temporary:

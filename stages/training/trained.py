@@ -35,7 +35,7 @@ def load_trained(params: Params, path: Path, device: torch.device) -> TrainedMod
     """
     try:
         with safe_open(path, framework="pt") as opened:
-            about = opened.metadata()
+            about = json.loads(opened.metadata()["about"])
             weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise RunError(f"{path} is missing: run `dvc repro train` first.") from None
@@ -43,7 +43,7 @@ def load_trained(params: Params, path: Path, device: torch.device) -> TrainedMod
         raise RunError(
             f"{path} is damaged ({error}). Delete it and run `dvc repro train`."
         ) from None
-    classes = json.loads(about["classes"])
+    classes = about["classes"]
     # Neither the library's weights nor frozen parts matter to a model that is filled here.
     built = task_of(params).build(untrained(params), len(classes))
     try:
@@ -54,12 +54,12 @@ def load_trained(params: Params, path: Path, device: torch.device) -> TrainedMod
             f"{params.model} ({str(error).splitlines()[0]}). Run `dvc repro train`."
         ) from None
     memory_format = memory_format_of(params, built)
-    normalization = json.loads(about["normalization"])
+    normalization = about["normalization"]
     view = View(
         px=built.model_px,
         normalization=Normalization(tuple(normalization["mean"]), tuple(normalization["std"])),
         memory_format=memory_format,
-        precision=params.train.precision,
+        precision=about["precision"],
         batch_size=params.evaluate.batch_size,
     )
     model = built.model.to(device).to(memory_format=memory_format).eval()

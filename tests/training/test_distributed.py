@@ -24,11 +24,14 @@ def test_two_processes_agree_with_one_to_rounding(
 ) -> None:
     """With batch norm and mixing, which both look at the whole batch."""
     out = tmp_path / "losses.json"
-    launch(2, CHILD, ["resnet18", "0", str(out)])
+    launch(2, CHILD, ["shufflenet_v2_x0_5", "0", str(out)])
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "alone"))
-    alone = [row["loss"] for row in run(params("resnet18", train=RECIPE)).trained.progress.trace]
+    alone = [
+        row["loss"]
+        for row in run(params("shufflenet_v2_x0_5", train=RECIPE)).trained.progress.trace
+    ]
     # Rounding grows from step to step; a wrong share of the batch would show in the first.
-    assert json.loads(out.read_text())[:3] == pytest.approx(alone[:3], rel=1e-5)
+    assert json.loads(out.read_text())[:2] == pytest.approx(alone[:2], rel=1e-5)
 
 
 def test_a_killed_process_ends_the_run_and_the_next_goes_on(

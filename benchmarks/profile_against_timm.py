@@ -1,10 +1,10 @@
 """Is our stopwatch right? Eager latency and throughput against timm's protocol, in one run.
 
 timm's benchmark script is not part of its package, so its protocol is followed here: `no_grad`,
-10 calls to warm up, each call timed from a plain clock to a synchronised one, means reported. Both
-stopwatches are held to the same network by turns, and the ratio is taken turn by turn, so that
-what else the machine does falls on both. Then all variants are timed by the profiler's grid, and
-the best of them is held against eager.
+10 calls to warm up, each call timed from a plain clock to a synchronised one. Both stopwatches are
+held to the same network in turns, call by call and block by block, so that what else the machine
+does falls on both; latencies are medians and throughputs means, as timm has them. Then all
+variants are timed by the profiler's grid, and the best of them is held against eager.
 
     python benchmarks/profile_against_timm.py resnet50 vit_small_patch16_224 --px 224
 """
@@ -57,7 +57,7 @@ def timm_seconds(call: Call, calls: int, device: torch.device) -> list[float]:
 def compare(
     model: nn.Module, images: torch.Tensor, plan: Plan, device: torch.device
 ) -> tuple[float, float, float, float]:
-    """Mean milliseconds per call and images per second by timm's protocol, and ours over theirs."""
+    """Median milliseconds and images per second by timm's protocol, and ours over theirs."""
 
     @torch.no_grad()
     def theirs() -> torch.Tensor:
@@ -67,21 +67,23 @@ def compare(
     def ours() -> torch.Tensor:
         return model(images)
 
-    for _ in range(WARM_UP):
-        theirs()
+    timm_seconds(theirs, WARM_UP, device)
     warm_up(ours, plan.clock, plan.seconds)
-    turns, seconds = [], plan.seconds / plan.repeats
-    for _ in range(TURNS):
-        calls = timed_calls(ours, plan.clock, seconds)
-        reference = timm_seconds(theirs, max(len(calls), 3), device)
-        rate = images_per_second(ours, calls, len(images), plan.clock, seconds, plan.threads)
-        again = timm_seconds(theirs, max(len(calls), 3), device)
-        turns.append((calls, reference, rate, len(images) / mean(reference + again)))
+    our_calls, their_calls, rates = [], [], []
+    deadline = time.perf_counter() + plan.seconds
+    while time.perf_counter() < deadline:  # call by call in turns
+        our_calls += timed_calls(ours, plan.clock, 0.0)
+        their_calls += timm_seconds(theirs, 1, device)
+    seconds = plan.seconds / TURNS
+    calls = max(1, round(seconds / median(their_calls)))
+    for _ in range(TURNS):  # block by block in turns
+        rate = images_per_second(ours, our_calls, len(images), plan.clock, seconds, plan.threads)
+        rates.append((rate, len(images) / mean(timm_seconds(theirs, calls, device))))
     return (
-        1e3 * median(mean(reference) for _, reference, _, _ in turns),
-        median(their_rate for _, _, _, their_rate in turns),
-        median(median(calls) / median(reference) for calls, reference, _, _ in turns),
-        median(rate / their_rate for _, _, rate, their_rate in turns),
+        1e3 * median(their_calls),
+        median(their_rate for _, their_rate in rates),
+        median(our_calls) / median(their_calls),
+        median(rate / their_rate for rate, their_rate in rates),
     )
 
 

@@ -15,6 +15,7 @@ from stages.core.cli import reporting_errors
 PAGE = Path(__file__).parent / "templates" / "plots.html"
 TEMPLATE = Path(".dvc/plots.html")
 SCRIPT = "/* vega */"
+SNIPPET = "window.vegaEmbed = vegaEmbed;"  # the one name that DVC's charts call
 
 
 def plots_page(script: str) -> str:
@@ -38,7 +39,7 @@ def set_up() -> int:
             "of the repository; if this is a fresh copy without git, run `dvc init --no-scm` first."
         )
     versions = [version for version in get_vegalite_versions() if version.startswith("5.")]
-    write_text(TEMPLATE, plots_page(javascript_bundle(None, versions[-1])))
+    write_text(TEMPLATE, plots_page(javascript_bundle(SNIPPET, versions[-1])))
     # DVC reads a relative path from its own folder.
     subprocess.run(
         [sys.executable, "-m", "dvc", "config", "--local", "plots.html_template", TEMPLATE.name],

@@ -85,6 +85,7 @@ def _train_once(
     barrier()  # the first process holds the lock before any other reads
     engine = Engine(params, task_of(params), splits["train"], classes, device)
     rehearse(engine)
+    tell(_announcement(engine))
     gain = measure_compile(engine) if params.train.compile else None
     if gain:
         tell(
@@ -93,3 +94,14 @@ def _train_once(
         )
     trained = fit(engine, splits.get("val"), checkpoints, tell)
     return Run(params, trained, checkpoints, fell_back, gain)
+
+
+def _announcement(engine: Engine) -> str:
+    """What is about to be trained, for whoever waits for the first epoch."""
+    millions = sum(p.numel() for p in engine.model.parameters()) / 1e6
+    train = engine.params.train
+    return (
+        f"training {engine.params.model} ({millions:.2f} M parameters) on {engine.count:,} images: "
+        f"{train.epochs} epochs of {engine.steps_per_epoch} steps, {train.precision} on "
+        f"{engine.device}"
+    )

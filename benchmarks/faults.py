@@ -153,16 +153,17 @@ def _forget_head(optimizer: torch.optim.Optimizer) -> None:
 
 
 def _stale_rate() -> None:
-    """The schedule is stepped in the first epoch only."""
-    make = engine.make_schedule  # type: ignore[attr-defined]
+    """The rate stays what it was at the end of the first epoch."""
+    update = Engine.update
 
-    def altered(optimizer: Any, train: Any, steps_per_epoch: int) -> Any:
-        schedule = make(optimizer, train, steps_per_epoch)
-        step = schedule.step
-        schedule.step = lambda: step() if schedule.last_epoch < steps_per_epoch else None
-        return schedule
+    def altered(self: Engine) -> None:
+        rates = [group["lr"] for group in self.optimizer.param_groups]
+        update(self)
+        if self.schedule.last_epoch > self.steps_per_epoch:
+            for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate
 
-    engine.make_schedule = altered  # type: ignore[attr-defined]
+    Engine.update = altered  # type: ignore[method-assign]
 
 
 def _drop_last_batch() -> None:

@@ -88,10 +88,11 @@ def _grouped(names: Iterable[str]) -> dict[str, list[str]]:
 
 def explain(a: Record, b: Record, numerics: Numerics | None) -> list[str]:
     """Likely causes of differing bits, the most telling first; what is said is what was read."""
-    return [*_from_settings(a, b), *(_from_probes(numerics) if numerics else [])]
+    return [*from_settings(a, b), *(_from_probes(numerics) if numerics else [])]
 
 
-def _from_settings(a: Record, b: Record) -> list[str]:
+def from_settings(a: Record, b: Record) -> list[str]:
+    """Causes that the declared DNA names, with both values."""
     causes = []
     precisions = effective_precision(a), effective_precision(b)
     if precisions[0] != precisions[1]:
@@ -136,7 +137,7 @@ def _said(value: object) -> str:
     return "not set" if value is None else str(value)
 
 
-_MEANINGS = {
+MEANINGS = {
     "reduced precision": "kernels in reduced precision",
     "convolutions": "convolution kernels (their blocking decides the order of accumulation)",
     "matrix products": "matrix products (blocking and order of accumulation in BLAS)",
@@ -155,8 +156,8 @@ _MEANINGS = {
 def _from_probes(numerics: Numerics) -> list[str]:
     """What each group of changed probes points to; composites say nothing by themselves."""
     return [
-        f"{_MEANINGS[group]}: {len(names)} of the probes differ ({', '.join(names[:4])}"
+        f"{MEANINGS[group]}: {len(names)} of the probes differ ({', '.join(names[:4])}"
         + (", …)" if len(names) > 4 else ")")
         for group, names in numerics.changed.items()
-        if group in _MEANINGS
+        if group in MEANINGS
     ]

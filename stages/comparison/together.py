@@ -1,5 +1,6 @@
 """Two records and every answer about them, in one value. Showing it is left to `text`, `page`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,14 @@ from stages.comparison.inside import Growth, weight_growth
 from stages.comparison.parting import Parting, find_parting
 from stages.comparison.record import Record
 from stages.comparison.setup import Difference, setup_differences
-from stages.comparison.statistics import Paired, compare_answers, compare_classes
+from stages.comparison.statistics import (
+    Paired,
+    Seeds,
+    compare_answers,
+    compare_classes,
+    compare_seeds,
+    runs_needed,
+)
 from stages.comparison.verdict import Evidence, Verdict, reach_verdict
 
 DEFAULT_MARGIN = 0.005
@@ -36,23 +44,41 @@ class Comparison:
     answers: Paired | None
     classes: pd.DataFrame | None
     costs: list[Cost]
+    seeds: Seeds | None
 
     @property
     def missing(self) -> dict[str, tuple[str, ...]]:
         """Files that a run lacks, by run."""
         return {run.name: run.missing for run in (self.a, self.b) if run.missing}
 
+    @property
+    def seeds_needed(self) -> int | None:
+        """Seeds per machine that would show equivalence if there is no difference."""
+        if self.seeds is None:
+            return None
+        return runs_needed(self.seeds.sd_within, self.seeds.margin)
+
 
 def compare_records(
-    a: Record, b: Record, margin: float = DEFAULT_MARGIN, twin: Record | None = None
+    a: Record,
+    b: Record,
+    margin: float = DEFAULT_MARGIN,
+    twin: Record | None = None,
+    more_seeds: Sequence[tuple[Record, Record]] = (),
 ) -> Comparison:
-    """Answer every question about two runs; `twin` is A again with one weight one ULP away."""
+    """Answer every question about two runs.
+
+    `twin` is A again with one weight one ULP away; `more_seeds` are pairs of runs on the machines
+    of A and B with other seeds.
+    """
     answers = _answers(a, b, margin)
     beside_twin = _answers(a, twin, margin) if twin else None
+    seeds = _over_seeds([(a, b), *more_seeds], margin)
     evidence = Evidence(
         differences=setup_differences(a, b),
         numerics=compare_numerics(a, b),
         answers=answers,
+        seeds=seeds,
         twin_churn=beside_twin.churn if beside_twin else None,
     )
     classes = None
@@ -73,7 +99,26 @@ def compare_records(
         answers=answers,
         classes=classes,
         costs=compare_cost(a, b),
+        seeds=seeds,
     )
+
+
+def _over_seeds(pairs: Sequence[tuple[Record, Record]], margin: float) -> Seeds | None:
+    """Accuracies of all pairs, by the first accuracy of the task."""
+    found = [
+        (one, other)
+        for a, b in pairs
+        if (one := test_accuracy(a)) is not None and (other := test_accuracy(b)) is not None
+    ]
+    return compare_seeds([one for one, _ in found], [other for _, other in found], margin)
+
+
+def test_accuracy(record: Record) -> float | None:
+    """The first accuracy on the test images, a share; None without an evaluation."""
+    for name, value in record.evaluate.items():
+        if name.startswith("test_") and name.endswith("top1"):
+            return float(value)
+    return None
 
 
 def _answers(a: Record, b: Record, margin: float) -> Paired | None:

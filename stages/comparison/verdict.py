@@ -20,7 +20,7 @@ from stages.comparison.inside import first_bits, places_at, recorded_steps
 from stages.comparison.parting import find_parting
 from stages.comparison.record import Record
 from stages.comparison.setup import Difference, effective_precision, same_machine
-from stages.comparison.statistics import ALPHA, Paired
+from stages.comparison.statistics import ALPHA, Paired, Seeds
 
 SURE = 0.001
 """McNemar's p below which two runs that should agree are called different all the same."""
@@ -63,6 +63,7 @@ class Evidence:
     differences: list[Difference]
     numerics: Numerics | None
     answers: Paired | None
+    seeds: Seeds | None
     twin_churn: float | None
 
 
@@ -185,8 +186,10 @@ def _later_difference(a: Record, b: Record, answers: Paired) -> Verdict:
 
 
 def _by_outcome(a: Record, b: Record, evidence: Evidence) -> Verdict:
-    """Nothing but the answers can tell."""
-    answers = evidence.answers
+    """Nothing but the answers can tell; those over several seeds tell more than one pair."""
+    answers, seeds = evidence.answers, evidence.seeds
+    if seeds is not None and seeds.tost_p < ALPHA:
+        return Verdict(Rung.STATISTICAL, _over_seeds(seeds) + _said_of(answers))
     if answers is None:
         return Verdict(Rung.UNDECIDED, "Not decided: " + _lacking(a, b))
     if answers.equivalent:
@@ -199,6 +202,14 @@ def _by_outcome(a: Record, b: Record, evidence: Evidence) -> Verdict:
         f"points is shown; {_needed(answers)}."
     )
     return Verdict(Rung.UNDECIDED, sentence + _said_of(answers))
+
+
+def _over_seeds(seeds: Seeds) -> str:
+    return (
+        f"Statistically equivalent within ±{points(seeds.margin)} points over {seeds.seeds} seeds "
+        f"on each machine ({points(seeds.difference, sign=True)} points, 95 % interval "
+        f"{points(seeds.low, sign=True)} to {points(seeds.high, sign=True)})."
+    )
 
 
 def _lacking(a: Record, b: Record) -> str:

@@ -1,0 +1,210 @@
+"""Compare runs across machines: is it the same result, where does it first differ, does it matter?
+
+A run is a git revision, a branch, an experiment from `dvc exp list`, a folder, or `workspace`;
+several seeds on one machine are joined by commas and paired by seed. The verdict stops at the
+rung that can be proved: inputs differ, bit-identical, rounding-equivalent, statistically
+equivalent, different. Exit status 0 equivalent, 1 different, 2 not comparable or not decided.
+The work is in `stages.comparison`.
+
+  python -m stages.compare main origin/machine/mac
+  python -m stages.compare main workspace --twin main-twin --html report/compare.html
+  python -m stages.compare mac-1,mac-2,mac-3 cuda-1,cuda-2,cuda-3 --margin 0.3
+  python -m stages.compare origin/machine/mac --replay
+"""
+
+import argparse
+import inspect
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stages.core.cli import reporting_errors
+
+if TYPE_CHECKING:
+    from stages.comparison.record import Record
+    from stages.comparison.sections import Section
+    from stages.comparison.sources import Source
+    from stages.comparison.together import Comparison
+    from stages.comparison.verdict import Rung
+
+NOT_COMPARABLE = 2
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse the command line, compare, print; the exit status.
+
+    A user's mistake is not comparable either: status 2, so that a gate in CI never takes it for
+    a difference.
+    """
+    # Threads that wait without spinning; read when PyTorch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    arguments = _parser().parse_args(argv)
+    outcome: list[int] = []
+
+    def work() -> int:
+        outcome.append(compare(arguments))
+        return 0
+
+    status = reporting_errors(work)
+    if outcome:
+        return outcome[0]
+    return NOT_COMPARABLE if status == 1 else status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.compare",
+        description=inspect.getdoc(sys.modules[__name__]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="two runs, or more for a matrix")
+    parser.add_argument(
+        "--margin", type=float, default=0.5, help="points of accuracy that do not matter (0.5)"
+    )
+    parser.add_argument("--twin", metavar="RUN", help="the first run again with train.twin=true")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--md", action="store_true", help="print Markdown (the default)")
+    form.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="also write a page")
+    parser.add_argument(
+        "--replay", action="store_true", help="compute kept steps of the first run again, here"
+    )
+    parser.add_argument(
+        "--origin",
+        nargs="?",
+        const=True,
+        metavar="LOG",
+        help="find the first operation with other bits, here, or against a log saved elsewhere",
+    )
+    parser.add_argument(
+        "--save-ops", metavar="LOG", type=Path, help="log the operations of the first run's step 1"
+    )
+    return parser
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """Read, compare and show. Raises RunError for what is no run or does not fit together."""
+    from stages.comparison.matrix import worst_status
+    from stages.comparison.record import load_record
+    from stages.comparison.sources import open_source
+    from stages.comparison.text import section_as_markdown
+    from stages.core.errors import RunError
+
+    if len(arguments.runs) < 2 and not (arguments.replay or arguments.origin or arguments.save_ops):
+        raise RunError(
+            "One run alone cannot be compared: name two, or add --replay, --origin or --save-ops."
+        )
+    if not 0 < arguments.margin < 100:
+        raise RunError(
+            f"--margin is {arguments.margin:g}; allowed are points of accuracy between 0 and 100."
+        )
+    sources = [[open_source(name) for name in group.split(",")] for group in arguments.runs]
+    groups = [[load_record(source) for source in group] for group in sources]
+    sections, rungs = _here([group[0] for group in sources], groups, arguments)
+    if len(groups) == 1:
+        sys.stdout.write("\n\n".join(section_as_markdown(section) for section in sections) + "\n")
+        return worst_status(rungs)
+    twin = load_record(open_source(arguments.twin)) if arguments.twin else None
+    if len(groups) > 2:
+        return _matrix([group[0] for group in groups], twin, arguments)
+    found = _pair(groups[0], groups[1], twin, arguments)
+    _show(found, sections, arguments)
+    return worst_status([found.verdict.rung, *rungs])
+
+
+def _here(
+    sources: "Sequence[Source]", groups: "Sequence[Sequence[Record]]", arguments: argparse.Namespace
+) -> "tuple[list[Section], list[Rung]]":
+    """What was asked to be computed on the present machine: sections, and verdicts of replays."""
+    sections: list[Section] = []
+    rungs: list[Rung] = []
+    if not (arguments.replay or arguments.origin or arguments.save_ops):
+        return sections, rungs
+    from stages.comparison import here
+
+    runs = [(source, group[0]) for source, group in zip(sources, groups, strict=True)]
+    if arguments.save_ops:
+        sys.stdout.write(here.save_ops(sources[0], arguments.save_ops) + "\n")
+    if arguments.replay:
+        section, rung = here.replay_here(*runs[0])
+        sections.append(section)
+        rungs.append(rung)
+    if arguments.origin:
+        log = None if arguments.origin is True else Path(arguments.origin)
+        sections.append(here.origins_here(runs[0], runs[1] if len(runs) > 1 else None, log))
+    return sections, rungs
+
+
+def _pair(
+    ours: "Sequence[Record]",
+    theirs: "Sequence[Record]",
+    twin: "Record | None",
+    arguments: argparse.Namespace,
+) -> "Comparison":
+    from stages.comparison.together import compare_records
+
+    pairs = _by_seed(ours, theirs)
+    a, b = pairs[0]
+    return compare_records(a, b, arguments.margin / 100, twin, pairs[1:])
+
+
+def _by_seed(ours: "Sequence[Record]", theirs: "Sequence[Record]") -> "list[tuple[Record, Record]]":
+    """Runs of two machines with the same seed; a single pair is taken as it is."""
+    from stages.core.errors import RunError
+
+    if len(ours) == len(theirs) == 1:
+        return [(ours[0], theirs[0])]
+    seeds = {run.params.get("seed"): run for run in theirs}
+    pairs = [
+        (run, seeds[run.params.get("seed")]) for run in ours if run.params.get("seed") in seeds
+    ]
+    if not pairs:
+        raise RunError(
+            "The two groups share no seed, so their runs cannot be paired. Name runs that were "
+            "trained with the same seeds on both machines."
+        )
+    return pairs
+
+
+def _show(
+    found: "Comparison", sections: "Sequence[Section]", arguments: argparse.Namespace
+) -> None:
+    import json
+    from dataclasses import asdict
+
+    from stages.comparison.text import as_json, as_markdown, finite
+    from stages.core.files import write_text
+
+    if arguments.json:
+        value = as_json(found) | {"here": [asdict(section) for section in sections]}
+        sys.stdout.write(json.dumps(finite(value), indent=2, allow_nan=False) + "\n")
+    else:
+        sys.stdout.write(as_markdown(found, sections))
+    if arguments.html:
+        from stages.comparison.page import as_html
+
+        write_text(arguments.html, as_html(found, sections))
+
+
+def _matrix(
+    records: "Sequence[Record]", twin: "Record | None", arguments: argparse.Namespace
+) -> int:
+    import json
+    from dataclasses import asdict
+
+    from stages.comparison.matrix import compare_all, worst_status
+    from stages.comparison.text import finite, matrix_as_markdown
+
+    pairs = compare_all(records, arguments.margin / 100, twin)
+    if arguments.json:
+        rows = [asdict(pair) | {"rung": pair.rung.words} for pair in pairs]
+        sys.stdout.write(json.dumps(finite(rows), indent=2, allow_nan=False) + "\n")
+    else:
+        sys.stdout.write(matrix_as_markdown(pairs, [record.name for record in records]))
+    return worst_status([pair.rung for pair in pairs])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

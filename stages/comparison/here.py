@@ -1,0 +1,79 @@
+"""What is computed on the present machine, as sections beside those of the records."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from stages.comparison.origin import Op, Origins, capture_ops, find_origins, load_ops, ops_as_json
+from stages.comparison.record import Record
+from stages.comparison.replay import Replayed, replay
+from stages.comparison.sections import Grid, Section
+from stages.comparison.sources import Source
+from stages.comparison.verdict import Rung
+from stages.core.files import write_json
+
+
+def replay_here(source: Source, record: Record) -> tuple[Section, Rung]:
+    """Replay a run's kept steps; different when any is apart by more than rounding."""
+    steps = replay(source, record)
+    rows = tuple((str(s.step), f"{s.apart:.1e}", f"{s.twin_apart:.1e}", _place(s)) for s in steps)
+    head = ("step", "gradients apart", "one-ULP twin", "first place")
+    rung = _rung(steps)
+    sentences = (
+        f"The steps after {record.name}'s snapshots, computed again here from its own state: "
+        f"{rung.words}.",
+        *(f"{step.in_words()[0].upper()}{step.in_words()[1:]}." for step in steps),
+    )
+    return Section(
+        "replay", "Replay on this machine", sentences, (Grid(head, rows, (0, 1, 2)),)
+    ), rung
+
+
+def _rung(steps: Sequence[Replayed]) -> Rung:
+    if any(step.beyond for step in steps):
+        return Rung.DIFFERENT
+    return Rung.ROUNDING if any(step.bits for step in steps) else Rung.BIT_IDENTICAL
+
+
+def _place(step: Replayed) -> str:
+    place = step.beyond or step.bits
+    return place.in_words() if place else "–"
+
+
+def origins_here(
+    a: tuple[Source, Record], b: tuple[Source, Record] | None, log: Path | None
+) -> Section:
+    """The first operation with other bits: between stand-ins for two machines, or with a log.
+
+    With `log`, A's first step here is held against the one that the log's machine made.
+    """
+    if log is not None:
+        theirs, ours = load_ops(log), capture_ops(a[0])
+        return _origins(find_origins(theirs, ours), f"{a[0].name} here against {log.name}")
+    if b is None:
+        return _origins(
+            find_origins(*_both(a, (a[0], None))), f"{a[0].name}'s machine and this one"
+        )
+    return _origins(
+        find_origins(*_both(a, b)), f"{a[0].name} and {b[0].name}, both stood in for here"
+    )
+
+
+def _both(a: tuple[Source, Record], b: tuple[Source, Record | None]) -> tuple[list[Op], list[Op]]:
+    """Two logs, each made in a process of its own, at the same time."""
+    with ThreadPoolExecutor(2) as pool:
+        ours, theirs = pool.map(lambda run: capture_ops(*run), (a, b))
+    return ours, theirs
+
+
+def _origins(found: Origins, what: str) -> Section:
+    rows = tuple((op.name, op.module, op.dtype) for op in found.origins[:20])
+    grids = (Grid(("operation", "module", "type"), rows, title="Equal inputs, other output"),)
+    return Section("origin", "Origin", (f"{what}: {found.in_words()}",), grids if rows else ())
+
+
+def save_ops(source: Source, log: Path) -> str:
+    """Log this machine's operations in the run's first step; a sentence about it."""
+    ops = capture_ops(source)
+    write_json(log, ops_as_json(ops))
+    return f"{len(ops)} operations of the first step of {source.name} are logged in {log}."

@@ -1,0 +1,72 @@
+"""A comparison as one self-contained HTML page, in the look of the report."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from stages.charts.growth import growth_curves
+from stages.comparison.sections import Grid, Section, sections_of, title_of
+from stages.comparison.together import Comparison
+from stages.comparison.verdict import points
+from stages.reporting.parts import Picture, Table, Tile, drawing
+from stages.reporting.render import render
+
+
+def as_html(found: Comparison, more: Sequence[Section] = ()) -> str:
+    """The page: verdict, tiles, every section and `more`, the growth of the distance as a chart."""
+    return render("compare.html.j2", view_of(found, more))
+
+
+def view_of(found: Comparison, more: Sequence[Section] = ()) -> dict[str, Any]:
+    """What the template needs."""
+    return {
+        "title": title_of(found.a, found.b),
+        "verdict": found.verdict.sentence,
+        "tiles": _tiles(found),
+        "sections": [
+            {
+                "anchor": section.anchor,
+                "title": section.title,
+                "sentences": section.sentences,
+                "charts": _charts(found) if section.anchor == "parting" else [],
+                "tables": [
+                    {"title": grid.title, "folded": grid.folded, "table": _table(grid)}
+                    for grid in section.grids
+                ],
+            }
+            for section in (*sections_of(found), *more)
+        ],
+    }
+
+
+def _tiles(found: Comparison) -> list[Tile]:
+    tiles = [Tile("verdict", found.verdict.rung.words, found.verdict.where or "")]
+    if found.parting is not None:
+        step = found.parting.step
+        detail = f"of {found.parting.compared} traced"
+        tiles.append(Tile("bits part at step", "never" if step is None else str(step), detail))
+    if found.numerics is not None:
+        detail = f"of {found.numerics.compared}"
+        tiles.append(Tile("probes with other bits", str(found.numerics.count), detail))
+    if found.answers is not None:
+        answers = found.answers
+        reach = f"{points(answers.low, True)} to {points(answers.high, True)}"
+        tiles.append(Tile("accuracy, points", points(answers.difference, True), reach))
+        tiles.append(Tile("answers that differ", f"{answers.churn:.2%}", f"n = {answers.images:,}"))
+    return tiles
+
+
+def _charts(found: Comparison) -> list[Picture]:
+    growth, twin = found.growth, found.twin_growth
+    if growth is None or not any(growth.apart):
+        return []
+    figure = growth_curves(
+        (growth.steps, growth.apart), (twin.steps, twin.apart) if twin else None, found.b.name
+    )
+    label = f"Distance of the weights of {found.b.name} from {found.a.name} by step"
+    return [
+        drawing(figure, label, "Rounding grows slowly, then a thousandfold within a few steps.")
+    ]
+
+
+def _table(grid: Grid) -> Table:
+    return Table(grid.head, grid.rows, grid.numeric)

@@ -1,0 +1,105 @@
+"""One step of a run, computed again on the present machine from the run's own state.
+
+For every snapshot of A: load it, compute the step that followed, hold every module, gradient and
+update against what A recorded. The yardstick is the same step once more with one weight moved by
+one ULP: rounding stays within a few times of it, faults lie orders above.
+"""
+
+import io
+import re
+from dataclasses import dataclass, replace
+
+import pandas as pd
+import torch
+
+from stages.comparison.fault import ROUNDING_LIMIT
+from stages.comparison.inside import Place, first_beyond, first_bits, gradient_apart, places_at
+from stages.comparison.record import Record
+from stages.comparison.rerun import build_engine, epoch_of, params_of
+from stages.comparison.setup import effective_precision
+from stages.comparison.sources import Source
+from stages.core import paths
+from stages.core.errors import RunError
+from stages.training.engine import Engine, move_one_weight_by_one_ulp
+from stages.training.inside import watching
+
+_SNAPSHOT = re.compile(r"snapshot-(\d+)\.pt$")
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """One replayed step, counted from 1.
+
+    `apart` is the distance of this machine's gradients from A's, `twin_apart` what one ULP does
+    to them here, both relative to the norm. `bits` is the first place with other bits, `beyond`
+    the first that is apart by more than rounding.
+    """
+
+    step: int
+    apart: float
+    twin_apart: float
+    bits: Place | None
+    beyond: Place | None
+
+    def in_words(self) -> str:
+        """One line about the step."""
+        start = f"step {self.step}: "
+        if self.bits is None:
+            return start + "the same bits"
+        words = f"gradients {self.apart:.1e} apart"
+        if self.twin_apart > 0:
+            words += f", {self.apart / self.twin_apart:.2g} times what one ULP does"
+        if self.beyond is None:
+            return start + f"{words}; bits part {self.bits.in_words()}"
+        return start + f"{words}; more than rounding {self.beyond.in_words()}"
+
+
+def replay(source: Source, record: Record) -> list[Replayed]:
+    """Replay the step after every snapshot that the run kept and recorded.
+
+    Raises RunError when the run kept none.
+    """
+    found = [
+        (int(match[1]), name)
+        for name in source.names(paths.SNAPSHOTS)
+        if (match := _SNAPSHOT.search(name))
+    ]
+    recorded = set() if record.inside is None else set(record.inside["step"])
+    usable = [(step, name) for step, name in found if step + 1 in recorded]
+    if not usable:
+        raise RunError(
+            f"{source.name} has no state to replay from ({paths.SNAPSHOTS} and {paths.INSIDE}). "
+            "Train it with `train.snapshots: true`; if it is another machine's run, `dvc pull`."
+        )
+    engine = build_engine(source, params_of(source))
+    limit = ROUNDING_LIMIT[effective_precision(record)]
+    return [_replay_one(engine, source, record, step, name, limit) for step, name in usable]
+
+
+def _replay_one(
+    engine: Engine, source: Source, record: Record, after: int, name: str, limit: float
+) -> Replayed:
+    state = source.read(paths.SNAPSHOTS / name) or b""
+    mine = replace(record, name="here", inside=_inside(engine, state, after + 1, twin=False))
+    twin = replace(record, name="twin", inside=_inside(engine, state, after + 1, twin=True))
+    places = places_at(record, mine, after + 1)
+    return Replayed(
+        step=after + 1,
+        apart=gradient_apart(places) or 0.0,
+        twin_apart=gradient_apart(places_at(mine, twin, after + 1)) or 0.0,
+        bits=first_bits(places),
+        beyond=first_beyond(places, limit),
+    )
+
+
+def _inside(engine: Engine, state: bytes, step: int, twin: bool) -> pd.DataFrame:
+    """The rows of one step from a given state, as training would record them."""
+    engine.load_state_dict(torch.load(io.BytesIO(state), map_location="cpu", weights_only=True))
+    engine.model.train()
+    if twin:
+        move_one_weight_by_one_ulp(engine.model)
+    epoch, index = epoch_of(engine, step)
+    with watching(engine, step) as inside:
+        engine.gradients(epoch, index)
+    engine.update()
+    return pd.DataFrame(inside.after_update())

@@ -1,0 +1,81 @@
+"""A run's training engine, built again on the present machine from what the run left behind.
+
+The ground that `replay` and `origin` stand on: parameters and the list of images come from the
+record's source, the pictures from this machine. Leaves what is computed to those two.
+"""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import torch
+import yaml
+
+from stages.comparison.sources import Source
+from stages.core import paths
+from stages.core.device import choose_device, set_threads
+from stages.core.errors import DeviceError, RunError
+from stages.core.params import Params, load_params, parse_params
+from stages.training.engine import Engine
+
+if TYPE_CHECKING:
+    from stages.training.engine import Epoch
+
+
+def params_of(source: Source) -> Params:
+    """The parameters of a run. Raises RunError when it has none, ParamsError when they are old."""
+    content = source.read(paths.PARAMS)
+    if content is None:
+        raise RunError(f"{source.name} has no {paths.PARAMS}, so nothing of it can be repeated.")
+    params = parse_params(yaml.safe_load(content), f"{paths.PARAMS} of {source.name}")
+    return params.model_copy(update={"dataset": _dataset_here(params)})
+
+
+def _dataset_here(params: Params) -> Any:
+    """The data set with a folder that exists here: the run's own, else the workspace's."""
+    dataset = params.dataset
+    if Path(dataset.folder).exists() or not paths.PARAMS.exists():
+        return dataset
+    here = load_params(paths.PARAMS).dataset
+    return here if here.name == dataset.name else dataset
+
+
+def build_engine(source: Source, params: Params) -> Engine:
+    """The run's engine before its first step, on the run's device or, if absent, on this one's.
+
+    Raises RunError when the list of images is missing, DataError when an image is.
+    """
+    from stages.datasets.pixels import load_splits
+    from stages.tasks import task_of
+    from stages.training.determinism import set_determinism
+
+    set_determinism(params.train.deterministic)
+    set_threads(params)
+    indices, classes = _images_of(source)
+    split = load_splits(params.dataset, indices, params.input_size, ["train"])["train"]
+    return Engine(params, task_of(params), split, classes, _device(params))
+
+
+def _images_of(source: Source) -> tuple[pd.DataFrame, int]:
+    content = source.read(paths.INDICES)
+    if content is None:
+        raise RunError(
+            f"{source.name} has no {paths.INDICES}, so its batches cannot be made again. If the "
+            "run is another machine's, `dvc pull` fetches the file."
+        )
+    indices = pd.read_csv(io.BytesIO(content), dtype={"name": str, "class": str, "digest": str})
+    return indices, int(indices["label"].max()) + 1
+
+
+def _device(params: Params) -> torch.device:
+    try:
+        return choose_device(params.device)
+    except DeviceError:
+        return choose_device("auto")
+
+
+def epoch_of(engine: Engine, step: int) -> tuple["Epoch", int]:
+    """The epoch that holds a step (counted from 1 over the run), and its place in it from 0."""
+    number, index = divmod(step - 1, engine.steps_per_epoch)
+    return engine.epoch(number + 1), index

@@ -15,7 +15,7 @@ repro: $(READY)  ## set up, then run the pipeline: data, training, profile, repo
 	dvc repro
 
 test: $(READY)   ## set up, then run the tests
-	python -m pytest
+	python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: lint test ## linters, types and tests
 

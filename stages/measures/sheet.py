@@ -109,7 +109,7 @@ def count(subject: Subject) -> tuple[Metrics, pd.DataFrame]:
         "flops_g": 2 * cost.macs / 1e9 if cost else None,
         "macs_with_norms_g": (cost.macs + cost.normalization_ops) / 1e9 if cost else None,
         "activations_m": cost.activations / 1e6 if cost else None,
-        "flops_means": "convolutions and matrix products of one image, 2 FLOPs per MAC",
+        "flops_mean": "convolutions and matrix products of one image, 2 FLOPs per MAC",
         "flops_reason": reason,
     }
     columns = ["block", "params", "macs_g", "activations_m"]

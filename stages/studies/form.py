@@ -1,0 +1,162 @@
+"""A study's grid as its params.yaml states it: which cells there are, and their parameters.
+
+A form is a folder with a params.yaml: `studies/NAME` the full one, `studies/NAME/small` the small
+one. `grids` hold models × sizes × recipes × seeds each; `base` is what all cells share and a
+recipe what it changes, both in the keys of the root params.yaml. Leaves the question, the source
+and the claims to `story`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from stages.core.errors import ParamsError
+from stages.core.files import sha256_of_json
+from stages.core.mistakes import unknown_name
+from stages.core.params import Params, parse_params
+
+STUDIES = Path("studies")
+SMALL = "small"
+Names = Annotated[list[str], Field(min_length=1)]
+
+
+class Grid(BaseModel):
+    """One block of cells: all combinations of the four."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    models: Names
+    sizes: Annotated[list[int | float | str], Field(min_length=1)]
+    recipes: Names
+    seeds: Annotated[list[int], Field(min_length=1)]
+
+
+class FormFile(BaseModel):
+    """All of a study's params.yaml. `stands_for` names what a model or size of the source is here
+    represented by, for instance `1000: 5000`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    grids: dict[str, Grid]
+    base: dict[str, Any]
+    recipes: dict[str, dict[str, Any]]
+    stands_for: dict[int | str, int | str] = {}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a study."""
+
+    grid: str
+    model: str
+    size: str
+    recipe: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """As DVC's matrix names it, and as its folder is called."""
+        return f"{self.model}-{self.size}-{self.recipe}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Form:
+    """A study in one of its forms; `name` is its path below `studies/`."""
+
+    name: str
+    folder: Path
+    file: FormFile
+
+    @property
+    def study(self) -> str:
+        """The study's name without the form's."""
+        return self.name.removesuffix(f"/{SMALL}")
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """Every cell of every grid, once, in the order of the file."""
+        found = {}
+        for name, grid in self.file.grids.items():
+            for model in grid.models:
+                for size in map(str, grid.sizes):
+                    for recipe in grid.recipes:
+                        for seed in grid.seeds:
+                            cell = Cell(name, model, size, recipe, seed)
+                            found.setdefault(cell.name, cell)
+        return list(found.values())
+
+    def cell_folder(self, cell: Cell) -> Path:
+        """Where the cell leaves its files."""
+        return self.folder / "cells" / cell.name
+
+    def find(self, model: str, size: str, recipe: str, seed: int) -> Cell:
+        """The cell with these coordinates. Raises ParamsError when the grids have none."""
+        name = Cell("", model, size, recipe, seed).name
+        for cell in self.cells:
+            if cell.name == name:
+                return cell
+        raise ParamsError(
+            f"{self.folder / 'params.yaml'} has no cell {name} in its grids: the values of "
+            "--model, --size, --recipe and --seed must stand in one of them."
+        )
+
+    def params(self, cell: Cell) -> Params:
+        """The parameters of a cell, as the root pipeline reads them. Raises ParamsError."""
+        where = f"{self.folder / 'params.yaml'}, cell {cell.name}"
+        if cell.recipe not in self.file.recipes:
+            raise ParamsError(f"{where}: {unknown_name('recipe', cell.recipe, self.file.recipes)}.")
+        own = {"model": cell.model, "seed": cell.seed, "subset": {"train": _amount(cell.size)}}
+        merged = _merged(_merged(self.file.base, self.file.recipes[cell.recipe]), own)
+        return parse_params(merged, where)
+
+
+def load_form(name: str) -> Form:
+    """Read `studies/<name>/params.yaml`. Raises ParamsError when it is missing or malformed."""
+    folder = STUDIES / name
+    path = folder / "params.yaml"
+    if not path.is_file():
+        known = sorted(found.parent.name for found in STUDIES.glob("*/params.yaml"))
+        raise ParamsError(
+            f"There is no {path}. Studies here are {', '.join(known) or 'none'}; `/{SMALL}` after "
+            f"a name means its small form, and `python -m stages.study new NAME` makes a study."
+        )
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Form(name, folder, FormFile.model_validate(values))
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        raise ParamsError(f"{path}: {first_mistake(error)}") from None
+
+
+def first_mistake(error: ValidationError) -> str:
+    """The first of pydantic's complaints, with its key."""
+    detail = error.errors()[0]
+    key = ".".join(str(part) for part in detail["loc"])
+    return f"`{key}` is wrong: {detail['msg']}."
+
+
+def identity_of(params: Params) -> str:
+    """A hash of all that decides a cell's result, but where the pictures lie on this disk."""
+    values = params.model_dump(mode="json", exclude={"dataset": {"folder"}})
+    return sha256_of_json(values)[:16]
+
+
+def _amount(size: str) -> int | str:
+    return int(size) if size.isdigit() else size
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings, the second's values before the first's."""
+    result = dict(below)
+    for key, value in above.items():
+        old = result.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        result[key] = _merged(old, value) if both else value  # type: ignore[arg-type]
+    return result

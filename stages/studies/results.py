@@ -1,0 +1,166 @@
+"""The cells that exist, read into tables: one row per cell, one per epoch, one per test image.
+
+Only cells that the grids name are read, never what else lies in the folder. Cells of a branch or
+experiment are read out of git without checking it out. Leaves figures to the other files.
+"""
+
+import io
+import json
+import subprocess
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stages.core.errors import RunError
+from stages.studies.form import Form
+
+LISTED = ("cell", "model", "size", "recipe", "seed", "status", "dataset", "task", "epochs",
+          "train_images", "val_images", "test_images", "params_id")  # fmt: skip
+TRAINED = ("train_loss", "val_loss", "train_seconds", "epoch_seconds_p50", "best_epoch",
+           "epochs_run", "weights_hash", "precision", "images_per_second")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Results:
+    """`cells` has a row per cell and machine, `histories` and `predictions` carry its `cell` and
+    `machine`; `machines` are the DNA facts by id; `metrics` the task's accuracies, main one first,
+    and `answers` the names of what that one tells apart.
+    """
+
+    cells: pd.DataFrame
+    histories: pd.DataFrame
+    predictions: pd.DataFrame
+    machines: dict[str, dict[str, Any]]
+    traces: dict[tuple[str, str], dict[str, Any]]
+    metrics: list[str]
+    answers: list[str]
+
+    @property
+    def main(self) -> str:
+        """The column of the main test accuracy."""
+        return f"test_{self.metrics[0]}"
+
+    @property
+    def finished(self) -> pd.DataFrame:
+        """The cells that have an accuracy."""
+        return self.cells[self.cells["status"] == "finished"]
+
+
+def read_results(form: Form, revisions: Sequence[str] = ()) -> Results:
+    """All cells of the form in the working tree, then those of other revisions.
+
+    A cell of another revision is left out where the same machine's is here already. Raises
+    RunError for a damaged file or an unknown revision.
+    """
+    found: dict[tuple[str, str], tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]] = {}
+    for files in [_here(form), *(_there(form, revision) for revision in revisions)]:
+        for cell in form.cells:
+            read = _read(files, cell.name)
+            if read is not None:
+                found.setdefault((cell.name, read[0]["machine"]["id"]), read)
+    return _assembled(found)
+
+
+def read_cell(folder: Path) -> dict[str, Any] | None:
+    """`cell.json` of one cell; None when it has not run. Raises RunError when it is damaged."""
+    path = folder / "cell.json"
+    if not path.exists():
+        return None
+    return _json(path.read_bytes(), path.as_posix())
+
+
+def _here(form: Form) -> dict[str, bytes]:
+    names = ("cell.json", "history.csv", "predictions.csv")
+    paths = [form.cell_folder(cell) / name for cell in form.cells for name in names]
+    return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in paths if path.exists()}
+
+
+def _there(form: Form, revision: str) -> dict[str, bytes]:
+    """The files of the form's cells as `revision` has them, by "cell/file"."""
+    folder = (form.folder / "cells").as_posix()
+    done = subprocess.run(
+        ["git", "archive", "--format=tar", revision, "--", folder], capture_output=True
+    )
+    if done.returncode:
+        reason = done.stderr.decode(errors="replace").strip()
+        raise RunError(
+            f"git has no {folder} in {revision} ({reason}). Name a branch, tag or experiment that "
+            "ran this study; fetch it first if it lies on a remote."
+        )
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        members = [member for member in archive.getmembers() if member.isfile()]
+        contents = ((member, archive.extractfile(member)) for member in members)
+        return {
+            "/".join(Path(member.name).parts[-2:]): opened.read()
+            for member, opened in contents
+            if opened is not None
+        }
+
+
+def _read(
+    files: Mapping[str, bytes], name: str
+) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame] | None:
+    if f"{name}/cell.json" not in files:
+        return None
+    tables = []
+    for kind in ("history", "predictions"):
+        content = files.get(f"{name}/{kind}.csv")
+        tables.append(pd.DataFrame() if content is None else pd.read_csv(io.BytesIO(content)))
+    return _json(files[f"{name}/cell.json"], name), tables[0], tables[1]
+
+
+def _json(content: bytes, where: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(content))
+    except ValueError as error:
+        raise RunError(
+            f"{where} is not valid JSON ({error}). Delete it and run `dvc repro` for the study."
+        ) from None
+
+
+def _assembled(
+    found: Mapping[tuple[str, str], tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]],
+) -> Results:
+    rows, machines, traces, metrics, answers = [], {}, {}, [], []
+    histories, predictions = [pd.DataFrame()], [pd.DataFrame()]
+    for (name, machine), (cell, history, predicted) in found.items():
+        rows.append(_row(cell))
+        machines[machine] = cell["machine"]
+        traces[name, machine] = cell.get("trace") or {}
+        if not metrics:
+            metrics = _metrics(cell)
+            answers = list((cell.get("evaluate") or {}).get("top1_per_class", []))
+        if not predicted.empty:
+            histories.append(history.assign(cell=name, machine=machine))
+            predictions.append(predicted.assign(cell=name, machine=machine))
+    cells = pd.DataFrame(rows) if rows else pd.DataFrame(columns=[*LISTED, "machine"])
+    history, predicted = (pd.concat(parts, ignore_index=True) for parts in (histories, predictions))
+    return Results(cells, history, predicted, machines, traces, metrics or ["top1"], answers)
+
+
+def _row(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """One flat row: what the cell is, what it scored, what it cost."""
+    train, evaluate = cell.get("train") or {}, cell.get("evaluate") or {}
+    diverged = cell.get("diverged")
+    told = diverged and f"diverged at epoch {diverged['epoch']}, {diverged['precision']}"
+    row = {name: cell.get(name) for name in LISTED} | {"size": str(cell["size"]), "why": told}
+    row |= {name: train.get(name) for name in TRAINED}
+    row |= {key: value for key, value in train.items() if key.endswith("top1")}
+    row |= {key: value for key, value in evaluate.items() if key != "top1_per_class"}
+    row |= cell.get("profile") or {}
+    row |= {"machine": cell["machine"]["id"], "cell_seconds": cell.get("cell_seconds")}
+    for metric in _metrics(cell):
+        row[f"gap_{metric}"] = row[f"train_{metric}"] - row[f"test_{metric}"]
+    return row
+
+
+def _metrics(cell: Mapping[str, Any]) -> list[str]:
+    return [
+        key.removeprefix("test_").removesuffix("_low")
+        for key in cell.get("evaluate") or {}
+        if key.startswith("test_") and key.endswith("_low")
+    ]

@@ -1,0 +1,114 @@
+"""Learning curves: the test error as a power of the number of training images.
+
+error(n) = a · n^(-b), a straight line in logarithms (Hestness et al., arXiv:1712.00409), fitted
+to every run of one model by least squares. The band is the 95 % interval of the line, by
+Student's t. A floor below which more images do not help cannot be told from the few sizes of a
+study, so a prediction far beyond the largest size is too good. Checked by leaving out the
+largest size and predicting it.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import optimize, stats
+
+FARTHEST = 1e9  # images; beyond this a target counts as out of reach
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A fitted line ln(error) = intercept + slope · (ln(n) - centre), and its uncertainty."""
+
+    slope: float
+    intercept: float
+    centre: float
+    residual: float
+    squares: float
+    runs: int
+
+    @property
+    def exponent(self) -> float:
+        """B of error = a · n^(-b): 0.5 halves the error with four times the images."""
+        return -self.slope
+
+    def accuracy(self, images: float) -> tuple[float, float, float]:
+        """Expected accuracy at `images` with its 95 % interval, for the mean of many runs."""
+        return self._at(images, 0.0)
+
+    def one_run(self, images: float) -> tuple[float, float, float]:
+        """The same for a single new run."""
+        return self._at(images, 1.0)
+
+    def images_for(self, target: float) -> tuple[float | None, float | None, float | None]:
+        """Images until the expected accuracy is `target`, and where the band reaches it.
+
+        (expected, fewest, most); None where it is beyond reach.
+        """
+        return tuple(self._crossing(target, which) for which in (0, 2, 1))  # type: ignore[return-value]
+
+    def _at(self, images: float, own: float) -> tuple[float, float, float]:
+        offset = math.log(images) - self.centre
+        line = self.intercept + self.slope * offset
+        error = self.residual * math.sqrt(own + 1 / self.runs + offset**2 / self.squares)
+        reach = float(stats.t.ppf(0.975, self.runs - 2)) * error
+        middle, worst, best = (math.exp(min(0.0, line + by)) for by in (0.0, reach, -reach))
+        return 1 - middle, 1 - worst, 1 - best
+
+    def _crossing(self, target: float, which: int) -> float | None:
+        """Where one of the three curves of `accuracy` first reaches `target`."""
+
+        def missing(log_images: float) -> float:
+            return self.accuracy(math.exp(log_images))[which] - target
+
+        places = np.linspace(0.0, math.log(FARTHEST), 400)
+        values = [missing(float(place)) for place in places]
+        for left, right, before, after in zip(places, places[1:], values, values[1:], strict=False):
+            if before < 0 <= after:
+                return math.exp(optimize.brentq(missing, float(left), float(right)))
+        return None
+
+
+@dataclass(frozen=True)
+class Check:
+    """The largest size, predicted from the smaller ones."""
+
+    images: int
+    predicted: float
+    low: float
+    high: float
+    measured: float
+
+    @property
+    def inside(self) -> bool:
+        """Whether the measured mean lies in the predicted interval."""
+        return self.low <= self.measured <= self.high
+
+
+def fit(runs: pd.DataFrame, value: str) -> Curve | None:
+    """Fit the runs of one model; None for fewer than two sizes or three runs.
+
+    `runs` has `train_images` and `value`, a share below 1.
+    """
+    known = runs[runs[value] < 1].dropna(subset=[value])
+    if known["train_images"].nunique() < 2 or len(known) < 3:
+        return None
+    x, y = np.log(known["train_images"].to_numpy(float)), np.log(1 - known[value].to_numpy(float))
+    centre = float(x.mean())
+    line = stats.linregress(x - centre, y)
+    squares = float(((x - centre) ** 2).sum())
+    left = y - line.intercept - line.slope * (x - centre)
+    residual = math.sqrt(float((left**2).sum()) / (len(x) - 2))
+    return Curve(float(line.slope), float(line.intercept), centre, residual, squares, len(x))
+
+
+def leave_out_largest(runs: pd.DataFrame, value: str) -> Check | None:
+    """Fit without the largest size and predict the mean of its runs; None where that cannot be."""
+    largest = runs["train_images"].max()
+    last = runs[runs["train_images"] == largest]
+    curve = fit(runs[runs["train_images"] < largest], value)
+    if curve is None:
+        return None
+    predicted, low, high = curve.one_run(float(largest))
+    return Check(int(largest), predicted, low, high, float(last[value].mean()))

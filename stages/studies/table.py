@@ -1,0 +1,90 @@
+"""One machine's view of a study: names of series, means by size, and who leads.
+
+A series is what a line of a chart shows: a model, with its recipe where there are several. All
+tables and pictures of the page start from here, so they agree. Leaves wording to `sections`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from stages.studies.form import Form
+from stages.studies.intervals import Spread, pooled, summarize, tied_with_best
+from stages.studies.results import Results
+
+
+@dataclass(frozen=True)
+class View:
+    """The finished cells of one machine, with a column `series`."""
+
+    form: Form
+    results: Results
+    machine: str
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """Finished cells in the order of the grids."""
+        own = self.results.finished
+        own = own[own["machine"] == self.machine]
+        return own.assign(series=[series_of(row, self.form) for row in own.to_dict("records")])
+
+    @cached_property
+    def spread(self) -> Spread:
+        """Of the main accuracy over seeds."""
+        return pooled(self.cells, self.results.main)
+
+    def means(self, value: str) -> pd.DataFrame:
+        """Mean and interval of `value` per series and size: series, train_images, mean, …"""
+        table = summarize(self.cells, value)
+        names = [series_of(row, self.form) for row in table.to_dict("records")]
+        return table.assign(series=names)
+
+    @cached_property
+    def main(self) -> pd.DataFrame:
+        """`means` of the main accuracy."""
+        return self.means(self.results.main)
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        """Training images that were used, ascending."""
+        return sorted(int(size) for size in self.main["train_images"].unique())
+
+    def at(self, images: int, value: str | None = None) -> pd.DataFrame:
+        """One size's rows of `means`, best first, with `tied`: interval overlaps the leader's."""
+        table = self.main if value is None else self.means(value)
+        rows = table[table["train_images"] == images].sort_values("mean", ascending=False)
+        return rows.assign(tied=tied_with_best(rows)).reset_index(drop=True)
+
+    def costs(self) -> pd.DataFrame:
+        """A row per series of the largest size: accuracy (mean, low, high) and costs."""
+        rows = self.at(self.sizes[-1])
+        wanted = ["params_total", "macs_g", "latency_ms_p50", "throughput_images_per_second",
+                  "peak_memory_mb", "training_images_per_second", "train_seconds"]  # fmt: skip
+        largest = self.cells[self.cells["train_images"] == self.sizes[-1]]
+        present = [name for name in wanted if name in largest]
+        numbers = largest[["series", *present]].astype(dict.fromkeys(present, float))
+        return rows.merge(numbers.groupby("series").median(), on="series", how="left")
+
+
+def series_of(row: Mapping[Any, Any], form: Form) -> str:
+    """The model, and its recipe unless the study has one only."""
+    single = len(form.file.recipes) == 1
+    return str(row["model"]) if single else f"{row['model']} {row['recipe']}"
+
+
+def front(points: pd.DataFrame, cost: str) -> "pd.Series[bool]":
+    """Which rows are on the Pareto front: no other is at least as accurate and as cheap."""
+    beaten = [
+        bool(
+            (
+                (points["mean"] >= row["mean"])
+                & (points[cost] <= row[cost])
+                & ((points["mean"] > row["mean"]) | (points[cost] < row[cost]))
+            ).any()
+        )
+        for _, row in points.iterrows()
+    ]
+    return pd.Series([not lost for lost in beaten], index=points.index, dtype=bool)

@@ -1,0 +1,130 @@
+"""Studies: grids of runs in `studies/NAME`, filled by DVC and shown on one page.
+
+  fingerprint NAME   who is computing (a stage of the study's pipeline)
+  pictures NAME      list the pictures that the cells choose from (a stage)
+  run NAME …         one cell (a stage per cell)
+  plan NAME          which cells there are, which exist for this machine, and the time left
+  page NAME          studies/NAME/report.html and report.md from the cells that exist
+  wire NAME          write its dvc.yaml from the grids of its params.yaml
+  new NAME …         a study of your own pictures: models × sizes × seeds
+
+NAME/small is the small form of a study. `dvc repro studies/NAME/dvc.yaml` runs what is missing.
+The work is in `stages.studies`.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from stages.core.cli import reporting_errors
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse the command line and do as it says; return the exit status."""
+    arguments = _parser().parse_args(argv)
+    commands = {
+        "fingerprint": _fingerprint, "pictures": _pictures, "run": _run,
+        "plan": _plan, "page": _page, "wire": _wire, "new": _new,
+    }  # fmt: skip
+    return reporting_errors(lambda: commands[arguments.command](arguments))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.study",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in ("fingerprint", "pictures", "run", "plan", "page", "wire", "new"):
+        command = commands.add_parser(name)
+        command.add_argument("study", metavar="NAME", help="a folder below studies/")
+        if name == "run":
+            for key in ("model", "size", "recipe"):
+                command.add_argument(f"--{key}", required=True)
+            command.add_argument("--seed", type=int, required=True)
+        if name == "page":
+            command.add_argument(
+                "--with", dest="revisions", action="append", default=[], metavar="REVISION",
+                help="also show the cells of this branch or experiment, e.g. machine/mac",
+            )  # fmt: skip
+        if name == "new":
+            _add_grid(command)
+    return parser
+
+
+def _add_grid(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--folder", type=Path, required=True, help="<class>/* or a .zip of it")
+    command.add_argument("--models", default="mobilenet_v3_small,resnet18,vit_2l_2h_128")
+    command.add_argument("--sizes", default="500,1000,full", help="training images")
+    command.add_argument("--seeds", type=int, default=3, help="how many (default: %(default)s)")
+    command.add_argument("--epochs", type=int, default=20)
+    command.add_argument("--px", type=int, default=32, help="input size (default: %(default)s)")
+
+
+def _fingerprint(arguments: argparse.Namespace) -> int:
+    from stages.studies.form import load_form
+    from stages.studies.machine import fingerprint
+
+    return _tell(f"hardware DNA {fingerprint(load_form(arguments.study))['id']}")
+
+
+def _pictures(arguments: argparse.Namespace) -> int:
+    from stages.studies.form import load_form
+    from stages.studies.pictures import list_pictures
+
+    return _tell(f"listed {', '.join(list_pictures(load_form(arguments.study)))}")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from stages.studies.cell import run_cell
+    from stages.studies.form import load_form
+
+    form = load_form(arguments.study)
+    cell = form.find(arguments.model, arguments.size, arguments.recipe, arguments.seed)
+    run_cell(form, cell, lambda line: _tell(line) and None)
+    return 0
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from stages.studies.form import load_form
+    from stages.studies.plan import plan_of
+
+    return _tell(plan_of(load_form(arguments.study)).text())
+
+
+def _page(arguments: argparse.Namespace) -> int:
+    from stages.studies.page import write_page
+
+    return _tell(write_page(arguments.study, arguments.revisions))
+
+
+def _wire(arguments: argparse.Namespace) -> int:
+    from stages.core.files import write_text
+    from stages.studies.form import load_form
+    from stages.studies.wiring import pipeline
+
+    form = load_form(arguments.study)
+    write_text(form.folder / "dvc.yaml", pipeline(form))
+    return _tell(f"wrote {form.folder / 'dvc.yaml'}")
+
+
+def _new(arguments: argparse.Namespace) -> int:
+    from stages.studies.own import new_study
+
+    grid = {
+        "models": arguments.models.split(","),
+        "sizes": [int(size) if size.isdigit() else size for size in arguments.sizes.split(",")],
+        "seeds": list(range(arguments.seeds)),
+    }
+    return _tell(new_study(arguments.study, arguments.folder, grid, arguments.epochs, arguments.px))
+
+
+def _tell(line: str) -> int:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

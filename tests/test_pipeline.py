@@ -214,3 +214,58 @@ def test_an_interrupted_stage_leaves_nothing_that_looks_finished(
     assert [again.stdout.readline() for _ in range(2)][1].startswith("going on after epoch")
     again.kill()
     again.communicate()
+
+
+def stage(clone: Path, name: str, change: dict[str, Any]) -> "subprocess.CompletedProcess[str]":
+    """Run a stage by itself with changed parameters."""
+    params = yaml.safe_load((clone / "params.yaml").read_text())
+    for key, value in change.items():
+        params[key] = {**params[key], **value} if isinstance(value, dict) else value
+    (clone / "changed.yaml").write_text(yaml.safe_dump(params))
+    return subprocess.run(
+        [sys.executable, "-m", f"stages.{name}", "--params", "changed.yaml"],
+        cwd=clone, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+MISTAKES = {
+    "unknown model": ("train", {"model": "resnet81"}, "Did you mean resnet18?"),
+    "unknown data set": ("download", {"dataset": {"name": "cifar"}}, "Did you mean cifar10?"),
+    "unknown key": ("subset", {"sed": 1}, "Did you mean `seed`?"),
+    "too many images": ("subset", {"subset": {"train": 100_000}}, "subset.train"),
+    "zero images": ("subset", {"subset": {"train": 0}}, "at least one image is needed"),
+    "absent device": ("train", {"device": "cuda:7"}, "Set `device: auto`"),
+    "diverging": ("train", {"train": {"lr": 1e30}}, "became nan in epoch 1, step"),
+    "unreachable weights": ("train", {"pretrained": "gone.safetensors"}, "gone.safetensors"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_paragraph_and_leaves_no_result(
+    mistake: str, clone: Path, dvc: Dvc
+) -> None:
+    name, change, told = MISTAKES[mistake]
+    if not (clone / "metrics/identity.json").exists():
+        dvc("repro", "fingerprint", "subset")
+    (clone / "metrics/train.json").unlink(missing_ok=True)
+    done = stage(clone, name, change)
+    complaint = " ".join(done.stderr.split())
+    assert done.returncode == 1, complaint
+    assert complaint.startswith("error: ")
+    assert told in complaint
+    assert "Traceback" not in complaint
+    assert not (clone / "metrics/train.json").exists()
+
+
+def test_an_interrupted_report_leaves_the_old_one_or_none(clone: Path, dvc: Dvc) -> None:
+    dvc("repro")
+    page = clone / "report/index.html"
+    page.unlink()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stages.report"], cwd=clone, stdout=subprocess.DEVNULL
+    )
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    assert process.wait() != 0
+    assert not page.exists()
+    assert not list(page.parent.glob("*.tmp*"))

@@ -1,0 +1,48 @@
+"""A device that is asked for and absent is told, with what there is to do."""
+
+import pytest
+import torch
+
+from stages.core.device import autocast, choose_device, set_threads
+from stages.core.errors import DeviceError
+from stages.core.params import Params
+
+
+def test_auto_finds_a_device_that_works():
+    device = choose_device("auto")
+    assert torch.ones(2, device=device).sum().item() == 2
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_absent_cuda_is_told():
+    with pytest.raises(DeviceError, match=r"`device` is cuda, but .*Set `device: auto`"):
+        choose_device("cuda")
+
+
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="this machine has MPS")
+def test_absent_mps_is_told():
+    with pytest.raises(DeviceError, match=r"`device` is mps, but MPS"):
+        choose_device("mps")
+
+
+def test_a_cuda_device_beyond_the_last_is_told(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("auto") == torch.device("cuda", 0)
+    assert choose_device("cuda:1") == torch.device("cuda", 1)
+    with pytest.raises(DeviceError, match="there are 2 CUDA devices, counted from 0"):
+        choose_device("cuda:2")
+
+
+def test_threads_are_set(monkeypatch):
+    before = torch.get_num_threads()
+    assert set_threads(Params(threads=1)) == 1
+    torch.set_num_threads(before)
+
+
+def test_precision_is_that_of_autocast():
+    cpu = torch.device("cpu")
+    product = torch.ones(4, 4)
+    for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        with autocast(cpu, precision):
+            assert (product @ product).dtype == dtype

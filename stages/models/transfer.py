@@ -8,6 +8,7 @@ helpers. Leaves freezing and learning rates to `groups`.
 
 import pickle
 import sys
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,8 @@ def adopt(model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, str]:
     model.load_state_dict(state | {k: own[k] for k in own.keys() - state.keys()})
     adapted = [
         f"{name} {_shape(weights[name])} to {_shape(state[name])}"
-        for name in state
-        if name in weights and weights[name].shape != state[name].shape
+        for name in expected
+        if name in weights and name in state and weights[name].shape != state[name].shape
     ]
     notes = {"head": "new, for the classes of this data set"}
     if adapted:
@@ -122,7 +123,9 @@ def _no_checkpoint(path: Path, why: str) -> ModelError:
 def _resampled(model: nn.Module, weights: Mapping[str, Tensor]) -> State:
     """Weights fitted to the model's patch, window and grid, as timm does for its own."""
     fit = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
-    state: State = dict(fit(dict(weights), model)) if fit else dict(weights)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # PyTorch's, about how timm indexes
+        state: State = dict(fit(dict(weights), model)) if fit else dict(weights)
     for name, module in model.named_modules():
         key = f"{name}.weight"
         if isinstance(module, nn.Conv2d) and module.kernel_size == module.stride and key in state:

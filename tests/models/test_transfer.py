@@ -1,0 +1,227 @@
+"""Trained weights: read, fitted to another size, refused in plain words, and worth having."""
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stages.core.errors import ModelError
+from stages.core.params import Params, parse_params
+from stages.models import Built, build, hub, parameter_groups, resolve, untrained
+from stages.models.spec import Request
+from stages.models.transfer import adopt
+
+
+def params(model: str, **more: Any) -> Params:
+    return parse_params({"model": model, **more}, "test")
+
+
+def saved(path: Path, model: nn.Module) -> str:
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, path)
+    return str(path)
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "torch", "wrapped", "compiled"])
+def test_weights_of_ours_come_back_with_a_new_head(tmp_path: Path, kind: str) -> None:
+    source = build(params("lenet_small", seed=1), 10).model
+    path = tmp_path / ("w.safetensors" if kind == "safetensors" else "w.pt")
+    if kind == "safetensors":
+        saved(path, source)
+    elif kind == "torch":
+        torch.save(source.state_dict(), path)
+    elif kind == "wrapped":
+        torch.save({"epoch": 3, "state_dict": source.state_dict()}, path)
+    else:
+        torch.save({f"_orig_mod.{k}": v for k, v in source.state_dict().items()}, path)
+    built = build(params("lenet_small", pretrained=str(path)), 4)
+    ours, theirs = built.model.state_dict(), source.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours if "fc3" not in name)
+    assert ours["fc3.weight"].shape == (4, 84)
+    assert str(path) in built.notes["weights"]
+    assert "new" in built.notes["head"]
+
+
+def test_a_path_is_also_looked_for_from_the_root_of_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved(tmp_path / "w.safetensors", build(params("lenet_small"), 10).model)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    assert build(params("lenet_small", pretrained="w.safetensors"), 10).notes["weights"]
+
+
+@pytest.mark.parametrize(
+    ("name", "resampled"),
+    [
+        ("timm/test_vit", ["patch_embed.proj.weight 64×3×16×16 to 64×3×4×4", "pos_embed"]),
+        ("swin_tiny", ["patch_embed.proj.weight", "relative_position_bias_table 169×3 to 49×3"]),
+    ],
+)
+def test_patches_positions_and_windows_are_resampled(
+    tmp_path: Path, name: str, resampled: list[str]
+) -> None:
+    source = resolve(name).make(Request(px=224)).model
+    with torch.no_grad():
+        source.get_submodule("patch_embed.proj").weight.fill_(0.01)
+        tables = [t for n, t in source.named_parameters() if "bias_table" in n]
+        for number, table in enumerate(tables):
+            table.fill_(number)
+    path = saved(tmp_path / "w.safetensors", source)
+    built = build(params(name, pretrained=path), 10)
+    assert all(part in built.notes["resampled"] for part in resampled)
+    # A patch of one colour gives the same embedding, whatever the side of the patch.
+    sums = [
+        float(model.get_submodule("patch_embed.proj").weight.detach()[0].sum())
+        for model in (source, built.model)
+    ]
+    assert sums[0] == pytest.approx(sums[1], rel=0.05)
+    fitted = [t for n, t in built.model.named_parameters() if "bias_table" in n]
+    for number, table in enumerate(fitted):
+        torch.testing.assert_close(table, torch.full_like(table, number))
+
+
+def test_a_patchifying_stem_is_resampled() -> None:
+    source, target = (resolve("timm/test_convnext").make(Request()).model for _ in range(2))
+    stem: Any = target.get_submodule("stem")
+    stem[0] = nn.Conv2d(3, stem[0].out_channels, 2, stride=2)
+    notes = adopt(target, source.state_dict())
+    assert "stem.0.weight 24×3×4×4 to 24×3×2×2" in notes["resampled"]
+    assert target.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"not a checkpoint", "cannot be read as weights"),
+        (b"", "cannot be read as weights"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["safetensors", "pt"])
+def test_what_is_no_checkpoint_is_told(
+    tmp_path: Path, content: bytes, words: str, suffix: str
+) -> None:
+    path = tmp_path / f"w.{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=words):
+        build(params("lenet_small", pretrained=str(path)), 10)
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
+    path = tmp_path / "w.pt"
+    torch.save(nn.Linear(2, 2), path)  # a pickled module, not its tensors
+    with pytest.raises(ModelError, match="a state dict and nothing else"):
+        build(params("lenet_small", pretrained=str(path)), 10)
+
+
+def test_a_missing_file_and_a_list_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="there is no such file"):
+        build(params("lenet_small", pretrained="absent.pt"), 10)
+    torch.save([torch.ones(2)], tmp_path / "list.pt")
+    with pytest.raises(ModelError, match="it holds a list"):
+        build(params("lenet_small", pretrained=str(tmp_path / "list.pt")), 10)
+
+
+def test_weights_of_another_model_or_stem_are_told_by_tensor(tmp_path: Path) -> None:
+    path = saved(tmp_path / "w.safetensors", resolve("resnet18").make(Request()).model)
+    with pytest.raises(ModelError, match=r"conv1\.weight is 64×3×3×3 there and 64×3×7×7 here"):
+        build(params("resnet18", stem="imagenet", pretrained=path), 10)
+    with pytest.raises(ModelError, match=r"it lacks .* and \d+ more; it has unknown"):
+        build(params("mobilenet_v3_small", pretrained=path), 10)
+    assert build(params("resnet18", stem="cifar", pretrained=path), 10).notes["weights"]
+
+
+def test_published_weights_without_a_network_are_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real code asks for the real address; here a port where nobody listens."""
+    attempts = []
+
+    def refuse(request: Any, timeout: float) -> None:
+        attempts.append(request.full_url)
+        raise hub.urllib.error.URLError("Name or service not known")
+
+    monkeypatch.setattr(hub.urllib.request, "urlopen", refuse)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: None)
+    for name in ("mobilenet_v3_small", "shufflenet_v2_x0_5"):
+        with pytest.raises(ModelError, match=r"cannot be fetched from .*Name or service not known"):
+            build(params(name, pretrained=True), 10)
+    assert len(attempts) == 2
+
+
+@pytest.mark.parametrize("name", ["lenet_small", "vit_2l_2h_128", "timm/efficientnetv2_s"])
+def test_models_without_published_weights_are_told(name: str) -> None:
+    with pytest.raises(ModelError, match=r"publishes (trained )?weights|publishes no weights"):
+        build(params(name, pretrained=True), 10)
+
+
+def test_published_weights_with_a_cifar_stem_are_told() -> None:
+    with pytest.raises(ModelError, match="do not go together"):
+        build(params("resnet18", pretrained=True, stem="cifar"), 10)
+
+
+def test_published_weights_keep_their_stem_and_so_does_what_is_rebuilt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    published = resolve("resnet18").make(Request(1000, stem="imagenet")).model.state_dict()
+    monkeypatch.setattr("stages.models.transfer.published_weights", lambda library: published)
+    wanted = params("resnet18", pretrained=True)
+    built = build(wanted, 10)
+    assert built.model.get_submodule("conv1").kernel_size == (7, 7)
+    assert built.notes["weights"] == "published weights of timm/resnet18.tv_in1k"
+    rebuilt = build(untrained(wanted), 10)
+    rebuilt.model.load_state_dict(built.model.state_dict())
+
+
+def pictures(archive: Path, classes: list[str], each: int, offset: int) -> tuple[Tensor, Tensor]:
+    """`each` images of every class, from `offset` on, normalised, and their labels."""
+    images, labels = [], []
+    with zipfile.ZipFile(archive) as opened:
+        for label, name in enumerate(classes):
+            members = sorted(m for m in opened.namelist() if m.startswith(f"train/{name}/"))
+            for member in [m for m in members if m.endswith(".jpg")][offset : offset + each]:
+                image = Image.open(io.BytesIO(opened.read(member))).convert("RGB")
+                images.append(np.asarray(image).transpose(2, 0, 1))
+                labels.append(label)
+    return torch.from_numpy(np.stack(images)) / 127.5 - 1, torch.tensor(labels)
+
+
+def fit(built: Built, chosen: Params, images: Tensor, labels: Tensor, epochs: int) -> None:
+    optimizer = torch.optim.AdamW(parameter_groups(built, chosen))
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(epochs):
+        for rows in torch.randperm(len(images), generator=generator).split(50):
+            loss = F.cross_entropy(built.model.train()(images[rows]), labels[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+
+def top1(built: Built, images: Tensor, labels: Tensor) -> float:
+    with torch.no_grad():
+        return float((built.model.eval()(images).argmax(1) == labels).double().mean())
+
+
+def test_transfer_beats_scratch_on_1000_images(real_pictures: Path, tmp_path: Path) -> None:
+    """Six classes teach a network that then learns four others from 1,000 images."""
+    source = ["airplane", "bird", "cat", "dog", "frog", "ship"]
+    target = ["automobile", "deer", "horse", "truck"]
+    teacher_params = params("lenet_small", train={"lr": 0.002})
+    teacher = build(teacher_params, len(source))
+    fit(teacher, teacher_params, *pictures(real_pictures, source, 400, 0), epochs=4)
+    path = saved(tmp_path / "teacher.safetensors", teacher.model)
+    train, test = (pictures(real_pictures, target, 250, offset) for offset in (0, 250))
+    scores = {}
+    for name, pretrained in (("scratch", False), ("transfer", path)):
+        chosen = params("lenet_small", pretrained=pretrained, train={"lr": 0.002})
+        student = build(chosen, len(target))
+        fit(student, chosen, *train, epochs=2)
+        scores[name] = top1(student, *test)
+    assert scores["transfer"] > scores["scratch"] + 0.03, scores

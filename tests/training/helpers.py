@@ -31,9 +31,12 @@ def params(model: str = "lenet_small", train: dict[str, Any] | None = None, **mo
 
 
 def run(
-    chosen: Params, tell: Callable[[str], None] = lambda line: None, val: bool = True
+    chosen: Params,
+    tell: Callable[[str], None] = lambda line: None,
+    val: bool = True,
+    images: int = 96,
 ) -> Run:
     """A whole training on the small pictures."""
-    splits = {"train": split()} | ({"val": split(40, seed=1)} if val else {})
+    splits = {"train": split(images)} | ({"val": split(40, seed=1)} if val else {})
     with training(chosen, splits, CLASSES, {"data": "small"}, tell) as done:
         return done

@@ -1,0 +1,52 @@
+"""Every family trains to the same bits twice, in float32 and in bfloat16."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from stages.models import MODELS
+from stages.training.determinism import set_determinism
+from tests.training.helpers import params, run
+
+ONE_OF_EACH_FAMILY = [
+    "lenet_small",
+    "resnet18",
+    "mobilenet_v3_small",
+    "efficientnet_v2_s",
+    "convnext_v2_tiny",
+    "vit_2l_2h_128",
+    "swin_tiny",
+    "repvgg_a0",
+    "shufflenet_v2_x0_5",
+    "speedrun_small",
+]
+
+
+def test_every_family_is_among_them() -> None:
+    assert {MODELS[name].make.__module__ for name in ONE_OF_EACH_FAMILY} == {
+        spec.make.__module__ for spec in MODELS.values()
+    }
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("model", ONE_OF_EACH_FAMILY)
+def test_a_family_repeats_itself(
+    model: str, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    recipe = {"epochs": 1, "batch_size": 8, "precision": precision, "snapshots": False}
+    chosen = params(model, train=recipe, threads=2, subset={"val": 0})
+    traces = [run(chosen, images=16, val=False).trained.progress.trace for _ in range(2)]
+    assert traces[0] == traces[1]
+    assert len(traces[0]) == 2
+
+
+def test_switches_are_set_and_can_be_lifted() -> None:
+    set_determinism(True)
+    assert torch.are_deterministic_algorithms_enabled()
+    set_determinism("warn")
+    assert torch.is_deterministic_algorithms_warn_only_enabled()
+    set_determinism(False)
+    assert not torch.are_deterministic_algorithms_enabled()
+    set_determinism(True)

@@ -80,7 +80,6 @@ SPECS = (
         native_px=NATIVE_PX,
         paper=_PAPER,
         make=partial(_make, channels=(6, 16), hidden=(120, 84)),
-        memory_format="contiguous",
     ),
     ModelSpec(
         name="lenet_large",

@@ -37,6 +37,8 @@ from stages.measures.training_step import training_step
 Mode = Literal["inference", "training"]
 MODES: tuple[Mode, Mode] = ("inference", "training")
 KILLED = "the system ended the measuring process, most likely for want of memory,"
+# Gradients and optimiser state of one step are there in the next.
+CALLS: dict[Mode, int] = {"inference": 1, "training": 2}
 MEANS = {
     "cpu": "most bytes held by PyTorch's CPU allocator",
     "cuda": "most bytes held by PyTorch's CUDA allocator",
@@ -89,12 +91,12 @@ def _in_fresh_process(
     call = _work(subject, mode, batch_size, device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    for _ in range(2):
+    for _ in range(CALLS[mode]):
         call()
     synchronize(device)
     resident = _peak_resident_bytes()
     if device.type == "cpu":
-        held = allocated_peak(lambda: _work(subject, mode, batch_size, device))
+        held = allocated_peak(lambda: _work(subject, mode, batch_size, device), CALLS[mode])
     elif device.type == "cuda":
         held = torch.cuda.max_memory_allocated(device)
     else:
@@ -117,17 +119,17 @@ def _work(subject: Subject, mode: Mode, batch_size: int, device: torch.device) -
     return forward
 
 
-def allocated_peak(prepare: Callable[[], Call]) -> int:
-    """Most bytes that PyTorch's CPU allocator held at once, with `prepare` and two calls after it.
+def allocated_peak(prepare: Callable[[], Call], calls: int) -> int:
+    """Most bytes that PyTorch's CPU allocator held at once in `prepare` and the calls after it.
 
-    What was allocated before does not count, so `prepare` makes all that should and returns the
-    call.
+    What was allocated before does not count, so `prepare` makes all that should and returns what
+    is called.
     """
     gc.collect()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
         call = prepare()
-        call()
-        call()
+        for _ in range(calls):
+            call()
     events = recorded.profiler.kineto_results.events()
     changes = [
         (event.start_ns(), event.nbytes())

@@ -46,7 +46,7 @@ def speed_and_accuracy(rows: pd.DataFrame, speed: str, label: str, metric: str) 
 def overfitting(rows: pd.DataFrame, metric: str) -> Figure:
     """A line per `series` from its test accuracy (ring) to its training accuracy (dot)."""
     ordered = rows.sort_values("gap", ascending=False)
-    drawn, axes = chart(height_in=1.2 + 0.3 * len(ordered))
+    drawn, axes = chart(height_in=1.5 + 0.3 * len(ordered))
     places = list(range(len(ordered)))
     axes.hlines(places, ordered["test"], ordered["train"], color=MUTED, lw=1.5)
     axes.plot(ordered["train"], places, "o", color=BLUE, label="training")
@@ -58,5 +58,5 @@ def overfitting(rows: pd.DataFrame, metric: str) -> Figure:
     percent_axis(axes, "x")
     axes.set_xlabel(metric)
     axes.set_title("Overfitting: training above test")
-    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.2), ncols=2)
+    drawn.legend(loc="outside lower left", ncols=2)
     return drawn

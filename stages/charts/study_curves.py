@@ -47,7 +47,7 @@ def accuracy_by_size(summary: pd.DataFrame, bands: Mapping[str, Band], label: st
     percent_axis(axes, "y")
     axes.set_ylabel(f"test {label}")
     axes.set_title("Accuracy against data size")
-    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2, columnspacing=1.2)
+    drawn.legend(loc="outside lower left", ncols=2, columnspacing=1.2)
     return drawn
 
 

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from stages.charts.bars import figure_text
-from stages.charts.style import BLUE, GRID, INK, MUTED, VERMILLION, chart, percent_axis
+from stages.charts.style import BLUE, GRID, INK, VERMILLION, chart, percent_axis
 
 
 def cost_against_accuracy(points: pd.DataFrame, cost: str, label: str, title: str) -> Figure:
@@ -33,6 +33,4 @@ def cost_against_accuracy(points: pd.DataFrame, cost: str, label: str, title: st
     percent_axis(axes, "y")
     axes.set_xlabel(label)
     axes.set_title(title)
-    axes.text(1.0, 1.02, "diamonds: the Pareto front", transform=axes.transAxes, ha="right",
-              fontsize=8, color=MUTED)  # fmt: skip
     return drawn

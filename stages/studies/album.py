@@ -13,6 +13,7 @@ from stages.reporting.parts import Picture, drawing
 from stages.studies.scaling import fit
 from stages.studies.table import View, front
 
+FRONT = "Diamonds are the Pareto front: no other is as accurate and as cheap."
 MOST_LINES = 12  # series in one chart of curves
 
 
@@ -56,7 +57,7 @@ def trade_offs(view: View) -> list[Picture]:
         points = points.assign(**{column: points[column] * scale})
         points = points.assign(front=front(points, column))
         figure = cost_against_accuracy(points, column, name, f"{title} (test {label})")
-        drawn.append(drawing(figure, title))
+        drawn.append(drawing(figure, title, FRONT))
     return drawn
 
 

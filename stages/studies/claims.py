@@ -151,11 +151,18 @@ def _side(text: str, size: str | None, form: Form, claim: str) -> Side:
         ours = here.get(word, word)
         kind = next((kind for kind, names in known.items() if ours in names), None)
         if kind is None:
-            kind = "size" if word[0].isdigit() or word == "full" else "model"
+            kind = _kind_of_unknown(word, found)
         if kind in found:
             raise ParamsError(f"The claim {claim!r} names two of a kind on one side: {text!r}.")
         found[kind] = ours
     return Side(**found)
+
+
+def _kind_of_unknown(word: str, found: dict[str, str]) -> str:
+    """What a word means that this form has not: its claims are then not run."""
+    if word[0].isdigit() or word == "full":
+        return "size"
+    return "recipe" if "model" in found else "model"
 
 
 def _pick(cells: pd.DataFrame, side: Side, column: str) -> "pd.Series[float]":

@@ -12,7 +12,7 @@ import pandas as pd
 from stages.reporting.parts import Table
 from stages.reporting.words import NONE, duration, large, number, percent
 from stages.studies.table import View
-from stages.studies.traced import Traced, cells_of, over, ratio, times
+from stages.studies.traced import Traced, cells_of, one, over, ratio, times
 
 
 def cost_table(view: View) -> Table:
@@ -29,12 +29,10 @@ def cost_table(view: View) -> Table:
             one(last, f"{number(last.get('throughput_images_per_second'))} at {number(batch)}"),
             one(last, number(last.get("peak_memory_mb"))),
             one(last, number(last.get("training_images_per_second"))),
-            _notes(last),
         ))  # fmt: skip
     px = view.cells["input_px"].dropna()
     head = ("backbone", "parameters", f"MACs (M) at {px.iloc[0]:.0f} px" if len(px) else "MACs (M)",
-            "latency p50 (ms)", "images/s at batch", "peak memory (MB)", "training images/s",
-            "note")  # fmt: skip
+            "latency p50 (ms)", "images/s at batch", "peak memory (MB)", "training images/s")  # fmt: skip
     return Table(head, tuple(rows), numeric=(1, 2, 3, 4, 5, 6))
 
 
@@ -131,6 +129,11 @@ def machine_table(views: Sequence[View]) -> Table:
     return Table(head, tuple(rows), numeric=(5, 6, 7, 8))
 
 
-def _notes(cell: "pd.Series[Any]") -> str:
-    told = [cell.get(key) for key in ("latency_note", "peak_memory_reason", "flops_reason")]
-    return "; ".join(str(note) for note in told if isinstance(note, str))
+def cost_notes(view: View) -> list[str]:
+    """Why a figure of the cost table is missing or shaky, per series."""
+    said = []
+    for name, cells in view.cells.groupby("series", sort=False):
+        last = cells.iloc[-1]
+        told = [last.get(key) for key in ("latency_note", "peak_memory_reason", "flops_reason")]
+        said += [f"{name}: {note}" for note in told if isinstance(note, str)]
+    return said

@@ -73,7 +73,7 @@ def page_view(form: Form, story: Story, results: Results) -> dict[str, Any]:
 
 
 MEASURED = (
-    "results", "costs", "samples", "efficiency", "gaps", "classes", "rankings", "epochs", "times",
+    "results", "costs", "cost_notes", "samples", "efficiency", "gaps", "classes", "rankings", "epochs", "times",
     "targets", "repeats", "machines", "data_size", "trade_offs", "bars", "losses", "gap_chart",
     "heat_map", "confusion",
 )  # fmt: skip
@@ -87,6 +87,7 @@ def _measured(story: Story, views: Sequence[View]) -> dict[str, Any]:
     return {
         "results": tables,
         "costs": cost_tables.cost_table(view),
+        "cost_notes": cost_tables.cost_notes(view),
         "samples": accuracy.sample_table(view, story.target_top1),
         "efficiency": cost_tables.efficiency_table(view),
         "gaps": accuracy.gap_table(view),

@@ -1,0 +1,117 @@
+"""One real cell, one that diverges, the plan, and a study that goes on where it stopped."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from stages.core import files
+from stages.studies.cell import run_cell
+from stages.studies.form import Form, load_form
+from stages.studies.machine import fingerprint
+from stages.studies.own import new_study
+from stages.studies.pictures import list_pictures
+from stages.studies.plan import plan_of, state_of
+from stages.studies.wiring import pipeline
+
+BASE = {
+    "input_size": 16,
+    "device": "cpu",
+    "threads": 1,
+    "dataset": {"name": "digits", "folder": "."},
+    "subset": {"val": 50, "test": 100},
+    "train": {"epochs": 1, "batch_size": 32, "snapshots": False, "trace_steps": 3},
+    "profile": {"batch_sizes": [1], "seconds": 0.05, "repeats": 1, "variants": []},
+}
+
+
+@pytest.fixture
+def form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Form:
+    """Two recipes of one small network on digits; `wild` cannot but diverge."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    grid = {"models": ["speedrun_small"], "sizes": [64], "recipes": ["calm", "wild"], "seeds": [0]}
+    wild = {"train": {"optimizer": "sgd", "lr": 1e30}}
+    values = {"grids": {"main": grid}, "base": BASE, "recipes": {"calm": {}, "wild": wild}}
+    files.write_text(tmp_path / "studies/tiny/params.yaml", yaml.safe_dump(values))
+    story = {"title": "Tiny", "question": "Does it run?", "source": "None."}
+    files.write_text(tmp_path / "studies/tiny/study.yaml", yaml.safe_dump(story))
+    return load_form("tiny")
+
+
+def test_cells_leave_results_and_a_divergence_is_one(form: Form) -> None:
+    list_pictures(form)
+    calm, wild = form.cells
+    found = run_cell(form, calm, lambda line: None)
+    folder = form.cell_folder(calm)
+    predictions = pd.read_csv(folder / "predictions.csv")
+    right = (predictions["label"] == predictions["predicted"]).mean()
+    assert found["evaluate"]["test_top1"] == pytest.approx(right)
+    assert len(predictions) == found["test_images"] == 100
+    assert list(found["trace"]) == ["1", "2"]
+    lost = run_cell(form, wild, lambda line: None)
+    assert lost["status"] == "diverged"
+    assert lost["diverged"]["epoch"] == 1
+    assert (form.cell_folder(wild) / "predictions.csv").exists()
+    written = (folder / "cell.json").read_text()
+    assert str(form.folder.resolve()) not in written
+    plan = plan_of(form)
+    assert [one.state for one in plan.planned] == ["finished", "diverged at epoch 1, fp32"]
+    again = run_cell(form, calm, lambda line: None)
+    assert again["train"]["weights_hash"] == found["train"]["weights_hash"]
+    assert again["trace"] == found["trace"]
+
+
+def test_a_cell_counts_only_for_its_machine_and_its_parameters(form: Form) -> None:
+    params = form.params(form.cells[0])
+    found = {"machine": {"declared_id": "aaaa"}, "params_id": "x", "status": "finished"}
+    assert state_of(None, params, "aaaa") == "missing"
+    assert "is of DNA aaaa" in state_of(found, params, "bbbb")
+    assert "parameters were changed" in state_of(found, params, "aaaa")
+
+
+def test_a_study_goes_on_where_it_stopped(form: Form, root: Path) -> None:
+    values = yaml.safe_load((form.folder / "params.yaml").read_text())
+    values["grids"]["main"] |= {"recipes": ["calm"], "seeds": [0, 1]}
+    files.write_text(form.folder / "params.yaml", yaml.safe_dump(values))
+    files.write_text(form.folder / "dvc.yaml", pipeline(load_form("tiny")))
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+
+    def run(*words: str) -> str:
+        command = [sys.executable, "-m", *words]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    run("dvc", "init", "-q", "--no-scm")
+    first = "studies/tiny/dvc.yaml:main@speedrun_small-64-calm-0"
+    run("dvc", "repro", "-q", first)
+    kept = form.folder / "cells/speedrun_small-64-calm-0/cell.json"
+    before = kept.stat().st_mtime_ns
+    told = run("dvc", "repro", "studies/tiny/dvc.yaml")
+    assert kept.stat().st_mtime_ns == before
+    assert told.count("study run tiny") == 1
+    assert (form.folder / "cells/speedrun_small-64-calm-1/cell.json").exists()
+    assert (form.folder / "report.html").exists()
+
+
+def test_own_pictures_become_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    grid = {"models": ["resnet18", "lenet_small"], "sizes": [100, "full"], "seeds": [0, 1]}
+    told = new_study("pets", Path("data/images"), grid, epochs=5, px=32)
+    assert "8 cells" in told
+    form = load_form("pets")
+    assert len(form.cells) == 8
+    assert form.params(form.cells[0]).dataset.name == "image_folder"
+    assert (form.folder / "dvc.yaml").exists()
+
+
+def test_the_fingerprint_is_that_of_the_cells(form: Form) -> None:
+    machine = fingerprint(form)
+    hardware = json.loads((form.folder / "hardware.json").read_text())
+    assert hardware["id"] == machine["id"]
+    assert (form.folder / "identity.json").exists()

@@ -1,0 +1,85 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from stages.core import files
+from stages.core.errors import ParamsError
+from stages.studies.claims import parse
+from stages.studies.form import identity_of, load_form
+from stages.studies.story import load_story
+from stages.studies.wiring import pipeline
+from tests.studies.samples import make_study
+
+SHIPPED = ("small_data", "capacity_vs_data", "vit_vs_resnet", "lenet_to_resnet", "fast_backbones")
+
+
+@pytest.mark.parametrize("form", ["", "/small"])
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_study_is_whole(
+    name: str, form: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    read = load_form(name + form)
+    story = load_story(read)
+    for cell in read.cells:
+        assert read.params(cell).model == cell.model
+    for claim in story.claims:
+        parse(claim.claim, read)
+    assert pipeline(read) == (read.folder / "dvc.yaml").read_text(encoding="utf-8")
+
+
+def test_cells_are_the_products_of_the_grids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    form = make_study(tmp_path)
+    assert len(form.cells) == 3 * 3 * 2
+    assert form.cells[0].name == "good-100-plain-0"
+    params = form.params(form.cells[0])
+    assert params.subset.train == 100
+    assert params.train.epochs == 3
+
+
+def test_a_recipe_changes_what_it_names_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    form = make_study(tmp_path)
+    values = yaml.safe_load((form.folder / "params.yaml").read_text())
+    values["recipes"]["plain"] = {"train": {"lr": 0.5}}
+    files.write_text(form.folder / "params.yaml", yaml.safe_dump(values))
+    params = load_form("made").params(form.cells[0])
+    assert (params.train.lr, params.train.epochs) == (0.5, 3)
+    assert identity_of(params) != identity_of(form.params(form.cells[0]))
+
+
+def test_where_the_pictures_lie_does_not_decide_a_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = make_study(tmp_path).params(make_study(tmp_path).cells[0])
+    moved = params.model_copy(
+        update={"dataset": params.dataset.model_copy(update={"folder": "elsewhere"})}
+    )
+    assert identity_of(params) == identity_of(moved)
+
+
+def test_mistakes_are_one_paragraph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    form = make_study(tmp_path)
+    with pytest.raises(ParamsError, match="There is no"):
+        load_form("absent")
+    with pytest.raises(ParamsError, match="has no cell"):
+        form.find("good", "999", "plain", 0)
+    with pytest.raises(ParamsError, match="cannot be read"):
+        parse("good is nicer than poor", form)
+    values = yaml.safe_load((form.folder / "params.yaml").read_text())
+    values["base"]["train"]["lr"] = -1
+    files.write_text(form.folder / "params.yaml", yaml.safe_dump(values))
+    with pytest.raises(ParamsError, match=r"train\.lr"):
+        load_form("made").params(form.cells[0])
+    values["gridz"] = {}
+    files.write_text(form.folder / "params.yaml", yaml.safe_dump(values))
+    with pytest.raises(ParamsError, match="gridz"):
+        load_form("made")

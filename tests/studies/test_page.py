@@ -1,0 +1,161 @@
+"""The page against independent lines of pandas, and what must appear on it or disappear."""
+
+import json
+import math
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from scipy import stats
+
+from stages.core import files
+from stages.studies.form import Form, load_form
+from stages.studies.page import write_page
+from stages.studies.results import read_results
+from tests.studies.samples import fill, make_study, write_cell
+
+
+@pytest.fixture
+def form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Form:
+    monkeypatch.chdir(tmp_path)
+    made = make_study(tmp_path)
+    fill(made)
+    return made
+
+
+def page(form: Form) -> tuple[str, str]:
+    write_page("made")
+    folder = form.folder
+    return (folder / "report.md").read_text(), (folder / "report.html").read_text()
+
+
+def rows_of(text: str, first: str) -> list[list[str]]:
+    """The rows of the Markdown table whose head begins with `first`."""
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(f"| {first}"))
+    rows = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+def test_means_and_intervals_are_those_of_plain_pandas(form: Form) -> None:
+    text, _ = page(form)
+    read = [json.loads(p.read_text()) for p in form.folder.glob("cells/*/cell.json")]
+    runs = pd.DataFrame(
+        [(r["model"], r["train_images"], r["evaluate"]["test_top1"]) for r in read],
+        columns=["model", "images", "top1"],
+    )
+    groups = runs.groupby(["model", "images"])["top1"]
+    sd = math.sqrt(groups.var().mean())  # equal counts: the pooled variance is the mean
+    reach = stats.t.ppf(0.975, 9) * sd / math.sqrt(2)
+    for row in rows_of(text, "backbone | 100 images"):
+        for images, shown in zip((100, 200, 400), row[1:], strict=True):
+            mean = groups.mean()[row[0], images]
+            assert shown == f"{100 * mean:.1f} ± {100 * reach:.1f} % (2)"
+
+
+def test_classes_and_gaps_are_those_of_plain_pandas(form: Form) -> None:
+    text, _ = page(form)
+    tables = [
+        pd.read_csv(path).assign(cell=path.parent.name)
+        for path in form.folder.glob("cells/good-400-*/predictions.csv")
+    ]
+    every = pd.concat(tables)
+    right = (every["label"] == every["predicted"]).groupby(every["label"]).mean()
+    for label, row in enumerate(rows_of(text, "class | good")):
+        assert row[1] == f"{100 * right[label]:.1f} %"
+    gaps = {(row[0], row[1]): row for row in rows_of(text, "backbone | images | training | test")}
+    good = [json.loads(p.read_text()) for p in form.folder.glob("cells/good-400-*/cell.json")]
+    train = sum(r["train"]["train_top1"] for r in good) / 2
+    assert gaps["good", "400"][2] == f"{100 * train:.1f} %"
+
+
+def test_efficiency_is_by_the_formula_that_is_stated(form: Form) -> None:
+    text, _ = page(form)
+    good = [json.loads(p.read_text()) for p in form.folder.glob("cells/good-400-*/cell.json")]
+    top1 = sum(r["evaluate"]["test_top1"] for r in good) / 2
+    row = next(r for r in rows_of(text, "backbone | accuracy | M param") if r[0] == "good")
+    assert row[2] == f"{20 / top1:.3g}"
+
+
+def test_claims_get_the_verdict_that_the_runs_give(form: Form) -> None:
+    text, _ = page(form)
+    verdicts = {row[0]: row[2] for row in rows_of(text, "claim")}
+    assert verdicts["good beats poor at 100"] == "holds"
+    assert verdicts["poor beats good at 400"] == "does not hold"
+    assert verdicts["fair beats poor by 90 points"] == "does not hold"
+
+
+def test_a_removed_model_disappears_and_its_claims_are_not_run(form: Form) -> None:
+    values = yaml.safe_load((form.folder / "params.yaml").read_text())
+    values["grids"]["main"]["models"] = ["good", "fair"]
+    files.write_text(form.folder / "params.yaml", yaml.safe_dump(values))
+    text, html = page(load_form("made"))
+    assert [row[0] for row in rows_of(text, "backbone | 100 images")] == ["good", "fair"]
+    assert "poor-400-plain-0" not in html
+    verdicts = {row[0]: row[2] for row in rows_of(text, "claim")}
+    assert verdicts["good beats poor at 100"] == "not run"
+
+
+def test_missing_and_diverged_cells_are_said(form: Form) -> None:
+    (form.folder / "cells/fair-200-plain-1/cell.json").unlink()
+    for seed in (0, 1):
+        path = form.folder / f"cells/poor-400-plain-{seed}/cell.json"
+        cell = json.loads(path.read_text())
+        where = {"epoch": 7, "step": 3, "precision": "fp16"}
+        cell |= {"status": "diverged", "diverged": where}
+        for key in ("train", "evaluate", "trace"):
+            del cell[key]
+        files.write_json(path, cell)
+    text, _ = page(form)
+    assert "1 of 18 cells have not run yet" in text
+    rows = {row[0]: row for row in rows_of(text, "backbone | 100 images")}
+    assert rows["poor"][3] == "diverged at epoch 7, fp16"
+    assert rows["fair"][2].endswith("(1)")
+
+
+def test_every_figure_names_its_cells_and_every_cell_its_command(form: Form) -> None:
+    text, html = page(form)
+    assert '<abbr title="cells: good-100-plain-0, good-100-plain-1">' in html
+    for cell in form.cells:
+        command = f"dvc repro -f -s studies/made/dvc.yaml:main@{cell.name}"
+        assert command in text
+        assert command in html
+
+
+def test_another_machine_is_another_column(form: Form, tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b",
+                        *words], check=True, capture_output=True)  # fmt: skip
+
+    alone = read_results(form).cells
+    git("init", "-q")
+    for cell in form.cells[:9]:
+        write_cell(form, cell.name, "bbbb-2222", faster=4.0)
+    git("add", ".")
+    git("commit", "-qm", "other")
+    git("branch", "machine-mac")
+    fill(form)
+    both = read_results(form, ["machine-mac"])
+    assert len(both.cells) == len(alone) + 9
+    write_page("made", ["machine-mac"])
+    text = (form.folder / "report.md").read_text()
+    assert "100 images · machine 1" in text
+    assert "100 images · machine 2" in text
+    speed = {row[1]: row[-1] for row in rows_of(text, " | hardware DNA")}
+    assert speed["bbbb-2222"] == "4.00×"
+
+
+def test_a_page_without_any_cell_still_says_what_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = make_study(tmp_path)
+    text, html = page(made)
+    assert "no cell has finished yet" in text
+    assert "dvc repro studies/made/dvc.yaml" in html

@@ -84,7 +84,8 @@ def _kept(source: np.random.Philox, shape: torch.Size, share: float) -> Tensor:
     return torch.from_numpy(below).view(shape)
 
 
+# A compiled model leaves its graph to draw: NumPy's generators cannot be traced.
 _HANDLERS: dict[Any, Callable[..., Tensor]] = {
-    torch.nn.functional.dropout: _dropout,
-    Tensor.bernoulli_: _bernoulli_,
+    torch.nn.functional.dropout: torch.compiler.disable(_dropout),
+    Tensor.bernoulli_: torch.compiler.disable(_bernoulli_),
 }

@@ -6,15 +6,15 @@ the machine, the model table or the data (is there a CUDA device, are there so m
 checked where it is known, not here.
 """
 
-import re
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from stages.core import files
+from stages.core.amounts import Amount
 from stages.core.errors import ParamsError
 from stages.core.mistakes import explain, unknown_name
 
@@ -26,36 +26,6 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Precision = Literal["fp32", "bf16", "fp16"]
 VARIANT_STEPS = ("reparameterized", "channels_last", "bf16", "fp16", "compile", "onnx")
 Augmentation = Literal["crop", "flip", "color_jitter", "randaugment", "erasing", "mixup", "cutmix"]
-
-
-def _amount(value: Any) -> Any:
-    """An image count, a share of the pool such as 0.5 or "1/16", or "full"."""
-    if isinstance(value, bool):
-        raise PydanticCustomError("amount", _AMOUNT)
-    if isinstance(value, int) and value >= 0:
-        return value
-    if value == "full":
-        return value
-    try:
-        share = Fraction(value) if isinstance(value, (float, str)) else None
-    except (ValueError, ZeroDivisionError, OverflowError):
-        share = None
-    if share is None or not 0 < share <= 1:
-        raise PydanticCustomError("amount", _AMOUNT)
-    return value
-
-
-_AMOUNT = 'an image count such as 5000, a share of the pool such as 0.5 or 1/16, or "full"'
-Amount = Annotated[int | float | str, BeforeValidator(_amount)]
-
-
-def images_of(amount: int | float | str, pool: int) -> int | None:
-    """How many of `pool` images an amount means; None for "full" (all that are left)."""
-    if amount == "full":
-        return None
-    if isinstance(amount, int):
-        return amount
-    return int(Fraction(amount).limit_denominator(10**9) * pool)
 
 
 class Section(BaseModel):
@@ -259,7 +229,7 @@ def read_params(text: str, where: str) -> Params:
     Raises ParamsError as `load_params` does.
     """
     try:
-        values = yaml.load(text, Loader=_Loader)
+        values = files.parse_yaml(text)
     except yaml.YAMLError as error:
         place = " ".join(str(error).replace('in "<unicode string>",', "in").split())
         raise ParamsError(f"{where} is not valid YAML: {place}") from None
@@ -275,12 +245,3 @@ def parse_params(values: dict[str, Any], where: str) -> Params:
     except ValidationError as error:
         mistakes = dict.fromkeys(explain(detail, Params) for detail in error.errors())
         raise ParamsError("\n".join(f"{where}: {mistake}" for mistake in mistakes)) from None
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.1 reads 1e-3 as text; DVC (YAML 1.2) and people mean a number."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)

@@ -96,7 +96,7 @@ def nested_order(pool: Pool, rows: Rows, dataset: str, purpose: str, seed: int) 
 
 
 def _test_count(subset: "Subset", images: int, official: bool) -> int:
-    from stages.core.params import images_of
+    from stages.core.amounts import images_of
 
     amount = subset.test
     if amount == "full" and not official:
@@ -127,7 +127,7 @@ def _without_copies(pool: Pool, rows: Rows, test: Rows) -> tuple[Rows, int, int]
 
 def _train_and_val_counts(subset: "Subset", images: int) -> tuple[int, int]:
     """How many of the images train, from the front, and how many validate, from the end."""
-    from stages.core.params import images_of
+    from stages.core.amounts import images_of
 
     val = images_of(subset.val, images) or 0
     train = images_of(subset.train, images)

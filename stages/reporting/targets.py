@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stages.core.errors import ParamsError
+from stages.core.files import parse_yaml
 from stages.core.params import Params, parse_params
 from stages.reporting.repeat import flat
 
@@ -59,7 +60,7 @@ def load_targets(path: Path) -> list[Target]:
     if not path.exists():
         return []
     try:
-        read = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        read = parse_yaml(path.read_text(encoding="utf-8")) or {}
         targets = [Target.model_validate(row) for row in read["targets"]]
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise ParamsError(

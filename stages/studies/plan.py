@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
-from stages.core.params import Params, images_of
+from stages.core.amounts import images_of
+from stages.core.params import Params
 from stages.reporting.words import duration
 from stages.studies.form import Cell, Form, identity_of
 from stages.studies.machine import declared_id
@@ -108,7 +109,8 @@ def estimate(cell: Cell, params: Params, finished: Sequence[Mapping[str, Any]]) 
             fixed.append(found["cell_seconds"] - found["train"]["train_seconds"])
     if not rates:
         return _from_profile(cell, params, finished)
-    return mean(fixed) + mean(rates) * _images(params, finished) * params.train.epochs
+    work = _images(params, finished) * params.train.epochs
+    return float(mean(fixed) + mean(rates) * work)
 
 
 def _from_profile(

@@ -5,6 +5,7 @@ from counter-style streams, so any step can be computed alone (resume, replay, c
 Leaves epochs, validation, checkpoints and the trace to `training.loop`.
 """
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,7 @@ from stages.training.images import (
     take,
     to_input,
 )
+from stages.training.inference import View
 from stages.training.optimizer import make_optimizer
 from stages.training.schedule import make_schedule
 
@@ -177,6 +179,25 @@ def move_one_weight_by_one_ulp(model: torch.nn.Module) -> None:
         first = weight.view(-1)[:1] if weight.is_contiguous() else weight.flatten()[:1]
         moved = torch.nextafter(first, torch.full_like(first, torch.inf))
         weight[(0,) * weight.ndim] = moved[0]
+
+
+def view_of(engine: Engine) -> View:
+    """How the engine's model is to be shown images that it is not trained on."""
+    return View(
+        px=engine.built.model_px,
+        normalization=engine.normalization,
+        memory_format=engine.memory_format,
+        precision=engine.params.train.precision,
+        batch_size=engine.params.evaluate.batch_size,
+    )
+
+
+def weights_of(model: torch.nn.Module) -> dict[str, Tensor]:
+    """A copy of the weights and buffers on the CPU, in plain layout."""
+    return {
+        name: copy.deepcopy(value.detach()).cpu().contiguous()
+        for name, value in model.state_dict().items()
+    }
 
 
 def memory_format_of(params: Params, built: Built) -> torch.memory_format:

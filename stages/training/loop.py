@@ -4,7 +4,6 @@ Data in, data out: takes parameters and splits, returns weights, history and tra
 single step to `engine`, files to `stages.train`.
 """
 
-import copy
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -15,14 +14,13 @@ import torch
 from torch import Tensor
 
 from stages.core.errors import DivergedError
-from stages.core.params import Params
 from stages.datasets.pixels import Split
 from stages.training.checkpoint import Checkpoints
-from stages.training.engine import Engine, Epoch, StepResult
-from stages.training.inference import Evaluator, Outputs, View
+from stages.training.engine import Engine, Epoch, StepResult, view_of, weights_of
+from stages.training.inference import Evaluator, Outputs
 from stages.training.inside import is_milestone, watching, weights_row
 from stages.training.progress import Progress
-from stages.training.trace import hash_gradients, hash_tensors, record_step
+from stages.training.trace import grad_norm, hash_gradients, hash_tensors, record_step
 
 
 @dataclass
@@ -91,7 +89,7 @@ class _Fit:
         with self.bar:
             while self.so_far.steps < self._total() and not self._out_of_patience():
                 self._epoch(self.so_far.steps // self.engine.steps_per_epoch + 1)
-        weights = self.so_far.best_weights or _weights_of(self.engine.averaged)
+        weights = self.so_far.best_weights or weights_of(self.engine.averaged)
         return Trained(self.engine, weights, self.so_far, resumed_after)
 
     def _total(self) -> int:
@@ -123,7 +121,7 @@ class _Fit:
         step = self.so_far.steps + 1
         traced = step <= self.params.train.trace_steps
         if traced:
-            grads, grad_norm = hash_gradients(self.engine.model), _grad_norm(self.engine.model)
+            grads, norm = hash_gradients(self.engine.model), grad_norm(self.engine.model)
         if self.engine.device.type == "cpu":  # elsewhere asking would make the device wait
             self._check(float(result.loss), epoch.number, index + 1)
         self.engine.update()
@@ -134,7 +132,7 @@ class _Fit:
         self.so_far.steps = step
         if traced:
             row, rows = record_step(
-                self.engine.model, grads, step, epoch.number, float(result.loss), grad_norm
+                self.engine.model, grads, step, epoch.number, float(result.loss), norm
             )
             self.so_far.trace.append(row)
             self.so_far.tensor_trace += rows
@@ -199,7 +197,7 @@ class _Fit:
         rank = [float(outputs.correct.double().mean()), -float(row["val_loss"])]
         if not self.so_far.best_rank or rank > self.so_far.best_rank:
             self.so_far.best_epoch, self.so_far.best_rank = number, rank
-            self.so_far.best_weights = _weights_of(self.engine.averaged)
+            self.so_far.best_weights = weights_of(self.engine.averaged)
 
     def _out_of_patience(self) -> bool:
         patience = self.params.train.early_stopping
@@ -243,25 +241,5 @@ def snapshot_steps(engine: Engine) -> set[int]:
 def _validator(engine: Engine, val: Split | None) -> Evaluator | None:
     if val is None or len(val.labels) == 0:
         return None
-    params: Params = engine.params
-    view = View(
-        px=engine.built.model_px,
-        normalization=engine.normalization,
-        memory_format=engine.memory_format,
-        precision=params.train.precision,
-        batch_size=params.evaluate.batch_size,
-    )
-    return Evaluator(engine.task, val, view, engine.device, params.seed, "val")
-
-
-def _weights_of(model: torch.nn.Module) -> dict[str, Tensor]:
-    """A copy of the weights and buffers on the CPU, in plain layout."""
-    return {
-        name: copy.deepcopy(value.detach()).cpu().contiguous()
-        for name, value in model.state_dict().items()
-    }
-
-
-def _grad_norm(model: torch.nn.Module) -> float:
-    grads = [p.grad for p in model.parameters() if p.grad is not None]
-    return float(torch.nn.utils.get_total_norm(grads))
+    seed = engine.params.seed
+    return Evaluator(engine.task, val, view_of(engine), engine.device, seed, "val")

@@ -18,7 +18,7 @@ TENSOR_COLUMNS = ["step", "tensor", "grad_hash", "weights_hash"]
 def hash_tensor(tensor: Tensor) -> str:
     """16 hex digits over a tensor's bytes in its logical order, whatever its memory format."""
     plain = tensor.detach().cpu().contiguous().reshape(-1)
-    return xxhash.xxh3_64_hexdigest(plain.view(torch.uint8).numpy())
+    return xxhash.xxh3_64_hexdigest(plain.view(torch.uint8).numpy().data)
 
 
 def hash_tensors(tensors: Iterable[tuple[str, Tensor]]) -> str:
@@ -48,7 +48,7 @@ def record_step(
         "grad_hash": combine(f"{name}={value}" for name, value in grads.items()),
         "weights_hash": combine(f"{name}={value}" for name, value in weights.items()),
     }
-    rows = [
+    rows: list[dict[str, object]] = [
         {"step": step, "tensor": name, "grad_hash": grads.get(name), "weights_hash": value}
         for name, value in weights.items()
     ]
@@ -67,3 +67,9 @@ def hash_gradients(model: nn.Module) -> dict[str, str]:
 def as_table(rows: list[dict[str, object]], columns: list[str]) -> pd.DataFrame:
     """Rows as a table that has all its columns even when there are no rows."""
     return pd.DataFrame(rows, columns=columns)
+
+
+def grad_norm(model: nn.Module) -> float:
+    """The Euclidean norm over all gradients of a model."""
+    grads = [value.grad for value in model.parameters() if value.grad is not None]
+    return float(nn.utils.get_total_norm(grads))

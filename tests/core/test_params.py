@@ -7,8 +7,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stages.core.amounts import images_of
 from stages.core.errors import ParamsError
-from stages.core.params import Params, images_of, load_params, parse_params
+from stages.core.params import Params, load_params, parse_params
 
 # What is written, the key that is named, the value that is quoted, and what is said of it.
 MISTAKES = [

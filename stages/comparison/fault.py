@@ -113,16 +113,25 @@ def _in_optimiser_later(a: Record, b: Record, limit: float) -> Fault | None:
 
 
 def _at(place: Place, step: int, limit: float) -> Fault:
-    return Fault(
-        f"{place.in_words()}, at step {step}",
-        f"it is {place.apart:.1e} apart, where rounding stays below {limit:.0e}",
-    )
+    evidence = f"it is {place.apart:.1e} apart, where rounding stays below {limit:.0e}"
+    if place.kind in _LOOK_AT:
+        evidence += f"; look at {_LOOK_AT[place.kind]}"
+    return Fault(f"{place.in_words()}, at step {step}", evidence)
+
+
+_LOOK_AT = {
+    "input": "choice, order, augmentation, resizing and normalisation of the images",
+    "target": "how labels are read, mixed and ordered",
+    "update": "the optimiser's settings, its groups and the schedule",
+}
 
 
 def _in_trace(a: Record, b: Record, limit: float) -> Fault | None:
     """A first difference that is large at once, at any step of the trace."""
     parting = find_parting(a, b)
     if parting is None or parting.step is None or (parting.apart or 0.0) <= limit:
+        return None
+    if parting.step in recorded_steps(a, b):  # looked at in full already
         return None
     return Fault(
         part_in_words(parting),
@@ -151,7 +160,7 @@ def _in_evaluation(a: Record, b: Record, precision: str) -> Fault | None:
         both = align(a.predictions, b.predictions)
         if others := int((both["label_a"] != both["label_b"]).sum()):
             return Fault("in the labels of the test images", f"{others} of them are not the same")
-    if _same_weights(a, b) and a.predictions is not None and b.predictions is not None:
+    if same_weights(a, b) and a.predictions is not None and b.predictions is not None:
         apart = probability_gap(a.predictions, b.predictions)
         if apart is not None and apart > PROBABILITY_LIMIT[precision]:
             return Fault(
@@ -168,7 +177,8 @@ def _in_evaluation(a: Record, b: Record, precision: str) -> Fault | None:
     )
 
 
-def _same_weights(a: Record, b: Record) -> bool:
+def same_weights(a: Record, b: Record) -> bool:
+    """Whether the weights of both are known and equal to the bit."""
     one, other = a.train.get("weights_sha256"), b.train.get("weights_sha256")
     return one is not None and one == other
 

@@ -7,6 +7,7 @@ for distance. What counts as rounding is decided by `verdict`.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from stages.comparison.record import Record
 
 IN_WORDS = {
-    "input": "in the images that enter the model (choice, augmentation, resizing, normalisation)",
+    "input": "in the images that enter the model",
     "target": "in the labels",
     "loss": "in the loss",
 }
@@ -68,47 +69,44 @@ def recorded_steps(a: Record, b: Record) -> list[int]:
 
 def places_at(a: Record, b: Record, step: int) -> list[Place]:
     """All places of a step that both runs recorded, in the order A computed them."""
-    one, other = (_indexed(run.inside, step) for run in (a, b))
-    shared = one.index.intersection(other.index, sort=False)
+    one, other = (_rows(run.inside, step) for run in (a, b))
+    both = one.merge(other, on=["kind", "name", "turn"], suffixes=("_a", "_b"))
+    rows = both.sort_values("position_a").to_dict(orient="records")
     gradients = {
-        name: bool(one.loc[key, "hash"] == other.loc[key, "hash"])
-        for key in shared
-        for kind, name, _ in [key]
-        if kind == "gradient"
+        row["name"]: row["hash_a"] == row["hash_b"] for row in rows if row["kind"] == "gradient"
     }
-    return [_place(key, one.loc[key], other.loc[key], gradients) for key in shared]
+    return [_place({str(key): value for key, value in row.items()}, gradients) for row in rows]
 
 
-def _indexed(table: pd.DataFrame | None, step: int) -> pd.DataFrame:
+def _rows(table: pd.DataFrame | None, step: int) -> pd.DataFrame:
+    """A step's rows; `turn` counts a place that is met more than once, as in micro-batches."""
+    columns = ["position", "kind", "name", "turn", "inputs_hash", "hash", "dtype", "norm", "sketch"]
     if table is None:
-        return pd.DataFrame()
+        return pd.DataFrame(columns=columns)
     rows = table[(table["step"] == step) & (table["kind"] != "weights")].sort_values("position")
-    rows = rows.assign(turn=rows.groupby(["kind", "name"]).cumcount())
-    return rows.set_index(["kind", "name", "turn"])
+    return rows.assign(turn=rows.groupby(["kind", "name"]).cumcount()).reindex(columns=columns)
 
 
-def _place(
-    key: tuple[str, str, int], one: "pd.Series", other: "pd.Series", gradients: dict[str, bool]
-) -> Place:
-    kind, name, _ = key
-    mine, theirs = read_sketch(one["sketch"]), read_sketch(other["sketch"])
+def _place(row: dict[str, Any], gradients: dict[str, bool]) -> Place:
+    kind, name, norm = row["kind"], row["name"], float(row["norm_a"])
+    mine, theirs = read_sketch(row["sketch_a"]), read_sketch(row["sketch_b"])
     fed_alike: bool | None = None
     if kind == "update":
         fed_alike = gradients.get(name)
-    elif isinstance(one.get("inputs_hash"), str) and isinstance(other.get("inputs_hash"), str):
-        fed_alike = bool(one["inputs_hash"] == other["inputs_hash"])
-    size = float(np.linalg.norm(mine)) if kind == "update" else float(one["norm"])
+    elif isinstance(row["inputs_hash_a"], str) and isinstance(row["inputs_hash_b"], str):
+        fed_alike = row["inputs_hash_a"] == row["inputs_hash_b"]
+    size = float(np.linalg.norm(mine)) if kind == "update" else norm
     # Weights are float32: half a unit in the last place each, on either machine.
-    rounding = 2.0**-23 * float(one["norm"]) / size if kind == "update" and size > 0 else 0.0
+    rounding = 2.0**-23 * norm / size if kind == "update" and size > 0 else 0.0
     return Place(
         kind=kind,
         name=name,
-        bits_differ=bool(one["hash"] != other["hash"]),
+        bits_differ=row["hash_a"] != row["hash_b"],
         fed_alike=fed_alike,
         distance=float(np.linalg.norm(mine - theirs)),
         size=size,
         rounding=rounding,
-        dtypes=(str(one.get("dtype")), str(other.get("dtype"))),
+        dtypes=(str(row["dtype_a"]), str(row["dtype_b"])),
     )
 
 

@@ -23,7 +23,8 @@ class Parting:
     `part` is where in that step: the loss differs (forward), the gradients (backward), or only
     the weights after it (update). `tensors` names the parameters that differ there, `of` all that
     were traced. `apart` is the relative difference of loss and gradient norm, whichever is larger,
-    at the first step where either is not equal.
+    where it can first show: at that step, or at the next for an update. None when the trace ends
+    before.
     """
 
     compared: int
@@ -63,7 +64,7 @@ def find_parting(a: Record, b: Record) -> Parting | None:
         epoch=int(both["epoch_a"][first]) if "epoch_a" in both else None,
         tensors=tensors,
         of=of,
-        apart=_apart(both.iloc[first:]),
+        apart=_apart(both.iloc[first + (part == "update") :].head(1)),
     )
 
 
@@ -78,14 +79,13 @@ def _tensors_at(a: Record, b: Record, step: int, column: str) -> tuple[tuple[str
     return tuple(both["tensor"][unequal]), len(both)
 
 
-def _apart(both: pd.DataFrame) -> float | None:
-    """Relative difference at the first row where loss or gradient norm are not equal."""
+def _apart(row: pd.DataFrame) -> float | None:
+    """Relative difference of loss or gradient norm in a table of one row, None if it has none."""
     apart = np.maximum(
-        relative_gap(both["loss_a"], both["loss_b"]),
-        relative_gap(both["grad_norm_a"], both["grad_norm_b"]),
+        relative_gap(row["loss_a"], row["loss_b"]),
+        relative_gap(row["grad_norm_a"], row["grad_norm_b"]),
     )
-    rows = np.flatnonzero(apart > 0)
-    return float(apart[rows[0]]) if len(rows) else None
+    return float(apart[0]) if len(apart) else None
 
 
 def relative_gap(a: "pd.Series[float]", b: "pd.Series[float]") -> NDArray[np.float64]:

@@ -109,7 +109,7 @@ def _table(
         missing.append(f"{path}")
         return None
     try:
-        table = pd.read_csv(io.BytesIO(content), dtype=_TEXT, float_precision="round_trip")
+        table = pd.read_csv(io.BytesIO(content), dtype=_TEXT)
     except ValueError as error:  # includes pandas' own parser and empty-file errors
         missing.append(f"{path} (unreadable: {str(error).splitlines()[0]})")
         return None

@@ -15,6 +15,7 @@ from stages.comparison.fault import (
     first_step_apart,
     part_in_words,
     probability_gap,
+    same_weights,
 )
 from stages.comparison.inside import first_bits, places_at, recorded_steps
 from stages.comparison.parting import find_parting
@@ -97,8 +98,7 @@ def _inputs_differ(inputs: list[Difference], answers: Paired | None) -> Verdict:
 
 def _identical(a: Record, b: Record) -> bool:
     """Equal weights, and equal predictions (or, failing those, equal test figures)."""
-    one, other = a.train.get("weights_sha256"), b.train.get("weights_sha256")
-    if one is None or one != other:
+    if not same_weights(a, b):
         return False
     if a.predictions is not None and b.predictions is not None:
         return a.predictions.equals(b.predictions)
@@ -124,8 +124,7 @@ def _only_rounding(a: Record, b: Record, precision: str) -> bool:
     if apart is not None:
         return apart <= ROUNDING_LIMIT[precision]
     # The same weights, evaluated elsewhere: `find_fault` has looked at the probabilities.
-    one, other = a.train.get("weights_sha256"), b.train.get("weights_sha256")
-    return one is not None and one == other and a.predictions is not None
+    return same_weights(a, b) and a.predictions is not None
 
 
 def _rounding(a: Record, b: Record, evidence: Evidence) -> Verdict:
@@ -161,6 +160,8 @@ def _shared(a: Record, b: Record) -> str:
 
 def where_bits_part(a: Record, b: Record) -> str:
     """The first step and place whose bits differ, as it stands in a sentence."""
+    if same_weights(a, b):
+        return _in_evaluation_alone(a, b)
     parting = find_parting(a, b)
     if 1 in recorded_steps(a, b):
         place = first_bits(places_at(a, b, 1))
@@ -170,9 +171,13 @@ def where_bits_part(a: Record, b: Record) -> str:
         return f"bits part {part_in_words(parting)}"
     if parting is not None:
         return f"bits agree in all {parting.compared} traced steps and part later"
-    apart = None
-    if a.predictions is not None and b.predictions is not None:
-        apart = probability_gap(a.predictions, b.predictions)
+    return "where bits part is not known without a trace"
+
+
+def _in_evaluation_alone(a: Record, b: Record) -> str:
+    if a.predictions is None or b.predictions is None:
+        return "the weights are bit-identical"
+    apart = probability_gap(a.predictions, b.predictions)
     return f"the weights are bit-identical and probabilities at most {apart or 0:.0e} apart"
 
 

@@ -1,0 +1,118 @@
+"""Planted faults and stand-in machines on a real, small training.
+
+The short form of `benchmarks/planted_faults.py`: the same faults in one process, without
+evaluation, so that what training records must do.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.faults import FAULTS
+from stages.comparison.record import Record
+from stages.comparison.together import compare_records
+from stages.comparison.verdict import Rung
+from stages.tasks.classify import Classify
+from stages.training import engine
+from tests.comparison.made import trained, without_onednn
+
+SHORT = {
+    "bf16 for float32": "(float32 against bfloat16)",
+    "label smoothing": "in the loss",
+    "no normalisation": "images",
+    "one class's labels swapped": "labels",
+    "mirrored images": "images",
+    "another epsilon in AdamW": "optimiser",
+    "another beta in AdamW": "optimiser",
+    "stale learning rate": "learning rate",
+    "dropped last batch": "steps",
+    "gradients clipped": "way back",
+}
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Record]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_ROOT", str(tmp_path_factory.mktemp("plain")))
+        yield trained("plain")
+
+
+@pytest.fixture(autouse=True)
+def _put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a fault patches is as before afterwards; checkpoints go to a folder of the test."""
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    places = [
+        (engine, ("autocast", "to_input", "make_optimizer")),
+        (engine.Engine, ("__init__", "gradients", "update", "epoch")),
+        (engine.Augmenter, ("apply",)),
+        (Classify, ("build", "loss")),
+    ]
+    for owner, names in places:
+        for name in names:
+            monkeypatch.setattr(owner, name, getattr(owner, name))
+    from stages.training import inference
+
+    monkeypatch.setattr(inference, "to_input", inference.to_input)
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_a_planted_fault_is_different_and_located(plain: Record, name: str) -> None:
+    FAULTS[name].plant()
+    verdict = compare_records(plain, trained("faulty")).verdict
+    assert verdict.rung is Rung.DIFFERENT, verdict.sentence
+    assert SHORT[name] in (verdict.where or "")
+
+
+def test_a_fault_in_one_layer_is_found_at_its_step_and_layer(
+    plain: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update = engine.Engine.update
+
+    def altered(self: engine.Engine) -> None:
+        update(self)
+        if self.schedule.last_epoch == 5:
+            with torch.no_grad():
+                dict(self.model.named_parameters())[layer].mul_(1.5)
+
+    assert plain.tensors is not None
+    layer = plain.tensors["tensor"].iloc[4]
+    monkeypatch.setattr(engine.Engine, "update", altered)
+    found = compare_records(plain, trained("altered"))
+    assert found.parting is not None
+    assert (found.parting.step, found.parting.part) == (5, "update")
+    assert found.parting.tensors == (layer,)
+    assert found.verdict.where == f"in the optimiser's update of `{layer}`, at step 5"
+
+
+def test_other_threads_are_rounding(plain: Record) -> None:
+    found = compare_records(plain, trained("threads", threads=3))
+    assert found.verdict.rung in (Rung.ROUNDING, Rung.UNDECIDED)
+    assert found.first_step_apart is not None
+    assert found.first_step_apart < 1e-5
+
+
+def test_without_onednn_is_rounding(plain: Record) -> None:
+    with without_onednn():
+        found = compare_records(plain, trained("plain kernels"))
+    assert found.verdict.rung is Rung.ROUNDING, found.verdict.sentence
+    assert found.first_step_apart is not None
+    assert 0 < found.first_step_apart < 1e-5
+
+
+def test_the_twin_is_rounding_and_grows(plain: Record) -> None:
+    found = compare_records(plain, trained("twin", train={"twin": True}))
+    assert found.verdict.rung is Rung.ROUNDING
+    assert "initial weights but for one ULP" in found.verdict.sentence
+    assert found.growth is not None
+    assert 0 < found.growth.apart[0] < 1e-5
+
+
+def test_the_same_run_parts_nowhere(plain: Record) -> None:
+    found = compare_records(plain, trained("again"))
+    assert found.parting is not None
+    assert found.parting.step is None
+    assert found.first_step_apart == 0
+    assert found.growth is not None
+    assert not any(found.growth.apart)

@@ -1,0 +1,169 @@
+"""Replay and origin on the present machine, from what a real small run left behind."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from stages.comparison import here, rerun
+from stages.comparison.operations import log_first_step
+from stages.comparison.origin import Op, capture_ops, find_origins, load_ops, ops_as_json
+from stages.comparison.record import Record, load_record
+from stages.comparison.replay import replay
+from stages.comparison.sources import Source, open_source
+from stages.comparison.verdict import Rung
+from stages.core import paths
+from stages.core.errors import RunError
+from stages.training.engine import Engine
+from stages.training.inside import INSIDE_COLUMNS
+from stages.training.run import training
+from stages.training.trace import as_table
+from tests.comparison.made import without_onednn
+from tests.training.helpers import CLASSES, params, split
+
+
+@pytest.fixture(scope="module")
+def left_behind(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run, as far as replay needs it."""
+    folder = tmp_path_factory.mktemp("run")
+    chosen = params(train={"snapshots": True})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_ROOT", str(tmp_path_factory.mktemp("root")))
+        with training(chosen, {"train": split()}, CLASSES, {"data": "small"}, print) as run:
+            (folder / paths.SNAPSHOTS).mkdir(parents=True)
+            for snapshot in run.checkpoints.snapshots():
+                (folder / paths.SNAPSHOTS / snapshot.name).write_bytes(snapshot.read_bytes())
+            table = as_table(run.trained.progress.inside, INSIDE_COLUMNS)
+    table.to_csv(folder / paths.INSIDE, index=False)
+    (folder / paths.PARAMS).write_text(yaml.safe_dump(chosen.model_dump(mode="json")))
+    labels = pd.DataFrame({"label": range(CLASSES), "name": "x", "class": "x", "digest": "x"})
+    labels.to_csv(folder / paths.INDICES, index=False)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stages.datasets.pixels.load_splits", lambda *_: {"train": split()})
+
+
+@pytest.fixture
+def source(left_behind: Path) -> Source:
+    return open_source(str(left_behind))
+
+
+@pytest.fixture
+def record(source: Source) -> Record:
+    return load_record(source)
+
+
+def test_here_the_same_bits_come_again(source: Source, record: Record) -> None:
+    steps = replay(source, record)
+    assert [step.step for step in steps] == [1, 2, 7]
+    assert all(step.bits is None and step.apart == 0 for step in steps)
+    assert all(0 < step.twin_apart < 1e-4 for step in steps)
+    section, rung = here.replay_here(source, record)
+    assert rung is Rung.BIT_IDENTICAL
+    assert "Step 1: the same bits." in section.sentences
+
+
+def test_other_kernels_stay_within_a_few_ulps(source: Source, record: Record) -> None:
+    with without_onednn():
+        steps = replay(source, record)
+    assert any(step.bits for step in steps)
+    assert all(step.beyond is None for step in steps)
+    yardstick = max(step.twin_apart for step in steps)  # at a step one ULP may be swallowed
+    assert all(step.apart < 20 * yardstick for step in steps)
+
+
+def test_a_fault_here_is_orders_above_and_located(
+    source: Source, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = rerun.build_engine
+
+    def altered(*arguments: object) -> Engine:
+        engine = build(*arguments)  # type: ignore[arg-type]
+        engine.params = params(train={"label_smoothing": 0.1})
+        return engine
+
+    monkeypatch.setattr("stages.comparison.replay.build_engine", altered)
+    section, rung = here.replay_here(source, record)
+    assert rung is Rung.DIFFERENT
+    steps = replay(source, record)
+    assert all(step.apart > 1000 * step.twin_apart for step in steps)
+    assert all(step.beyond is not None and step.beyond.kind == "loss" for step in steps)
+    assert "more than rounding in the loss" in section.sentences[1]
+
+
+def test_a_run_without_snapshots_cannot_be_replayed(tmp_path: Path, record: Record) -> None:
+    with pytest.raises(RunError, match="no state to replay from"):
+        replay(open_source(str(tmp_path)), record)
+
+
+def test_operations_are_logged_with_their_modules(source: Source) -> None:
+    engine = rerun.build_engine(source, rerun.params_of(source))
+    ops = log_first_step(engine)
+    assert any("convolution" in op.name for op in ops)
+    assert any(op.module.endswith("conv1") or "conv" in op.module for op in ops)
+    again = log_first_step(engine)
+    assert find_origins(ops, again).in_words().startswith(f"All {len(ops)} operations")
+
+
+def test_the_origin_is_the_first_operation_of_its_own(source: Source) -> None:
+    engine = rerun.build_engine(source, rerun.params_of(source))
+    ops = log_first_step(engine)
+    with without_onednn():
+        found = find_origins(ops, log_first_step(engine))
+    assert found.origins
+    assert "convolution" in found.origins[0].name
+    assert found.differing >= len(found.origins)
+
+
+def op(name: str, inputs: str = "i", outputs: str = "o") -> Op:
+    return Op(name, "net", inputs, outputs, "float32")
+
+
+def test_consequences_are_no_origins() -> None:
+    a = [op("conv"), op("relu"), op("mm")]
+    b = [op("conv", outputs="x"), op("relu", "x", "y"), op("mm", outputs="z")]
+    found = find_origins(a, b)
+    assert [origin.name for origin in found.origins] == ["conv", "mm"]
+    assert (found.operations, found.differing) == (3, 3)
+    assert "Bits part in `conv` in `net`" in found.in_words()
+
+
+def test_operations_without_a_counterpart_are_stepped_over() -> None:
+    found = find_origins([op("conv"), op("mm")], [op("conv"), op("cast"), op("mm")])
+    assert found.operations == 2
+    assert found.in_words() == "The operations themselves differ, first at `cast` in `net`."
+
+
+def test_a_log_can_be_brought_along(
+    tmp_path: Path, source: Source, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "ops.json"
+    log.write_text(json.dumps(ops_as_json([op("conv"), op("mm")])))
+    assert load_ops(log) == [op("conv"), op("mm")]
+    captured = [op("conv", outputs="x"), op("mm")]
+    monkeypatch.setattr(here, "capture_ops", lambda *_: captured)
+    section = here.origins_here((source, record), None, log)
+    assert "Bits part in `conv`" in section.sentences[0]
+    assert here.save_ops(source, tmp_path / "mine.json").startswith("2 operations")
+    assert load_ops(tmp_path / "mine.json") == captured
+
+
+def test_what_is_no_log_is_told(tmp_path: Path) -> None:
+    (tmp_path / "ops.json").write_text("[{}]")
+    with pytest.raises(RunError, match="no log of operations"):
+        load_ops(tmp_path / "ops.json")
+
+
+def test_a_run_without_images_cannot_be_repeated(tmp_path: Path, left_behind: Path) -> None:
+    (tmp_path / "params.yaml").write_text((left_behind / "params.yaml").read_text())
+    source = open_source(str(tmp_path))
+    params_here = rerun.params_of(source)
+    with pytest.raises(RunError, match=r"no data/indices\.csv"):
+        rerun.build_engine(source, params_here)
+    with pytest.raises(RunError, match=r"no data/indices\.csv"):
+        capture_ops(source)

@@ -1,0 +1,126 @@
+"""The inside of a step: the first place with other bits, the first apart by more than rounding."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stages.comparison.inside import (
+    first_beyond,
+    first_bits,
+    gradient_apart,
+    places_at,
+    recorded_steps,
+    weight_growth,
+)
+from stages.comparison.record import Record
+from stages.training.inside import INSIDE_COLUMNS
+
+ORDER = (
+    ("input", "images"), ("module", "conv"), ("module", "fc"), ("module", "(model)"),
+    ("target", "labels"), ("loss", "loss"), ("gradient", "fc.weight"),
+    ("gradient", "conv.weight"), ("update", "conv.weight"), ("update", "fc.weight"),
+)  # fmt: skip
+
+
+def inside(apart: dict[tuple[str, str], float] | None = None, step: int = 1) -> pd.DataFrame:
+    """One recorded step; `apart` moves the sketch of a place and changes its hash."""
+    rows = []
+    previous = "start"
+    for position, (kind, name) in enumerate(ORDER):
+        moved = (apart or {}).get((kind, name), 0.0)
+        sketch = np.full(16, 0.25)
+        sketch[0] += moved
+        digest = f"{kind}-{name}" + (f"+{moved}" if moved else "")
+        rows.append((step, position, kind, name, previous, digest, "float32", 1.0,
+                     " ".join(map(str, sketch))))  # fmt: skip
+        previous = digest
+    weights = (step, 0, "weights", "(all)", None, f"w{apart}", "float32", 2.0,
+               " ".join(map(str, np.full(16, 0.25) + sum((apart or {}).values()))))  # fmt: skip
+    return pd.DataFrame([*rows, weights], columns=INSIDE_COLUMNS)
+
+
+def records(apart: dict[tuple[str, str], float]) -> tuple[Record, Record]:
+    return Record("a", inside=inside()), Record("b", inside=inside(apart))
+
+
+def test_equal_steps_have_no_place_apart() -> None:
+    places = places_at(*records({}), 1)
+    assert [(place.kind, place.name) for place in places] == list(ORDER)
+    assert first_bits(places) is None
+    assert first_beyond(places, 1e-9) is None
+    assert gradient_apart(places) == 0
+
+
+@pytest.mark.parametrize(("kind", "name"), ORDER)
+def test_the_first_place_beyond_rounding_is_found(kind: str, name: str) -> None:
+    places = places_at(*records({(kind, name): 0.1}), 1)
+    bits, beyond = first_bits(places), first_beyond(places, 1e-4)
+    assert bits is not None and beyond is not None  # noqa: PT018
+    assert (bits.kind, bits.name) == (beyond.kind, beyond.name) == (kind, name)
+    assert beyond.apart == pytest.approx(0.1)
+    assert "`" in beyond.in_words() or kind in ("input", "target", "loss")
+
+
+def test_rounding_before_a_fault_does_not_hide_it() -> None:
+    places = places_at(*records({("module", "conv"): 1e-7, ("loss", "loss"): 0.1}), 1)
+    bits, beyond = first_bits(places), first_beyond(places, 1e-4)
+    assert bits is not None and beyond is not None  # noqa: PT018
+    assert bits.in_words() == "in the forward of `conv`"
+    assert bits.fed_alike
+    assert beyond.in_words() == "in the loss"
+
+
+def test_a_noisy_gradient_of_no_size_is_no_fault() -> None:
+    """The gradient of a bias before a norm is rounding noise, and Adam blows it up."""
+    table = inside({("gradient", "conv.weight"): 1e-9, ("update", "conv.weight"): 0.5})
+    tiny = table["name"].eq("conv.weight") & table["kind"].eq("gradient")
+    table.loc[tiny, "norm"] = 1e-9
+    plain = inside()
+    plain.loc[tiny, "norm"] = 1e-9
+    places = places_at(Record("a", inside=plain), Record("b", inside=table), 1)
+    assert first_beyond(places, 1e-4) is None
+
+
+def test_an_update_of_equal_gradients_is_the_optimisers() -> None:
+    found = first_beyond(places_at(*records({("update", "fc.weight"): 0.01}), 1), 1e-4)
+    assert found is not None
+    assert found.in_words() == "in the optimiser, at the update of `fc.weight`"
+
+
+def test_another_type_is_named() -> None:
+    a, b = records({("module", "conv"): 0.01})
+    assert b.inside is not None
+    changed = b.inside.assign(dtype=["float32", "bfloat16", *["float32"] * 9])
+    place = first_beyond(places_at(a, replace(b, inside=changed), 1), 1e-4)
+    assert place is not None
+    assert place.in_words() == "in the forward of `conv` (float32 against bfloat16)"
+
+
+def test_places_that_one_run_lacks_are_passed_over() -> None:
+    a, b = records({})
+    assert b.inside is not None
+    short = b.inside[b.inside["name"] != "conv"]
+    assert len(places_at(a, replace(b, inside=short), 1)) == len(ORDER) - 1
+
+
+def test_only_steps_that_both_recorded_count() -> None:
+    both = Record("a", inside=pd.concat([inside(), inside(step=5)]))
+    assert recorded_steps(both, Record("b", inside=inside(step=5))) == [5]
+    assert recorded_steps(both, Record("b")) == []
+
+
+def test_growth_is_relative_to_the_weights() -> None:
+    growth = weight_growth(*records({("module", "conv"): 0.5}))
+    assert growth is not None
+    assert growth.steps == (1,)
+    assert growth.apart[0] == pytest.approx(0.5 * 4 / 2)
+    assert weight_growth(Record("a"), Record("b")) is None
+
+
+def test_words_of_paths(tmp_path: Path) -> None:
+    words = {place.kind: place.in_words() for place in places_at(*records({}), 1)}
+    assert words["input"] == "in the images that enter the model"
+    assert words["gradient"].startswith("on the way back, at the gradient of `")

@@ -1,0 +1,137 @@
+"""What differs in the set-up, and what kind of difference it is."""
+
+from pathlib import Path
+
+import pytest
+
+from stages.comparison.causes import compare_numerics, explain, group_of
+from stages.comparison.cost import compare_cost
+from stages.comparison.setup import effective_precision, same_machine, setup_differences
+from stages.dna.probes import IN_RUN_PRECISION, SUITE
+from tests.comparison.made import HARDWARE, PARAMS, made
+
+
+def kinds(tmp_path: Path, **pieces: object) -> dict[str, str]:
+    differences = setup_differences(made(tmp_path / "a"), made(tmp_path / "b", **pieces))
+    return {difference.key: difference.kind for difference in differences}
+
+
+def test_equal_runs_have_no_difference(tmp_path: Path) -> None:
+    assert kinds(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "kind"),
+    [
+        ({"seed": 1}, "seed", "input"),
+        ({"train": {**PARAMS["train"], "epochs": 3}}, "train.epochs", "input"),
+        ({"train": {**PARAMS["train"], "precision": "bf16"}}, "train.precision", "computation"),
+        ({"device": "mps"}, "device", "computation"),
+        ({"train": {**PARAMS["train"], "trace_steps": 3}}, "train.trace_steps", "neutral"),
+        ({"train": {**PARAMS["train"], "twin": True}}, "train.twin", "neutral"),
+        ({"profile": {"seconds": 1.0}}, "profile.seconds", "neutral"),
+    ],
+)
+def test_parameters(tmp_path: Path, change: dict[str, object], key: str, kind: str) -> None:
+    assert kinds(tmp_path, params=change) == {key: kind}
+
+
+def test_other_images_and_other_initial_weights_are_other_inputs(tmp_path: Path) -> None:
+    found = kinds(tmp_path, train={"indices_sha256": "j" * 64, "initial_weights_hash": "1" * 32})
+    assert set(found.values()) == {"input"}
+    assert len(found) == 2
+
+
+def test_a_twin_may_begin_elsewhere(tmp_path: Path) -> None:
+    twin = {"train": {**PARAMS["train"], "twin": True}}
+    found = kinds(tmp_path, params=twin, train={"initial_weights_hash": "1" * 32})
+    assert found == {"train.twin": "neutral"}
+
+
+def test_the_machine(tmp_path: Path) -> None:
+    found = kinds(
+        tmp_path,
+        hardware={"chip": "Chip Two", "declared_id": "zzzz", "memory_gb": 8.0,
+                  "environment": {"MKL_CBWR": "avx2", "OMP_NUM_THREADS": "2"}},
+    )  # fmt: skip
+    assert found == {
+        "chip": "computation", "MKL_CBWR": "computation",
+        "memory_gb": "neutral", "OMP_NUM_THREADS": "neutral",
+    }  # fmt: skip
+
+
+def test_code_is_compared_by_the_lock_file(tmp_path: Path) -> None:
+    for name, digest in (("a", "1"), ("b", "2")):
+        made(tmp_path / name)
+        (tmp_path / name / "dvc.lock").write_text(
+            "stages:\n  train:\n    deps:\n"
+            f"    - {{path: stages/training, md5: '{digest}'}}\n"
+            "    - {path: data/indices.csv, md5: 'x'}\n"
+        )
+    from stages.comparison.record import load_record
+    from stages.comparison.sources import open_source
+
+    a, b = (load_record(open_source(str(tmp_path / name))) for name in "ab")
+    (difference,) = setup_differences(a, b)
+    assert (difference.key, difference.kind) == ("code stages/training", "computation")
+
+
+@pytest.mark.parametrize(
+    ("hardware", "train", "expected"),
+    [
+        ({}, {}, "fp32"),
+        ({}, {"precision": "bf16"}, "bf16"),
+        ({"float32_matmul_precision": "medium"}, {}, "bf16"),
+        ({"cudnn_convolution_fp32": "tf32"}, {}, "fp32"),
+        ({"cudnn_convolution_fp32": "tf32", "backend": "cuda"}, {}, "tf32"),
+    ],
+)
+def test_effective_precision(
+    tmp_path: Path, hardware: dict[str, str], train: dict[str, str], expected: str
+) -> None:
+    assert effective_precision(made(tmp_path / "a", hardware=hardware, train=train)) == expected
+
+
+def test_the_same_machine_is_known_by_both_ids(tmp_path: Path) -> None:
+    a = made(tmp_path / "a")
+    assert same_machine(a, made(tmp_path / "b"))
+    assert not same_machine(a, made(tmp_path / "c", hardware={"numeric_id": "dddd"}))
+    assert not same_machine(a, made(tmp_path / "d", hardware=None))
+
+
+def test_every_probe_belongs_to_a_group() -> None:
+    assert [name for name in SUITE if group_of(name) == "others"] == []
+    assert {group_of(f"{name}_bf16") for name in IN_RUN_PRECISION} == {"reduced precision"}
+
+
+def test_causes_in_words(tmp_path: Path) -> None:
+    a = made(tmp_path / "a")
+    b = made(
+        tmp_path / "b",
+        hardware={"cpu_capability": "AVX2", "environment": {"ONEDNN_MAX_CPU_ISA": "avx2"}},
+        numerics={"bits": {"mm": "1", "softmax": "3"}, "not_repeatable": "index_add"},
+    )
+    numerics = compare_numerics(a, b)
+    assert numerics is not None
+    assert (numerics.compared, numerics.count) == (2, 1)
+    assert numerics.changed == {"softmax and losses": ["softmax"]}
+    assert numerics.not_repeatable == {b.name: "index_add"}
+    causes = explain(a, b, numerics)
+    assert causes[0] == "instruction set of PyTorch's own CPU code: AVX512 against AVX2"
+    assert causes[1].startswith("instruction set of oneDNN (ONEDNN_MAX_CPU_ISA): not set against")
+    assert causes[2].startswith("another exp inside softmax")
+
+
+def test_no_numerics_is_no_comparison(tmp_path: Path) -> None:
+    assert compare_numerics(made(tmp_path / "a"), made(tmp_path / "b", numerics=None)) is None
+
+
+def test_costs_are_ratios_of_what_both_measured(tmp_path: Path) -> None:
+    costs = compare_cost(
+        made(tmp_path / "a"),
+        made(tmp_path / "b", train={"epoch_seconds_p50": 0.5}, profile={"peak_memory_mb": 12.0}),
+    )
+    assert {cost.name: cost.times_better for cost in costs} == {
+        "epoch_seconds_p50": 4.0, "latency_ms_p50": 1.0,
+    }  # fmt: skip
+    assert HARDWARE["threads"] == 2

@@ -1,0 +1,182 @@
+"""The ladder: every rung is reached by the evidence that proves it, and by nothing less."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from stages.comparison.matrix import compare_all, worst_status
+from stages.comparison.together import Comparison, compare_records
+from stages.comparison.verdict import Rung
+from tests.comparison.made import PARAMS, made, predictions, tensors, trace
+
+OTHER = {"weights_sha256": "v" * 64}
+
+
+def compared(tmp_path: Path, a: dict[str, Any] | None = None, **b: Any) -> Comparison:
+    return compare_records(made(tmp_path / "a", **(a or {})), made(tmp_path / "b", **b))
+
+
+def test_bit_identical(tmp_path: Path) -> None:
+    verdict = compared(tmp_path).verdict
+    assert verdict.rung is Rung.BIT_IDENTICAL
+    assert "the same weights and predictions on 100 images." in verdict.sentence
+
+
+def test_bit_identical_although_the_environment_differs(tmp_path: Path) -> None:
+    verdict = compared(tmp_path, hardware={"cpu_capability": "AVX2"}).verdict
+    assert verdict.rung is Rung.BIT_IDENTICAL
+    assert "although the environment differs (instruction set" in verdict.sentence
+
+
+def test_inputs_differ(tmp_path: Path) -> None:
+    verdict = compared(tmp_path, params={"seed": 4}, train=OTHER).verdict
+    assert verdict.rung is Rung.INPUTS_DIFFER
+    assert verdict.rung.exit_status == 2
+    assert "seed (0 against 4)" in verdict.sentence
+    assert "Accuracy differs" in verdict.sentence
+
+
+def test_rounding(tmp_path: Path) -> None:
+    found = compared(
+        tmp_path,
+        train=OTHER,
+        hardware={"threads": 4},
+        trace=trace(parted=3),
+        trace_tensors=tensors(parted=3, which=("conv.weight",)),
+        predictions=predictions(moved=1),
+    )
+    assert found.verdict.rung is Rung.ROUNDING
+    assert found.verdict.rung.exit_status == 0
+    sentence = found.verdict.sentence
+    assert "same data and initial weights" in sentence
+    assert "bits part on the way back of `conv.weight`, at step 3" in sentence
+    assert "(threads that share a sum: 2 against 4)" in sentence
+    assert "1.00% of predictions differ" in sentence
+
+
+def test_rounding_with_a_twin_beside_it(tmp_path: Path) -> None:
+    a = made(tmp_path / "a")
+    b = made(tmp_path / "b", train=OTHER, trace=trace(parted=1), predictions=predictions(moved=1))
+    twin = made(tmp_path / "t", train=OTHER, predictions=predictions(moved=2))
+    assert (
+        f"one ULP changes 2.00% on {a.name}" in compare_records(a, b, 0.005, twin).verdict.sentence
+    )
+
+
+def test_rounding_in_the_evaluation_alone(tmp_path: Path) -> None:
+    verdict = compared(tmp_path, predictions=predictions(drift=1e-6)).verdict
+    assert verdict.rung is Rung.ROUNDING
+    assert "the weights are bit-identical and probabilities at most 1e-06 apart" in verdict.sentence
+
+
+FAULTS: dict[str, tuple[dict[str, Any], str]] = {
+    "a large difference at once": ({"trace": trace(parted=7, apart=0.05)}, "at step 7"),
+    "another number of steps": ({"train": OTHER | {"steps": 10}}, "number of steps"),
+    "other test labels": (
+        {"predictions": predictions().assign(label=1)}, "labels of the test images"),
+    "another evaluation of the same weights": (
+        {"train": {}, "predictions": predictions(drift=0.05)}, "in the evaluation"),
+    "a stale learning rate": (
+        {"history": pd.DataFrame({"epoch": [1, 2], "lr": [0.1, 0.1], "train_loss": [1.0, 0.5]})},
+        "schedule of the learning rate"),
+    "another validation after equal training": (
+        {"history": pd.DataFrame({"epoch": [1, 2], "lr": [0.1, 0.01], "train_loss": [1.0, 0.5],
+                                  "val_loss": [1.1, 0.9]})},
+        "running statistics"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_faults_are_different(tmp_path: Path, name: str) -> None:
+    pieces, where = FAULTS[name]
+    verdict = compared(tmp_path, **({"train": OTHER} | pieces)).verdict
+    assert verdict.rung is Rung.DIFFERENT
+    assert verdict.rung.exit_status == 1
+    assert where in (verdict.where or "")
+
+
+def test_other_answers_after_equal_first_steps_are_different(tmp_path: Path) -> None:
+    verdict = compared(
+        tmp_path, {"predictions": predictions(900, 1000)},
+        train=OTHER, trace=trace(parted=1), predictions=predictions(900, 1000, moved=60),
+    ).verdict  # fmt: skip
+    assert verdict.rung is Rung.DIFFERENT
+    assert "after the recorded steps" in (verdict.where or "")
+
+
+def by_outcome(tmp_path: Path, a: pd.DataFrame, b: pd.DataFrame, margin: float) -> Comparison:
+    """Another precision: what is apart is declared, so the answers alone can tell."""
+    bf16 = {"train": {**PARAMS["train"], "precision": "bf16"}}
+    one = made(tmp_path / "a", predictions=a)
+    other = made(tmp_path / "b", params=bf16, train=OTHER | {"precision": "bf16"}, predictions=b,
+                 trace=trace(parted=1, apart=0.05))  # fmt: skip
+    return compare_records(one, other, margin)
+
+
+def test_statistically_equivalent(tmp_path: Path) -> None:
+    many = predictions(9000, 10_000)
+    found = by_outcome(tmp_path, many, predictions(8999, 10_000, moved=2), 0.005)
+    assert found.verdict.rung is Rung.STATISTICAL
+    assert "within ±0.50 points" in found.verdict.sentence
+
+
+def test_not_significant_is_not_equal(tmp_path: Path) -> None:
+    found = by_outcome(tmp_path, predictions(), predictions(moved=1), 0.005)
+    assert found.verdict.rung is Rung.UNDECIDED
+    assert found.verdict.rung.exit_status == 2
+    assert "test images, or several seeds" in found.verdict.sentence
+
+
+def test_different_by_outcome(tmp_path: Path) -> None:
+    found = by_outcome(tmp_path, predictions(900, 1000), predictions(900, 1000, moved=50), 0.005)
+    assert found.verdict.rung is Rung.DIFFERENT
+
+
+def test_seeds_decide_what_one_pair_cannot(tmp_path: Path) -> None:
+    first = by_outcome(tmp_path, predictions(), predictions(moved=1), 0.005)
+    more = [
+        (made(tmp_path / f"a{seed}", evaluate={"test_top1": top1}),
+         made(tmp_path / f"b{seed}", evaluate={"test_top1": top1 + 0.0002 * seed}))
+        for seed, top1 in enumerate((0.901, 0.899, 0.902), start=1)
+    ]  # fmt: skip
+    found = compare_records(first.a, first.b, 0.005, None, more)
+    assert found.verdict.rung is Rung.STATISTICAL
+    assert "over 4 seeds" in found.verdict.sentence
+    assert found.seeds_needed is not None
+
+
+def test_runs_without_anything_are_not_decided(tmp_path: Path) -> None:
+    nothing = dict.fromkeys(
+        ("train", "evaluate", "predictions", "trace", "trace_tensors", "history", "numerics")
+    )
+    verdict = compared(tmp_path, nothing, **nothing).verdict
+    assert verdict.rung is Rung.UNDECIDED
+    assert "lacks" in verdict.sentence
+    assert "plots/trace.csv" in verdict.sentence
+
+
+def test_equal_weights_without_predictions_are_compared_by_figures(tmp_path: Path) -> None:
+    without = {"predictions": None}
+    assert compared(tmp_path, without, **without).verdict.rung is Rung.BIT_IDENTICAL
+
+
+def test_the_matrix_has_every_pair(tmp_path: Path) -> None:
+    records = [made(tmp_path / name) for name in "abc"]
+    pairs = compare_all([*records, made(tmp_path / "d", params={"seed": 9})], 0.005)
+    assert len(pairs) == 6
+    assert [pair.rung for pair in pairs].count(Rung.INPUTS_DIFFER) == 3
+
+
+@pytest.mark.parametrize(
+    ("rungs", "status"),
+    [
+        ([], 0),
+        ([Rung.ROUNDING, Rung.BIT_IDENTICAL, Rung.STATISTICAL], 0),
+        ([Rung.ROUNDING, Rung.UNDECIDED], 2),
+        ([Rung.UNDECIDED, Rung.DIFFERENT, Rung.INPUTS_DIFFER], 1),
+    ],
+)
+def test_one_status_for_many(rungs: list[Rung], status: int) -> None:
+    assert worst_status(rungs) == status

@@ -82,7 +82,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     form = load_form(arguments.study)
     cell = form.find(arguments.model, arguments.size, arguments.recipe, arguments.seed)
-    run_cell(form, cell, lambda line: _tell(line) and None)
+    run_cell(form, cell, _say)
     return 0
 
 
@@ -121,9 +121,13 @@ def _new(arguments: argparse.Namespace) -> int:
 
 
 def _tell(line: str) -> int:
+    _say(line)
+    return 0
+
+
+def _say(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
-    return 0
 
 
 if __name__ == "__main__":

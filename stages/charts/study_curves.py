@@ -1,6 +1,7 @@
 """Curves of a study: accuracy against the number of training images, and losses by epoch."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ LINES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)), 
 Band = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
-def look(place: int) -> dict[str, object]:
+def look(place: int) -> dict[str, Any]:
     """Colour, line and marker of series number `place`: no two alike among 24."""
     return {
         "color": SERIES[place % len(SERIES)],

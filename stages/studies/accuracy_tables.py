@@ -93,7 +93,7 @@ def class_shares(view: View) -> pd.DataFrame:
     per_run = right.groupby([joined["series"], joined["cell"], joined["label"]]).mean()
     table = per_run.groupby(level=["series", "label"]).mean().unstack("label")
     names = view.results.answers
-    table.columns = [names[label] if label < len(names) else str(label) for label in table.columns]
+    table.columns = pd.Index([names[int(str(label))] for label in table.columns])
     return table.loc[[name for name in dict.fromkeys(largest["series"]) if name in table.index]]
 
 
@@ -104,10 +104,10 @@ def class_table(view: View, shares: pd.DataFrame) -> Table:
     head = ("class", leader, *(f"{name} (difference)" for name in others))
     rows = []
     for label in shares.columns:
-        lead = shares.loc[leader, label]
+        lead = float(shares[label][leader])
         cells = [over(cells_of(view, leader), percent(lead))]
         for name in others:
-            value = shares.loc[name, label]
+            value = float(shares[label][name])
             told = f"{percent(value)} ({100 * (value - lead):+.1f})"
             cells.append(over(cells_of(view, name), told))
         rows.append((str(label), *cells))

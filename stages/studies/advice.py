@@ -35,12 +35,11 @@ def advise(view: View) -> list[Advice]:
 
 
 def _small_data(view: View) -> Advice:
-    rows = view.at(view.sizes[0]).merge(
-        view.costs()[["series", "params_total"]], on="series", how="left"
-    )
+    sizes = view.cells.groupby("series")["params_total"].median().rename("params_total")
+    rows = view.at(view.sizes[0]).merge(sizes.reset_index(), on="series", how="left")
     best = rows.iloc[0]
     tied = rows[rows["tied"]]
-    chosen = tied.loc[tied["params_total"].idxmin()] if len(tied) > 1 else best
+    chosen = tied.iloc[int(tied["params_total"].argmin())] if len(tied) > 1 else best
     return Advice(
         "small data",
         str(chosen["series"]),
@@ -56,7 +55,7 @@ def _edge(view: View) -> Advice | None:
     if rows.empty:
         return None
     enough = rows[rows["high"] >= WITHIN * rows["mean"].max()]
-    chosen = enough.loc[enough["latency_ms_p50"].idxmin()]
+    chosen = enough.iloc[int(enough["latency_ms_p50"].argmin())]
     sure = chosen["mean"] >= WITHIN * rows["mean"].max()
     return Advice(
         "small devices",
@@ -75,7 +74,7 @@ def _balanced(view: View) -> Advice | None:
     logs = rows["latency_ms_p50"].map(math.log)
     score = _scaled(rows["mean"]) + 1 - _scaled(logs)
     score = score.where(front(rows, "latency_ms_p50"), -1.0)
-    chosen, best = rows.loc[score.idxmax()], rows.iloc[0]
+    chosen, best = rows.iloc[int(score.argmax())], rows.iloc[0]
     tied = rows[(rows["high"] >= chosen["low"]) & (rows["low"] <= chosen["high"])]
     others = [str(name) for name in tied["series"] if name != chosen["series"]]
     return Advice(
@@ -96,7 +95,7 @@ def _quick(view: View) -> Advice | None:
     rows, surely = (learns, True) if not learns.empty else (rows, False)
     if rows.empty:
         return None
-    chosen = rows.loc[rows["train_seconds"].idxmin()]
+    chosen = rows.iloc[int(rows["train_seconds"].argmin())]
     return Advice(
         "quick experiments",
         str(chosen["series"]),

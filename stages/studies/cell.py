@@ -126,18 +126,14 @@ def _about(
 def _evaluate(run: "Run", test: "Split", classes: list[str]) -> "Evaluation":
     """The kept weights on the test images, shown as in validation."""
     from stages.measures.evaluation import evaluate_outputs
-    from stages.training.inference import Evaluator, View
+    from stages.training.engine import view_of
+    from stages.training.inference import Evaluator
 
-    engine, params = run.trained.engine, run.params
+    engine = run.trained.engine
     engine.model.load_state_dict(run.trained.weights)
-    view = View(
-        px=engine.built.model_px,
-        normalization=engine.normalization,
-        memory_format=engine.memory_format,
-        precision=params.train.precision,
-        batch_size=params.evaluate.batch_size,
+    evaluator = Evaluator(
+        engine.task, test, view_of(engine), engine.device, run.params.seed, "test"
     )
-    evaluator = Evaluator(engine.task, test, view, engine.device, params.seed, "test")
     return evaluate_outputs(evaluator(engine.model), test.names, engine.task.heads(classes))
 
 

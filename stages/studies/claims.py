@@ -122,7 +122,7 @@ def _verdict(parsed: Parsed, means: list[float], reach: float | None, runs: int)
 
 def _told(parsed: Parsed, means: list[float], reach: float | None) -> str:
     share = parsed.column in ("main", "gap")
-    scale, unit = (100, " %") if share else (1, {"train_seconds": " s"}.get(parsed.column, ""))
+    scale, unit = (100.0, " %") if share else (1.0, {"train_seconds": " s"}.get(parsed.column, ""))
     if parsed.column == "latency_ms_p50":
         unit = " ms"
     if parsed.column == "params_total":

@@ -4,10 +4,8 @@ Every figure is a `Traced` text; what could not be measured has its reason in th
 Leaves accuracy to `accuracy_tables`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-import pandas as pd
 
 from stages.reporting.parts import Table
 from stages.reporting.words import NONE, duration, large, number, percent
@@ -32,7 +30,8 @@ def cost_table(view: View) -> Table:
         ))  # fmt: skip
     px = view.cells["input_px"].dropna()
     head = ("backbone", "parameters", f"MACs (M) at {px.iloc[0]:.0f} px" if len(px) else "MACs (M)",
-            "latency p50 (ms)", "images/s at batch", "peak memory (MB)", "training images/s")  # fmt: skip
+            "latency p50 (ms)", "images/s at batch", "peak memory (MB)",
+            "training images/s")  # fmt: skip
     return Table(head, tuple(rows), numeric=(1, 2, 3, 4, 5, 6))
 
 
@@ -59,7 +58,8 @@ def time_table(view: View) -> Table:
     means = view.cells.groupby(["series", "train_images"], sort=False)
     rows = []
     fastest = means["train_seconds"].mean().groupby("train_images").min()
-    for (name, images), cells in means:
+    for key, cells in means:
+        name, images = str(key[0]), int(str(key[1]))
         seconds = float(cells["train_seconds"].mean())
         rows.append((
             str(name),
@@ -75,11 +75,11 @@ def time_table(view: View) -> Table:
 
 def repeat_table(view: View, pairs: Sequence[tuple[str, str]]) -> Table | None:
     """Two runs of one seed at fixed steps: the loss of each, and whether the weights are one."""
-    rows = []
-    for one, two in pairs:
-        firsts = view.cells[view.cells["recipe"] == one].to_dict("records")
+    rows: list[tuple[str, ...]] = []
+    for first, second in pairs:
+        firsts = view.cells[view.cells["recipe"] == first].to_dict("records")
         for a in firsts:
-            b = str(a["cell"]).replace(f"-{one}-", f"-{two}-")
+            b = str(a["cell"]).replace(f"-{first}-", f"-{second}-")
             traces = [view.results.traces.get((str(name), view.machine)) for name in (a["cell"], b)]
             if traces[0] is None or traces[1] is None:
                 continue
@@ -95,7 +95,7 @@ def repeat_table(view: View, pairs: Sequence[tuple[str, str]]) -> Table | None:
     return Table(head, tuple(rows), numeric=(1, 2, 3)) if rows else None
 
 
-def _end(view: View, a: dict[str, Any], b: str) -> tuple[str, ...]:
+def _end(view: View, a: Mapping[Any, Any], b: str) -> tuple[str, ...]:
     """The row of the kept weights and the test accuracy."""
     second = view.cells[view.cells["cell"] == b].iloc[0]
     same = a["weights_hash"] == second["weights_hash"]

@@ -81,7 +81,7 @@ class Form:
     @cached_property
     def cells(self) -> list[Cell]:
         """Every cell of every grid, once, in the order of the file."""
-        found = {}
+        found: dict[str, Cell] = {}
         for name, grid in self.file.grids.items():
             for model in grid.models:
                 for size in map(str, grid.sizes):

@@ -59,6 +59,6 @@ def tied_with_best(summary: pd.DataFrame) -> pd.Series:
     """Which rows' intervals overlap that of the highest mean (the best row's own included)."""
     if summary.empty:
         return pd.Series(dtype=bool)
-    best = summary.loc[summary["mean"].idxmax()]
+    best = summary.iloc[int(summary["mean"].argmax())]
     overlaps: pd.Series = summary["high"] >= best["low"]
     return overlaps

@@ -5,7 +5,7 @@ with most cells comes first; others are further columns, never averaged with it.
 the tables and form to the templates.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stages.core import files
@@ -73,9 +73,9 @@ def page_view(form: Form, story: Story, results: Results) -> dict[str, Any]:
 
 
 MEASURED = (
-    "results", "costs", "cost_notes", "samples", "efficiency", "gaps", "classes", "rankings", "epochs", "times",
-    "targets", "repeats", "machines", "data_size", "trade_offs", "bars", "losses", "gap_chart",
-    "heat_map", "confusion",
+    "results", "costs", "cost_notes", "samples", "efficiency", "gaps", "classes", "rankings",
+    "epochs", "times", "targets", "repeats", "machines", "data_size", "trade_offs", "bars",
+    "losses", "gap_chart", "heat_map", "confusion",
 )  # fmt: skip
 
 
@@ -111,9 +111,9 @@ def _measured(story: Story, views: Sequence[View]) -> dict[str, Any]:
 def cells_table(form: Form, results: Results) -> Table:
     """Every cell of the grids on every machine, its result, and the command that repeats it."""
     pipeline = (form.folder / "dvc.yaml").as_posix()
-    ran: dict[str, list[dict[str, Any]]] = {}
-    for row in results.cells.to_dict("records"):
-        ran.setdefault(row["cell"], []).append({str(key): value for key, value in row.items()})
+    ran: dict[str, list[Mapping[Any, Any]]] = {}
+    for found in results.cells.to_dict("records"):
+        ran.setdefault(found["cell"], []).append(found)
     rows = []
     for cell in form.cells:
         command = f"dvc repro -f -s {pipeline}:{cell.grid}@{cell.name}"

@@ -17,7 +17,7 @@ from stages.studies.form import Form
 
 def list_pictures(form: Form) -> list[str]:
     """Write the pool of every data set of the form anew; return the data sets' names."""
-    wanted = {}
+    wanted: dict[tuple[str, str], tuple[Dataset, int]] = {}
     for cell in form.cells:
         params = form.params(cell)
         key = (params.dataset.name, params.dataset.folder)

@@ -125,7 +125,11 @@ def _json(content: bytes, where: str) -> dict[str, Any]:
 def _assembled(
     found: Mapping[tuple[str, str], tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]],
 ) -> Results:
-    rows, machines, traces, metrics, answers = [], {}, {}, [], []
+    rows: list[dict[str, Any]] = []
+    machines: dict[str, dict[str, Any]] = {}
+    traces: dict[tuple[str, str], dict[str, Any]] = {}
+    metrics: list[str] = []
+    answers: list[str] = []
     histories, predictions = [pd.DataFrame()], [pd.DataFrame()]
     for (name, machine), (cell, history, predicted) in found.items():
         rows.append(_row(cell))

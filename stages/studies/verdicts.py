@@ -111,7 +111,7 @@ def _reached(goal: Goal, view: View) -> tuple[str, str]:
         means = means[means["recipe"] == goal.recipe]
     if means.empty:
         return NONE, "not run"
-    best = means.loc[means["mean"].idxmax()]
+    best = means.iloc[int(means["mean"].argmax())]
     sure = not best["low"] < goal.minimum_top1 <= best["high"]
     state = "reached" if best["mean"] >= goal.minimum_top1 else "missed"
     if view.form.name != view.form.study:

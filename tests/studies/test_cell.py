@@ -23,7 +23,7 @@ BASE = {
     "input_size": 16,
     "device": "cpu",
     "threads": 1,
-    "dataset": {"name": "digits", "folder": "."},
+    "dataset": {"name": "digits", "folder": "pictures"},
     "subset": {"val": 50, "test": 100},
     "train": {"epochs": 1, "batch_size": 32, "snapshots": False, "trace_steps": 3},
     "profile": {"batch_sizes": [1], "seconds": 0.05, "repeats": 1, "variants": []},
@@ -40,6 +40,7 @@ def form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Form:
     values = {"grids": {"main": grid}, "base": BASE, "recipes": {"calm": {}, "wild": wild}}
     files.write_text(tmp_path / "studies/tiny/params.yaml", yaml.safe_dump(values))
     story = {"title": "Tiny", "question": "Does it run?", "source": "None."}
+    (tmp_path / "pictures").mkdir()  # DVC wants the folder even where the data are embedded
     files.write_text(tmp_path / "studies/tiny/study.yaml", yaml.safe_dump(story))
     return load_form("tiny")
 
@@ -80,11 +81,14 @@ def test_a_study_goes_on_where_it_stopped(form: Form, root: Path) -> None:
     values["grids"]["main"] |= {"recipes": ["calm"], "seeds": [0, 1]}
     files.write_text(form.folder / "params.yaml", yaml.safe_dump(values))
     files.write_text(form.folder / "dvc.yaml", pipeline(load_form("tiny")))
-    environment = {**os.environ, "PYTHONPATH": str(root)}
+    python = Path(sys.executable).parent
+    path = f"{python}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PYTHONPATH": str(root), "PATH": path}
 
     def run(*words: str) -> str:
         command = [sys.executable, "-m", *words]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     run("dvc", "init", "-q", "--no-scm")

@@ -3,6 +3,7 @@
 import json
 import math
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -25,6 +26,19 @@ def form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Form:
     return made
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Form, str, str]:
+    """A finished study and its page, for the tests that only read them."""
+    root = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        made = make_study(root)
+        fill(made)
+        text, html = page(made)
+    folder = root / "studies" / "made"
+    return replace(made, folder=folder), text, html
+
+
 def page(form: Form) -> tuple[str, str]:
     write_page("made")
     folder = form.folder
@@ -43,8 +57,8 @@ def rows_of(text: str, first: str) -> list[list[str]]:
     return rows
 
 
-def test_means_and_intervals_are_those_of_plain_pandas(form: Form) -> None:
-    text, _ = page(form)
+def test_means_and_intervals_are_those_of_plain_pandas(whole: tuple[Form, str, str]) -> None:
+    form, text, _ = whole
     read = [json.loads(p.read_text()) for p in form.folder.glob("cells/*/cell.json")]
     runs = pd.DataFrame(
         [(r["model"], r["train_images"], r["evaluate"]["test_top1"]) for r in read],
@@ -59,8 +73,8 @@ def test_means_and_intervals_are_those_of_plain_pandas(form: Form) -> None:
             assert shown == f"{100 * mean:.1f} ± {100 * reach:.1f} % (2)"
 
 
-def test_classes_and_gaps_are_those_of_plain_pandas(form: Form) -> None:
-    text, _ = page(form)
+def test_classes_and_gaps_are_those_of_plain_pandas(whole: tuple[Form, str, str]) -> None:
+    form, text, _ = whole
     tables = [
         pd.read_csv(path).assign(cell=path.parent.name)
         for path in form.folder.glob("cells/good-400-*/predictions.csv")
@@ -75,16 +89,16 @@ def test_classes_and_gaps_are_those_of_plain_pandas(form: Form) -> None:
     assert gaps["good", "400"][2] == f"{100 * train:.1f} %"
 
 
-def test_efficiency_is_by_the_formula_that_is_stated(form: Form) -> None:
-    text, _ = page(form)
+def test_efficiency_is_by_the_formula_that_is_stated(whole: tuple[Form, str, str]) -> None:
+    form, text, _ = whole
     good = [json.loads(p.read_text()) for p in form.folder.glob("cells/good-400-*/cell.json")]
     top1 = sum(r["evaluate"]["test_top1"] for r in good) / 2
     row = next(r for r in rows_of(text, "backbone | accuracy | M param") if r[0] == "good")
     assert row[2] == f"{20 / top1:.3g}"
 
 
-def test_claims_get_the_verdict_that_the_runs_give(form: Form) -> None:
-    text, _ = page(form)
+def test_claims_get_the_verdict_that_the_runs_give(whole: tuple[Form, str, str]) -> None:
+    _, text, _ = whole
     verdicts = {row[0]: row[2] for row in rows_of(text, "claim")}
     assert verdicts["good beats poor at 100"] == "holds"
     assert verdicts["poor beats good at 400"] == "does not hold"
@@ -119,8 +133,10 @@ def test_missing_and_diverged_cells_are_said(form: Form) -> None:
     assert rows["fair"][2].endswith("(1)")
 
 
-def test_every_figure_names_its_cells_and_every_cell_its_command(form: Form) -> None:
-    text, html = page(form)
+def test_every_figure_names_its_cells_and_every_cell_its_command(
+    whole: tuple[Form, str, str],
+) -> None:
+    form, text, html = whole
     assert '<abbr title="cells: good-100-plain-0, good-100-plain-1">' in html
     for cell in form.cells:
         command = f"dvc repro -f -s studies/made/dvc.yaml:main@{cell.name}"

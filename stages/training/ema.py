@@ -1,53 +1,53 @@
 """An exponential moving average of a model's weights and statistics, to validate and keep.
 
-Polyak averaging with PyTorch's AveragedModel. Leaves when to update and which model to keep to
-`training.loop`.
+Polyak averaging in PyTorch's batched operations. `torch.optim.swa_utils.AveragedModel` does not
+serve here: it rounds index tables and counters down, and on a GPU it waits for the device in
+every step. Leaves when to update and which model to keep to `training.loop`.
 """
 
+import copy
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 
 class Ema:
-    """The average of a model that is being trained; `model` is on the same device."""
+    """The average of a model that is being trained; `model` is a copy of it, on its device."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self._average = AveragedModel(model, multi_avg_fn=self._blend, use_buffers=True)
-        self._average.requires_grad_(requires_grad=False)
-
-    @property
-    def model(self) -> nn.Module:
-        """The averaged model, a copy with the same structure and names."""
-        module: nn.Module = self._average.module
-        return module
-
-    def update(self, model: nn.Module) -> None:
-        """Move the average towards the model's present weights and buffers; the first call copies.
-
-        Early on the decay is (1 + n) / (10 + n) after n updates, if that is less, so that a short
-        run does not average in its random start (as in TensorFlow's ExponentialMovingAverage).
-        """
-        self._average.update_parameters(model)
+        self.decay, self.updates = decay, 0
+        self.model = copy.deepcopy(model).requires_grad_(False)
 
     @torch.no_grad()
-    def _blend(
-        self, averages: tuple[Tensor, ...] | list[Tensor], values: Any, _count: Tensor | int
-    ) -> None:
-        if not averages[0].is_floating_point():  # counters and index tables cannot be averaged
-            torch._foreach_copy_(averages, values)
-            return
-        updates = int(self._average.n_averaged)
-        decay = min(self.decay, (1 + updates) / (10 + updates))
+    def update(self, model: nn.Module) -> None:
+        """Move the average towards the model's present weights and buffers.
+
+        After n updates the decay is (1 + n) / (10 + n) if that is less, so that a short run does
+        not average in its random start (as in TensorFlow's ExponentialMovingAverage). Integers,
+        such as counters and index tables, are copied.
+        """
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        averages, values = _tensors(self.model, fractional=True), _tensors(model, fractional=True)
         torch._foreach_lerp_(averages, values, 1 - decay)
+        for average, value in zip(
+            _tensors(self.model, fractional=False), _tensors(model, fractional=False), strict=True
+        ):
+            average.copy_(value)
+        self.updates += 1
 
     def state_dict(self) -> dict[str, Any]:
         """Average and number of updates; tensors are references, not copies."""
-        return self._average.state_dict()
+        return {"model": self.model.state_dict(), "updates": self.updates}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a state that `state_dict` gave."""
-        self._average.load_state_dict(state)
+        self.model.load_state_dict(state["model"])
+        self.updates = state["updates"]
+
+
+def _tensors(model: nn.Module, fractional: bool) -> list[Tensor]:
+    """Parameters and buffers of floating point, or the others."""
+    held = chain(model.parameters(), model.buffers())
+    return [tensor for tensor in held if tensor.is_floating_point() == fractional]

@@ -1,5 +1,7 @@
 """The moving average of weights: its closed form, buffers of every kind, and resuming."""
 
+import copy
+
 import torch
 from torch import nn
 
@@ -34,8 +36,8 @@ def move(model: Model, value: float) -> None:
 
 
 def closed_form(values: list[float], decay: float) -> float:
-    average = values[0]
-    for updates, value in enumerate(values[1:], start=1):
+    average = 0.0
+    for updates, value in enumerate(values):
         share = min(decay, (1 + updates) / (10 + updates))
         average = share * average + (1 - share) * value
     return average
@@ -68,7 +70,7 @@ def test_a_resumed_average_has_the_same_bits() -> None:
     values = [float(v) for v in range(9)]
     _, straight = after(values, 0.95)
     model, first = after(values[:4], 0.95)
-    state = {key: value.clone() for key, value in first.state_dict().items()}
+    state = copy.deepcopy(first.state_dict())
     second = Ema(Model(), 0.95)
     second.load_state_dict(state)
     for value in values[4:]:

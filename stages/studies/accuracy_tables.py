@@ -62,6 +62,28 @@ def sample_table(view: View, target: float | None) -> Table | None:
     return Table(head, tuple(rows), numeric=(1, 2, 3)) if rows and low else None
 
 
+def winner_beyond(view: View) -> str | None:
+    """Which series the curves expect to lead at twice the largest size, and how surely."""
+    if len(view.sizes) < 2:
+        return None
+    images = 2 * view.sizes[-1]
+    expected = {}
+    for name, cells in view.cells.groupby("series", sort=False):
+        curve = fit(cells, view.results.main)
+        if curve is not None:
+            expected[str(name)] = curve.accuracy(images)
+    if len(expected) < 2:
+        return None
+    best = max(expected, key=lambda name: expected[name][0])
+    low = expected[best][1]
+    rivals = [name for name, found in expected.items() if name != best and found[2] >= low]
+    told = f"statistically tied with {', '.join(rivals)}" if rivals else "ahead of all others"
+    mean = percent(expected[best][0])
+    return (
+        f"At {images:,} images, which were not run, {best} is expected to lead with {mean}, {told}."
+    )
+
+
 def gap_table(view: View) -> Table:
     """Training and test accuracy, and what lies between, smallest gap first."""
     metric = view.results.metrics[0]

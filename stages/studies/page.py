@@ -73,9 +73,9 @@ def page_view(form: Form, story: Story, results: Results) -> dict[str, Any]:
 
 
 MEASURED = (
-    "results", "costs", "cost_notes", "samples", "efficiency", "gaps", "classes", "rankings",
-    "epochs", "times", "targets", "repeats", "machines", "data_size", "trade_offs", "bars",
-    "losses", "gap_chart", "heat_map", "confusion",
+    "results", "costs", "cost_notes", "samples", "winner", "efficiency", "gaps", "classes",
+    "rankings", "epochs", "times", "targets", "repeats", "machines", "data_size", "trade_offs",
+    "bars", "losses", "gap_chart", "heat_map", "confusion",
 )  # fmt: skip
 
 
@@ -89,6 +89,7 @@ def _measured(story: Story, views: Sequence[View]) -> dict[str, Any]:
         "costs": cost_tables.cost_table(view),
         "cost_notes": cost_tables.cost_notes(view),
         "samples": accuracy.sample_table(view, story.target_top1),
+        "winner": accuracy.winner_beyond(view),
         "efficiency": cost_tables.efficiency_table(view),
         "gaps": accuracy.gap_table(view),
         "classes": accuracy.class_table(view, shares),

@@ -97,6 +97,13 @@ def test_efficiency_is_by_the_formula_that_is_stated(whole: tuple[Form, str, str
     assert row[2] == f"{20 / top1:.3g}"
 
 
+def test_the_curves_say_who_leads_at_a_size_that_was_not_run(
+    whole: tuple[Form, str, str],
+) -> None:
+    _, text, _ = whole
+    assert "At 800 images, which were not run, good is expected to lead" in text
+
+
 def test_claims_get_the_verdict_that_the_runs_give(whole: tuple[Form, str, str]) -> None:
     _, text, _ = whole
     verdicts = {row[0]: row[2] for row in rows_of(text, "claim")}

@@ -173,12 +173,22 @@ class Epoch:
 
 
 def move_one_weight_by_one_ulp(model: torch.nn.Module) -> None:
-    """Make a twin: the first weight of the first matrix or filter moves to the next float."""
+    """Make a twin: the largest weight of the first layer moves to the next float.
+
+    A small weight's ULP may be swallowed by the first sum it enters.
+    """
     with torch.no_grad():
-        weight = next(p for p in model.parameters() if p.ndim > 1)
-        first = weight.view(-1)[:1] if weight.is_contiguous() else weight.flatten()[:1]
-        moved = torch.nextafter(first, torch.full_like(first, torch.inf))
-        weight[(0,) * weight.ndim] = moved[0]
+        weight = first_layer_weight(model)
+        place = torch.unravel_index(weight.abs().argmax(), weight.shape)
+        weight[place] = torch.nextafter(weight[place], torch.full_like(weight[place], torch.inf))
+
+
+def first_layer_weight(model: torch.nn.Module) -> Tensor:
+    """The weight of the model's first convolution or linear layer."""
+    kinds = (torch.nn.Conv2d, torch.nn.Linear)
+    layer = next(module for module in model.modules() if isinstance(module, kinds))
+    weight: Tensor = layer.weight
+    return weight
 
 
 def view_of(engine: Engine) -> View:

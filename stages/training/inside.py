@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,21 +18,21 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from stages.core import streams
+from stages.training.engine import first_layer_weight
 from stages.training.trace import combine, hash_tensor
 
+if TYPE_CHECKING:
+    from stages.training.engine import Engine, Epoch
+
 # `norm` is that of the tensors; of an update it is the norm of the weights that were moved.
+# `rounding` is how far one ULP on every weight of the first layer carries to this place, relative
+# to the norm; it is measured at step 1 only.
 INSIDE_COLUMNS = [
     "step", "position", "kind", "name", "inputs_hash", "hash", "dtype", "norm", "sketch",
+    "rounding",
 ]  # fmt: skip
 BUCKETS = 16
 SAMPLE = 2**18
-
-
-class Watchable(Protocol):
-    """What is asked of `training.engine.Engine`."""
-
-    model: nn.Module
-    task: Any
 
 
 def sketch_tensors(tensors: Sequence[Tensor]) -> Tensor:
@@ -74,13 +74,19 @@ class Inside:
         if tensors:
             self._append(kind, name, tensors, inputs_hash, sketch_tensors(tensors))
 
-    def after_update(self) -> list[dict[str, object]]:
-        """All rows, with gradients and updates, once the optimiser has moved the weights."""
-        parameters = list(self._model.named_parameters())
-        for name, value in reversed(parameters):  # as the backward pass goes
+    def after_gradients(self) -> list[dict[str, object]]:
+        """All rows up to the gradients, which are computed."""
+        for name, value in reversed(list(self._model.named_parameters())):  # as backward goes
             if value.grad is not None:
                 self.add("gradient", name, [value.grad])
-        for name, value in parameters:
+        return self.rows
+
+    def after_update(self, twin: Sequence[dict[str, object]] = ()) -> list[dict[str, object]]:
+        """All rows, once the optimiser has moved the weights; `twin` are those of `twin_rows`."""
+        self.after_gradients()
+        for row, beside in zip(self.rows, twin, strict=False):
+            row["rounding"] = _apart(row, beside)
+        for name, value in self._model.named_parameters():
             moved = sketch_tensors([value]) - self._before[name]
             self._append("update", name, [value], None, moved)
         return self.rows
@@ -90,6 +96,33 @@ class Inside:
     ) -> None:
         place = {"step": self._step, "position": len(self.rows), "kind": kind, "name": name}
         self.rows.append(place | {"inputs_hash": inputs_hash} | _described(tensors, sketch))
+
+
+def twin_rows(engine: "Engine", epoch: "Epoch", index: int) -> list[dict[str, object]]:
+    """The rows of a step up to its gradients, with the first layer's weights one ULP away.
+
+    The yardstick of rounding in this network: deep ones with small batches carry one ULP ten
+    thousand times as far as shallow ones. Weights and buffers are put back. Empty at fp16, whose
+    gradient scaler allows no rehearsal.
+    """
+    if engine.scaler.is_enabled():
+        return []
+    before = {name: value.clone() for name, value in engine.model.state_dict().items()}
+    with torch.no_grad():
+        weight = first_layer_weight(engine.model)
+        up = torch.arange(weight.numel(), device=weight.device).reshape(weight.shape) % 2 == 0
+        weight.copy_(torch.nextafter(weight, torch.where(up, torch.inf, -torch.inf)))
+    with watching(engine, 0) as inside:
+        engine.gradients(epoch, index)
+    rows = inside.after_gradients()
+    engine.model.load_state_dict(before)
+    return rows
+
+
+def _apart(row: dict[str, object], beside: dict[str, object]) -> float:
+    mine, twin = (np.array(str(each["sketch"]).split(), dtype=np.float64) for each in (row, beside))
+    size = float(np.linalg.norm(mine))
+    return float(np.linalg.norm(mine - twin)) / size if size > 0 else 0.0
 
 
 def weights_row(model: nn.Module, step: int) -> dict[str, object]:
@@ -111,11 +144,12 @@ def _described(tensors: Sequence[Tensor], sketch: Tensor) -> dict[str, object]:
         "dtype": str(tensors[0].dtype).removeprefix("torch."),
         "norm": math.hypot(*norms),
         "sketch": " ".join(f"{value:.12g}" for value in sketch.tolist()),
+        "rounding": None,
     }
 
 
 @contextmanager
-def watching(engine: Watchable, step: int) -> Iterator[Inside]:
+def watching(engine: "Engine", step: int) -> Iterator[Inside]:
     """Record the step whose gradients are computed inside the context.
 
     Modules come in the order they finish, so a module's children stand before it; the images and

@@ -18,7 +18,7 @@ from stages.datasets.pixels import Split
 from stages.training.checkpoint import Checkpoints
 from stages.training.engine import Engine, Epoch, StepResult, view_of, weights_of
 from stages.training.inference import Evaluator, Outputs
-from stages.training.inside import is_milestone, watching, weights_row
+from stages.training.inside import is_milestone, twin_rows, watching, weights_row
 from stages.training.progress import Progress
 from stages.training.trace import grad_norm, hash_gradients, hash_tensors, record_step
 
@@ -116,6 +116,7 @@ class _Fit:
 
     def _step(self, epoch: Epoch, index: int) -> StepResult:
         kept = self.so_far.steps in self.snapshot_steps and not self.params.train.compile
+        twin = twin_rows(self.engine, epoch, index) if kept and self.so_far.steps == 0 else ()
         with watching(self.engine, self.so_far.steps + 1) if kept else nullcontext() as inside:
             result = self.engine.gradients(epoch, index)
         step = self.so_far.steps + 1
@@ -126,7 +127,7 @@ class _Fit:
             self._check(float(result.loss), epoch.number, index + 1)
         self.engine.update()
         if inside is not None:
-            self.so_far.inside += inside.after_update()
+            self.so_far.inside += inside.after_update(twin)
         if self.snapshot_steps and is_milestone(step):
             self.so_far.inside.append(weights_row(self.engine.model, step))
         self.so_far.steps = step

@@ -38,6 +38,22 @@ def test_a_step_is_recorded_from_the_images_to_the_update() -> None:
     assert first["position"].tolist() == list(range(len(first)))
 
 
+def test_the_yardstick_of_rounding_is_measured_at_the_first_step() -> None:
+    table = rows()
+    first = table[(table["step"] == 1) & table["kind"].isin(["module", "loss", "gradient"])]
+    assert (first["rounding"].astype(float) >= 0).all()
+    assert 0 < first["rounding"].astype(float).max() < 1e-4
+    assert table[table["step"] != 1]["rounding"].isna().all()
+
+
+def test_the_yardstick_leaves_weights_and_running_statistics_alone() -> None:
+    chosen = params("timm/test_resnet", input_size=32, train={"snapshots": True, "epochs": 1})
+    watched = run(chosen)
+    plain = run(params("timm/test_resnet", input_size=32, train={"snapshots": False, "epochs": 1}))
+    ours, theirs = watched.trained.weights, plain.trained.weights
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
 def test_snapshots_off_records_nothing_inside() -> None:
     assert rows(snapshots=False).empty
 

@@ -134,7 +134,7 @@ def _told(parsed: Parsed, means: list[float], reach: float | None) -> str:
         return figures
     difference = means[0] - (means[1] if parsed.b else parsed.figure)
     points = " points" if share else unit
-    return f"{figures}: {scale * difference:+.3g} ± {scale * reach:.2g}{points}"
+    return f"{figures}: {scale * difference:+.3g} ± {scale * reach:.3g}{points}"
 
 
 def _side(text: str, size: str | None, form: Form, claim: str) -> Side:

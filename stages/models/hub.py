@@ -35,9 +35,10 @@ def published_weights(library: str) -> "dict[str, Tensor]":
         if isinstance(error, OSError) and error.errno in STORAGE_ERRORS:
             raise
         where = getattr(error, "url", None) or getattr(error, "filename", None)
+        why = str(getattr(error, "reason", error)).partition("\n")[0]
         raise ModelError(
             f"`pretrained` is true, but the published weights of {library} cannot be fetched"
-            f"{f' from {where}' if where else ''} ({str(error).partition(chr(10))[0]}). Check the "
+            f"{f' from {where}' if where else ''} ({why}). Check the "
             "network, or give in `pretrained` the path of a file with the weights, or set it to "
             "false."
         ) from None

@@ -58,15 +58,23 @@ def adopt(model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, str]:
     expected = {k: v for k, v in own.items() if not _under(k, heads)}
     _check(state, expected)
     model.load_state_dict(state | {k: own[k] for k in own.keys() - state.keys()})
-    adapted = [
-        f"{name} {_shape(weights[name])} to {_shape(state[name])}"
-        for name in expected
-        if name in weights and name in state and weights[name].shape != state[name].shape
+    return _adaptations(weights, {name: state[name] for name in expected if name in state})
+
+
+def _adaptations(weights: Mapping[str, Tensor], state: State) -> dict[str, str]:
+    """What became of the first layer and of every tensor whose shape changed, in words."""
+    changed = [
+        name for name in state if name in weights and weights[name].shape != state[name].shape
     ]
-    notes = {"head": "new, for the classes of this data set"}
-    if adapted:
-        more = len(adapted) - NAMED_AT_MOST
-        listed = "; ".join(adapted[:NAMED_AT_MOST])
+    first = next((name for name, tensor in state.items() if tensor.ndim == 4), "none")
+    notes = {
+        "head": "new, for the classes of this data set",
+        "first_layer": f"{first} {'resampled' if first in changed else 'taken over as it is'}",
+    }
+    if changed:
+        shapes = [f"{n} {_shape(weights[n])} to {_shape(state[n])}" for n in changed]
+        more = len(shapes) - NAMED_AT_MOST
+        listed = "; ".join(shapes[:NAMED_AT_MOST])
         notes["resampled"] = listed + (f"; and {more} more" if more > 0 else "")
     return notes
 

@@ -96,7 +96,8 @@ class Engine:
         rows = epoch.order[index * self.batch_size : (index + 1) * self.batch_size]
         step = (epoch.number - 1) * self.steps_per_epoch + index
         losses, correct = [], []
-        with portable_masks(self.model, self.params.seed, step), distributed.whole_batch_norm():
+        masks = portable_masks(self.model, self.params.seed, step, part=distributed.rank())
+        with masks, distributed.whole_batch_norm():
             for inputs, targets in self._micro_batches(epoch, rows, step):
                 with autocast(self.device, self.params.train.precision):
                     outputs = self.forward(*inputs)

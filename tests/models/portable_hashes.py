@@ -18,7 +18,7 @@ NAMES = (
     "lenet_small",
     "mobilenet_v3_small",
     "mobileone_s0",
-    "resnet18",
+    "timm/test_resnet",
     "shufflenet_v2_x0_5",
     "swin_tiny",
     "vit_2l_2h_128",

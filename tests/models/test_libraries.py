@@ -9,15 +9,15 @@ from stages.models.libraries import library_names
 from stages.models.spec import Request
 
 OTHERS = (
-    "timm/coat_lite_tiny",
     "timm/deit_tiny_patch16_224",
     "timm/edgenext_xx_small",
     "timm/efficientformerv2_s0",
     "timm/ghostnet_050",
+    "timm/lcnet_050",
     "timm/mobilevit_xxs",
     "timm/pvt_v2_b0",
     "timm/regnetx_002",
-    "timm/swinv2_cr_tiny_ns_224",
+    "timm/tinynet_e",
     "timm/vit_tiny_patch16_224.augreg_in21k",
     "torchvision/densenet121",
     "torchvision/mnasnet0_5",

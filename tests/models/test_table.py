@@ -67,7 +67,7 @@ def test_the_table_says_what_was_published(name: str, millions: float) -> None:
 SMALL_OF_EACH_FAMILY = (
     "lenet_small",
     "mobilenet_v3_small",
-    "mobileone_s0",
+    "repvgg_a0",
     "resnet18",
     "shufflenet_v2_x0_5",
     "swin_tiny",
@@ -75,7 +75,7 @@ SMALL_OF_EACH_FAMILY = (
 )
 
 
-@pytest.mark.parametrize("px", [8, 17, 28, 64])
+@pytest.mark.parametrize("px", [9, 28, 64])
 @pytest.mark.parametrize("name", SMALL_OF_EACH_FAMILY)
 def test_small_and_odd_inputs_work(name: str, px: int) -> None:
     made = MODELS[name].make(Request(px=px))

@@ -120,7 +120,7 @@ def test_it_is_learnt_from_real_pictures(real_pictures: Path) -> None:
     chosen = params(train={"lr": 0.002})
     built = TASK.build(chosen, 10)
     optimizer = torch.optim.AdamW(parameter_groups(built, chosen))
-    for epoch in range(8):
+    for epoch in range(6):
         draws = TASK.draw(0, "train", epoch, 1000)
         for rows in torch.randperm(1000, generator=torch.Generator().manual_seed(epoch)).split(50):
             part = {name: values[rows] for name, values in draws.items()}

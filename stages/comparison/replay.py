@@ -1,8 +1,8 @@
 """One step of a run, computed again on the present machine from the run's own state.
 
 For every snapshot of A: load it, compute the step that followed, hold every module, gradient and
-update against what A recorded. The yardstick is the same step once more with one weight moved by
-one ULP: rounding stays within a few times of it, faults lie orders above.
+update against what A recorded. The yardstick is the same step once more with the weights of the
+first layer moved by one ULP: rounding stays within a few times of it, faults lie orders above.
 """
 
 import io
@@ -20,8 +20,8 @@ from stages.comparison.setup import effective_precision
 from stages.comparison.sources import Source
 from stages.core import paths
 from stages.core.errors import RunError
-from stages.training.engine import Engine, move_one_weight_by_one_ulp
-from stages.training.inside import watching
+from stages.training.engine import Engine
+from stages.training.inside import INSIDE_COLUMNS, twin_rows, watching
 
 _SNAPSHOT = re.compile(r"snapshot-(\d+)\.pt$")
 
@@ -80,26 +80,27 @@ def _replay_one(
     engine: Engine, source: Source, record: Record, after: int, name: str, limit: float
 ) -> Replayed:
     state = source.read(paths.SNAPSHOTS / name) or b""
-    mine = replace(record, name="here", inside=_inside(engine, state, after + 1, twin=False))
-    twin = replace(record, name="twin", inside=_inside(engine, state, after + 1, twin=True))
+    rows, twin = _inside(engine, state, after + 1)
+    mine = replace(record, name="here", inside=rows)
+    beside = replace(record, name="twin", inside=twin)
     places = places_at(record, mine, after + 1)
     return Replayed(
         step=after + 1,
         apart=gradient_apart(places) or 0.0,
-        twin_apart=gradient_apart(places_at(mine, twin, after + 1)) or 0.0,
+        twin_apart=gradient_apart(places_at(mine, beside, after + 1)) or 0.0,
         bits=first_bits(places),
         beyond=first_beyond(places, limit),
     )
 
 
-def _inside(engine: Engine, state: bytes, step: int, twin: bool) -> pd.DataFrame:
-    """The rows of one step from a given state, as training would record them."""
+def _inside(engine: Engine, state: bytes, step: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of one step from a given state, as training would record them, and the twin's."""
     engine.load_state_dict(torch.load(io.BytesIO(state), map_location="cpu", weights_only=True))
     engine.model.train()
-    if twin:
-        move_one_weight_by_one_ulp(engine.model)
     epoch, index = epoch_of(engine, step)
+    twin = twin_rows(engine, epoch, index)
     with watching(engine, step) as inside:
         engine.gradients(epoch, index)
     engine.update()
-    return pd.DataFrame(inside.after_update())
+    rows = pd.DataFrame(inside.after_update(twin), columns=INSIDE_COLUMNS)
+    return rows, pd.DataFrame(twin, columns=INSIDE_COLUMNS).assign(step=step)

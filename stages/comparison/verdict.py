@@ -10,11 +10,11 @@ from scipy import stats
 
 from stages.comparison.causes import Numerics, explain
 from stages.comparison.fault import (
-    ROUNDING_LIMIT,
     find_fault,
     first_step_apart,
     part_in_words,
     probability_gap,
+    rounding_explains,
     same_weights,
 )
 from stages.comparison.inside import first_bits, places_at, recorded_steps
@@ -120,9 +120,9 @@ def _bit_identical(a: Record, b: Record, evidence: Evidence) -> Verdict:
 
 
 def _only_rounding(a: Record, b: Record, precision: str) -> bool:
-    apart = first_step_apart(a, b)
-    if apart is not None:
-        return apart <= ROUNDING_LIMIT[precision]
+    explained = rounding_explains(a, b, precision)
+    if explained is not None:
+        return explained
     # The same weights, evaluated elsewhere: `find_fault` has looked at the probabilities.
     return same_weights(a, b) and a.predictions is not None
 

@@ -11,6 +11,7 @@ from stages.comparison.inside import (
     first_beyond,
     first_bits,
     gradient_apart,
+    gradient_limit,
     places_at,
     recorded_steps,
     weight_growth,
@@ -35,10 +36,10 @@ def inside(apart: dict[tuple[str, str], float] | None = None, step: int = 1) -> 
         sketch[0] += moved
         digest = f"{kind}-{name}" + (f"+{moved}" if moved else "")
         rows.append((step, position, kind, name, previous, digest, "float32", 1.0,
-                     " ".join(map(str, sketch))))  # fmt: skip
+                     " ".join(map(str, sketch)), None))  # fmt: skip
         previous = digest
     weights = (step, 0, "weights", "(all)", None, f"w{apart}", "float32", 2.0,
-               " ".join(map(str, np.full(16, 0.25) + sum((apart or {}).values()))))  # fmt: skip
+               " ".join(map(str, np.full(16, 0.25) + sum((apart or {}).values()))), None)  # fmt: skip
     return pd.DataFrame([*rows, weights], columns=INSIDE_COLUMNS)
 
 
@@ -71,6 +72,16 @@ def test_rounding_before_a_fault_does_not_hide_it() -> None:
     assert bits.in_words() == "in the forward of `conv`"
     assert bits.fed_alike
     assert beyond.in_words() == "in the loss"
+
+
+def test_a_network_that_carries_rounding_far_says_so_itself() -> None:
+    a, b = records({("module", "fc"): 1e-3})
+    assert a.inside is not None
+    assert first_beyond(places_at(a, b, 1), 1e-4) is not None
+    carried = replace(a, inside=a.inside.assign(rounding=5e-5))
+    assert first_beyond(places_at(carried, b, 1), 1e-4) is None
+    assert gradient_limit(places_at(carried, b, 1), 1e-4) == pytest.approx(50 * 5e-5)
+    assert gradient_limit(places_at(a, b, 1), 1e-4) == 1e-4
 
 
 def test_a_noisy_gradient_of_no_size_is_no_fault() -> None:

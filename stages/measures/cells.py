@@ -4,6 +4,7 @@ A cell that cannot be made ready says why, and the others stand. Leaves how a va
 `measures.variants`, timing to `measures.grid` and figures to `measures.latency`.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,10 +17,11 @@ from torch import Tensor
 from stages.measures.headroom import Forecast
 from stages.measures.latency import latency, noise_note
 from stages.measures.reasons import Unmeasured, attempt
+from stages.measures.reparameterize import CALIBRATION_IMAGES
 from stages.measures.subject import Subject, first_tensor
 from stages.measures.timing import Call, Repeats
 from stages.measures.training_step import training_step
-from stages.measures.variants import EAGER, TOLERANCES, Variant
+from stages.measures.variants import EAGER, NOTABLE, TOLERANCE, Variant
 
 FIGURES = ("latency_ms_p50", "latency_ms_p95", "latency_ms_p99", "calls")
 
@@ -38,6 +40,7 @@ class Cell:
     about: dict[str, Any] = field(default_factory=dict)
     call: Call = nothing
     difference: float | None = None
+    caution: str | None = None
     stable: bool = False
     repeats: Repeats = field(default_factory=Repeats)
     reason: str | None = None
@@ -54,11 +57,12 @@ class Cell:
         it this one is, the median of the repeats, between `speedup_low` and `speedup_high`.
         """
         timed = bool(self.repeats.calls) and self.reason is None
-        note = None
+        notes = [self.reason]
         figures: dict[str, Any] = {}
         if timed:
             figures = latency(self.repeats.all_calls)
-            note = noise_note(self.repeats.spread, len(self.repeats.calls), self.stable)
+            noise = noise_note(self.repeats.spread, len(self.repeats.calls), self.stable)
+            notes = [noise, self.caution]
         return {
             "variant": self.variant,
             "mode": self.mode,
@@ -70,7 +74,7 @@ class Cell:
             "images_per_second": median(self.repeats.rates) if timed else None,
             "max_relative_difference": self.difference,
             **self.about,
-            "note": self.reason or note,
+            "note": "; ".join(note for note in notes if note) or None,
         }
 
     def _speedup(self, base: "Cell | None") -> dict[str, float | None]:
@@ -135,17 +139,26 @@ def _prepare(
     def call() -> Any:
         return variant.forward(*inputs)
 
-    outputs = first_tensor(call()).cpu().double()
+    # The images that the network is calibrated with come first; on others it would extrapolate.
+    outputs = first_tensor(call())[:CALIBRATION_IMAGES].cpu().double()
     if variant.name == EAGER:
         references[cell.batch_size] = outputs
     elif cell.batch_size in references:
         cell.difference = relative_difference(outputs, references[cell.batch_size])
-        allowed = TOLERANCES[variant.precision]
-        if not cell.difference <= allowed:
-            raise Unmeasured(
-                f"outputs differ from eager by {cell.difference:.2g}, relative; {allowed:g} allowed"
-            )
+        cell.caution = _judge(cell.difference, variant.precision)
     cell.call = call
+
+
+def _judge(difference: float, precision: str) -> str | None:
+    """A caution for half precision; raises Unmeasured when this cannot be the same network."""
+    if math.isinf(difference):
+        raise Unmeasured(f"outputs are not finite in {precision}")
+    told = f"outputs differ from eager by {difference:.2g}, relative"
+    if precision == "fp32" and difference > TOLERANCE:
+        raise Unmeasured(f"{told}; {TOLERANCE:g} allowed")
+    if difference <= NOTABLE[precision]:
+        return None
+    return f"{told}; untrained layers magnify rounding, so compare accuracies before use"
 
 
 def relative_difference(outputs: Tensor, reference: Tensor) -> float:

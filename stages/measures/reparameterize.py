@@ -14,6 +14,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from stages.measures.reasons import Unmeasured
 from stages.measures.subject import Inputs
 
+# BatchNorm needs two images, and its statistics are steady with a few more.
+CALIBRATION_IMAGES = 8
+
 
 def calibrate(model: nn.Module, inputs: Inputs, passes: int = 2) -> nn.Module:
     """A copy whose BatchNorm statistics are those of `inputs`; in eval mode.

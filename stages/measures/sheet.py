@@ -25,7 +25,7 @@ from stages.measures.load import OtherLoad, load_note
 from stages.measures.memory import MODES, Mode, Peak, peak_memory
 from stages.measures.params import count_params, size_on_disk_mb
 from stages.measures.reasons import attempt
-from stages.measures.reparameterize import calibrate
+from stages.measures.reparameterize import CALIBRATION_IMAGES, calibrate
 from stages.measures.subject import Inputs, Subject
 from stages.measures.summary import memory_summary, summary
 from stages.measures.sweep import sweep
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from stages.core.params import Profile
 
 Metrics = dict[str, Any]
-# BatchNorm needs two images, and its statistics are steady with a few more.
-CALIBRATION_IMAGES = 8
 
 
 @dataclass(frozen=True)

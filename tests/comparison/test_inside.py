@@ -38,8 +38,8 @@ def inside(apart: dict[tuple[str, str], float] | None = None, step: int = 1) -> 
         rows.append((step, position, kind, name, previous, digest, "float32", 1.0,
                      " ".join(map(str, sketch)), None))  # fmt: skip
         previous = digest
-    weights = (step, 0, "weights", "(all)", None, f"w{apart}", "float32", 2.0,
-               " ".join(map(str, np.full(16, 0.25) + sum((apart or {}).values()))), None)  # fmt: skip
+    far = " ".join(map(str, np.full(16, 0.25) + sum((apart or {}).values())))
+    weights = (step, 0, "weights", "(all)", None, f"w{apart}", "float32", 2.0, far, None)
     return pd.DataFrame([*rows, weights], columns=INSIDE_COLUMNS)
 
 

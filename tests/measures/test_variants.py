@@ -2,11 +2,13 @@
 
 import copy
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from stages.core.params import Params
 from stages.measures.cells import Cell, inference_cells, relative_difference, training_cell
@@ -20,7 +22,7 @@ from stages.measures.sheet import count
 from stages.measures.subject import Inputs, subject_of
 from stages.measures.sweep import sweep
 from stages.measures.timing import clock_of
-from stages.measures.variants import TOLERANCES, Variant, eager, make_variant
+from stages.measures.variants import NOTABLE, TOLERANCE, Variant, eager, make_variant
 from tests.measures.subjects import CLASSES, PX, Failing, convolutional, subject
 
 CPU = torch.device("cpu")
@@ -45,7 +47,7 @@ def test_every_variant_computes_the_same_network() -> None:
     assert [cell.reason for cell in cells] == [None] * 12
     for cell in cells[2:]:
         assert cell.difference is not None
-        assert cell.difference <= TOLERANCES[cell.about["precision"]]
+        assert cell.difference <= NOTABLE[cell.about["precision"]]
     about = {cell.variant: cell.about for cell in cells}
     assert about["bf16+channels_last"]["precision"] == "bf16"
     assert about["bf16+channels_last"]["memory_format"] == "channels_last"
@@ -79,7 +81,7 @@ def test_merged_branches_compute_the_same_network(name: str) -> None:
     merged = merge_branches(calibrated)
     with torch.inference_mode():
         difference = relative_difference(merged(images), calibrated(images))
-    assert difference < TOLERANCES["fp32"]
+    assert difference < TOLERANCE
     assert sum(p.numel() for p in merged.parameters()) < sum(p.numel() for p in model.parameters())
 
 
@@ -123,12 +125,29 @@ def test_steps_that_exclude_each_other_say_so(name: str) -> None:
     assert "exclude each other" in str(variants_of(name)[1][2])
 
 
-def test_outputs_that_differ_are_refused() -> None:
+def changed(change: Callable[[Tensor], Tensor], precision: str) -> Cell:
+    """The cell of a variant whose outputs are eager ones, changed."""
     made = convolutional()
     base = eager(made.model, CPU, 1)
-    wrong = Variant("bf16", lambda x: base.forward(x) + 1, base.model, CPU, "cpu", 1)
-    cell = inference_cells(made, [("eager", base, None), ("bf16", wrong, None)], [1], ROOM)[1]
-    assert "outputs differ from eager" in str(cell.reason)
+    variant = replace(base, name="wrong", precision=precision)
+    variant = replace(variant, forward=lambda x: change(base.forward(x.float())))
+    return inference_cells(made, [("eager", base, None), ("wrong", variant, None)], [1], ROOM)[1]
+
+
+def test_fp32_outputs_that_differ_are_refused() -> None:
+    assert changed(lambda y: y * 1.0001, "fp32").reason is None
+    assert "0.1, relative; 0.001 allowed" in str(changed(lambda y: y * 1.1, "fp32").reason)
+
+
+def test_half_precision_that_differs_much_is_timed_with_a_caution() -> None:
+    cell = changed(lambda y: y * 1.5, "bf16")
+    time_cells([cell], PLAN, lambda: None)
+    assert "compare accuracies before use" in cell.row()["note"]
+    assert cell.row()["latency_ms_p50"] > 0
+
+
+def test_outputs_that_are_not_finite_are_refused() -> None:
+    assert changed(lambda y: y / 0, "fp16").reason == "outputs are not finite in fp16"
 
 
 def test_relative_difference() -> None:

@@ -6,7 +6,7 @@ READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help repro test check lint lock cache clean-cache
+.PHONY: help repro test test-long check lint lock cache clean-cache
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -16,6 +16,9 @@ repro: $(READY)  ## set up, then run the pipeline: data, training, profile, repo
 
 test: $(READY)   ## set up, then run the tests
 	python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+test-long: $(READY) ## every model of the table trains an epoch on real pictures; minutes
+	python -m pytest -m long --durations=10
 
 check: lint test ## linters, types and tests
 

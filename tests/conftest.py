@@ -1,17 +1,34 @@
 """Fixtures shared by all tests: the repository's root and the real pictures."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-import stages  # noqa: F401  (settings that must precede torch)
+import stages  # noqa: F401  # isort: skip  (settings that must precede torch)
+import torch
 
 settings.register_profile("project", deadline=None)  # no test asserts on time
 settings.load_profile("project")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _torch_as_it_was() -> Iterator[None]:
+    """Threads, determinism and precision are the whole process's: give them back after a test."""
+    threads = torch.get_num_threads()
+    enabled = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    products = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
+    precisions = [product.fp32_precision for product in products]
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+    for product, precision in zip(products, precisions, strict=True):
+        product.fp32_precision = precision
 
 
 @pytest.fixture(scope="session")

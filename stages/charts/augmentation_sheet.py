@@ -16,7 +16,7 @@ def augmentation_sheet(
     """Pictures [n, 3, h, w], uint8 or float in 0…1; `augmented` names a row for each array."""
     rows = {"original": originals, **augmented}
     count = len(originals)
-    drawn = figure(1.2 + 0.85 * count, 0.92 * len(rows))
+    drawn = figure(1.5 + 0.85 * count, 0.92 * len(rows))
     grid = drawn.subplots(len(rows), 1, squeeze=False)
     for axes, (name, images) in zip(grid.flat, rows.items(), strict=True):
         blank(axes)

@@ -18,17 +18,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(autouse=True)
 def _torch_as_it_was() -> Iterator[None]:
-    """Threads, determinism and precision are the whole process's: give them back after a test."""
+    """Threads and determinism are the whole process's: give them back after a test."""
     threads = torch.get_num_threads()
     enabled = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    products = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
-    precisions = [product.fp32_precision for product in products]
     yield
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
-    for product, precision in zip(products, precisions, strict=True):
-        product.fp32_precision = precision
 
 
 @pytest.fixture(scope="session")

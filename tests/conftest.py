@@ -1,6 +1,7 @@
 """Fixtures shared by all tests: the repository's root and the real pictures."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from hypothesis import settings
 import stages  # noqa: F401  # isort: skip  (settings that must precede torch)
 import torch
 
+# A shell that starts the tests in the background has them ignore Ctrl-C, and their children too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 settings.register_profile("project", deadline=None)  # no test asserts on time
 settings.load_profile("project")
 
@@ -18,13 +22,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(autouse=True)
 def _torch_as_it_was() -> Iterator[None]:
-    """Threads and determinism are the whole process's: give them back after a test."""
+    """Threads and determinism are the whole process's: no test sees what another one set."""
     threads = torch.get_num_threads()
-    enabled = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(False)
     yield
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+    torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,42 @@
+"""Running DVC and single stages in a clone, as a user would; what ran, and what it measured."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BIN = Path(sys.executable).parent
+QUICK = {
+    "model": "lenet_small",
+    "train": {"epochs": 2},
+    "profile": {"seconds": 0.05, "batch_sizes": [1], "variants": []},
+}
+Dvc = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def stages_run(done: "subprocess.CompletedProcess[str]") -> list[str]:
+    """The stages whose command was run, in order."""
+    lines = done.stdout.splitlines()
+    return [line.split("'")[1] for line in lines if line.startswith("Running stage")]
+
+
+def metrics(clone: Path, name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((clone / "metrics" / f"{name}.json").read_text())
+    return loaded
+
+
+def stage(clone: Path, name: str, change: dict[str, Any]) -> "subprocess.CompletedProcess[str]":
+    """Run a stage by itself with changed parameters."""
+    params = yaml.safe_load((clone / "params.yaml").read_text())
+    for key, value in change.items():
+        params[key] = {**params[key], **value} if isinstance(value, dict) else value
+    (clone / "changed.yaml").write_text(yaml.safe_dump(params))
+    return subprocess.run(
+        [sys.executable, "-m", f"stages.{name}", "--params", "changed.yaml"],
+        cwd=clone, capture_output=True, text=True, check=False,
+    )  # fmt: skip

@@ -1,0 +1,47 @@
+"""A queue with a failing experiment, and two pipelines at once in one clone."""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import yaml
+
+from tests.pipeline.running import BIN, Dvc, metrics
+
+
+def test_one_failing_experiment_does_not_stop_the_queue(clone: Path, dvc: Dvc) -> None:
+    dvc("repro")
+    dvc("exp", "run", "--queue", "-S", "model=lenet_smal,lenet_small", "-S", "train.epochs=1")
+    dvc("queue", "start")
+    deadline = time.monotonic() + 240
+    while any(state in dvc("queue", "status").stdout for state in ("Queued", "Running")):
+        assert time.monotonic() < deadline, "the queue does not come to an end"
+        time.sleep(1)
+    states = dvc("queue", "status").stdout
+    assert states.count("Failed") == 1
+    assert states.count("Success") == 1
+    failed = next(line for line in states.splitlines() if "Failed" in line).split()[0]
+    log = dvc("queue", "logs", failed).stdout
+    assert '`model` is "lenet_smal". Did you mean lenet_small?' in " ".join(log.split())
+    assert "Traceback" not in log
+
+
+def test_two_pipelines_at_once_do_not_mix(clone: Path, dvc: Dvc) -> None:
+    """The second one is refused by DVC's lock, or waits; what the first makes stays whole."""
+    params = yaml.safe_load((clone / "params.yaml").read_text())
+    params["seed"] = 11
+    (clone / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    both = [
+        subprocess.Popen(
+            [str(BIN / "dvc"), "repro"], cwd=clone, env=environment,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    said = [process.communicate()[1] for process in both]
+    assert 0 in [process.returncode for process in both]
+    assert not any("Traceback" in line for line in said)
+    dvc("repro")
+    assert metrics(clone, "train")["epochs_run"] == 2

@@ -1,0 +1,99 @@
+"""`dvc repro` from a clone to another machine and back: what a change repeats, what it spares."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.pipeline.running import Dvc, metrics, stages_run
+
+
+def test_the_pipeline_from_clone_to_another_machine_and_back(clone: Path, dvc: Dvc) -> None:
+    everything = ["fingerprint", "download", "subset", "train", "evaluate", "profile", "report"]
+    assert sorted(stages_run(dvc("repro"))) == sorted(everything)
+    here = metrics(clone, "train")
+    page = (clone / "report/index.html").read_text()
+    assert metrics(clone, "hardware")["id"] in page
+    assert "http://" not in page.replace("http://www.w3.org/", "")
+
+    assert stages_run(dvc("repro")) == ["fingerprint"]
+    git = ["git", "commit", "-qam", "results"]
+    subprocess.run(["git", "add", "-A"], cwd=clone, check=True)
+    subprocess.run(git, cwd=clone, check=True)
+
+    other = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2"}
+    elsewhere = stages_run(dvc("repro", **other))
+    assert {"train", "evaluate", "profile"} <= set(elsewhere)
+    assert not {"download", "subset"} & set(elsewhere)
+    there = metrics(clone, "train")
+    assert there["initial_weights_hash"] == here["initial_weights_hash"]
+    differences = dvc("metrics", "diff").stdout
+    assert "metrics/hardware.json" in differences
+
+    back = dvc("repro")  # the first machine's results come out of the run cache, timings included
+    assert stages_run(back) == ["fingerprint"]
+    assert metrics(clone, "train") == here
+
+
+def test_an_interrupted_report_leaves_the_old_one_or_none(clone: Path, dvc: Dvc) -> None:
+    dvc("repro")
+    page = clone / "report/index.html"
+    page.unlink()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stages.report"], cwd=clone, stdout=subprocess.DEVNULL
+    )
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    assert process.wait() != 0
+    assert not page.exists()
+    assert not list(page.parent.glob("*.tmp*"))
+
+
+@pytest.mark.parametrize(
+    ("change", "spared"),
+    [
+        ("train.epochs=3", {"download", "subset", "profile"}),
+        ("seed=7", {"download", "subset"}),
+        ("subset.seed=5", {"download", "profile"}),
+        ("evaluate.batch_size=100", {"download", "subset", "profile"}),
+        ("profile.seconds=0.06", {"download", "subset", "train", "evaluate"}),
+    ],
+)
+def test_a_change_repeats_only_what_depends_on_it(
+    change: str, spared: set[str], clone: Path, dvc: Dvc
+) -> None:
+    """As dvc.yaml declares it; what DVC makes of it is DVC's and tested there."""
+    pipeline = yaml.safe_load((clone / "dvc.yaml").read_text())["stages"]
+    key = change.partition("=")[0]
+    touched = {
+        name
+        for name, stage in pipeline.items()
+        if any(key == param or key.startswith(f"{param}.") for param in stage.get("params", []))
+    }
+    made = {name: _outputs(stage) for name, stage in pipeline.items()}
+    while True:
+        downstream = {
+            name
+            for name, stage in pipeline.items()
+            if any(set(stage["deps"]) & made[source] for source in touched - {"fingerprint"})
+        }
+        if downstream <= touched:
+            break
+        touched |= downstream
+    assert not touched & spared
+
+
+def test_the_look_of_the_report_does_not_retrain(clone: Path) -> None:
+    pipeline = yaml.safe_load((clone / "dvc.yaml").read_text())["stages"]
+    look = {"stages/templates", "stages/reporting", "stages/charts", "targets.yaml"}
+    assert not look & set(pipeline["train"]["deps"])
+
+
+def _outputs(stage: dict[str, Any]) -> set[str]:
+    listed = [entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
+    return {entry if isinstance(entry, str) else next(iter(entry)) for entry in listed}

@@ -1,10 +1,10 @@
 """Record the hardware DNA of this machine, declared and measured.
 
-Reads `device`, `threads`, `seed`, `train.precision`, `train.memory_format`,
+Reads `device`, `threads`, `seed`, `pretrained`, `train.precision`, `train.memory_format`,
 `train.deterministic` and `evaluate.batch_size`. Writes `metrics/hardware.json` (everything worth
 showing), `metrics/numerics.json` (the probes) and `metrics/identity.json` (what decides bits:
-training, evaluation and profile run again when it changes). Stops at once when the device that
-is asked for is absent. What is recorded is left to `dna`.
+training, evaluation and profile run again when it changes). Stops at once when the device or the
+file of weights that is asked for is absent. What is recorded is left to `dna`.
 """
 
 import sys
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 def fingerprint(params: "Params") -> None:
     """Apply the settings of the run, read and measure the machine, write the three files.
 
-    Raises DeviceError when `device` names one that is absent.
+    Raises DeviceError when `device` names one that is absent, and ModelError when `pretrained`
+    names a file that is.
     """
     from stages.core import paths
     from stages.core.device import choose_device, set_threads
-    from stages.core.files import write_json
+    from stages.core.files import sha256_of_file, write_json
 
     device = choose_device(params.device)
     from stages.dna.declared import read_declared, short_id
@@ -35,6 +36,10 @@ def fingerprint(params: "Params") -> None:
     declared = read_declared(params, device)
     numerics = measure_numerics(device, params.train.precision)
     identity = {**declared.identity(), "numerics": numerics["digest"]}
+    if isinstance(params.pretrained, str):  # the same path may hold other weights tomorrow
+        from stages.models.transfer import weights_file
+
+        identity["pretrained_sha256"] = sha256_of_file(weights_file(params.pretrained))
     parts = {
         "declared_id": short_id(declared.identity()),
         "numeric_id": numerics["digest"][:8],

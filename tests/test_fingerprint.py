@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from stages.core import paths
-from stages.core.errors import DeviceError
+from stages.core.errors import DeviceError, ModelError
 from stages.core.params import Params, parse_params
 from stages.fingerprint import fingerprint
 
@@ -103,3 +103,16 @@ def test_a_second_machine_has_another_identity(root: Path) -> None:
     assert there["cpu_capability"] != here["cpu_capability"]
     assert there["environment"] == {"ONEDNN_MAX_CPU_ISA": "sse41", "MKL_CBWR": "compatible"}
     assert there["numerics"] != here["numerics"]
+
+
+def test_other_weights_under_the_same_path_repeat_the_training() -> None:
+    params = Params(pretrained="start.safetensors")
+    with pytest.raises(ModelError, match=r"start\.safetensors, but there is no such file"):
+        fingerprint(params)
+    identities = []
+    for content in (b"one", b"two"):
+        Path("start.safetensors").write_bytes(content)
+        fingerprint(params)
+        identities.append(json.loads(paths.IDENTITY.read_text()))
+    differing = {key for key in identities[0] if identities[0][key] != identities[1][key]}
+    assert differing == {"pretrained_sha256"}

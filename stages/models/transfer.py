@@ -79,14 +79,22 @@ def _adaptations(weights: Mapping[str, Tensor], state: State) -> dict[str, str]:
     return notes
 
 
-def _read(name: str) -> tuple[State, str]:
-    """A checkpoint by its path, which is relative to here or to the repository's root."""
+def weights_file(name: str) -> Path:
+    """Where `pretrained: NAME` lies, relative to here or to the repository's root.
+
+    Raises ModelError when there is no such file.
+    """
     path = next((p for p in (Path(name), dvc_root() / name) if p.is_file()), None)
     if path is None:
         raise ModelError(
             f"`pretrained` is {name}, but there is no such file. Give the path of a safetensors "
             "file or a torch checkpoint, or set `pretrained: true` or `false`."
         )
+    return path
+
+
+def _read(name: str) -> tuple[State, str]:
+    path = weights_file(name)
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file

@@ -5,11 +5,16 @@ and files on a remote alike, without a checkout. Leaves the meaning of files to 
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
+from stages.core import paths
 from stages.core.errors import RunError
+
+if TYPE_CHECKING:
+    from dvc.api import DVCFileSystem
 
 WORKSPACE = "workspace"
 
@@ -51,7 +56,7 @@ def _folder(name: str, root: Path) -> Source:
 
 def _revision(name: str) -> Source:
     revision, _, folder = name.partition(":")
-    files = _open_revision(name, revision)
+    files = _open_revision(name, revision, folder)
 
     def read(path: Path) -> bytes | None:
         try:
@@ -69,19 +74,39 @@ def _revision(name: str) -> Source:
     return Source(name, read, names)
 
 
-def _open_revision(name: str, revision: str) -> Any:
+def _open_revision(name: str, revision: str, folder: str) -> "DVCFileSystem":
+    """DVC's view of the run's folder at a revision.
+
+    Its index is made of the pipeline files around the run alone: that of a repository with a few
+    studies takes seconds.
+    """
     from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.repo.index import Index
 
     try:
-        files = DVCFileSystem(url=".", rev=revision)
-        files.exists("dvc.yaml")  # the revision is resolved at the first question
-        files.read_bytes("dvc.yaml")
-    except FileNotFoundError:
-        return files
+        repo = Repo.open(url=".", rev=revision, uninitialized=True)
     except DvcException as error:
         raise RunError(
             f"There is no run called {name!r}: it is no folder, and git says {error}. Name a git "
             "revision, a branch, an experiment from `dvc exp list`, a folder, or `workspace`."
         ) from None
-    return files
+    indexes = []
+    for path in _pipeline_files(repo.fs, PurePosixPath(repo.root_dir, folder)):
+        with suppress(DvcException):  # a broken one costs its outputs, which are named as missing
+            indexes.append(Index.from_file(repo, path))
+    repo.index = Index.from_indexes(repo, indexes)
+    return DVCFileSystem(repo)
+
+
+def _pipeline_files(git: Any, folder: PurePosixPath) -> list[str]:
+    """Files that tell DVC of a run's outputs: in the run's folder, above it and one level below."""
+    from dvc.dvcfile import is_valid_filename
+
+    below = {folder / path.parent for path in (paths.PREDICTIONS, paths.TRACE, paths.TRAIN_METRICS)}
+    places = [str(place) for place in (*folder.parents, folder, *sorted(below))]
+    listed = [path for place in places if git.isdir(place) for path in git.ls(place, detail=False)]
+    return [
+        path for path in listed if is_valid_filename(PurePosixPath(path).name) and git.isfile(path)
+    ]

@@ -35,13 +35,13 @@ def sample_table(view: View, target: float | None) -> Table | None:
     if len(view.sizes) < 2:
         return None
     aim = target if target is not None else _next_ten(float(view.main["mean"].max()))
+    high = view.sizes[-1]
     rows = []
     for name, cells in view.cells.groupby("series", sort=False):
         curve = fit(cells, view.results.main)
         check = leave_out_largest(cells, view.results.main)
         if curve is None:
             continue
-        low, high = view.sizes[0], view.sizes[-1]
         gained = curve.accuracy(high)[0] - curve.accuracy(high / 2)[0]
         beyond = curve.accuracy(2 * high)
         told = NONE
@@ -59,7 +59,7 @@ def sample_table(view: View, target: float | None) -> Table | None:
         ))  # fmt: skip
     head = ("backbone", "points at the last doubling", "exponent b", f"at {2 * high:,} images",
             f"images until {percent(aim, 0)}", f"check: {high:,} images from fewer")  # fmt: skip
-    return Table(head, tuple(rows), numeric=(1, 2, 3)) if rows and low else None
+    return Table(head, tuple(rows), numeric=(1, 2, 3)) if rows else None
 
 
 def winner_beyond(view: View) -> str | None:

@@ -17,6 +17,7 @@ from stages.core.errors import DivergedError
 from stages.core.params import Params
 from stages.core.paths import work_folder
 from stages.reporting.headline import dataset_label
+from stages.studies.code import code_id
 from stages.studies.form import Cell, Form, identity_of
 from stages.studies.machine import machine_of
 from stages.studies.pictures import pool_for
@@ -120,6 +121,7 @@ def _about(
         "indices_sha256": files.sha256_of_json(listed),
         "params_id": identity_of(params),
         "machine": machine,
+        "code": code_id(),
     }
 
 

@@ -16,7 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stages.core.errors import ParamsError
-from stages.core.files import sha256_of_json
+from stages.core.files import parse_yaml, sha256_of_json
 from stages.core.mistakes import unknown_name
 from stages.core.params import Params, parse_params
 
@@ -61,7 +61,10 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """As DVC's matrix names it, and as its folder is called."""
+        """As DVC's matrix names it, and its folder below `cells/`.
+
+        The slash of a model such as `timm/resnet50` stays: its cells lie one folder deeper.
+        """
         return f"{self.model}-{self.size}-{self.recipe}-{self.seed}"
 
 
@@ -91,9 +94,14 @@ class Form:
                             found.setdefault(cell.name, cell)
         return list(found.values())
 
+    @property
+    def cells_folder(self) -> Path:
+        """Where all cells lie, each in a folder of its name."""
+        return self.folder / "cells"
+
     def cell_folder(self, cell: Cell) -> Path:
         """Where the cell leaves its files."""
-        return self.folder / "cells" / cell.name
+        return self.cells_folder / cell.name
 
     def find(self, model: str, size: str, recipe: str, seed: int) -> Cell:
         """The cell with these coordinates. Raises ParamsError when the grids have none."""
@@ -127,7 +135,7 @@ def load_form(name: str) -> Form:
             f"a name means its small form, and `python -m stages.study new NAME` makes a study."
         )
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = parse_yaml(path.read_text(encoding="utf-8"))
         return Form(name, folder, FormFile.model_validate(values))
     except yaml.YAMLError as error:
         raise ParamsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None

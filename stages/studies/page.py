@@ -15,6 +15,7 @@ from stages.reporting.words import duration, percent
 from stages.studies import accuracy_tables as accuracy
 from stages.studies import album, cost_tables
 from stages.studies.advice import Advice, advise
+from stages.studies.code import code_note
 from stages.studies.form import SMALL, STUDIES, Form, load_form
 from stages.studies.results import Results, read_results
 from stages.studies.story import Story, load_story
@@ -153,6 +154,9 @@ def _notes(form: Form, results: Results) -> list[str]:
         said.append(f"{len(missing)} of {len(form.cells)} cells have not run yet.")
     for row in results.cells[results.cells["status"] == "diverged"].to_dict("records"):
         said.append(f"{row['cell']} {row['why']}; it has no accuracy.")
+    codes = [code if isinstance(code, str) else None for code in results.cells["code"]]
+    if note := code_note(form, codes):
+        said.append(note)
     if form.file.stands_for:
         pairs = ", ".join(f"{ours} for {theirs}" for ours, theirs in form.file.stands_for.items())
         said.append(f"In this form stand {pairs}; claims are written in the source's words.")

@@ -13,9 +13,10 @@ from typing import Any
 from stages.core.amounts import images_of
 from stages.core.params import Params
 from stages.reporting.words import duration
+from stages.studies.code import code_note
 from stages.studies.form import Cell, Form, identity_of
 from stages.studies.machine import declared_id
-from stages.studies.results import read_cell
+from stages.studies.record import read_cell
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Plan:
     form: Form
     machine: str
     planned: list[Planned]
+    note: str | None
 
     @property
     def missing(self) -> list[Planned]:
@@ -53,30 +55,41 @@ class Plan:
         lines.append(f"{summary}, {left}." if self.missing else f"{summary}. Nothing is missing.")
         if self.missing:
             lines.append(f"Run them with: dvc repro {self.form.folder / 'dvc.yaml'}")
+        if self.note:
+            lines.append(self.note)
         return "\n".join(lines)
 
 
 def plan_of(form: Form) -> Plan:
     """Look at every cell. Raises ParamsError for a cell whose parameters are mistaken."""
     params = {cell.name: form.params(cell) for cell in form.cells}
-    machines: dict[tuple[str, Any, Any], str] = {}
     read = {cell.name: read_cell(form.cell_folder(cell)) for cell in form.cells}
-    planned, missing = [], []
-    for cell in form.cells:
-        own = params[cell.name]
-        key = (own.device, own.threads, own.train.deterministic)
-        machine = machines.get(key) or machines.setdefault(key, declared_id(own))
-        state = state_of(read[cell.name], own, machine)
-        missing.append(cell) if state.startswith("missing") else None
-        planned.append(Planned(cell, state, None))
+    machines = _machines(params)
+    states = {name: state_of(read[name], own, machines[name]) for name, own in params.items()}
+    missing = {name for name, state in states.items() if state.startswith("missing")}
     finished = [found for found in read.values() if found and found.get("train")]
     planned = [
-        Planned(one.cell, one.state, estimate(one.cell, params[one.cell.name], finished))
-        if one.cell in missing
-        else one
-        for one in planned
+        Planned(
+            cell,
+            states[cell.name],
+            estimate(cell, params[cell.name], finished) if cell.name in missing else None,
+        )
+        for cell in form.cells
     ]
-    return Plan(form, next(iter(machines.values())), planned)
+    codes = [found.get("code") for name, found in read.items() if found and name not in missing]
+    return Plan(form, next(iter(machines.values())), planned, code_note(form, codes))
+
+
+def _machines(params: Mapping[str, Params]) -> dict[str, str]:
+    """The declared DNA that each cell would run with here; few differ, so few are asked for."""
+    known: dict[tuple[Any, ...], str] = {}
+    found = {}
+    for name, own in params.items():
+        key = (own.device, own.threads, own.train.deterministic)
+        if key not in known:
+            known[key] = declared_id(own)
+        found[name] = known[key]
+    return found
 
 
 def state_of(found: Mapping[str, Any] | None, params: Params, machine: str) -> str:

@@ -5,7 +5,6 @@ experiment are read out of git without checking it out. Leaves figures to the ot
 """
 
 import io
-import json
 import subprocess
 import tarfile
 from collections.abc import Mapping, Sequence
@@ -17,9 +16,11 @@ import pandas as pd
 
 from stages.core.errors import RunError
 from stages.studies.form import Form
+from stages.studies.record import parse_cell
 
+FILES = ("cell.json", "history.csv", "predictions.csv")
 LISTED = ("cell", "model", "size", "recipe", "seed", "status", "dataset", "task", "epochs",
-          "train_images", "val_images", "test_images", "params_id")  # fmt: skip
+          "train_images", "val_images", "test_images", "params_id", "code")  # fmt: skip
 TRAINED = ("train_loss", "val_loss", "train_seconds", "epoch_seconds_p50", "best_epoch",
            "epochs_run", "weights_hash", "precision", "images_per_second")  # fmt: skip
 
@@ -65,23 +66,16 @@ def read_results(form: Form, revisions: Sequence[str] = ()) -> Results:
     return _assembled(found)
 
 
-def read_cell(folder: Path) -> dict[str, Any] | None:
-    """`cell.json` of one cell; None when it has not run. Raises RunError when it is damaged."""
-    path = folder / "cell.json"
-    if not path.exists():
-        return None
-    return _json(path.read_bytes(), path.as_posix())
-
-
 def _here(form: Form) -> dict[str, bytes]:
-    names = ("cell.json", "history.csv", "predictions.csv")
-    paths = [form.cell_folder(cell) / name for cell in form.cells for name in names]
-    return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in paths if path.exists()}
+    """The files of the form's cells in the working tree, by "cell/file"."""
+    names = [f"{cell.name}/{file}" for cell in form.cells for file in FILES]
+    paths = {name: form.cells_folder / name for name in names}
+    return {name: path.read_bytes() for name, path in paths.items() if path.exists()}
 
 
 def _there(form: Form, revision: str) -> dict[str, bytes]:
     """The files of the form's cells as `revision` has them, by "cell/file"."""
-    folder = (form.folder / "cells").as_posix()
+    folder = form.cells_folder.as_posix()
     done = subprocess.run(
         ["git", "archive", "--format=tar", revision, "--", folder], capture_output=True
     )
@@ -95,7 +89,7 @@ def _there(form: Form, revision: str) -> dict[str, bytes]:
         members = [member for member in archive.getmembers() if member.isfile()]
         contents = ((member, archive.extractfile(member)) for member in members)
         return {
-            "/".join(Path(member.name).parts[-2:]): opened.read()
+            Path(member.name).relative_to(folder).as_posix(): opened.read()
             for member, opened in contents
             if opened is not None
         }
@@ -110,16 +104,7 @@ def _read(
     for kind in ("history", "predictions"):
         content = files.get(f"{name}/{kind}.csv")
         tables.append(pd.DataFrame() if content is None else pd.read_csv(io.BytesIO(content)))
-    return _json(files[f"{name}/cell.json"], name), tables[0], tables[1]
-
-
-def _json(content: bytes, where: str) -> dict[str, Any]:
-    try:
-        return dict(json.loads(content))
-    except ValueError as error:
-        raise RunError(
-            f"{where} is not valid JSON ({error}). Delete it and run `dvc repro` for the study."
-        ) from None
+    return parse_cell(files[f"{name}/cell.json"], name), tables[0], tables[1]
 
 
 def _assembled(

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stages.core.errors import ParamsError
+from stages.core.files import parse_yaml
 from stages.studies.form import STUDIES, Form, first_mistake
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -82,7 +83,7 @@ def load_story(form: Form) -> Story:
 
 def _read(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(
             f"There is no {path}; it holds `title`, `question` and `source`."

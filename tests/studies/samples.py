@@ -8,6 +8,7 @@ import pandas as pd
 import yaml
 
 from stages.core import files
+from stages.studies.code import code_id
 from stages.studies.form import Form, identity_of, load_form
 
 CLASSES = [f"class {i}" for i in range(5)]
@@ -100,7 +101,7 @@ def write_cell(form: Form, name: str, machine: str, faster: float = 1.0) -> None
         "machine": {"id": machine, "declared_id": machine[:4], "numeric_id": machine[5:],
                     "chip": "made-up chip", "backend": "cpu", "os": "Linux", "torch": "2",
                     "threads": 1},
-        "trace": {}, "cell_seconds": seconds + 2, "train": train, "evaluate": evaluate,
-        "profile": cost,
+        "code": code_id(), "trace": {}, "cell_seconds": seconds + 2, "train": train,
+        "evaluate": evaluate, "profile": cost,
     }  # fmt: skip
     files.write_json(folder / "cell.json", about)

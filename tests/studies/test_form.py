@@ -54,6 +54,23 @@ def test_a_recipe_changes_what_it_names_and_nothing_else(
     assert identity_of(params) != identity_of(form.params(form.cells[0]))
 
 
+def test_numbers_are_read_as_dvc_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """YAML 1.1 takes 1e-3 for text; DVC, and whoever writes it, for a number."""
+    monkeypatch.chdir(tmp_path)
+    form = make_study(tmp_path)
+    path = form.folder / "params.yaml"
+    text = path.read_text().replace("epochs: 3", "epochs: 3\n    lr: 2e-3")
+    files.write_text(path, text)
+    story = form.folder / "study.yaml"
+    files.write_text(story, story.read_text() + "target_top1: 5e-1\n")
+    form = load_form("made")
+    assert form.file.base["train"]["lr"] == 0.002
+    assert form.params(form.cells[0]).train.lr == 0.002
+    assert load_story(form).target_top1 == 0.5
+
+
 def test_where_the_pictures_lie_does_not_decide_a_cell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

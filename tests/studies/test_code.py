@@ -1,0 +1,50 @@
+"""Cells say which code made them, and plan and page say where that is not the present one."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stages.core import files
+from stages.studies.code import SHOWN, code_id, code_note
+from stages.studies.form import Form
+from stages.studies.page import write_page
+from stages.studies.plan import plan_of
+from tests.studies.samples import fill, make_study
+
+
+@pytest.fixture
+def form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Form:
+    monkeypatch.chdir(tmp_path)
+    made = make_study(tmp_path, models=("lenet_small", "lenet_large"), sizes=(100,), seeds=2)
+    fill(made)
+    return made
+
+
+def test_cells_of_the_present_code_need_no_word(form: Form) -> None:
+    assert code_note(form, [code_id()] * 3) is None
+    write_page("made")
+    assert "other code" not in (form.folder / "report.md").read_text()
+
+
+def test_cells_of_other_code_are_kept_and_told(form: Form) -> None:
+    declared = plan_of(form).machine
+    values = [{"code": "0123456789abcdef"}, {"code": None}, {}, {}]
+    for cell, change in zip(form.cells, values, strict=True):
+        path = form.cell_folder(cell) / "cell.json"
+        found = json.loads(path.read_text()) | change
+        if change == {"code": None}:
+            del found["code"]
+        found["machine"]["declared_id"] = declared
+        files.write_json(path, found)
+    plan = plan_of(form)
+    assert not plan.missing
+    write_page("made")
+    page = (form.folder / "report.md").read_text()
+    told = (
+        f"2 of 4 cells were made by other code than the present version {code_id()[:SHOWN]} "
+        "(by version 01234567; 1 by a version that they do not name)"
+    )
+    for text in (plan.text(), page):
+        assert told in text
+        assert "dvc repro -f -k studies/made/dvc.yaml" in text

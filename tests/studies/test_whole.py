@@ -1,0 +1,118 @@
+"""A study as its user runs it: the command line and real `dvc repro`, on a few made-up pictures."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from stages.core import files, streams
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BIN = Path(sys.executable).parent
+PIPELINE = "studies/mine/dvc.yaml"
+MODELS = ("lenet_small", "timm/test_resnet")  # a library's name has a slash, and so has its folder
+CELLS = [f"{model}-{size}-default-0" for model in MODELS for size in (20, 40)]
+
+
+class Workplace:
+    """A folder with DVC, in which commands run as in a shell."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cells = folder / "studies/mine/cells"
+
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+        environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        return subprocess.Popen(words, cwd=self.folder, env=environment, start_new_session=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                text=True)  # fmt: skip
+
+    def run(self, *words: str) -> str:
+        started = self.start(*words)
+        told, _ = started.communicate()
+        assert started.returncode == 0, told
+        return told
+
+    def dvc(self, *words: str) -> list[str]:
+        """The cells that a DVC command ran, in order."""
+        lines = self.run("dvc", *words).splitlines()
+        names = [line.split("'")[1] for line in lines if line.startswith("Running stage")]
+        return [name.partition("@")[2] for name in names if "@" in name]
+
+    def change(self, **grid: Any) -> None:
+        """Change lists of the grid, as a user would with an editor."""
+        path = self.folder / "studies/mine/params.yaml"
+        values = yaml.safe_load(path.read_text())
+        values["grids"]["backbones"] |= grid
+        values["base"]["profile"] |= {"seconds": 0.05, "batch_sizes": [1], "repeats": 1}
+        files.write_text(path, yaml.safe_dump(values))
+
+    @property
+    def page(self) -> str:
+        return (self.folder / "studies/mine/report.html").read_text()
+
+
+def draw_pictures(folder: Path) -> None:
+    """Two classes of noise, of which one is bluer."""
+    for label, name in enumerate(("grey", "blue")):
+        (folder / name).mkdir(parents=True)
+        for index in range(50):
+            values = 160 * streams.uniforms(streams.stream(0, name, index), 16 * 16 * 3)
+            pixels = values.reshape(16, 16, 3) + np.array([0, 0, 80 * label])
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{index}.png")
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """A new study of own pictures, killed in its second cell."""
+    made = Workplace(tmp_path_factory.mktemp("whole"))
+    draw_pictures(made.folder / "pictures")
+    made.run("dvc", "init", "-q", "--no-scm")
+    made.run("python", "-m", "stages.study", "new", "mine", "--folder", "pictures", "--models",
+             ",".join(MODELS), "--sizes", "20,40", "--seeds", "1", "--epochs", "2", "--px",
+             "16")  # fmt: skip
+    made.change()
+    with made.start("dvc", "repro", PIPELINE) as started:
+        assert started.stdout
+        assert any("Running stage" in line and CELLS[1] in line for line in started.stdout)
+        os.killpg(started.pid, signal.SIGKILL)
+    return made
+
+
+def test_a_killed_study_goes_on_with_what_is_missing(workplace: Workplace) -> None:
+    first = workplace.cells / CELLS[0] / "cell.json"
+    before = first.read_bytes()
+    assert workplace.dvc("repro", PIPELINE) == CELLS[1:]
+    assert first.read_bytes() == before
+    for name in CELLS:
+        assert files.read_json(workplace.cells / name / "cell.json")["cell"] == name
+    assert workplace.dvc("repro", PIPELINE) == []
+    told = workplace.run("python", "-m", "stages.study", "plan", "mine")
+    assert "4 of 4 cells exist" in told
+
+
+def test_the_page_has_advice_and_names_commands_that_work(workplace: Workplace) -> None:
+    workplace.dvc("repro", PIPELINE)
+    assert "Which one to take" in workplace.page
+    name = "timm/test_resnet-40-default-0"
+    assert f"dvc repro -f -s {PIPELINE}:backbones@{name}" in workplace.page
+    assert workplace.dvc("repro", "-f", "-s", f"{PIPELINE}:backbones@{name}") == [name]
+
+
+def test_a_model_that_leaves_the_grid_leaves_the_page(workplace: Workplace) -> None:
+    workplace.dvc("repro", PIPELINE)
+    assert "timm/test_resnet" in workplace.page
+    workplace.change(models=["lenet_small"])
+    assert workplace.dvc("repro", PIPELINE) == []
+    assert "timm/test_resnet" not in workplace.page
+    workplace.change(models=list(MODELS))
+    assert workplace.dvc("repro", PIPELINE) == []
+    assert "timm/test_resnet" in workplace.page

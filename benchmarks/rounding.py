@@ -6,14 +6,13 @@ apart as multiples of the yardstick that training records. `stages/comparison/in
 its factor from here.
 """
 
-import os
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+import stages  # noqa: E402, F401  # isort: skip  (settings that must precede torch)
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import torch  # noqa: E402

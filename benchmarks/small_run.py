@@ -80,7 +80,6 @@ def main() -> None:
     parser.add_argument("--statement", default="")
     parser.add_argument("changes", nargs="*")
     arguments = parser.parse_args()
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if arguments.statement:
         exec(f"import torch\n{arguments.statement}")
     if arguments.fault:

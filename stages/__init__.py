@@ -7,7 +7,10 @@ Stage modules parse, load, call and write. What is worth knowing lives in the ro
 
 import os
 
-# OpenMP threads spin while they wait for one another. On a machine that does anything else at the
-# time, the thread waited for is often not running, and a training step takes ten times as long.
-# Asleep they cost next to nothing, and no bit changes. Read when torch loads; the user's wins.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# OpenMP threads spin while they wait for one another, by default for milliseconds. On a machine
+# that does anything else at the time, the thread waited for is often not running, and a training
+# step takes ten to a hundred times as long; put to sleep at once, a network of many small
+# operations loses half its speed to being woken. So they spin for some microseconds, then sleep
+# (`benchmarks/waiting_threads.py`). No bit changes. Read when torch loads; the user's wins.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")

@@ -130,7 +130,7 @@ def _environment(record: Record | None) -> dict[str, str]:
     """The environment of this process, with the switches of the record's machine for its own."""
     from stages.dna.switches import ENVIRONMENT
 
-    kept = {**os.environ, "OMP_WAIT_POLICY": "passive"}
+    kept = dict(os.environ)
     if record is None:
         return kept
     kept = {name: value for name, value in kept.items() if name not in ENVIRONMENT}

@@ -92,7 +92,7 @@ def audit_switches(say: Callable[[str], None]) -> int:
 
 def _run(switch: Switch) -> tuple[str, dict[str, str | None]]:
     """The digest under a switch, and every probe's bits."""
-    environment = {**os.environ, "OMP_WAIT_POLICY": "passive", **switch.environment}
+    environment = {**os.environ, **switch.environment}
     child = _CHILD.format(statement=switch.statement)
     done = subprocess.run(
         [sys.executable, "-c", child], env=environment, check=True, capture_output=True, text=True

@@ -82,7 +82,8 @@ def measure(
         **counts,
         "device": device.type,
         "threads": threads,
-        "openmp_wait_policy": os.environ.get("OMP_WAIT_POLICY"),  # PASSIVE: waiting threads sleep
+        "openmp_wait_policy": os.environ.get("OMP_WAIT_POLICY"),
+        "openmp_spin_count": os.environ.get("GOMP_SPINCOUNT"),  # turns of waiting before sleep
         **summary(rows, sizes),
         "other_load_cores": busy_cores,
         "other_load_note": load_note(busy_cores, len(load.cores)),

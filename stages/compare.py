@@ -14,7 +14,6 @@ The work is in `stages.comparison`.
 
 import argparse
 import inspect
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,8 +37,6 @@ def main(argv: list[str] | None = None) -> int:
     A user's mistake is not comparable either: status 2, so that a gate in CI never takes it for
     a difference.
     """
-    # Threads that wait without spinning; read when PyTorch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     arguments = _parser().parse_args(argv)
     outcome: list[int] = []
 
@@ -87,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
 def compare(arguments: argparse.Namespace) -> int:
     """Read, compare and show. Raises RunError for what is no run or does not fit together."""
     from stages.comparison.matrix import worst_status
-    from stages.comparison.record import load_record
+    from stages.comparison.record import load_run
     from stages.comparison.sources import open_source
     from stages.comparison.text import section_as_markdown
     from stages.core.errors import RunError
@@ -101,12 +98,12 @@ def compare(arguments: argparse.Namespace) -> int:
             f"--margin is {arguments.margin:g}; allowed are points of accuracy between 0 and 100."
         )
     sources = [[open_source(name) for name in group.split(",")] for group in arguments.runs]
-    groups = [[load_record(source) for source in group] for group in sources]
+    groups = [[load_run(source) for source in group] for group in sources]
     sections, rungs = _here([group[0] for group in sources], groups, arguments)
     if len(groups) == 1:
         sys.stdout.write("\n\n".join(section_as_markdown(section) for section in sections) + "\n")
         return worst_status(rungs)
-    twin = load_record(open_source(arguments.twin)) if arguments.twin else None
+    twin = load_run(open_source(arguments.twin)) if arguments.twin else None
     if len(groups) > 2:
         return _matrix([group[0] for group in groups], twin, arguments)
     found = _pair(groups[0], groups[1], twin, arguments)

@@ -58,7 +58,7 @@ def compare_numerics(a: Record, b: Record) -> Numerics | None:
     both = [name for name in bits_a if name in bits_b]
     changed = [name for name in both if bits_a[name] != bits_b[name]]
     errors = {
-        name: max(float(run.numerics.get("max_error", {}).get(name, 0)) for run in (a, b))
+        name: max(float(run.numerics.get("max_error", {}).get(name) or 0) for run in (a, b))
         for name in changed
     }
     worst = max(errors, key=lambda name: errors[name], default=None)
@@ -92,18 +92,20 @@ def explain(a: Record, b: Record, numerics: Numerics | None) -> list[str]:
 
 
 def from_settings(a: Record, b: Record) -> list[str]:
-    """Causes that the declared DNA names, with both values."""
+    """Causes that the declared DNA names, with both values; what one run is silent on is none."""
     causes = []
     precisions = effective_precision(a), effective_precision(b)
     if precisions[0] != precisions[1]:
         causes.append(f"precision: {precisions[0]} against {precisions[1]}")
     for key, words in _WORDS.items():
-        one, other = a.hardware.get(key), b.hardware.get(key)
-        if one != other and (one is not None or other is not None):
-            causes.append(f"{words}: {_said(one)} against {_said(other)}")
-    one, other = (run.hardware.get("environment", {}) for run in (a, b))
-    for name in sorted({*one, *other}):
-        if one.get(name) != other.get(name) and name in _LIBRARY_SWITCHES:
+        if key in a.hardware and key in b.hardware and a.hardware[key] != b.hardware[key]:
+            pair = f"{_said(a.hardware[key])} against {_said(b.hardware[key])}"
+            causes.append(f"{words}: {pair}")
+    one, other = (run.hardware.get("environment") for run in (a, b))
+    if one is None or other is None:
+        return causes
+    for name in sorted({*one, *other} & _LIBRARY_SWITCHES.keys()):
+        if one.get(name) != other.get(name):
             pair = f"{_said(one.get(name))} against {_said(other.get(name))}"
             causes.append(f"{_LIBRARY_SWITCHES[name]} ({name}): {pair}")
     return causes

@@ -5,7 +5,6 @@ Works with missing pieces and older formats: what cannot be read is None and is 
 """
 
 import hashlib
-import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,20 +14,16 @@ import pandas as pd
 import yaml
 
 from stages.comparison.sources import Source
+from stages.comparison.tables import TABLES, read_table
 from stages.core import paths
+from stages.core.errors import RunError
+from stages.core.files import parse_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 Json = dict[str, Any]
 
-TABLE_COLUMNS = {
-    "predictions": (paths.PREDICTIONS, {"name", "label", "predicted"}),
-    "history": (paths.HISTORY, {"epoch", "lr", "train_loss"}),
-    "trace": (paths.TRACE, {"step", "loss_hex", "grad_norm", "grad_hash", "weights_hash"}),
-    "tensors": (paths.TENSOR_TRACE, {"step", "tensor", "grad_hash", "weights_hash"}),
-    "inside": (paths.INSIDE, {"step", "position", "kind", "name", "hash", "norm", "sketch"}),
-}
 JSON_FILES = {
     "hardware": paths.HARDWARE,
     "numerics": paths.NUMERICS,
@@ -37,6 +32,7 @@ JSON_FILES = {
     "evaluate": paths.EVALUATE_METRICS,
     "profile": paths.PROFILE_METRICS,
 }
+LOCK = Path("dvc.lock")
 
 
 @dataclass(frozen=True)
@@ -66,19 +62,37 @@ class Record:
         """Whether the run began with one weight moved by one ULP."""
         return bool(self.params.get("train", {}).get("twin", False))
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing of a run was there at all."""
+        known = self.params or self.hardware or self.train or self.evaluate
+        return not known and self.predictions is None and self.trace is None
+
+
+def load_run(source: Source) -> Record:
+    """Read all files of a run. Raises RunError when there is none of them."""
+    record = load_record(source)
+    if record.is_empty:
+        raise RunError(
+            f"{source.name} holds no run: neither {paths.PARAMS} nor any of the metrics and tables "
+            "that the pipeline writes. Name the folder that has `params.yaml`, `metrics` and "
+            "`plots` in it, or REVISION:FOLDER for a folder of a revision."
+        )
+    return record
+
 
 def load_record(source: Source) -> Record:
-    """Read all files of a run."""
+    """Read the files of a run, as far as they are there."""
     missing: list[str] = []
     values: dict[str, Any] = {}
     for name, path in JSON_FILES.items():
-        values[name] = _parsed(source, path, json.loads, missing) or {}
-    for name, (path, columns) in TABLE_COLUMNS.items():
-        values[name] = _table(source, path, columns, missing)
-    lock = _parsed(source, Path("dvc.lock"), yaml.safe_load, missing) or {}
+        values[name] = _parsed(source, path, json.loads, missing)
+    for name, table in TABLES.items():
+        values[name] = read_table(source, table, missing)
+    lock = _parsed(source, LOCK, parse_yaml, missing)
     return Record(
         name=source.name,
-        params=_parsed(source, paths.PARAMS, yaml.safe_load, missing) or {},
+        params=_parsed(source, paths.PARAMS, parse_yaml, missing),
         code=_code(lock),
         indices_sha256=_indices_sha256(source, values["train"]),
         missing=tuple(missing),
@@ -86,45 +100,46 @@ def load_record(source: Source) -> Record:
     )
 
 
-def _parsed(
-    source: Source, path: Path, parse: "Callable[[bytes], Any]", missing: list[str]
-) -> Json | None:
+def _parsed(source: Source, path: Path, parse: "Callable[[str], Any]", missing: list[str]) -> Json:
+    """A file's keys and values; {}, with a note in `missing`, when there are none to be had."""
     content = source.read(path)
     if content is None:
         missing.append(f"{path}")
-        return None
+        return {}
     try:
-        value = parse(content)
+        value = parse(content.decode())
     except (ValueError, yaml.YAMLError) as error:
         missing.append(f"{path} (unreadable: {str(error).splitlines()[0]})")
-        return None
-    return value if isinstance(value, dict) else None
+        return {}
+    if not isinstance(value, dict):
+        missing.append(f"{path} (unreadable: it does not hold keys and values)")
+        return {}
+    return _well_typed(value, path, missing)
 
 
-def _table(
-    source: Source, path: Path, columns: set[str], missing: list[str]
-) -> pd.DataFrame | None:
-    content = source.read(path)
-    if content is None:
-        missing.append(f"{path}")
-        return None
-    try:
-        table = pd.read_csv(io.BytesIO(content), dtype=_TEXT)
-    except ValueError as error:  # includes pandas' own parser and empty-file errors
-        missing.append(f"{path} (unreadable: {str(error).splitlines()[0]})")
-        return None
-    lacking = columns - set(table.columns)
-    if lacking:
-        missing.append(f"{path} (an older format: without {', '.join(sorted(lacking))})")
-        return None
-    return table
+_NUMBER = (int, float)
+_TYPES: dict[Path, dict[str, tuple[type, ...]]] = {
+    paths.PARAMS: dict.fromkeys(("train", "dataset"), (dict,)),
+    paths.HARDWARE: {"environment": (dict,)},
+    paths.NUMERICS: dict.fromkeys(("bits", "max_error"), (dict,)),
+    paths.TRAIN_METRICS: dict.fromkeys(("steps", "epochs_run"), _NUMBER),
+    paths.EVALUATE_METRICS: {
+        **dict.fromkeys(("test_loss", "test_top1", "test_quadrant_top1", "ece"), _NUMBER),
+        "top1_per_class": (dict,),
+    },
+    LOCK: {"stages": (dict,)},
+}
+"""Keys whose values are worked with, and as what."""
 
 
-_TEXT = dict.fromkeys(
-    ("name", "loss_hex", "grad_hash", "weights_hash", "hash", "inputs_hash", "tensor", "sketch",
-     "kind", "dtype"),
-    str,
-)  # fmt: skip
+def _well_typed(value: Json, path: Path, missing: list[str]) -> Json:
+    """The value without keys that hold another type than they should; null is as good as absent."""
+    types = _TYPES.get(path, {})
+    wrong = [key for key in types.keys() & value if not isinstance(value[key], types[key])]
+    told = sorted(key for key in wrong if value[key] is not None)
+    if told:
+        missing.append(f"{path} (damaged: {', '.join(told)})")
+    return {key: item for key, item in value.items() if key not in wrong}
 
 
 def _code(lock: Json) -> dict[str, str]:
@@ -132,7 +147,7 @@ def _code(lock: Json) -> dict[str, str]:
     return {
         dependency["path"]: dependency["md5"]
         for stage in ("train", "evaluate")
-        for dependency in stages.get(stage, {}).get("deps", [])
+        for dependency in (stages.get(stage) or {}).get("deps") or []
         if str(dependency.get("path", "")).startswith("stages") and "md5" in dependency
     }
 

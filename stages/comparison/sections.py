@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from stages.comparison.causes import MEANINGS, from_settings
 from stages.comparison.record import Record
 from stages.comparison.setup import Difference
-from stages.comparison.together import Comparison, class_names
+from stages.comparison.together import Comparison, class_names, other_question
 from stages.comparison.verdict import points, where_bits_part
 
 Rows = tuple[tuple[str, ...], ...]
@@ -52,6 +52,11 @@ def _setup(found: Comparison) -> Section:
         grids.append(Grid(head, _pairs(neutral), title="Decides nothing", folded=True))
     sentences = [] if found.differences else ["Parameters, data, code and machine are the same."]
     sentences += [f"{name} lacks {', '.join(files)}." for name, files in found.missing.items()]
+    if any(file.startswith("data/") for files in found.missing.values() for file in files):
+        sentences.append(
+            "What lies in `data` is kept by DVC: `dvc push` on the machine that made it, then "
+            "`dvc fetch --all-branches` here."
+        )
     return Section("setup", "What differs in the set-up", tuple(sentences), tuple(grids))
 
 
@@ -140,7 +145,12 @@ def _growth(found: Comparison) -> tuple[Grid, ...]:
 def _matters(found: Comparison) -> Section:
     answers = found.answers
     if answers is None:
-        lacking = "Without the predictions of both runs, or without shared images, it is not known."
+        other = other_question(found.a, found.b)
+        lacking = (
+            f"The runs answer other questions: {other}."
+            if other
+            else "Without the predictions of both runs, or without shared images, it is not known."
+        )
         return Section("matters", "Whether it matters", (lacking,))
     held = "within" if answers.equivalent else "not shown to be within"
     sentences = [

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from stages.comparison.record import Record
+from stages.core.params import Params
 from stages.dna.declared import DECIDES_BITS
 from stages.dna.switches import EFFECT_IS_READ
 
@@ -86,13 +87,28 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _params(a: Record, b: Record) -> Iterator[Difference]:
-    for key, one, other in _unequal(flatten(a.params), flatten(b.params)):
+    """Nothing when a run has no parameters: what is not known is no difference.
+
+    A key that one run is too old to have is neutral where the other has its default.
+    """
+    if not (a.params and b.params):
+        return
+    ours, theirs = flatten(a.params), flatten(b.params)
+    defaults = flatten(Params().model_dump(mode="json"))
+    for key, one, other in _unequal(ours, theirs):
         kind: Kind = "input"
-        if key in COMPUTATION:
-            kind = "computation"
-        elif key.startswith(NEUTRAL):
+        if key.startswith(NEUTRAL) or _is_newer(key, ours, theirs, defaults):
             kind = "neutral"
+        elif key in COMPUTATION:
+            kind = "computation"
         yield Difference(key, one, other, kind)
+
+
+def _is_newer(key: str, *values: Mapping[str, Any]) -> bool:
+    """Whether one of two runs lacks the key, and the other has the default (given last)."""
+    ours, theirs, defaults = values
+    told = [run[key] for run in (ours, theirs) if key in run]
+    return len(told) == 1 and key in defaults and told[0] == defaults[key]
 
 
 def _data(a: Record, b: Record) -> Iterator[Difference]:

@@ -35,6 +35,11 @@ def open_source(name: str) -> Source:
     A revision is anything git or `dvc exp` has a name for. Raises RunError when it is none of
     these.
     """
+    if not name.partition(":")[0].strip():
+        raise RunError(
+            "The name of a run is empty. Name a git revision, a branch, an experiment from "
+            "`dvc exp list`, a folder, or `workspace`."
+        )
     if name == WORKSPACE:
         return _folder(name, Path())
     if Path(name).is_dir():
@@ -55,19 +60,24 @@ def _folder(name: str, root: Path) -> Source:
 
 
 def _revision(name: str) -> Source:
+    from dvc.exceptions import DvcException
+    from dvc_data.index import DataIndexError
+
     revision, _, folder = name.partition(":")
     files = _open_revision(name, revision, folder)
+    # In neither git nor the cache, nor on a remote that can be reached.
+    absent = (OSError, DvcException, DataIndexError)
 
     def read(path: Path) -> bytes | None:
         try:
             return bytes(files.read_bytes((Path(folder) / path).as_posix()))
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        except absent:
             return None
 
     def names(path: Path) -> list[str]:
         try:
             listed = files.ls((Path(folder) / path).as_posix(), detail=False)
-        except (FileNotFoundError, NotADirectoryError):
+        except absent:
             return []
         return sorted(Path(file).name for file in listed)
 

@@ -108,7 +108,9 @@ def _over_seeds(pairs: Sequence[tuple[Record, Record]], margin: float) -> Seeds 
     found = [
         (one, other)
         for a, b in pairs
-        if (one := test_accuracy(a)) is not None and (other := test_accuracy(b)) is not None
+        if other_question(a, b) is None
+        and (one := test_accuracy(a)) is not None
+        and (other := test_accuracy(b)) is not None
     ]
     return compare_seeds([one for one, _ in found], [other for _, other in found], margin)
 
@@ -116,15 +118,43 @@ def _over_seeds(pairs: Sequence[tuple[Record, Record]], margin: float) -> Seeds 
 def test_accuracy(record: Record) -> float | None:
     """The first accuracy on the test images, a share; None without an evaluation."""
     for name, value in record.evaluate.items():
-        if name.startswith("test_") and name.endswith("top1"):
+        if name.startswith("test_") and name.endswith("top1") and value is not None:
             return float(value)
     return None
 
 
 def _answers(a: Record, b: Record, margin: float) -> Paired | None:
-    if a.predictions is None or b.predictions is None:
+    if a.predictions is None or b.predictions is None or other_question(a, b):
         return None
     return compare_answers(a.predictions, b.predictions, margin)
+
+
+def other_question(a: Record, b: Record) -> str | None:
+    """In words, why answers of one run cannot be held against the other's; None when they can.
+
+    Images of two data sets may have the same names, and so may the labels of two tasks.
+    """
+    asked = [
+        {
+            "task": run.params.get("task"),
+            "data set": run.params.get("dataset", {}).get("name"),
+            "number of classes": _classes(run),
+        }
+        for run in (a, b)
+    ]
+    for what, one in asked[0].items():
+        other = asked[1][what]
+        if one is not None and other is not None and one != other:
+            return f"the {what} is {one} against {other}"
+    return None
+
+
+def _classes(record: Record) -> int | None:
+    """How many probabilities an answer has; None when they were not kept."""
+    if record.predictions is None:
+        return None
+    names = map(str, record.predictions.columns)
+    return sum(name[0] == "p" and name[1:].isdigit() for name in names) or None
 
 
 def class_names(record: Record) -> dict[int, str]:

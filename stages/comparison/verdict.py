@@ -97,13 +97,14 @@ def _inputs_differ(inputs: list[Difference], answers: Paired | None) -> Verdict:
 
 
 def _identical(a: Record, b: Record) -> bool:
-    """Equal weights, and equal predictions (or, failing those, equal test figures)."""
+    """Equal weights, and equal answers or test figures as far as both runs have them."""
     if not same_weights(a, b):
         return False
     if a.predictions is not None and b.predictions is not None:
-        return a.predictions.equals(b.predictions)
-    keys = ("test_loss", "test_top1", "ece")
-    return all(a.evaluate.get(key) == b.evaluate.get(key) for key in keys)
+        shared = [name for name in a.predictions if name in b.predictions]
+        return a.predictions[shared].equals(b.predictions[shared])
+    keys = {"test_loss", "test_top1", "ece"} & a.evaluate.keys() & b.evaluate.keys()
+    return all(a.evaluate[key] == b.evaluate[key] for key in keys)
 
 
 def _bit_identical(a: Record, b: Record, evidence: Evidence) -> Verdict:
@@ -114,8 +115,11 @@ def _bit_identical(a: Record, b: Record, evidence: Evidence) -> Verdict:
     causes = explain(a, b, None)
     if causes:
         sentence += f", although the environment differs ({'; '.join(causes[:2])})"
-    if not a.evaluate and not b.evaluate:
+    silent = [run.name for run in (a, b) if not run.evaluate and run.predictions is None]
+    if len(silent) == 2:
         sentence += "; neither run was evaluated"
+    elif silent:
+        sentence += f"; {silent[0]} was not evaluated"
     return Verdict(Rung.BIT_IDENTICAL, sentence + ".")
 
 
@@ -154,7 +158,7 @@ def _shared(a: Record, b: Record) -> str:
     elif hashes[0] and hashes[0] == hashes[1]:
         same += ["initial weights"]
     if not same:
-        return "same parameters"
+        return "the same as far as is known"
     return "same " + (" and ".join([", ".join(same[:-1]), same[-1]]) if same[1:] else same[0])
 
 

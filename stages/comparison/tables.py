@@ -1,0 +1,96 @@
+"""The tables of a run, read and checked: a table is whole and of today's format, or None.
+
+Why one is passed over is noted, so that the answers which need it can say so. Leaves JSON, YAML
+and the record as a whole to `record`.
+"""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stages.comparison.sources import Source
+from stages.core import paths
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table's file, the columns that answers need, and those that tell its rows apart."""
+
+    path: Path
+    columns: frozenset[str]
+    keys: tuple[str, ...]
+
+
+TABLES = {
+    "predictions": Table(paths.PREDICTIONS, frozenset({"name", "label", "predicted"}), ("name",)),
+    "history": Table(paths.HISTORY, frozenset({"epoch", "lr", "train_loss"}), ("epoch",)),
+    "trace": Table(
+        paths.TRACE,
+        frozenset({"step", "loss_hex", "loss", "grad_norm", "grad_hash", "weights_hash"}),
+        ("step",),
+    ),
+    "tensors": Table(
+        paths.TENSOR_TRACE,
+        frozenset({"step", "tensor", "grad_hash", "weights_hash"}),
+        ("step", "tensor"),
+    ),
+    "inside": Table(
+        paths.INSIDE,
+        frozenset({"step", "position", "kind", "name", "inputs_hash", "hash", "dtype", "norm",
+                   "sketch", "rounding"}),
+        ("step", "kind", "position"),
+    ),
+}  # fmt: skip
+TEXT = (
+    "name", "loss_hex", "grad_hash", "weights_hash", "hash", "inputs_hash", "tensor", "sketch",
+    "kind", "dtype",
+)  # fmt: skip
+MAY_BE_EMPTY = ("inputs_hash", "grad_hash", "rounding")
+
+
+def read_table(source: Source, table: Table, missing: list[str]) -> pd.DataFrame | None:
+    """A table of the run; None, with a note in `missing`, when it is absent or not to be used."""
+    content = source.read(table.path)
+    if content is None:
+        missing.append(f"{table.path}")
+        return None
+    try:
+        rows = pd.read_csv(io.BytesIO(content), dtype=dict.fromkeys(TEXT, str))
+    except ValueError as error:  # includes pandas' own parser and empty-file errors
+        missing.append(f"{table.path} (unreadable: {str(error).splitlines()[0]})")
+        return None
+    fault = _fault(rows, table)
+    if fault is None and not content.endswith(b"\n"):
+        fault = "cut off in its last line"
+    if fault:
+        missing.append(f"{table.path} ({fault})")
+    return None if fault else rows
+
+
+def _fault(rows: pd.DataFrame, table: Table) -> str | None:
+    """Why a table cannot be used; None when it can."""
+    if lacking := table.columns - set(rows.columns):
+        return f"an older format: without {', '.join(sorted(lacking))}"
+    if rows.empty:
+        return "no rows"
+    for name in sorted(table.columns - set(MAY_BE_EMPTY)):
+        if rows[name].isna().any():
+            return f"damaged: {name} is empty in row {int(rows[name].isna().argmax()) + 1}"
+        if name not in TEXT and not pd.api.types.is_numeric_dtype(rows[name]):
+            return f"damaged: {name} holds more than numbers"
+    if rows.duplicated(list(table.keys)).any():
+        return f"damaged: {' and '.join(table.keys)} do not tell its rows apart"
+    return _sketch_fault(rows["sketch"]) if "sketch" in table.columns else None
+
+
+def _sketch_fault(sketches: "pd.Series[str]") -> str | None:
+    """Sketches are sixteen numbers, as `stages/training/inside.py` writes them."""
+    try:
+        count = len(np.array(" ".join(sketches).split(), dtype=np.float64))
+    except ValueError:
+        return "damaged: a sketch holds more than numbers"
+    sizes = sketches.str.count(" ") + 1
+    return None if count == 16 * len(sizes) and (sizes == 16).all() else "sketches of another size"

@@ -42,7 +42,11 @@ def make_study(
     grid = {"models": list(models), "sizes": list(sizes), "recipes": ["plain"]}
     values = {
         "grids": {"main": {**grid, "seeds": list(range(seeds))}},
-        "base": {"dataset": {"name": "digits"}, "threads": 1, "train": {"epochs": 3}},
+        "base": {
+            "dataset": {"name": "digits", "folder": "pictures"},
+            "threads": 1,
+            "train": {"epochs": 3},
+        },
         "recipes": {"plain": {}},
     }
     folder = root / "studies" / "made"
@@ -51,18 +55,22 @@ def make_study(
     return load_form("made")
 
 
-def fill(form: Form, machine: str = "aaaa-1111", faster: float = 1.0) -> None:
+def fill(
+    form: Form, machine: str = "aaaa-1111", faster: float = 1.0, images_per_class: int = 40
+) -> None:
     """Write every cell of the form, deterministically; accuracy grows with skill and size."""
     for cell in form.cells:
-        write_cell(form, cell.name, machine, faster)
+        write_cell(form, cell.name, machine, faster, images_per_class)
 
 
-def write_cell(form: Form, name: str, machine: str, faster: float = 1.0) -> None:
+def write_cell(
+    form: Form, name: str, machine: str, faster: float = 1.0, images_per_class: int = 40
+) -> None:
     """Write one made-up cell; `faster` divides its times."""
     cell = next(one for one in form.cells if one.name == name)
     images = int(cell.size)
     draws = np.random.default_rng([cell.seed, images, len(cell.model), ord(cell.model[0])])
-    label = np.tile(np.arange(len(CLASSES)), 40)
+    label = np.tile(np.arange(len(CLASSES)), images_per_class)
     skill = 1 - (1 - SKILL.get(cell.model, 0.6)) * (images / 100) ** -0.3
     right = draws.random(len(label)) < skill
     predicted = np.where(right, label, (label + 1) % len(CLASSES))
@@ -98,7 +106,7 @@ def write_cell(form: Form, name: str, machine: str, faster: float = 1.0) -> None
         "seed": cell.seed, "status": "finished", "diverged": None, "dataset": "made-up",
         "task": "classify", "epochs": 3, "train_images": images, "val_images": 50,
         "test_images": len(label), "params_id": identity_of(form.params(cell)),
-        "machine": {"id": machine, "declared_id": machine[:4], "numeric_id": machine[5:],
+        "machine": {"id": machine, "declared_id": machine[:-5], "numeric_id": machine[-4:],
                     "chip": "made-up chip", "backend": "cpu", "os": "Linux", "torch": "2",
                     "threads": 1},
         "code": code_id(), "trace": {}, "cell_seconds": seconds + 2, "train": train,

@@ -3,6 +3,7 @@
 Leaves the reading of the runs' own bits to `parting` and `inside`.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -56,11 +57,8 @@ def compare_numerics(a: Record, b: Record) -> Numerics | None:
     if not bits_a or not bits_b:
         return None
     both = [name for name in bits_a if name in bits_b]
-    changed = [name for name in both if bits_a[name] != bits_b[name]]
-    errors = {
-        name: max(float(run.numerics.get("max_error", {}).get(name) or 0) for run in (a, b))
-        for name in changed
-    }
+    changed = [name for name in both if _bits(bits_a[name]) != _bits(bits_b[name])]
+    errors = {name: max(_error(a, name), _error(b, name)) for name in changed}
     worst = max(errors, key=lambda name: errors[name], default=None)
     varying = {run.name: str(run.numerics.get("not_repeatable", "none")) for run in (a, b)}
     return Numerics(
@@ -69,6 +67,17 @@ def compare_numerics(a: Record, b: Record) -> Numerics | None:
         worst=(worst, errors[worst]) if worst else None,
         not_repeatable={name: text for name, text in varying.items() if text != "none"},
     )
+
+
+def _bits(reading: object) -> str:
+    """The hash alone; in an older format, and where nothing else is known, that is all."""
+    return str(reading).partition(",")[0]
+
+
+def _error(run: Record, probe: str) -> float:
+    """The error of a probe, which an older format has in a table of its own; 0 if not known."""
+    told = re.search(r", error ([\d.e+-]+)", str(run.numerics["bits"][probe]))
+    return float(told[1] if told else run.numerics.get("max_error", {}).get(probe) or 0)
 
 
 def group_of(probe: str) -> str:
@@ -99,14 +108,14 @@ def from_settings(a: Record, b: Record) -> list[str]:
         causes.append(f"precision: {precisions[0]} against {precisions[1]}")
     for key, words in _WORDS.items():
         if key in a.hardware and key in b.hardware and a.hardware[key] != b.hardware[key]:
-            pair = f"{_said(a.hardware[key])} against {_said(b.hardware[key])}"
+            pair = f"{said(a.hardware[key])} against {said(b.hardware[key])}"
             causes.append(f"{words}: {pair}")
     one, other = (run.hardware.get("environment") for run in (a, b))
     if one is None or other is None:
         return causes
     for name in sorted({*one, *other} & _LIBRARY_SWITCHES.keys()):
         if one.get(name) != other.get(name):
-            pair = f"{_said(one.get(name))} against {_said(other.get(name))}"
+            pair = f"{said(one.get(name))} against {said(other.get(name))}"
             causes.append(f"{_LIBRARY_SWITCHES[name]} ({name}): {pair}")
     return causes
 
@@ -135,7 +144,8 @@ _LIBRARY_SWITCHES = {
 }
 
 
-def _said(value: object) -> str:
+def said(value: object) -> str:
+    """A setting as it stands in a sentence."""
     return "not set" if value is None else str(value)
 
 

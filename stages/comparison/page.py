@@ -5,8 +5,8 @@ from typing import Any
 
 from stages.charts.growth import growth_curves
 from stages.comparison.sections import Grid, Section, sections_of, title_of
+from stages.comparison.statistics import points
 from stages.comparison.together import Comparison
-from stages.comparison.verdict import points
 from stages.reporting.parts import Picture, Table, Tile, drawing
 from stages.reporting.render import render
 

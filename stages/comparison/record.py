@@ -122,7 +122,10 @@ _TYPES: dict[Path, dict[str, tuple[type, ...]]] = {
     paths.PARAMS: dict.fromkeys(("train", "dataset"), (dict,)),
     paths.HARDWARE: {"environment": (dict,)},
     paths.NUMERICS: dict.fromkeys(("bits", "max_error"), (dict,)),
-    paths.TRAIN_METRICS: dict.fromkeys(("steps", "epochs_run"), _NUMBER),
+    paths.TRAIN_METRICS: {
+        **dict.fromkeys(("steps", "epochs_run"), _NUMBER),
+        **dict.fromkeys(("weights_sha256", "initial_weights_hash", "indices_sha256"), (str,)),
+    },
     paths.EVALUATE_METRICS: {
         **dict.fromkeys(("test_loss", "test_top1", "test_quadrant_top1", "ece"), _NUMBER),
         "top1_per_class": (dict,),
@@ -144,10 +147,11 @@ def _well_typed(value: Json, path: Path, missing: list[str]) -> Json:
 
 def _code(lock: Json) -> dict[str, str]:
     stages = lock.get("stages", {})
+    known = [stages[name] for name in ("train", "evaluate") if isinstance(stages.get(name), dict)]
     return {
         dependency["path"]: dependency["md5"]
-        for stage in ("train", "evaluate")
-        for dependency in (stages.get(stage) or {}).get("deps") or []
+        for stage in known
+        for dependency in stage.get("deps") or []
         if str(dependency.get("path", "")).startswith("stages") and "md5" in dependency
     }
 

@@ -6,6 +6,7 @@ first layer moved by one ULP: rounding stays within a few times of it, faults li
 """
 
 import io
+import pickle
 import re
 from dataclasses import dataclass, replace
 
@@ -59,28 +60,37 @@ def replay(source: Source, record: Record) -> list[Replayed]:
 
     Raises RunError when the run kept none.
     """
+    recorded = set() if record.inside is None else set(record.inside["step"])
     found = [
         (int(match[1]), name)
         for name in source.names(paths.SNAPSHOTS)
-        if (match := _SNAPSHOT.search(name))
+        if (match := _SNAPSHOT.search(name)) and int(match[1]) + 1 in recorded
     ]
-    recorded = set() if record.inside is None else set(record.inside["step"])
-    usable = [(step, name) for step, name in found if step + 1 in recorded]
-    if not usable:
-        raise RunError(
-            f"{source.name} has no state to replay from ({paths.SNAPSHOTS} and {paths.INSIDE}). "
-            "Train it with `train.snapshots: true`; if it is another machine's run, `dvc pull`."
-        )
+    if not found:
+        raise _nothing_to_replay(source)
     engine = build_engine(source, params_of(source))
     limit = ROUNDING_LIMIT[effective_precision(record)]
-    return [_replay_one(engine, source, record, step, name, limit) for step, name in usable]
+    replayed = [
+        _replay_one(engine, record, step, state, limit)
+        for step, name in found
+        # A name may be known although the cache has lost the file.
+        if (state := source.read(paths.SNAPSHOTS / name)) is not None
+    ]
+    if not replayed:
+        raise _nothing_to_replay(source)
+    return replayed
 
 
-def _replay_one(
-    engine: Engine, source: Source, record: Record, after: int, name: str, limit: float
-) -> Replayed:
-    state = source.read(paths.SNAPSHOTS / name) or b""
-    rows, twin = _inside(engine, state, after + 1)
+def _nothing_to_replay(source: Source) -> RunError:
+    return RunError(
+        f"{source.name} has no state to replay from ({paths.SNAPSHOTS} and {paths.INSIDE}). "
+        "Train it with `train.snapshots: true`; if it is another machine's run, `dvc pull`."
+    )
+
+
+def _replay_one(engine: Engine, record: Record, after: int, state: bytes, limit: float) -> Replayed:
+    _load(engine, state, f"{record.name}'s snapshot after step {after}")
+    rows, twin = _inside(engine, after + 1)
     mine = replace(record, name="here", inside=rows)
     beside = replace(record, name="twin", inside=twin)
     places = places_at(record, mine, after + 1)
@@ -93,9 +103,18 @@ def _replay_one(
     )
 
 
-def _inside(engine: Engine, state: bytes, step: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of one step from a given state, as training would record them, and the twin's."""
-    engine.load_state_dict(torch.load(io.BytesIO(state), map_location="cpu", weights_only=True))
+def _load(engine: Engine, state: bytes, what: str) -> None:
+    try:
+        engine.load_state_dict(torch.load(io.BytesIO(state), map_location="cpu", weights_only=True))
+    except (RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
+        raise RunError(
+            f"{what} cannot be used ({str(error).partition(chr(10))[0]}): the file is damaged, or "
+            "another version of the code made it. Fetch it again with `dvc fetch`, or train anew."
+        ) from None
+
+
+def _inside(engine: Engine, step: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of one step from the engine's state, as training would record them, and a twin's."""
     engine.model.train()
     epoch, index = epoch_of(engine, step)
     twin = twin_rows(engine, epoch, index)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from stages.comparison.causes import MEANINGS, from_settings
 from stages.comparison.record import Record
 from stages.comparison.setup import Difference
+from stages.comparison.statistics import points
 from stages.comparison.together import Comparison, class_names, other_question
-from stages.comparison.verdict import points, where_bits_part
+from stages.comparison.verdict import where_bits_part
 
 Rows = tuple[tuple[str, ...], ...]
 

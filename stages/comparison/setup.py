@@ -58,12 +58,10 @@ def effective_precision(record: Record) -> str:
     if precision != "fp32":
         return str(precision)
     hardware = record.hardware
-    reduced = {
-        hardware.get("float32_matmul_precision"),
-        *(hardware.get(key) for key in ("onednn_matmul_fp32", "onednn_convolution_fp32")),
-    }
+    keys = ["float32_matmul_precision", "onednn_matmul_fp32", "onednn_convolution_fp32"]
     if hardware.get("backend") == "cuda":
-        reduced |= {hardware.get("cuda_matmul_fp32"), hardware.get("cudnn_convolution_fp32")}
+        keys += ["cuda_matmul_fp32", "cudnn_convolution_fp32"]
+    reduced = {str(hardware.get(key)) for key in keys}
     if reduced & {"medium", "bf16"}:
         return "bf16"
     return "tf32" if reduced & {"high", "tf32"} else "fp32"

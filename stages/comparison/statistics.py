@@ -185,3 +185,8 @@ def tost_power(sd: float, margin: float, runs: int) -> float:
     width = 10 / math.sqrt(2 * freedom)
     low, high = max(0.0, 1 - width), min(reach / critical, 1 + width)
     return float(integrate.quad(integrand, low, high)[0]) if low < high else 0.0
+
+
+def points(share: float, sign: bool = False) -> str:
+    """A share as percentage points with two digits."""
+    return f"{100 * share:{'+' if sign else ''}.2f}"

@@ -63,7 +63,7 @@ def read_table(source: Source, table: Table, missing: list[str]) -> pd.DataFrame
         missing.append(f"{table.path} (unreadable: {str(error).splitlines()[0]})")
         return None
     fault = _fault(rows, table)
-    if fault is None and not content.endswith(b"\n"):
+    if not content.endswith(b"\n"):
         fault = "cut off in its last line"
     if fault:
         missing.append(f"{table.path} ({fault})")
@@ -76,13 +76,15 @@ def _fault(rows: pd.DataFrame, table: Table) -> str | None:
         return f"an older format: without {', '.join(sorted(lacking))}"
     if rows.empty:
         return "no rows"
+    if not isinstance(rows.index, pd.RangeIndex):  # pandas' reading of rows that are too long
+        return "damaged: rows are longer than the head"
     for name in sorted(table.columns - set(MAY_BE_EMPTY)):
         if rows[name].isna().any():
             return f"damaged: {name} is empty in row {int(rows[name].isna().argmax()) + 1}"
         if name not in TEXT and not pd.api.types.is_numeric_dtype(rows[name]):
             return f"damaged: {name} holds more than numbers"
     if rows.duplicated(list(table.keys)).any():
-        return f"damaged: {' and '.join(table.keys)} do not tell its rows apart"
+        return f"damaged: two rows have the same {', '.join(table.keys)}"
     return _sketch_fault(rows["sketch"]) if "sketch" in table.columns else None
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from stages.comparison.matrix import Pair
 from stages.comparison.sections import Grid, Section, sections_of, title_of
+from stages.comparison.statistics import points
 from stages.comparison.together import Comparison
-from stages.comparison.verdict import points
 
 
 def as_markdown(found: Comparison, more: Sequence[Section] = ()) -> str:

@@ -8,7 +8,7 @@ from enum import Enum
 
 from scipy import stats
 
-from stages.comparison.causes import Numerics, explain
+from stages.comparison.causes import Numerics, explain, said
 from stages.comparison.fault import (
     find_fault,
     first_step_apart,
@@ -21,7 +21,7 @@ from stages.comparison.inside import first_bits, places_at, recorded_steps
 from stages.comparison.parting import find_parting
 from stages.comparison.record import Record
 from stages.comparison.setup import Difference, effective_precision, same_machine
-from stages.comparison.statistics import ALPHA, Paired, Seeds
+from stages.comparison.statistics import ALPHA, Paired, Seeds, points
 
 SURE = 0.001
 """McNemar's p below which two runs that should agree are called different all the same."""
@@ -90,7 +90,7 @@ def reach_verdict(a: Record, b: Record, evidence: Evidence) -> Verdict:
 
 
 def _inputs_differ(inputs: list[Difference], answers: Paired | None) -> Verdict:
-    named = ", ".join(f"{d.key} ({d.a} against {d.b})" for d in inputs[:4])
+    named = ", ".join(f"{d.key} ({said(d.a)} against {said(d.b)})" for d in inputs[:4])
     more = f" and {len(inputs) - 4} more" if len(inputs) > 4 else ""
     sentence = f"Inputs differ: {named}{more}. These are two experiments, not one on two machines."
     return Verdict(Rung.INPUTS_DIFFER, sentence + _said_of(answers))
@@ -174,7 +174,9 @@ def where_bits_part(a: Record, b: Record) -> str:
     if parting is not None and parting.step is not None:
         return f"bits part {part_in_words(parting)}"
     if parting is not None:
-        return f"bits agree in all {parting.compared} traced steps and part later"
+        known = all(run.train.get("weights_sha256") for run in (a, b))
+        later = "and part later" if known else "and may part later"
+        return f"bits agree in all {parting.compared} traced steps {later}"
     return "where bits part is not known without a trace"
 
 
@@ -243,8 +245,3 @@ def _said_of(answers: Paired | None) -> str:
         f"{points(answers.low, sign=True)} to {points(answers.high, sign=True)}, margin "
         f"{points(answers.margin)}, n = {answers.images:,})."
     )
-
-
-def points(share: float, sign: bool = False) -> str:
-    """A share as percentage points with two digits."""
-    return f"{100 * share:{'+' if sign else ''}.2f}"

@@ -39,6 +39,14 @@ class Reading:
     max_error: float | None = None
     mean_ulp: float | None = None
 
+    def in_words(self) -> str | None:
+        """The bits, with the errors where they are known; None for a probe that did not run."""
+        if self.varies:
+            return "varies"
+        if self.max_error is None:
+            return self.bits
+        return f"{self.bits}, error {self.max_error:g}, {self.mean_ulp:g} ULP"
+
 
 Readings = dict[str, Reading]
 
@@ -107,7 +115,7 @@ def digest(readings: Readings, device: torch.device) -> str:
 
 
 def as_metrics(readings: Readings) -> dict[str, Any]:
-    """Readings as nested text and numbers: bits, errors and refusals by probe."""
+    """Readings by probe, each as one text, so that `dvc metrics diff` has a row per probe."""
     errors = {name: r.max_error for name, r in readings.items() if r.max_error is not None}
     worst = max(errors, key=lambda name: errors[name], default=None)
     return {
@@ -115,9 +123,7 @@ def as_metrics(readings: Readings) -> dict[str, Any]:
         "repeats": REPEATS,
         "worst_error": errors[worst] if worst else None,
         "worst_error_probe": worst,
-        "bits": {name: "varies" if r.varies else r.bits for name, r in readings.items()},
-        "max_error": errors,
-        "mean_ulp": {name: r.mean_ulp for name, r in readings.items() if r.mean_ulp is not None},
+        "bits": {name: reading.in_words() for name, reading in readings.items()},
         "refused": {name: r.refusal for name, r in readings.items() if r.refusal is not None},
     }
 

@@ -1,6 +1,7 @@
 """Replay and origin on the present machine, from what a real small run left behind."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -94,6 +95,18 @@ def test_a_fault_here_is_orders_above_and_located(
     assert all(step.apart > 1000 * step.twin_apart for step in steps)
     assert all(step.beyond is not None and step.beyond.kind == "loss" for step in steps)
     assert "more than rounding in the loss" in section.sentences[1]
+
+
+@pytest.mark.parametrize("state", [b"", b"PK no zip", None])
+def test_a_snapshot_that_cannot_be_loaded_is_told(
+    source: Source, record: Record, state: bytes | None
+) -> None:
+    def read(path: Path) -> bytes | None:
+        return state if path.suffix == ".pt" else source.read(path)
+
+    words = "no state to replay from" if state is None else "snapshot after step 0 cannot be used"
+    with pytest.raises(RunError, match=words):
+        replay(replace(source, read=read), record)
 
 
 def test_a_run_without_snapshots_cannot_be_replayed(tmp_path: Path, record: Record) -> None:

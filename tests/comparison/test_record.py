@@ -1,13 +1,14 @@
 """Reading runs: folders, git revisions, experiments; missing pieces and older formats."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from stages.comparison.record import load_record
+from stages.comparison.record import load_record, load_run
 from stages.comparison.sources import open_source
 from stages.core import paths
 from stages.core.errors import RunError
@@ -68,11 +69,14 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dvc = [sys.executable, "-m", "dvc"]
     call(*dvc, "init", "-q")
     call(*dvc, "config", "core.analytics", "false")
-    call(*dvc, "add", "-q", str(paths.PREDICTIONS))
+    (root / paths.SNAPSHOTS).mkdir()
+    (root / paths.SNAPSHOTS / "snapshot-00000000.pt").write_text("a state")
+    call(*dvc, "add", "-q", str(paths.PREDICTIONS), str(paths.SNAPSHOTS))
     call("git", "add", "-A")
     call("git", "commit", "-q", "-m", "first")
     call("git", "update-ref", "refs/exps/ab/cdef/mac-run", "HEAD")
     (root / paths.PREDICTIONS).unlink()
+    shutil.rmtree(root / paths.SNAPSHOTS)
     (root / paths.TRAIN_METRICS).write_text("{}")
     return root
 
@@ -84,6 +88,7 @@ def test_a_revision_is_read_without_a_checkout(
     record = load_record(open_source("main"))
     assert record.predictions is not None
     assert record.train["steps"] == 12
+    assert open_source("main").names(paths.SNAPSHOTS) == ["snapshot-00000000.pt"]
     assert load_record(open_source("workspace")).train == {}
     assert not (repository / paths.PREDICTIONS).exists()
 
@@ -96,6 +101,32 @@ def test_a_folder_of_a_revision_is_a_run_too(
     assert source.read(Path("train.json")) is not None
     assert source.names(Path()) == sorted(os.listdir(repository / "metrics"))  # noqa: PTH208
     assert source.names(Path("absent")) == []
+
+
+def test_what_the_cache_has_lost_is_missing(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository)
+    (repository / ".dvc" / "cache").rename(repository / ".dvc" / "elsewhere")
+    try:
+        record = load_record(open_source("main"))
+        snapshot = open_source("main").read(paths.SNAPSHOTS / "snapshot-00000000.pt")
+    finally:
+        (repository / ".dvc" / "elsewhere").rename(repository / ".dvc" / "cache")
+    assert "data/predictions.csv" in record.missing
+    assert record.train["steps"] == 12
+    assert snapshot is None
+
+
+@pytest.mark.parametrize("name", ["", ":metrics"])
+def test_a_run_has_a_name(name: str) -> None:
+    with pytest.raises(RunError, match="name of a run is empty"):
+        open_source(name)
+
+
+def test_a_folder_without_a_run_is_none(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="holds no run: neither"):
+        load_run(open_source(str(tmp_path)))
 
 
 @pytest.mark.parametrize("name", ["no-such-run", "main~7"])

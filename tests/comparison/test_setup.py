@@ -122,6 +122,43 @@ def test_causes_in_words(tmp_path: Path) -> None:
     assert causes[2].startswith("another exp inside softmax")
 
 
+def test_readings_of_either_format_are_held_against_each_other(tmp_path: Path) -> None:
+    today = {"mm": "1, error 3e-07, 0.2 ULP", "softmax": "3, error 5e-08, 0.1 ULP", "rand": "7"}
+    a = made(tmp_path / "a", numerics={"bits": {"mm": "1", "softmax": "2", "rand": "7"}})
+    b = made(tmp_path / "b", numerics={"bits": today, "max_error": None})
+    numerics = compare_numerics(a, b)
+    assert numerics is not None
+    assert numerics.changed == {"softmax and losses": ["softmax"]}
+    assert numerics.worst == ("softmax", 5e-08)
+
+
+def test_another_pytorch_is_named_as_the_cause(tmp_path: Path) -> None:
+    ours = {"torch_build": "2.15.0+cpu", "onednn": "3.13.3", "cuda": None}
+    a = made(tmp_path / "a", hardware=ours)
+    b = made(tmp_path / "b", hardware=ours | {"torch_build": "2.13.0+cpu", "onednn": "3.12.0"})
+    causes = explain(a, b, None)
+    assert causes == ["PyTorch: 2.15.0+cpu against 2.13.0+cpu", "oneDNN: 3.13.3 against 3.12.0"]
+    found = {difference.key: difference.kind for difference in setup_differences(a, b)}
+    assert found == {"torch_build": "computation", "onednn": "computation"}
+
+
+def test_what_one_run_is_silent_on_is_no_cause(tmp_path: Path) -> None:
+    a = made(tmp_path / "a", hardware={"mkl": "2024.2"})
+    assert explain(a, made(tmp_path / "b"), None) == []
+    assert explain(a, made(tmp_path / "c", hardware=None), None) == []
+
+
+def test_a_key_from_before_the_other_runs_time_is_no_input(tmp_path: Path) -> None:
+    newer = {"train": {**PARAMS["train"], "keep": "best"}, "task": "classify"}
+    assert kinds(tmp_path, params=newer) == {"train.keep": "neutral", "task": "neutral"}
+    used = {"train": {**PARAMS["train"], "ema": 0.99}}
+    assert kinds(tmp_path, params=used) == {"train.ema": "input"}
+
+
+def test_parameters_that_are_not_known_do_not_differ(tmp_path: Path) -> None:
+    assert kinds(tmp_path, params=None) == {}
+
+
 def test_no_numerics_is_no_comparison(tmp_path: Path) -> None:
     assert compare_numerics(made(tmp_path / "a"), made(tmp_path / "b", numerics=None)) is None
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from stages.comparison.matrix import compare_all, worst_status
+from stages.comparison.text import as_markdown
 from stages.comparison.together import Comparison, compare_records
 from stages.comparison.verdict import Rung
 from tests.comparison.made import PARAMS, made, predictions, tensors, trace
@@ -160,6 +161,34 @@ def test_runs_without_anything_are_not_decided(tmp_path: Path) -> None:
 def test_equal_weights_without_predictions_are_compared_by_figures(tmp_path: Path) -> None:
     without = {"predictions": None}
     assert compared(tmp_path, without, **without).verdict.rung is Rung.BIT_IDENTICAL
+
+
+def test_equal_weights_of_which_one_was_not_evaluated(tmp_path: Path) -> None:
+    verdict = compared(tmp_path, predictions=None, evaluate=None).verdict
+    assert verdict.rung is Rung.BIT_IDENTICAL
+    assert verdict.sentence.endswith("/b was not evaluated.")
+
+
+def test_an_older_table_of_answers_is_compared_by_what_it_has(tmp_path: Path) -> None:
+    older = predictions().drop(columns=["p0", "p1", "loss"])
+    assert compared(tmp_path, predictions=older).verdict.rung is Rung.BIT_IDENTICAL
+
+
+OTHER_QUESTIONS: dict[str, tuple[dict[str, Any], str]] = {
+    "task": ({"params": {"task": "puzzle"}}, "task is classify against puzzle"),
+    "data set": ({"params": {"dataset": {"name": "digits"}}}, "data set is cifar10 against digits"),
+    "classes": ({"predictions": predictions().assign(p2=0.0)}, "classes is 2 against 3"),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_QUESTIONS)
+def test_answers_to_other_questions_are_not_paired(tmp_path: Path, name: str) -> None:
+    pieces, words = OTHER_QUESTIONS[name]
+    asked = {"task": "classify", "dataset": {"name": "cifar10"}}
+    pieces = pieces | {"params": asked | pieces.get("params", {})}
+    found = compared(tmp_path, {"params": asked}, train=OTHER, **pieces)
+    assert found.answers is None
+    assert words in as_markdown(found)
 
 
 def test_the_matrix_has_every_pair(tmp_path: Path) -> None:

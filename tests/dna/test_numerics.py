@@ -82,6 +82,13 @@ def test_a_probe_that_a_backend_lacks_says_why(monkeypatch: pytest.MonkeyPatch) 
     assert numerics.as_metrics(found)["refused"] == {"absent": "no kernel for this"}
 
 
+def test_a_reading_is_one_text() -> None:
+    found = {"mm": Reading("8bdf424b", max_error=2.5e-07, mean_ulp=0.25), "rand": Reading("ab")}
+    written = numerics.as_metrics(found)
+    assert written["bits"] == {"mm": "8bdf424b, error 2.5e-07, 0.25 ULP", "rand": "ab"}
+    assert (written["worst_error"], written["worst_error_probe"]) == (2.5e-07, "mm")
+
+
 def test_the_digest_is_of_bits_alone(readings: dict[str, Reading]) -> None:
     renamed = {name: replace(reading, max_error=1.0) for name, reading in readings.items()}
     assert digest(renamed, CPU) == digest(readings, CPU)

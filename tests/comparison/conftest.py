@@ -1,0 +1,5 @@
+"""A clone of the working tree and DVC in it, for comparisons of what DVC really keeps."""
+
+from tests.pipeline.conftest import clone, dvc
+
+__all__ = ["clone", "dvc"]

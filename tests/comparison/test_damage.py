@@ -1,0 +1,79 @@
+"""Damaged and half-written files of a run: named, passed over, and everything else answered."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stages.comparison.record import JSON_FILES, load_record
+from stages.comparison.sources import open_source
+from stages.comparison.tables import TABLES
+from stages.comparison.text import as_markdown
+from stages.comparison.together import compare_records
+from stages.core import paths
+from tests.comparison.made import made, write_run
+from tests.comparison.test_inside import inside
+
+TEXTS = [*JSON_FILES.values(), paths.PARAMS, Path("dvc.lock")]
+CSVS = [table.path for table in TABLES.values()]
+
+
+def told_of(tmp_path: Path, path: Path, content: bytes) -> str:
+    """What a comparison with a run says whose file holds `content`."""
+    for name in "ab":
+        write_run(tmp_path / name, inside=inside())
+        (tmp_path / name / "dvc.lock").write_text("stages: {}\n")
+    (tmp_path / "b" / path).write_bytes(content)
+    a, b = (load_record(open_source(str(tmp_path / name))) for name in "ab")
+    assert any(entry.startswith(f"{path} (") for entry in b.missing)
+    return as_markdown(compare_records(b, a)) + as_markdown(compare_records(a, b))
+
+
+@pytest.mark.parametrize("content", [b"\0\0\0", b"[1, 2]", b"\xff\xfe", b"- a\n- b: {"])
+@pytest.mark.parametrize("path", TEXTS, ids=str)
+def test_what_is_no_mapping(tmp_path: Path, path: Path, content: bytes) -> None:
+    assert f"{path} (unreadable: " in told_of(tmp_path, path, content)
+
+
+@pytest.mark.parametrize("value", [None, "x", [1], {"x": None}], ids=str)
+@pytest.mark.parametrize("path", JSON_FILES.values(), ids=str)
+def test_values_of_another_kind(tmp_path: Path, path: Path, value: object) -> None:
+    folder = write_run(tmp_path / "a")
+    keys = json.loads((folder / path).read_text()) if (folder / path).exists() else ["train"]
+    (folder / path).write_text(json.dumps(dict.fromkeys(keys, value)))
+    a, b = load_record(open_source(str(folder))), made(tmp_path / "b")
+    for found in (compare_records(a, b), compare_records(b, a)):
+        assert as_markdown(found).startswith("# ")
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+@pytest.mark.parametrize("path", CSVS, ids=str)
+def test_a_table_that_ends_too_early(tmp_path: Path, path: Path, share: float) -> None:
+    whole = (write_run(tmp_path / "whole", inside=inside()) / path).read_bytes()
+    text = told_of(tmp_path, path, whole[: int(len(whole) * share)])
+    assert f"{path} (cut off in its last line)" in text
+
+
+@pytest.mark.parametrize("path", CSVS, ids=str)
+def test_a_table_with_rows_twice_or_none(tmp_path: Path, path: Path) -> None:
+    whole = (write_run(tmp_path / "whole", inside=inside()) / path).read_bytes()
+    head, rows = whole.split(b"\n", 1)
+    assert "two rows have the same" in told_of(tmp_path, path, whole + rows)
+    assert f"{path} (no rows)" in told_of(tmp_path, path, head + b"\n")
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "words"),
+    [
+        (paths.TRACE, b"\n3,", b"\nthree,", "step holds more than numbers"),
+        (paths.TRACE, b",w4", b",", "weights_hash is empty in row 4"),
+        (paths.HISTORY, b"0.01", b"", "lr is empty in row 2"),
+        (paths.PREDICTIONS, b"\ntest", b"\n,test", "rows are longer than the head"),
+        (paths.INSIDE, b" ", b" x ", "a sketch holds more than numbers"),
+        (paths.INSIDE, b" ", b" 1 ", "sketches of another size"),
+    ],
+)
+def test_tables_with_a_hole(tmp_path: Path, path: Path, old: bytes, new: bytes, words: str) -> None:
+    whole = (write_run(tmp_path / "whole", inside=inside()) / path).read_bytes()
+    assert old in whole
+    assert words in told_of(tmp_path, path, whole.replace(old, new))

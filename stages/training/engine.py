@@ -32,6 +32,7 @@ from stages.training.images import (
 )
 from stages.training.inference import View
 from stages.training.optimizer import make_optimizer
+from stages.training.placement import memory_format_of, place_model
 from stages.training.schedule import make_schedule
 
 
@@ -53,7 +54,7 @@ class Engine:
         self.normalization = measure_normalization(split.pixels)
         self.built: Built = task.build(params, classes)
         self.memory_format = memory_format_of(params, self.built)
-        self.model = self.built.model.to(device).to(memory_format=self.memory_format)
+        self.model = place_model(self.built, params, device)
         if params.train.twin:
             move_one_weight_by_one_ulp(self.model)
         self.forward: Any = self.model
@@ -209,13 +210,6 @@ def weights_of(model: torch.nn.Module) -> dict[str, Tensor]:
         name: copy.deepcopy(value.detach()).cpu().contiguous()
         for name, value in model.state_dict().items()
     }
-
-
-def memory_format_of(params: Params, built: Built) -> torch.memory_format:
-    """The layout of weights and images: what was asked for, or the family's faster one."""
-    name = params.train.memory_format
-    chosen = built.memory_format if name == "auto" else name
-    return torch.channels_last if chosen == "channels_last" else torch.contiguous_format
 
 
 def _to(draws: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:

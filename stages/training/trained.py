@@ -14,9 +14,9 @@ from stages.core.errors import RunError
 from stages.core.params import Params
 from stages.models import untrained
 from stages.tasks import task_of
-from stages.training.engine import memory_format_of
 from stages.training.images import Normalization
 from stages.training.inference import View
+from stages.training.placement import memory_format_of, place_model
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,12 @@ def load_trained(params: Params, path: Path, device: torch.device) -> TrainedMod
             f"{path} holds the weights of {about['model']}, which do not fit `model` "
             f"{params.model} ({str(error).splitlines()[0]}). Run `dvc repro train`."
         ) from None
-    memory_format = memory_format_of(params, built)
     normalization = about["normalization"]
     view = View(
         px=built.model_px,
         normalization=Normalization(tuple(normalization["mean"]), tuple(normalization["std"])),
-        memory_format=memory_format,
+        memory_format=memory_format_of(params, built),
         precision=about["precision"],
         batch_size=params.evaluate.batch_size,
     )
-    model = built.model.to(device).to(memory_format=memory_format).eval()
-    return TrainedModel(model, view, classes)
+    return TrainedModel(place_model(built, params, device).eval(), view, classes)

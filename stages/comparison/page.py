@@ -1,7 +1,10 @@
 """A comparison as one self-contained HTML page, in the look of the report."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
+
+from markupsafe import Markup, escape
 
 from stages.charts.growth import growth_curves
 from stages.comparison.sections import Grid, Section, sections_of, title_of
@@ -20,13 +23,13 @@ def view_of(found: Comparison, more: Sequence[Section] = ()) -> dict[str, Any]:
     """What the template needs."""
     return {
         "title": title_of(found.a, found.b),
-        "verdict": found.verdict.sentence,
+        "verdict": _with_code(found.verdict.sentence),
         "tiles": _tiles(found),
         "sections": [
             {
                 "anchor": section.anchor,
                 "title": section.title,
-                "sentences": section.sentences,
+                "sentences": [_with_code(sentence) for sentence in section.sentences],
                 "charts": _charts(found) if section.anchor == "parting" else [],
                 "tables": [
                     {"title": grid.title, "folded": grid.folded, "table": _table(grid)}
@@ -36,6 +39,11 @@ def view_of(found: Comparison, more: Sequence[Section] = ()) -> dict[str, Any]:
             for section in (*sections_of(found), *more)
         ],
     }
+
+
+def _with_code(sentence: str) -> Markup:
+    """A sentence whose names in back quotes are code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))
 
 
 def _tiles(found: Comparison) -> list[Tile]:

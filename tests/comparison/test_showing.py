@@ -7,7 +7,7 @@ import pytest
 
 from stages.comparison.matrix import compare_all
 from stages.comparison.page import as_html
-from stages.comparison.sections import Grid, ratio_in_words, sections_of
+from stages.comparison.sections import Grid, Section, ratio_in_words, sections_of
 from stages.comparison.text import (
     as_json,
     as_markdown,
@@ -83,6 +83,11 @@ def test_the_page_stands_alone(found: Comparison) -> None:
     assert 'src="http' not in page
     assert 'href="http' not in page
     assert page.count("<h2") == 5
+
+
+def test_names_in_sentences_are_code_on_the_page(found: Comparison) -> None:
+    more = Section("more", "More", ("Look at `a<b`.",))
+    assert "Look at <code>a&lt;b</code>." in as_html(found, [more])
 
 
 def test_tables_keep_bars_in_their_cells() -> None:

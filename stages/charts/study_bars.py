@@ -57,6 +57,6 @@ def overfitting(rows: pd.DataFrame, metric: str) -> Figure:
     axes.set_ylim(len(ordered) - 0.4, -0.6)
     percent_axis(axes, "x")
     axes.set_xlabel(metric)
-    axes.set_title("Overfitting: training above test")
+    axes.set_title("Training and test accuracy")
     drawn.legend(loc="outside lower left", ncols=2)
     return drawn

@@ -14,6 +14,7 @@ from stages.charts.style import SERIES, WIDTH_IN, chart, figure, percent_axis, w
 
 MARKERS = "osD^vPX*"
 LINES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)), (0, (2, 3)))
+OUTLIER = 20  # times the median, from which on a loss would flatten all others
 Band = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
@@ -65,6 +66,10 @@ def loss_by_epoch(histories: pd.DataFrame, columns: Sequence[str] = ("train", "v
         axes.set_xlabel("epoch")
         whole_number_axis(axes)
     pair[0].set_ylabel("loss, mean per image")
+    losses = histories[[f"{split}_loss" for split in columns]].to_numpy(float)
+    if np.nanmax(losses, initial=1.0) > OUTLIER * max(np.nanmedian(losses), 1e-9):
+        pair[0].set_yscale("log")
+        pair[0].set_ylabel("loss, mean per image (logarithmic)")
     handles, labels = pair[0].get_legend_handles_labels()
     drawn.legend(handles, labels, loc="outside lower left", ncols=min(4, max(1, len(labels))))
     return drawn

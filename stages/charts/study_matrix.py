@@ -5,8 +5,9 @@ import pandas as pd
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from stages.charts.style import BLUE, INK, chart
+from stages.charts.style import BLUE, INK, WIDTH_IN, chart
 
+WIDE = 6  # classes, beyond which the map takes the page's whole width
 LEGIBLE = 20  # classes, up to which each field carries its figure
 
 
@@ -16,7 +17,8 @@ def class_heat_map(table: pd.DataFrame) -> Figure:
     Opacity grows with accuracy, so the map reads the same in grey and on a dark page.
     """
     rows, columns = table.shape
-    drawn, axes = chart(2.2 + 0.5 * min(columns, LEGIBLE * 2), 1.3 + 0.34 * rows)
+    least = 2 * WIDTH_IN if columns > WIDE else 0.0
+    drawn, axes = chart(max(least, 2.2 + 0.5 * min(columns, LEGIBLE * 2)), 1.3 + 0.34 * rows)
     values = table.to_numpy(float)
     picture = np.empty((rows, columns, 4))
     picture[..., :3] = to_rgb(BLUE)

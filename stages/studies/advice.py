@@ -6,11 +6,13 @@ Leaves the page to `sections`.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from stages.reporting.words import percent
 from stages.studies.table import View, front
+from stages.studies.traced import cells_of, over
 
 WITHIN = 0.9  # of the leader's accuracy: what counts as accurate enough for a small device
 
@@ -31,7 +33,8 @@ def advise(view: View) -> list[Advice]:
     if view.cells.empty or view.main["series"].nunique() < 2:
         return []
     rules: list[Callable[[View], Advice | None]] = [_small_data, _edge, _balanced, _quick]
-    return [advice for rule in rules if (advice := rule(view)) is not None]
+    found = [advice for rule in rules if (advice := rule(view)) is not None]
+    return [replace(one, figures=over(cells_of(view, one.series), one.figures)) for one in found]
 
 
 def _small_data(view: View) -> Advice:
@@ -60,8 +63,8 @@ def _edge(view: View) -> Advice | None:
     return Advice(
         "small devices",
         str(chosen["series"]),
-        f"lowest latency at batch 1 among those whose interval reaches {WITHIN:.0%} of the best "
-        "accuracy at the largest size",
+        f"lowest latency at batch 1 among those whose interval reaches {percent(WITHIN, 0)} of the "
+        "best accuracy at the largest size",
         f"{chosen['latency_ms_p50']:.3g} ms, {_share(chosen['mean'])}",
         "its mean reaches it too" if sure else "only its interval does: more seeds may rule it out",
     )
@@ -100,7 +103,7 @@ def _quick(view: View) -> Advice | None:
         "quick experiments",
         str(chosen["series"]),
         f"shortest training at the largest size among those surely better than chance "
-        f"({chance:.0%})",
+        f"({percent(chance, 0)})",
         f"{chosen['train_seconds']:.3g} s per training, {_share(chosen['mean'])}",
         "surely above chance" if surely else "none is surely above chance: train longer first",
     )

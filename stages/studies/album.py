@@ -6,14 +6,17 @@ import pandas as pd
 from stages.charts.confusion import ANNOTATED, confusion_matrix
 from stages.charts.study_bars import overfitting, speed_and_accuracy
 from stages.charts.study_curves import Band, accuracy_by_size, loss_by_epoch
-from stages.charts.study_matrix import class_heat_map
+from stages.charts.study_matrix import WIDE, class_heat_map
 from stages.charts.study_points import cost_against_accuracy
 from stages.charts.style import metric_label
 from stages.reporting.parts import Picture, drawing
 from stages.studies.scaling import fit
 from stages.studies.table import View, front
 
-FRONT = "Diamonds are the Pareto front: no other is as accurate and as cheap."
+FRONT = (
+    "Each model at its best recipe. Diamonds are the Pareto front: no other is as accurate and as "
+    "cheap."
+)
 MOST_LINES = 12  # series in one chart of curves
 
 
@@ -53,12 +56,17 @@ def trade_offs(view: View) -> list[Picture]:
     for column, (name, scale, title) in axes.items():
         if column not in costs or costs[column].isna().all():
             continue
-        points = costs.dropna(subset=[column])
+        points = _best_of_each(costs.dropna(subset=[column]))
         points = points.assign(**{column: points[column] * scale})
         points = points.assign(front=front(points, column))
         figure = cost_against_accuracy(points, column, name, f"{title} (test {label})")
         drawn.append(drawing(figure, title, FRONT))
     return drawn
+
+
+def _best_of_each(points: pd.DataFrame) -> pd.DataFrame:
+    """The most accurate recipe of each model: the others cost the same and would lie below it."""
+    return points.loc[points.groupby("model", sort=False)["mean"].idxmax()]
 
 
 def bars(view: View) -> list[Picture]:
@@ -97,7 +105,7 @@ def gaps(view: View) -> list[Picture]:
 
 def heat_map(shares: pd.DataFrame) -> list[Picture]:
     """Accuracy per class and series."""
-    return [drawing(class_heat_map(shares), "accuracy per class", wide=shares.shape[1] > 10)]
+    return [drawing(class_heat_map(shares), "accuracy per class", wide=shares.shape[1] > WIDE)]
 
 
 def confusion(view: View) -> list[Picture]:

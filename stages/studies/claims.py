@@ -11,11 +11,13 @@ A claim compares two sides or holds one against a figure:
 A side is made of a model, a recipe and a size of the source, in any order. A size left out is the
 largest that ran, a recipe left out the last one of the grid. A claim holds when the 95 % interval
 of the difference lies wholly on its side, does not hold when it lies wholly on the other, and
-otherwise there are too few runs to tell. Leaves the intervals to `intervals`.
+otherwise there are too few runs to tell. Latency is measured once per model and not once per
+seed: half the span of its repeats stands for the interval. Leaves intervals to `intervals`.
 """
 
+import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pandas as pd
@@ -26,13 +28,14 @@ from stages.studies.intervals import pooled
 from stages.studies.results import Results
 
 Status = Literal["holds", "does not hold", "too few runs", "not run"]
+LATENCY = "latency_ms_p50"
 # Relation: the column compared, and whether the first side is claimed to be the larger.
 RELATIONS = {
     "beats": ("main", True),
     "overfits less than": ("gap", False),
     "overfits more than": ("gap", True),
     "trains faster than": ("train_seconds", False),
-    "is faster than": ("latency_ms_p50", False),
+    "is faster than": (LATENCY, False),
     "has fewer parameters than": ("params_total", False),
 }
 _TWO = re.compile(
@@ -64,10 +67,11 @@ class Parsed:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a claim stands on one machine, with a short reason in figures."""
+    """How a claim stands on one machine, with a short reason in figures, and from which cells."""
 
     status: Status
     told: str
+    cells: tuple[str, ...] = ()
 
 
 def parse(claim: str, form: Form) -> Parsed:
@@ -100,20 +104,36 @@ def judge(claim: str, form: Form, results: Results, machine: str) -> Verdict:
     picked = [_pick(own, side, column) for side in sides]
     if any(values.empty for values in picked):
         return Verdict("not run", _absent(sides, picked))
-    spread = pooled(own, column)
     means = [float(values.mean()) for values in picked]
-    reach = spread.reach(*(len(values) for values in picked)) if spread.freedom else None
-    return _verdict(parsed, means, reach, min(map(len, picked)))
+    if column == LATENCY:
+        found = _verdict(parsed, means, _latency_reach(own, picked))
+    else:
+        spread, runs = pooled(own, column), [len(values) for values in picked]
+        enough = spread.freedom and min(runs) > 1
+        found = _verdict(parsed, means, spread.reach(*runs) if enough else None)
+    names = [name for values in picked for name in own.loc[values.index, "cell"]]
+    return replace(found, cells=tuple(dict.fromkeys(names)))
 
 
-def _verdict(parsed: Parsed, means: list[float], reach: float | None, runs: int) -> Verdict:
+def _latency_reach(own: pd.DataFrame, picked: "list[pd.Series[float]]") -> float | None:
+    """Half the spans of both sides' repeats, added: beyond it no repeat of one met the other's."""
+    if "latency_spread" not in own:
+        return None
+    reach = 0.0
+    for values in picked:
+        spans = own.loc[values.index, "latency_spread"].astype(float) * values
+        reach += float(spans.mean()) / 2
+    return None if math.isnan(reach) else reach
+
+
+def _verdict(parsed: Parsed, means: list[float], reach: float | None) -> Verdict:
     difference = means[0] - (means[1] if parsed.b else 0.0)
     towards = difference if parsed.larger else -difference
     lead = towards - parsed.figure
     told = _told(parsed, means, reach)
     if parsed.column == "params_total":  # a count, the same in every run
         return Verdict("holds" if lead > 0 else "does not hold", told)
-    if reach is None or runs < 2:
+    if reach is None:
         return Verdict("too few runs", told)
     if lead > reach:
         return Verdict("holds", told)
@@ -123,7 +143,9 @@ def _verdict(parsed: Parsed, means: list[float], reach: float | None, runs: int)
 def _told(parsed: Parsed, means: list[float], reach: float | None) -> str:
     share = parsed.column in ("main", "gap")
     scale, unit = (100.0, " %") if share else (1.0, {"train_seconds": " s"}.get(parsed.column, ""))
-    if parsed.column == "latency_ms_p50":
+    if parsed.column == "gap":
+        unit = " points"
+    if parsed.column == LATENCY:
         unit = " ms"
     if parsed.column == "params_total":
         scale, unit = 1e-6, " M"

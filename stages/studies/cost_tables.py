@@ -130,10 +130,12 @@ def machine_table(views: Sequence[View]) -> Table:
 
 
 def cost_notes(view: View) -> list[str]:
-    """Why a figure of the cost table is missing or shaky, per series."""
-    said = []
+    """Why a figure of the cost table is missing or shaky, and for which series."""
+    said: dict[str, list[str]] = {}
     for name, cells in view.cells.groupby("series", sort=False):
         last = cells.iloc[-1]
         told = [last.get(key) for key in ("latency_note", "peak_memory_reason", "flops_reason")]
-        said += [f"{name}: {note}" for note in told if isinstance(note, str)]
-    return said
+        for note in told:
+            if isinstance(note, str):
+                said.setdefault(note, []).append(str(name))
+    return [f"{', '.join(names)}: {note}" for note, names in said.items()]

@@ -26,6 +26,7 @@ from stages.studies.verdicts import (
     counted,
     judge_all,
     reported_table,
+    slips,
     target_table,
 )
 
@@ -65,6 +66,7 @@ def page_view(form: Form, story: Story, results: Results) -> dict[str, Any]:
         "tiles": _tiles(form, results, views, judged, advice),
         "claims": claims_table(judged),
         "reported": reported_table(story, views[0] if views else None),
+        "slips": slips(story),
         "cells": cells_table(form, results),
         "form": form.name,
         "pipeline": (form.folder / "dvc.yaml").as_posix(),

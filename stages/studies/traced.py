@@ -26,7 +26,9 @@ class Traced(str):
 
     def __html__(self) -> str:
         named = ", ".join(self.cells[:12]) + (" …" if len(self.cells) > 12 else "")
-        return Markup('<abbr title="cells: {}">{}</abbr>').format(named, escape(str(self)))
+        return Markup(
+            '<abbr title="cells: {}; their commands are under Repeat it">{}</abbr>'
+        ).format(named, escape(str(self)))
 
 
 def over(cells: pd.DataFrame, text: str) -> Traced:

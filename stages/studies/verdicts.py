@@ -10,7 +10,7 @@ from stages.reporting.words import NONE, duration, number, percent
 from stages.studies.claims import Verdict, judge
 from stages.studies.story import Claim, Goal, Reported, Story
 from stages.studies.table import View
-from stages.studies.traced import over
+from stages.studies.traced import Traced, over
 
 Judged = list[tuple[Claim, list[Verdict]]]
 
@@ -34,7 +34,7 @@ def claims_table(judged: Judged) -> Table | None:
         head += [f"verdict{tag}", f"here{tag}"]
     rows = []
     for claim, verdicts in judged:
-        told = [text for verdict in verdicts for text in (verdict.status, verdict.told)]
+        told = [text for one in verdicts for text in (one.status, Traced(one.told, one.cells))]
         rows.append((claim.claim, claim.source, *told))
     return Table(tuple(head), tuple(rows))
 
@@ -56,22 +56,29 @@ def counted(judged: Judged) -> str:
 
 
 def reported_table(story: Story, view: View | None) -> Table | None:
-    """The source's figures, its slips corrected and marked, with ours where there are any."""
+    """The source's figures, with ours where there are any; a number leads to `slips`."""
     if not story.reported:
         return None
-    rows = []
+    rows, marks = [], 0
     for row in story.reported:
-        slip = f"corrected: {row.corrected}" if row.corrected else ""
+        marks += 1 if row.corrected else 0
+        mark = f"[{marks}]" if row.corrected else None
         rows.append((
-            " ".join(part for part in (row.model, row.recipe) if part),
+            " ".join(part for part in (row.model, row.recipe, mark) if part),
             NONE if row.size is None else str(row.size),
             percent(row.top1), _ours(row, view), percent(row.train_top1), number(row.params_m),
             number(row.macs_g), number(row.latency_ms), number(row.images_per_second),
-            _seconds(row), slip,
+            _seconds(row),
         ))  # fmt: skip
     head = ("backbone", "images", "accuracy", "here", "training accuracy", "parameters (M)",
-            "MACs (G)", "latency (ms)", "images/s", "training time", "slips")  # fmt: skip
+            "MACs (G)", "latency (ms)", "images/s", "training time")  # fmt: skip
     return _without_empty(Table(head, tuple(rows), numeric=tuple(range(2, 10))))
+
+
+def slips(story: Story) -> list[str]:
+    """The notes to `reported_table`: what was wrong at the source."""
+    corrected = [row.corrected for row in story.reported if row.corrected]
+    return [f"[{place}] Corrected: {text}" for place, text in enumerate(corrected, 1)]
 
 
 def target_table(story: Story, view: View) -> Table | None:
@@ -116,7 +123,9 @@ def _reached(goal: Goal, view: View) -> tuple[str, str]:
     state = "reached" if best["mean"] >= goal.minimum_top1 else "missed"
     if view.form.name != view.form.study:
         state += ", but in the small form"
-    return percent(best["mean"]), state if sure else f"{state}, within the interval"
+    cells = view.cells[view.cells["recipe"] == best["recipe"]]
+    cells = cells[(cells["model"] == best["model"]) & (cells["size"] == best["size"])]
+    return over(cells, percent(best["mean"])), state if sure else f"{state}, within the interval"
 
 
 def _seconds(row: Reported) -> str:

@@ -1,14 +1,20 @@
 """Intervals, learning curves, verdicts and advice on runs whose answer is known."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stages.studies.claims import judge
 from stages.studies.intervals import pooled, summarize, tied_with_best
+from stages.studies.results import read_results
 from stages.studies.scaling import fit, leave_out_largest
 from stages.studies.table import front
+from tests.studies.samples import fill, make_study
 
 
 def runs(values: dict[str, list[float]], images: int = 100) -> pd.DataFrame:
@@ -81,3 +87,22 @@ def test_too_few_sizes_give_no_curve() -> None:
 def test_the_front_holds_what_nothing_beats_in_both() -> None:
     points = pd.DataFrame({"mean": [0.9, 0.8, 0.7, 0.6], "ms": [9.0, 4.0, 5.0, 1.0]})
     assert front(points, "ms").tolist() == [True, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("spread", "status"), [(0.1, "holds"), (1.5, "too few runs"), (None, "too few runs")]
+)
+def test_a_latency_that_all_seeds_share_is_no_sure_figure(
+    spread: float | None, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cells of a model share one measurement: equal figures are not three that agree."""
+    monkeypatch.chdir(tmp_path)
+    form = make_study(tmp_path, models=("good", "fair"), sizes=(100,))
+    fill(form)
+    results = read_results(form)
+    if spread is not None:
+        results = replace(results, cells=results.cells.assign(latency_spread=spread))
+    verdict = judge("fair is faster than good", form, results, "aaaa-1111")
+    assert verdict.status == status
+    assert verdict.told.startswith("5 ms against 20 ms")
+    assert len(verdict.cells) == 4

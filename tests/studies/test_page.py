@@ -112,6 +112,14 @@ def test_claims_get_the_verdict_that_the_runs_give(whole: tuple[Form, str, str])
     assert verdicts["fair beats poor by 90 points"] == "does not hold"
 
 
+def test_slips_of_the_source_are_notes_to_its_table(whole: tuple[Form, str, str]) -> None:
+    _, text, html = whole
+    rows = rows_of(text, "backbone | images | accuracy | here")
+    assert [row[0] for row in rows] == ["good [1]", "absent"]
+    for page_text in (text, html):
+        assert "[1] Corrected: the source has 8.0" in page_text
+
+
 def test_a_removed_model_disappears_and_its_claims_are_not_run(form: Form) -> None:
     values = yaml.safe_load((form.folder / "params.yaml").read_text())
     values["grids"]["main"]["models"] = ["good", "fair"]
@@ -144,7 +152,7 @@ def test_every_figure_names_its_cells_and_every_cell_its_command(
     whole: tuple[Form, str, str],
 ) -> None:
     form, text, html = whole
-    assert '<abbr title="cells: good-100-plain-0, good-100-plain-1">' in html
+    assert '<abbr title="cells: good-100-plain-0, good-100-plain-1; ' in html
     for cell in form.cells:
         command = f"dvc repro -f -s studies/made/dvc.yaml:main@{cell.name}"
         assert command in text

@@ -87,6 +87,7 @@ def workplace(tmp_path: Path) -> Workplace:
     return made
 
 
+@pytest.mark.timeout(900)
 def test_a_study_is_killed_goes_on_repeats_a_cell_and_loses_a_model(workplace: Workplace) -> None:
     first = workplace.cells / CELLS[0] / "cell.json"
     before = first.read_bytes()

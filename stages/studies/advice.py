@@ -34,7 +34,16 @@ def advise(view: View) -> list[Advice]:
         return []
     rules: list[Callable[[View], Advice | None]] = [_small_data, _edge, _balanced, _quick]
     found = [advice for rule in rules if (advice := rule(view)) is not None]
-    return [replace(one, figures=over(cells_of(view, one.series), one.figures)) for one in found]
+    return [_traced(view, one) for one in found]
+
+
+def _traced(view: View, advice: Advice) -> Advice:
+    """With the cells behind its figures, and a word where the latency it rests on was noisy."""
+    cells = cells_of(view, advice.series)
+    noisy = "latency" in advice.rule and "latency_note" in cells
+    noisy = noisy and bool(cells["latency_note"].notna().any())
+    certainty = f"{advice.certainty}; its latency was noisy" if noisy else advice.certainty
+    return replace(advice, figures=over(cells, advice.figures), certainty=certainty)
 
 
 def _small_data(view: View) -> Advice:

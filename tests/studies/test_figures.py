@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stages.studies.advice import advise
 from stages.studies.claims import judge
 from stages.studies.intervals import pooled, summarize, tied_with_best
 from stages.studies.results import read_results
 from stages.studies.scaling import fit, leave_out_largest
-from stages.studies.table import front
+from stages.studies.table import View, front
 from tests.studies.samples import fill, make_study
 
 
@@ -87,6 +88,20 @@ def test_too_few_sizes_give_no_curve() -> None:
 def test_the_front_holds_what_nothing_beats_in_both() -> None:
     points = pd.DataFrame({"mean": [0.9, 0.8, 0.7, 0.6], "ms": [9.0, 4.0, 5.0, 1.0]})
     assert front(points, "ms").tolist() == [True, True, False, True]
+
+
+def test_advice_that_rests_on_a_noisy_latency_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    form = make_study(tmp_path, models=("good", "fair"), sizes=(100,))
+    fill(form)
+    results = read_results(form)
+    for note in (None, "noisy"):
+        cells = results.cells.assign(latency_note=note)
+        advice = advise(View(form, replace(results, cells=cells), "aaaa-1111"))
+        told = {one.use for one in advice if "latency was noisy" in one.certainty}
+        assert told == ({"small devices", "balanced"} if note else set())
 
 
 @pytest.mark.parametrize(

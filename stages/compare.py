@@ -15,7 +15,7 @@ The work is in `stages.comparison`.
 import argparse
 import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,7 +86,6 @@ def compare(arguments: argparse.Namespace) -> int:
     from stages.comparison.matrix import worst_status
     from stages.comparison.record import load_run
     from stages.comparison.sources import open_source
-    from stages.comparison.text import section_as_markdown
     from stages.core.errors import RunError
 
     if len(arguments.runs) < 2 and not (arguments.replay or arguments.origin or arguments.save_ops):
@@ -101,11 +100,12 @@ def compare(arguments: argparse.Namespace) -> int:
     groups = [[load_run(source) for source in group] for group in sources]
     sections, rungs = _here([group[0] for group in sources], groups, arguments)
     if len(groups) == 1:
-        sys.stdout.write("\n\n".join(section_as_markdown(section) for section in sections) + "\n")
+        _show_here(sources[0][0].name, sections, arguments)
         return worst_status(rungs)
     twin = load_run(open_source(arguments.twin)) if arguments.twin else None
     if len(groups) > 2:
-        return _matrix([group[0] for group in groups], twin, arguments)
+        shown = _matrix([group[0] for group in groups], twin, sections, arguments)
+        return worst_status([*shown, *rungs])
     found = _pair(groups[0], groups[1], twin, arguments)
     _show(found, sections, arguments)
     return worst_status([found.verdict.rung, *rungs])
@@ -168,39 +168,69 @@ def _by_seed(ours: "Sequence[Record]", theirs: "Sequence[Record]") -> "list[tupl
 def _show(
     found: "Comparison", sections: "Sequence[Section]", arguments: argparse.Namespace
 ) -> None:
-    import json
     from dataclasses import asdict
 
-    from stages.comparison.text import as_json, as_markdown, finite
-    from stages.core.files import write_text
+    from stages.comparison.text import as_json, as_markdown
 
-    if arguments.json:
-        value = as_json(found) | {"here": [asdict(section) for section in sections]}
-        sys.stdout.write(json.dumps(finite(value), indent=2, allow_nan=False) + "\n")
-    else:
-        sys.stdout.write(as_markdown(found, sections))
-    if arguments.html:
-        from stages.comparison.page import as_html
+    def page() -> str:
+        from stages.comparison.page import as_html  # brings matplotlib along
 
-        write_text(arguments.html, as_html(found, sections))
+        return as_html(found, sections)
+
+    value = as_json(found) | {"here": [asdict(section) for section in sections]}
+    _put(arguments, value, as_markdown(found, sections), page)
+
+
+def _show_here(name: str, sections: "Sequence[Section]", arguments: argparse.Namespace) -> None:
+    """One run alone: what was computed with it on the present machine."""
+    from dataclasses import asdict
+
+    from stages.comparison.text import section_as_markdown
+
+    value = {"a": name, "here": [asdict(section) for section in sections]}
+    text = "\n\n".join(section_as_markdown(section) for section in sections) + "\n"
+    _put(arguments, value, text, lambda: _page(f"{name} on this machine", sections))
 
 
 def _matrix(
-    records: "Sequence[Record]", twin: "Record | None", arguments: argparse.Namespace
-) -> int:
-    import json
+    records: "Sequence[Record]",
+    twin: "Record | None",
+    sections: "Sequence[Section]",
+    arguments: argparse.Namespace,
+) -> "list[Rung]":
     from dataclasses import asdict
 
-    from stages.comparison.matrix import compare_all, worst_status
-    from stages.comparison.text import finite, matrix_as_markdown
+    from stages.comparison.matrix import compare_all
+    from stages.comparison.text import MATRIX, matrix_section, section_as_markdown
 
     pairs = compare_all(records, arguments.margin / 100, twin)
+    shown = [matrix_section(pairs, [record.name for record in records]), *sections]
+    rows = [asdict(pair) | {"rung": pair.rung.words} for pair in pairs]
+    text = "\n\n".join([f"# {MATRIX}", *map(section_as_markdown, shown)]) + "\n"
+    _put(arguments, rows, text, lambda: _page(MATRIX, shown))
+    return [pair.rung for pair in pairs]
+
+
+def _page(title: str, sections: "Sequence[Section]") -> str:
+    from stages.comparison.page import page_of
+
+    return page_of(title, "", sections)
+
+
+def _put(
+    arguments: argparse.Namespace, value: object, text: str, page: "Callable[[], str]"
+) -> None:
+    """Print the answer in the form that was asked for, and write the page."""
+    import json
+
+    from stages.comparison.text import finite
+    from stages.core.files import write_text
+
     if arguments.json:
-        rows = [asdict(pair) | {"rung": pair.rung.words} for pair in pairs]
-        sys.stdout.write(json.dumps(finite(rows), indent=2, allow_nan=False) + "\n")
-    else:
-        sys.stdout.write(matrix_as_markdown(pairs, [record.name for record in records]))
-    return worst_status([pair.rung for pair in pairs])
+        text = json.dumps(finite(value), indent=2, allow_nan=False) + "\n"
+    sys.stdout.write(text)
+    if arguments.html:
+        write_text(arguments.html, page())
 
 
 if __name__ == "__main__":

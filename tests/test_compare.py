@@ -48,8 +48,11 @@ def test_json_and_page(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["a", "near", "--json", "--html", "report/page.html"]) == 0
     assert json.loads(capsys.readouterr().out)["verdict"] == "rounding-equivalent"
     assert (runs / "report/page.html").read_text().startswith("<!doctype html>")
-    assert main(["a", "near", "far", "--json"]) == 1
+    assert main(["a", "near", "far", "--json", "--html", "report/matrix.html"]) == 1
     assert len(json.loads(capsys.readouterr().out)) == 3
+    page = (runs / "report/matrix.html").read_text()
+    assert "Machines against one another" in page
+    assert page.count("Rounding-equivalent:") == 1
 
 
 def test_seeds_are_paired_across_machines(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

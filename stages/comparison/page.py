@@ -1,8 +1,7 @@
 """A comparison as one self-contained HTML page, in the look of the report."""
 
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup, escape
 
@@ -16,29 +15,38 @@ from stages.reporting.render import render
 
 def as_html(found: Comparison, more: Sequence[Section] = ()) -> str:
     """The page: verdict, tiles, every section and `more`, the growth of the distance as a chart."""
-    return render("compare.html.j2", view_of(found, more))
+    sections = [*sections_of(found), *more]
+    title, charts = title_of(found.a, found.b), {"parting": _charts(found)}
+    return page_of(title, found.verdict.sentence, sections, _tiles(found), charts)
 
 
-def view_of(found: Comparison, more: Sequence[Section] = ()) -> dict[str, Any]:
-    """What the template needs."""
-    return {
-        "title": title_of(found.a, found.b),
-        "verdict": _with_code(found.verdict.sentence),
-        "tiles": _tiles(found),
+def page_of(
+    title: str,
+    verdict: str,
+    sections: Sequence[Section],
+    tiles: Sequence[Tile] = (),
+    charts: Mapping[str, list[Picture]] | None = None,
+) -> str:
+    """Sections as a page; `charts` by the anchor of the section they stand in."""
+    view = {
+        "title": title,
+        "verdict": _with_code(verdict),
+        "tiles": tiles,
         "sections": [
             {
                 "anchor": section.anchor,
                 "title": section.title,
                 "sentences": [_with_code(sentence) for sentence in section.sentences],
-                "charts": _charts(found) if section.anchor == "parting" else [],
+                "charts": (charts or {}).get(section.anchor, []),
                 "tables": [
                     {"title": grid.title, "folded": grid.folded, "table": _table(grid)}
                     for grid in section.grids
                 ],
             }
-            for section in (*sections_of(found), *more)
+            for section in sections
         ],
     }
+    return render("compare.html.j2", view)
 
 
 def _with_code(sentence: str) -> Markup:

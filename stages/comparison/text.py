@@ -42,15 +42,17 @@ def markdown_table(grid: Grid) -> str:
     return "\n".join(f"| {line} |" for line in lines)
 
 
-def matrix_as_markdown(pairs: Sequence[Pair], names: Sequence[str]) -> str:
+MATRIX = "Machines against one another"
+
+
+def matrix_section(pairs: Sequence[Pair], names: Sequence[str]) -> Section:
     """Every run against every other: the rung, then churn and the difference in points."""
     by_names = {(pair.a, pair.b): pair for pair in pairs}
     rows = tuple(
         (name, *(_cell(by_names.get((name, other))) for other in names[1:])) for name in names[:-1]
     )
-    sentences = [f"- **{pair.b} against {pair.a}**: {pair.sentence}" for pair in pairs]
-    table = markdown_table(Grid(("", *names[1:]), rows))
-    return "\n\n".join(["# Machines against one another", table, "\n".join(sentences)]) + "\n"
+    sentences = tuple(f"{pair.b} against {pair.a}: {pair.sentence}" for pair in pairs)
+    return Section("matrix", "Every pair", sentences, (Grid(("", *names[1:]), rows),))
 
 
 def _cell(pair: Pair | None) -> str:

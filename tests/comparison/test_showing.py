@@ -13,7 +13,8 @@ from stages.comparison.text import (
     as_markdown,
     finite,
     markdown_table,
-    matrix_as_markdown,
+    matrix_section,
+    section_as_markdown,
 )
 from stages.comparison.together import Comparison, compare_records
 from tests.comparison.made import made, predictions, trace
@@ -97,7 +98,8 @@ def test_tables_keep_bars_in_their_cells() -> None:
 
 def test_the_matrix_is_a_table(tmp_path: Path) -> None:
     records = [made(tmp_path / name) for name in "abc"]
-    text = matrix_as_markdown(compare_all(records, 0.005), [record.name for record in records])
+    pairs = compare_all(records, 0.005)
+    text = section_as_markdown(matrix_section(pairs, [record.name for record in records]))
     assert text.count("bit-identical, churn 0.00%") == 3
 
 

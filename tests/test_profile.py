@@ -37,6 +37,7 @@ def test_the_sheet_has_every_figure_with_its_unit(measured: sheet.Sheet) -> None
     assert metrics["energy_per_image_j"] or metrics["energy_reason"]
     assert metrics["peak_memory_means"] == "most bytes held by PyTorch's CPU allocator"
     assert metrics["best"].startswith("At batch 1 ")
+    assert metrics["training_in_half"].startswith("A step in bf16 is ")
     assert not [
         name for name, value in metrics.items() if value == 0 and name != "other_load_cores"
     ]
@@ -48,7 +49,7 @@ def test_the_table_has_a_row_per_cell_with_its_settings(measured: sheet.Sheet) -
     timed = table[table.latency_ms_p50.notna()]
     assert set(zip(timed.variant, timed["mode"], timed.batch_size, strict=True)) >= {
         ("eager", "inference", 1), ("eager", "inference", 4), ("bf16", "inference", 1),
-        ("bf16", "inference", 4), ("eager", "training", 4), ("eager", "inference", 8),
+        ("bf16", "inference", 4), ("eager", "training", 4), ("bf16", "training", 4), ("eager", "inference", 8),
     }  # fmt: skip
     assert timed[["threads", "precision", "memory_format", "runs_on", "calls"]].notna().all().all()
     merged = table[table.variant == "reparameterized"]
@@ -82,7 +83,7 @@ def test_the_stage_writes_its_three_files(
     assert profile.main([]) == 0
     metrics = json.loads(paths.PROFILE_METRICS.read_text())
     assert (metrics["model"], metrics["params_total"]) == ("lenet_small", 62_006)
-    assert len(pd.read_csv(paths.PROFILE_TABLE)) == 2 * 3 + 1
+    assert len(pd.read_csv(paths.PROFILE_TABLE)) == 2 * 3 + 2
     assert pd.read_csv(paths.PROFILE_BLOCKS).params.sum() == 62_006
     assert metrics["best"] in capsys.readouterr().out
 

@@ -109,13 +109,16 @@ def inference_cells(
     return cells
 
 
-def training_cell(subject: Subject, batch_size: int, base: Variant, forecast: Forecast) -> Cell:
-    """The cell of one training step: eager, fp32, on the device of the eager variant."""
-    cell = Cell(EAGER, "training", batch_size, _about(base))
+def training_cell(
+    subject: Subject, batch_size: int, base: Variant, forecast: Forecast, precision: str = "fp32"
+) -> Cell:
+    """The cell of one training step: eager, or named after a lower precision of its arithmetic."""
+    name = EAGER if precision == "fp32" else precision
+    cell = Cell(name, "training", batch_size, _about(base) | {"precision": precision})
 
     def prepare() -> Call:
         forecast.check(batch_size, base.device)
-        step = training_step(subject, batch_size, base.device)
+        step = training_step(subject, batch_size, base.device, precision)
         step()
         return step
 

@@ -30,7 +30,7 @@ from stages.measures.subject import Inputs, Subject
 from stages.measures.summary import memory_summary, summary
 from stages.measures.sweep import sweep
 from stages.measures.timing import clock_of
-from stages.measures.variants import EAGER, Variant, eager, make_variant
+from stages.measures.variants import EAGER, HALVES, Variant, eager, make_variant
 
 if TYPE_CHECKING:
     from stages.core.params import Profile
@@ -134,7 +134,10 @@ def time_grid(
         make = partial(_make_variant, name, base, example, forecasts["inference"])
         variants.append((name, *attempt(make)))
     cells = inference_cells(subject, variants, sizes, forecasts["inference"])
-    cells.append(training_cell(subject, max(2, sizes[-1]), base, forecasts["training"]))
+    cells += [
+        training_cell(subject, max(2, sizes[-1]), base, forecasts["training"], precision)
+        for precision in ("fp32", *(name for name in HALVES if name in profile.variants))
+    ]
     total = visits(len(cells), plan.repeats)
     with tqdm(total=total, desc=subject.name, unit="cell", disable=None, leave=False) as bar:
         time_cells(cells, plan, bar.update)
@@ -159,10 +162,10 @@ def _with_energy(
 ) -> tuple[list[Metrics], str | None]:
     """The rows of all cells, with joules per image at one batch size, or the reason for none."""
     counters, reason = attempt(partial(counters_of, device))
-    bases = {cell.batch_size: cell for cell in cells if _is_base(cell)}
+    bases = {(cell.mode, cell.batch_size): cell for cell in cells if cell.variant == EAGER}
     rows = []
     for cell in cells:
-        base = None if _is_base(cell) or cell.mode == "training" else bases[cell.batch_size]
+        base = None if cell.variant == EAGER else bases[cell.mode, cell.batch_size]
         row = cell.row(base) | {"energy_per_image_j": None}
         if counters and cell.ready and cell.batch_size == batch_size:
             seconds = max(LEAST_SECONDS, plan.seconds)
@@ -172,7 +175,3 @@ def _with_energy(
             reason = reason or failed
         rows.append(row)
     return rows, reason
-
-
-def _is_base(cell: Cell) -> bool:
-    return cell.variant == EAGER and cell.mode == "inference"

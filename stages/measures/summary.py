@@ -9,7 +9,7 @@ from typing import Any
 from stages.measures.best import best_line
 from stages.measures.memory import Mode, Peak
 from stages.measures.throughput import best_batch
-from stages.measures.variants import EAGER
+from stages.measures.variants import EAGER, HALVES
 
 Metrics = dict[str, Any]
 
@@ -39,6 +39,7 @@ def summary(rows: Sequence[Metrics], sizes: Sequence[int]) -> Metrics:
         "training_images_per_second": training["images_per_second"],
         "training_batch_size": training["batch_size"],
         "training_note": training["note"],
+        "training_in_half": " ".join(_half_line(row) for row in rows if _is_half(row)) or None,
         "energy_per_image_j": cell[EAGER, "inference", sizes[-1]]["energy_per_image_j"],
         "best": best_line(rows, sizes),
         "variants": {
@@ -49,6 +50,20 @@ def summary(rows: Sequence[Metrics], sizes: Sequence[int]) -> Metrics:
             if row["mode"] == "inference" and row["batch_size"] == sizes[0]
         },
     }
+
+
+def _is_half(row: Metrics) -> bool:
+    return row["mode"] == "training" and row["variant"] in HALVES
+
+
+def _half_line(row: Metrics) -> str:
+    """What a lower precision would buy in training, as a sentence."""
+    if row["speedup"] is None:
+        return f"A step in {row['variant']} was not timed: {row['note']}."
+    return (
+        f"A step in {row['variant']} is {row['speedup']:.2f} times as fast as in fp32 "
+        f"({row['speedup_low']:.2f} to {row['speedup_high']:.2f} over the repeats)."
+    )
 
 
 def memory_summary(peaks: Mapping[Mode, Peak]) -> Metrics:

@@ -1,7 +1,7 @@
 """One step of training as it is timed and as its memory is measured.
 
-Forward, loss, backward and AdamW in fp32 on one fixed batch: what a step costs, not what it
-learns. Leaves the real training to `stages.training`.
+Forward, loss, backward and AdamW on one fixed batch: what a step costs, not what it learns.
+Leaves the real training to `stages.training`.
 """
 
 import copy
@@ -9,13 +9,17 @@ import copy
 import torch
 from torch import Tensor
 
+from stages.core.device import autocast
 from stages.measures.subject import Subject
 from stages.measures.timing import Call
 
 
-def training_step(subject: Subject, batch_size: int, device: torch.device) -> Call:
+def training_step(
+    subject: Subject, batch_size: int, device: torch.device, precision: str = "fp32"
+) -> Call:
     """A callable that trains a copy of the subject's model by one step each time.
 
+    Weights stay in fp32; `precision` is that of the arithmetic, as in `train.precision`.
     Raises what PyTorch raises when the batch does not fit or the model does not take it.
     """
     model = copy.deepcopy(subject.model).to(device).train()
@@ -29,7 +33,9 @@ def training_step(subject: Subject, batch_size: int, device: torch.device) -> Ca
 
     def step() -> None:
         optimizer.zero_grad()
-        subject.loss(model(*inputs), targets).backward()
+        with autocast(device, precision):
+            loss = subject.loss(model(*inputs), targets)
+        loss.backward()
         optimizer.step()
 
     return step

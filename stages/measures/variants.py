@@ -25,6 +25,7 @@ EAGER = "eager"
 TOLERANCE = 1e-3
 # Half precision rounds by intent; beyond this a reader is told.
 NOTABLE = {"fp32": TOLERANCE, "fp16": 2e-2, "bf16": 1e-1}
+HALVES = ("bf16", "fp16")
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 

@@ -70,7 +70,8 @@ def _time(profile: Profile) -> list[Row]:
         _row(profile, "throughput_images_per_second", "throughput", "images/s",
              f"batch {many}, the best of those timed"),
         _row(profile, "training_images_per_second", "training throughput", "images/s",
-             f"forward, backward and step, batch {training}", "training_note"),
+             f"forward, backward and step in fp32, batch {training}. "
+             f"{profile.get('training_in_half') or ''}".strip(), "training_note"),
     ]  # fmt: skip
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
-import yaml
 
 from stages.comparison.sources import Source
 from stages.core import paths
 from stages.core.device import choose_device, set_threads
 from stages.core.errors import DeviceError, RunError
+from stages.core.files import parse_yaml
 from stages.core.params import Params, load_params, parse_params
 from stages.training.engine import Engine
 
@@ -28,7 +28,7 @@ def params_of(source: Source) -> Params:
     content = source.read(paths.PARAMS)
     if content is None:
         raise RunError(f"{source.name} has no {paths.PARAMS}, so nothing of it can be repeated.")
-    params = parse_params(yaml.safe_load(content), f"{paths.PARAMS} of {source.name}")
+    params = parse_params(parse_yaml(content.decode()), f"{paths.PARAMS} of {source.name}")
     return params.model_copy(update={"dataset": _dataset_here(params)})
 
 

@@ -98,7 +98,7 @@ class Train(Section):
     compile: bool = False
     devices: Count = 1
     checkpoint_steps: Count | None = None
-    trace_steps: Annotated[int, Field(ge=0)] = 200
+    trace_steps: Annotated[int, Field(ge=0)] = 100
     snapshots: bool = True
     twin: bool = False
 

@@ -19,8 +19,8 @@ from statistics import median
 SETTINGS = {
     "asleep at once": {"OMP_WAIT_POLICY": "PASSIVE"},
     "1,000 turns": {"GOMP_SPINCOUNT": "1000"},
+    "3,000 turns": {"GOMP_SPINCOUNT": "3000"},
     "10,000 turns": {"GOMP_SPINCOUNT": "10000"},
-    "100,000 turns": {"GOMP_SPINCOUNT": "100000"},
     "OpenMP's own choice": {"GOMP_SPINCOUNT": "300000"},
     "never asleep": {"OMP_WAIT_POLICY": "ACTIVE"},
 }

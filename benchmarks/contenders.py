@@ -25,7 +25,7 @@ def ours(model: str, batch_size: int, precision: str) -> Step:
     from stages.training.engine import Engine
 
     keep_freed_memory()
-    set_determinism(True)
+    set_determinism(True, torch.device("cpu"))
     train = {
         "batch_size": batch_size,
         "precision": precision,

@@ -29,7 +29,7 @@ def turns(model: str, precision: str, batch_size: int, steps: int) -> tuple[floa
     from stages.training.trace import grad_norm, hash_gradients, record_step
 
     keep_freed_memory()
-    set_determinism(True)
+    set_determinism(True, torch.device("cpu"))
     train = {"batch_size": batch_size, "precision": precision}
     params = parse_params({"model": model, "input_size": PX, "train": train}, "benchmark")
     pixels, labels = images_and_labels()

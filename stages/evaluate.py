@@ -20,7 +20,7 @@ def evaluate(params: "Params") -> None:
     """The stage. Raises UserError subclasses for what the user can mend."""
     from stages.charts.style import save
     from stages.core import files, paths
-    from stages.core.device import choose_device, set_threads
+    from stages.core.device import choose_device, memory_advice, set_threads
     from stages.datasets.pixels import load_splits, read_indices
     from stages.measures.album import augmentation_picture, pictures_of_test
     from stages.measures.evaluation import evaluate_outputs
@@ -29,20 +29,22 @@ def evaluate(params: "Params") -> None:
     from stages.training.inference import Evaluator
     from stages.training.trained import load_trained
 
-    set_determinism(params.train.deterministic)
-    set_threads(params)
     device = choose_device(params.device)
+    set_determinism(params.train.deterministic, device)
+    set_threads(params)
     indices = read_indices(paths.INDICES)
     splits = load_splits(params.dataset, indices, params.input_size, ["train", "test"])
     test = splits["test"]
     trained = load_trained(params, paths.WEIGHTS, device)
     started = time.perf_counter()
     task = task_of(params)
-    outputs = Evaluator(task, test, trained.view, device, params.seed, "test")(trained.model)
+    with memory_advice(device, "Lower `evaluate.batch_size`."):
+        outputs = Evaluator(task, test, trained.view, device, params.seed, "test")(trained.model)
     seconds = time.perf_counter() - started
     heads = task.heads(trained.classes)
     evaluation = evaluate_outputs(outputs, test.names, heads)
     _save_tables(evaluation)
+    files.write_json(paths.EVALUATE_METRICS, evaluation.metrics | {"evaluate_seconds": seconds})
     answers = next(iter(heads.values()))
     album = pictures_of_test(trained, task, test, evaluation.predictions, answers, params.seed)
     train = splits["train"]
@@ -51,7 +53,6 @@ def evaluate(params: "Params") -> None:
     )
     for name, drawn in album.items():
         save(drawn, paths.PICTURES / f"{name}.png")
-    files.write_json(paths.EVALUATE_METRICS, evaluation.metrics | {"evaluate_seconds": seconds})
 
 
 def _save_tables(evaluation: "Evaluation") -> None:

@@ -3,8 +3,9 @@
 Reads `device`, `threads`, `seed`, `pretrained`, `train.precision`, `train.memory_format`,
 `train.deterministic` and `evaluate.batch_size`. Writes `metrics/hardware.json` (everything worth
 showing), `metrics/numerics.json` (the probes) and `metrics/identity.json` (what decides bits:
-training, evaluation and profile run again when it changes). Stops at once when the device or the
-file of weights that is asked for is absent. What is recorded is left to `dna`.
+training, evaluation and profile run again when it changes). It is the first stage, so it stops at
+once, before DVC removes an older result, when the model, data set, device or file of weights that
+is asked for does not exist. What is recorded is left to `dna`.
 """
 
 import sys
@@ -19,20 +20,23 @@ if TYPE_CHECKING:
 def fingerprint(params: "Params") -> None:
     """Apply the settings of the run, read and measure the machine, write the three files.
 
-    Raises DeviceError when `device` names one that is absent, and ModelError when `pretrained`
-    names a file that is.
+    Raises ModelError, DataError and DeviceError when the parameters name what does not exist.
     """
     from stages.core import paths
     from stages.core.device import choose_device, set_threads
     from stages.core.files import sha256_of_file, write_json
+    from stages.datasets import require_known
+    from stages.models import resolve
 
+    require_known(params.dataset.name)
+    resolve(params.model)
     device = choose_device(params.device)
     from stages.dna.declared import read_declared, short_id
     from stages.dna.numerics import measure_numerics
     from stages.training.determinism import set_determinism
 
     set_threads(params)
-    set_determinism(params.train.deterministic)
+    set_determinism(params.train.deterministic, device)
     declared = read_declared(params, device)
     numerics = measure_numerics(device, params.train.precision)
     identity = {**declared.identity(), "numerics": numerics["digest"]}

@@ -28,9 +28,11 @@ def profile(params: "Params") -> None:
     from stages.core.device import choose_device, set_threads
     from stages.measures.sheet import measure
     from stages.measures.subject import subject_of
+    from stages.training.determinism import set_determinism
 
     classes = len(files.read_json(paths.MANIFEST)["classes"])
     device, threads = choose_device(params.device), set_threads(params)
+    set_determinism(params.train.deterministic, device)
     sheet = measure(partial(subject_of, params, classes), params.profile, device, threads)
     files.write_csv(paths.PROFILE_TABLE, sheet.table)
     files.write_csv(paths.PROFILE_BLOCKS, sheet.blocks)
@@ -43,8 +45,10 @@ def profile_all(params: "Params", patterns: list[str], native: bool) -> None:
     from stages.core.device import choose_device, set_threads
     from stages.dna.declared import read_declared
     from stages.measures import zoo
+    from stages.training.determinism import set_determinism
 
     device, threads = choose_device(params.device), set_threads(params)
+    set_determinism(params.train.deterministic, device)
     decides = {
         "profile": params.profile.model_dump(),
         "stem": params.stem,

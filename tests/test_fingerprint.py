@@ -114,5 +114,9 @@ def test_other_weights_under_the_same_path_repeat_the_training() -> None:
         Path("start.safetensors").write_bytes(content)
         fingerprint(params)
         identities.append(json.loads(paths.IDENTITY.read_text()))
+    paths.WEIGHTS.parent.mkdir()
+    paths.WEIGHTS.write_bytes(b"one")
+    with pytest.raises(ModelError, match="which the train stage itself writes"):
+        fingerprint(Params(pretrained=str(paths.WEIGHTS)))
     differing = {key for key in identities[0] if identities[0][key] != identities[1][key]}
     assert differing == {"pretrained_sha256"}

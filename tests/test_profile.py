@@ -49,7 +49,8 @@ def test_the_table_has_a_row_per_cell_with_its_settings(measured: sheet.Sheet) -
     timed = table[table.latency_ms_p50.notna()]
     assert set(zip(timed.variant, timed["mode"], timed.batch_size, strict=True)) >= {
         ("eager", "inference", 1), ("eager", "inference", 4), ("bf16", "inference", 1),
-        ("bf16", "inference", 4), ("eager", "training", 4), ("bf16", "training", 4), ("eager", "inference", 8),
+        ("bf16", "inference", 4), ("eager", "training", 4), ("bf16", "training", 4),
+        ("eager", "inference", 8),
     }  # fmt: skip
     assert timed[["threads", "precision", "memory_format", "runs_on", "calls"]].notna().all().all()
     merged = table[table.variant == "reparameterized"]

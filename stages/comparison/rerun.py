@@ -50,11 +50,12 @@ def build_engine(source: Source, params: Params) -> Engine:
     from stages.tasks import task_of
     from stages.training.determinism import set_determinism
 
-    set_determinism(params.train.deterministic)
+    device = _device(params)
+    set_determinism(params.train.deterministic, device)
     set_threads(params)
     indices, classes = _images_of(source)
     split = load_splits(params.dataset, indices, params.input_size, ["train"])["train"]
-    return Engine(params, task_of(params), split, classes, _device(params))
+    return Engine(params, task_of(params), split, classes, device)
 
 
 def _images_of(source: Source) -> tuple[pd.DataFrame, int]:

@@ -4,7 +4,9 @@ Chosen when a stage asks, never at import. Leaves determinism switches to
 `training.determinism` and the description of the machine to `dna`.
 """
 
-from contextlib import AbstractContextManager, nullcontext
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from stages.core.errors import DeviceError
@@ -64,6 +66,20 @@ def synchronize(device: "torch.device") -> None:
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
+
+
+@contextmanager
+def memory_advice(device: "torch.device", advice: str) -> Iterator[None]:
+    """Raise DeviceError, with `advice`, when the device's memory ends within."""
+    try:
+        yield
+    except RuntimeError as error:  # also torch.OutOfMemoryError
+        told = str(error)
+        if not re.search(r"out of memory|can't allocate memory", told):
+            raise
+        raise DeviceError(
+            f"The memory of {device} is too small ({told.partition(chr(10))[0]}). {advice}"
+        ) from error
 
 
 def autocast(device: "torch.device", precision: str) -> AbstractContextManager[Any]:

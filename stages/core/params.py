@@ -114,6 +114,18 @@ class Train(Section):
             raise PydanticCustomError(
                 "conflict", "`train.augment` names an augmentation twice; name each once"
             )
+        if self.early_stopping is not None and self.keep == "last":
+            raise PydanticCustomError(
+                "conflict",
+                "`train.early_stopping` waits for a better validation and keeps the best weights, "
+                "but `train.keep` is last; set `keep: best` or `early_stopping: null`",
+            )
+        if self.batch_size % self.devices:
+            raise PydanticCustomError(
+                "conflict",
+                f"`train.batch_size` {self.batch_size} cannot be shared evenly by `train.devices` "
+                f"{self.devices}; choose a multiple",
+            )
         if self.batch_size % self.accumulate:
             raise PydanticCustomError(
                 "conflict",

@@ -33,12 +33,17 @@ def discover(package: ModuleType) -> dict[str, ModuleType]:
 SOURCES = discover(sources)
 
 
+def require_known(name: str) -> None:
+    """Raise DataError, with the nearest spelling, when no source serves this data set."""
+    if name not in SOURCES:
+        raise DataError(unknown_name("dataset.name", name, SOURCES) + ".")
+
+
 def open_collection(dataset: "Dataset") -> "Collection":
     """The images that `dataset` names, fetched if need be; nothing is decoded yet.
 
     Raises DataError when the name is unknown or the images cannot be had.
     """
-    if dataset.name not in SOURCES:
-        raise DataError(unknown_name("dataset.name", dataset.name, SOURCES) + ".")
+    require_known(dataset.name)
     collection: Collection = SOURCES[dataset.name].open_collection(dataset)
     return collection

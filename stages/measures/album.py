@@ -5,6 +5,7 @@ convolution on colours, no maps) is left out. Drawing is in `charts`, files are 
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,7 @@ from stages.charts.hardest import hardest_images, hardest_rows
 from stages.datasets.pixels import Split
 from stages.measures.activations import capture, first_filters
 from stages.measures.grad_cam import class_evidence
+from stages.measures.reasons import attempt
 from stages.tasks import Task
 from stages.training.augmentation import AUGMENTATIONS, Augmenter, mixing
 from stages.training.images import to_input
@@ -108,7 +110,9 @@ def _evidence(
     rows = _first_of_classes(test.labels, WITH_EVIDENCE)
     predicted = predictions["predicted"].to_numpy()[rows]
     (images,) = _inputs(trained, task, test, rows, seed)
-    found = class_evidence(trained.model, images, [int(index) for index in predicted])
+    classes = [int(index) for index in predicted]
+    # A library's hooks on any model of another library: a picture less is not a result less.
+    found, _ = attempt(partial(class_evidence, trained.model, images, classes))
     if found is None:
         return None
     captions = [trained.classes[index] for index in predicted]

@@ -54,7 +54,8 @@ def forecast_of(peak: Peak, weights_mb: float, killed_at: int | None = None) -> 
 def free_mb(device: torch.device, cgroup: Path = CGROUP) -> float:
     """Memory that can still be allocated for the device, in MB of 10⁶ bytes."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] / 1e6
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return (torch.cuda.mem_get_info(device)[0] + kept) / 1e6
     if device.type == "mps":
         return (torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()) / 1e6
     free = psutil.virtual_memory().available

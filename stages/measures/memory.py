@@ -100,6 +100,9 @@ def _in_fresh_process(
     elif device.type == "cuda":
         held = torch.cuda.max_memory_allocated(device)
     else:
+        del call  # its model would be counted with the one of the measurement
+        gc.collect()
+        torch.mps.empty_cache()
         held = _mps_after_forward(subject, mode, batch_size, device)
     if held <= 0:
         raise Unmeasured(f"the {device.type} allocator reported nothing")

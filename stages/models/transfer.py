@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from stages.core.errors import ModelError
 from stages.core.files import sha256_of_file
-from stages.core.paths import dvc_root
+from stages.core.paths import WEIGHTS, dvc_root
 from stages.models.heads import head_names
 from stages.models.hub import published_weights
 from stages.models.spec import ModelSpec
@@ -82,13 +82,18 @@ def _adaptations(weights: Mapping[str, Tensor], state: State) -> dict[str, str]:
 def weights_file(name: str) -> Path:
     """Where `pretrained: NAME` lies, relative to here or to the repository's root.
 
-    Raises ModelError when there is no such file.
+    Raises ModelError when there is no such file, or when it is the output of the training itself.
     """
     path = next((p for p in (Path(name), dvc_root() / name) if p.is_file()), None)
     if path is None:
         raise ModelError(
             f"`pretrained` is {name}, but there is no such file. Give the path of a safetensors "
             "file or a torch checkpoint, or set `pretrained: true` or `false`."
+        )
+    if path.resolve() == (dvc_root() / WEIGHTS).resolve():
+        raise ModelError(
+            f"`pretrained` is {name}, which the train stage itself writes: DVC removes it before "
+            "training begins. Copy the weights to another place and name that."
         )
     return path
 

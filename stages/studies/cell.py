@@ -84,8 +84,10 @@ def profile_of(params: Params, classes: int, machine_id: str) -> dict[str, Any]:
     decides = {
         "machine": machine_id,
         "classes": classes,
+        "code": code_id(),
         **params.model_dump(
-            mode="json", include={"model", "stem", "task", "input_size", "finetune", "profile"}
+            mode="json",
+            include={"model", "stem", "pretrained", "task", "input_size", "finetune", "profile"},
         ),
     }
     kept = work_folder() / "studies" / f"profile-{files.sha256_of_json(decides)[:20]}.json"

@@ -121,7 +121,13 @@ class Form:
             raise ParamsError(f"{where}: {unknown_name('recipe', cell.recipe, self.file.recipes)}.")
         own = {"model": cell.model, "seed": cell.seed, "subset": {"train": _amount(cell.size)}}
         merged = _merged(_merged(self.file.base, self.file.recipes[cell.recipe]), own)
-        return parse_params(merged, where)
+        params = parse_params(merged, where)
+        if params.train.devices > 1:
+            raise ParamsError(
+                f"{where}: `train.devices` is {params.train.devices}, but a cell trains in one "
+                "process; set it to 1 and run several cells at once instead."
+            )
+        return params
 
 
 def load_form(name: str) -> Form:

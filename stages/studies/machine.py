@@ -49,7 +49,7 @@ def _declared(params: Params) -> Declared:
 
     device = choose_device(params.device)
     set_threads(params)
-    set_determinism(params.train.deterministic)
+    set_determinism(params.train.deterministic, device)
     return read_declared(params, device)
 
 

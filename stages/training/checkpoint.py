@@ -32,13 +32,12 @@ CODE = ("core", "datasets", "models", "tasks", "training")
 
 
 def run_key(params: Params, inputs: dict[str, str]) -> str:
-    """The name of a run: 20 hex digits over everything that decides its weights.
+    """The name of a run: 20 hex digits over everything that decides its weights and its trace.
 
     `inputs` names the hashes of what the run was made from, such as subset and machine.
     """
-    decisive = params.model_dump(mode="json", exclude={"profile", "evaluate"})
-    for name in ("checkpoint_steps", "trace_steps", "snapshots"):
-        decisive["train"].pop(name, None)
+    decisive = params.model_dump(mode="json", exclude={"profile"})
+    decisive["train"].pop("checkpoint_steps")
     return sha256_of_json({"params": decisive, "inputs": inputs, "code": _code_sha256()})[:20]
 
 

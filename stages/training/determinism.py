@@ -1,6 +1,6 @@
-"""Switches that make PyTorch repeat itself on one machine, and the allocator settings beside them.
+"""Switches that make PyTorch repeat itself, and compute on every device what precision asks for.
 
-Covers determinism flags and the C library's memory thresholds. Leaves randomness to
+Covers determinism flags, TF32, and the C library's memory thresholds. Leaves randomness to
 `core.streams` and the record of these switches to `dna`.
 """
 
@@ -15,12 +15,19 @@ import torch
 CUBLAS_WORKSPACE = ":4096:8"
 
 
-def set_determinism(mode: Literal[True, False, "warn"]) -> None:
+def set_determinism(mode: Literal[True, False, "warn"], device: torch.device) -> None:
     """Ask PyTorch for deterministic algorithms: required, preferred with a warning, or not.
 
     Source: https://docs.pytorch.org/docs/stable/notes/randomness.html. With `True` an operation
-    that has no deterministic form raises RuntimeError and names itself.
+    that has no deterministic form raises RuntimeError and names itself. On MPS it warns instead:
+    the backward of max pooling, which half of the networks need, has no such form there.
+
+    And fp32 is fp32: cuDNN's convolutions would round their inputs to the 10 bits of TF32.
     """
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    torch.backends.cuda.matmul.fp32_precision = "ieee"
+    if device.type == "mps" and mode is True:
+        mode = "warn"
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", CUBLAS_WORKSPACE)
     # `use_deterministic_algorithms` imports the whole of Inductor first, which takes seconds; this
     # is the same switch without it.

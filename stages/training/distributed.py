@@ -2,7 +2,8 @@
 
 Every process draws the whole batch's order and augmentation and takes its part of it, gradients
 are averaged by DistributedDataParallel, and batch-norm statistics are those of the whole batch,
-so the result is that of one device up to rounding. Started by `train.devices: N` through
+so the result is that of one device up to rounding; but for dropout and drop path, whose masks
+each process draws for its own part. Started by `train.devices: N` through
 torchrun, or by the user's own torchrun over several nodes.
 """
 
@@ -45,7 +46,9 @@ def launch(processes: int, module: str, arguments: list[str]) -> None:
     """
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc-per-node", str(processes), "--module", module, *arguments]
-    child = subprocess.Popen(command)
+    # torchrun would set one thread per process; the fingerprint has told of these.
+    environment = {"OMP_NUM_THREADS": str(torch.get_num_threads()), **os.environ}
+    child = subprocess.Popen(command, env=environment)
     try:
         status = child.wait()
     except KeyboardInterrupt:
@@ -89,6 +92,20 @@ def barrier() -> None:
     """Wait for all processes; nothing to wait for alone."""
     if launched():
         dist.barrier()
+
+
+def require_agreement(what: str, value: object) -> None:
+    """Raise TrainingError unless `value` is the same in all processes; nothing to do alone."""
+    if not launched():
+        return
+    values: list[object] = [None] * world_size()
+    dist.all_gather_object(values, value)
+    if any(other != values[0] for other in values):
+        raise TrainingError(
+            f"The processes do not agree on {what}: {', '.join(map(str, values))}, by rank. All "
+            "nodes must see the same `.work` folder and data; give it shared storage, or run "
+            "`make clean-cache` on every node and start anew."
+        )
 
 
 def share_gradients(model: torch.nn.Module, device: torch.device) -> Any:

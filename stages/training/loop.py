@@ -16,6 +16,7 @@ from torch import Tensor
 from stages.core.errors import DivergedError
 from stages.datasets.pixels import Split
 from stages.training.checkpoint import Checkpoints
+from stages.training.distributed import require_agreement
 from stages.training.engine import Engine, Epoch, StepResult, view_of, weights_of
 from stages.training.inference import Evaluator, Outputs
 from stages.training.inside import is_milestone, twin_rows, watching, weights_row
@@ -217,6 +218,7 @@ class _Fit:
 
     def _resume(self) -> int | None:
         found = self.checkpoints.load()
+        require_agreement("the step to go on from", found and found[0])
         if found is None:
             return None
         step, state = found

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from stages.core.device import choose_device, set_threads
+from stages.core.device import choose_device, memory_advice, set_threads
 from stages.core.errors import DivergedError
 from stages.core.params import Params
 from stages.datasets.pixels import Split
@@ -50,9 +50,11 @@ def training(
     checkpoints are kept, until the caller has written the result and leaves the context.
 
     With `train.on_nonfinite: fp32` a run that diverges at lower precision starts anew from its
-    seed in float32. Raises DivergedError, TrainingError, ModelError and DeviceError.
+    seed in float32. Raises DivergedError, TrainingError, ModelError, and DeviceError, also when
+    the device's memory is too small.
     """
     with ExitStack() as held:
+        abandoned = None
         try:
             run = _train_once(params, splits, classes, inputs, tell, held, None)
         except DivergedError as error:
@@ -60,12 +62,15 @@ def training(
                 raise
             reason = f"diverged in epoch {error.epoch}, step {error.step}, at {error.precision}"
             held.close()
+            abandoned = Checkpoints(run_key(params, inputs), tell)
             tell(f"{reason}: starting anew in fp32, as `train.on_nonfinite` asks")
             train = params.train.model_copy(update={"precision": "fp32"})
             params = params.model_copy(update={"train": train})
             run = _train_once(params, splits, classes, inputs, tell, held, reason)
         yield run
         run.checkpoints.clear()
+        if abandoned is not None:
+            abandoned.clear()
 
 
 def _train_once(
@@ -78,9 +83,9 @@ def _train_once(
     fell_back: str | None,
 ) -> Run:
     keep_freed_memory()
-    set_determinism(params.train.deterministic)
     set_threads(params)
     device = held.enter_context(process_group(choose_device(params.device)))
+    set_determinism(params.train.deterministic, device)
     checkpoints = held.enter_context(Checkpoints(run_key(params, inputs), tell))
     barrier()  # the first process holds the lock before any other reads
     engine = Engine(params, task_of(params), splits["train"], classes, device)
@@ -92,7 +97,12 @@ def _train_once(
             f"compiled in {gain.compile_seconds:.0f} s; a step is "
             f"{gain.compile_speedup:.2f} times as fast as without"
         )
-    trained = fit(engine, splits.get("val"), checkpoints, tell)
+    advice = (
+        "Lower `train.batch_size`, or keep it and raise `train.accumulate`; for the validation "
+        "lower `evaluate.batch_size`."
+    )
+    with memory_advice(device, advice):
+        trained = fit(engine, splits.get("val"), checkpoints, tell)
     return Run(params, trained, checkpoints, fell_back, gain)
 
 

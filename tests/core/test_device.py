@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from stages.core.device import autocast, choose_device, set_threads
+from stages.core.device import autocast, choose_device, memory_advice, set_threads
 from stages.core.errors import DeviceError
 from stages.core.params import Params
 
@@ -46,3 +46,15 @@ def test_precision_is_that_of_autocast():
     for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         with autocast(cpu, precision):
             assert (product @ product).dtype == dtype
+
+
+def test_memory_that_ends_is_a_paragraph_with_advice() -> None:
+    told = pytest.raises(DeviceError, match=r"The memory of cpu is too small.*Lower it\.")
+    with told, memory_advice(torch.device("cpu"), "Lower it."):
+        torch.empty(2**60, dtype=torch.uint8)
+
+
+def test_other_failures_are_not_taken_for_want_of_memory() -> None:
+    failed = pytest.raises(RuntimeError, match="shapes cannot be multiplied")
+    with failed, memory_advice(torch.device("cpu"), "Lower it."):
+        torch.ones(2, 3) @ torch.ones(2, 3)

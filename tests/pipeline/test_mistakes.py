@@ -7,6 +7,12 @@ import pytest
 from tests.pipeline.running import Dvc, stage
 
 MISTAKES = {
+    "unknown model, told first": ("fingerprint", {"model": "resnet81"}, "Did you mean resnet18?"),
+    "unknown data set, told first": (
+        "fingerprint",
+        {"dataset": {"name": "cifar"}},
+        "Did you mean cifar10?",
+    ),
     "unknown model": ("train", {"model": "resnet81"}, "Did you mean resnet18?"),
     "unknown data set": ("download", {"dataset": {"name": "cifar"}}, "Did you mean cifar10?"),
     "unknown key": ("subset", {"sed": 1}, "Did you mean `seed`?"),
@@ -14,6 +20,16 @@ MISTAKES = {
     "zero images": ("subset", {"subset": {"train": 0}}, "at least one image is needed"),
     "absent device": ("train", {"device": "cuda:7"}, "Set `device: auto`"),
     "diverging": ("train", {"train": {"lr": 1e30}}, "became nan in epoch 1, step"),
+    "last weights with patience": (
+        "train",
+        {"train": {"early_stopping": 3, "keep": "last"}},
+        "set `keep: best`",
+    ),
+    "uneven shares": (
+        "train",
+        {"train": {"devices": 3}},
+        "cannot be shared evenly by `train.devices` 3",
+    ),
     "unreachable weights": ("train", {"pretrained": "gone.safetensors"}, "gone.safetensors"),
 }
 

@@ -62,7 +62,8 @@ def start() -> Callable[[Path, Path], BaseProcess]:
 def test_key_is_that_of_the_configuration() -> None:
     one = run_key(params(), {"data": "a"})
     assert one == run_key(params(), {"data": "a"})
-    assert one == run_key(params(train={"trace_steps": 3}), {"data": "a"})
+    assert one == run_key(params(train={"checkpoint_steps": 3}), {"data": "a"})
+    assert one != run_key(params(train={"trace_steps": 3}), {"data": "a"})  # or it had gaps
     assert one != run_key(params(), {"data": "b"})
     assert one != run_key(params(seed=5), {"data": "a"})
     assert one != run_key(params(train={"lr": 0.1}), {"data": "a"})

@@ -43,10 +43,10 @@ def test_a_family_repeats_itself(
 
 
 def test_switches_are_set_and_can_be_lifted() -> None:
-    set_determinism(True)
+    set_determinism(True, torch.device("cpu"))
     assert torch.are_deterministic_algorithms_enabled()
-    set_determinism("warn")
+    set_determinism("warn", torch.device("cpu"))
     assert torch.is_deterministic_algorithms_warn_only_enabled()
-    set_determinism(False)
+    set_determinism(False, torch.device("cpu"))
     assert not torch.are_deterministic_algorithms_enabled()
-    set_determinism(True)
+    set_determinism(True, torch.device("cpu"))

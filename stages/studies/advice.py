@@ -103,7 +103,7 @@ def _balanced(view: View) -> Advice | None:
 def _quick(view: View) -> Advice | None:
     rows = view.costs().dropna(subset=["train_seconds"])
     chance = 1 / max(2, len(view.results.answers))
-    learns = rows[rows["low"] > chance]
+    learns = rows[(rows["low"] > chance) & (rows["mean"] >= rows["mean"].max() / 2)]
     rows, surely = (learns, True) if not learns.empty else (rows, False)
     if rows.empty:
         return None
@@ -111,8 +111,8 @@ def _quick(view: View) -> Advice | None:
     return Advice(
         "quick experiments",
         str(chosen["series"]),
-        f"shortest training at the largest size among those surely better than chance "
-        f"({percent(chance, 0)})",
+        f"shortest training at the largest size among those with half of the best accuracy and "
+        f"surely better than chance ({percent(chance, 0)})",
         f"{chosen['train_seconds']:.3g} s per training, {_share(chosen['mean'])}",
         "surely above chance" if surely else "none is surely above chance: train longer first",
     )

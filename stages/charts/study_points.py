@@ -16,6 +16,7 @@ def cost_against_accuracy(points: pd.DataFrame, cost: str, label: str, title: st
     """
     drawn, axes = chart(height_in=3.5)
     front = points[points["front"]].sort_values(cost)
+    middle = (points[cost].min() * points[cost].max()) ** 0.5
     axes.plot(front[cost], front["mean"], color=VERMILLION, lw=1.2, ls=(0, (4, 2)), zorder=1)
     for _, row in points.iterrows():
         on_front = bool(row["front"])
@@ -23,13 +24,15 @@ def cost_against_accuracy(points: pd.DataFrame, cost: str, label: str, title: st
                       yerr=[[row["mean"] - row["low"]], [row["high"] - row["mean"]]],
                       fmt="D" if on_front else "o", color=VERMILLION if on_front else BLUE,
                       ecolor=GRID, elinewidth=1.2, markersize=6)  # fmt: skip
-        axes.annotate(str(row["series"]), (row[cost], row["mean"]), xytext=(6, 5),
-                      textcoords="offset points", fontsize=8, color=INK)  # fmt: skip
+        left = row[cost] > middle  # names grow towards the middle, where there is room
+        axes.annotate(str(row["series"]), (row[cost], row["mean"]), xytext=(-6 if left else 6, 5),
+                      textcoords="offset points", ha="right" if left else "left", fontsize=8,
+                      color=INK)  # fmt: skip
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: figure_text(value)))
-    axes.set_xlim(points[cost].min() / 1.4, points[cost].max() * 2.2)  # room for the last name
+    axes.set_xlim(points[cost].min() / 1.4, points[cost].max() * 1.4)
     percent_axis(axes, "y")
     axes.set_xlabel(label)
     axes.set_title(title)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from stages.training.trained import TrainedModel
 
 WITH_MAPS, WITH_EVIDENCE, AUGMENTED = 3, 8, 8
+WAITED = 20  # epochs looked through for one that changes a picture
 
 
 def pictures_of_test(
@@ -71,7 +72,11 @@ def augmentation_picture(train: Split, recipe: Sequence[str], seed: int, classes
         cpu = torch.device("cpu")
         augmenter = Augmenter(names, seed, len(shown), classes)
         places = torch.arange(len(shown))
-        images, _ = augmenter.apply(pixels, labels, augmenter.draw(1, cpu), places, 0)
+        for epoch in range(1, WAITED + 1):  # what is seldom drawn shall be seen too
+            images, _ = augmenter.apply(pixels, labels, augmenter.draw(epoch, cpu), places, 0)
+            untouched = (images == pixels.float() * (1 / 255)).flatten(1).all(1)
+            if not untouched.all():
+                break
         result: NDArray[np.float32] = images.numpy()
         return result
 

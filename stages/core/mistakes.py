@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 Schema = dict[str, Any]
 SHOWN_CHARACTERS = 60
@@ -33,6 +33,11 @@ def explain(detail: ErrorDetails, root: type[BaseModel]) -> str:
     nearest = nearest_name(str(detail["input"]), _choices(schema))
     hint = f"; did you mean {nearest}" if nearest else ""
     return f"`{key}` is {shown(detail['input'])}; allowed is {allowed}{hint}."
+
+
+def conflict(text: str) -> PydanticCustomError:
+    """The error of values that cannot be meant together; `text` is a sentence without its stop."""
+    return PydanticCustomError("conflict", text)
 
 
 def shown(value: Any) -> str:

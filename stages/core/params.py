@@ -11,12 +11,11 @@ from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
 
 from stages.core import files
 from stages.core.amounts import Amount
 from stages.core.errors import ParamsError
-from stages.core.mistakes import explain, unknown_name
+from stages.core.mistakes import conflict, explain, unknown_name
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -54,12 +53,9 @@ class Subset(Section):
     def _some_of_each(self) -> Self:
         for name in ("train", "test"):
             if getattr(self, name) == 0:
-                raise PydanticCustomError(
-                    "conflict", f"`subset.{name}` is 0; at least one image is needed"
-                )
+                raise conflict(f"`subset.{name}` is 0; at least one image is needed")
         if self.val == "full":
-            raise PydanticCustomError(
-                "conflict",
+            raise conflict(
                 "`subset.val` is full, which leaves nothing to train on; give a count or a share",
             )
         return self
@@ -105,30 +101,24 @@ class Train(Section):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.warmup_epochs >= self.epochs and self.schedule in ("cosine", "step"):
-            raise PydanticCustomError(
-                "conflict",
+            raise conflict(
                 f"`train.warmup_epochs` is {self.warmup_epochs:g} of {self.epochs} `train.epochs`; "
                 "the warm-up must be shorter than the training",
             )
         if len(set(self.augment)) < len(self.augment):
-            raise PydanticCustomError(
-                "conflict", "`train.augment` names an augmentation twice; name each once"
-            )
+            raise conflict("`train.augment` names an augmentation twice; name each once")
         if self.early_stopping is not None and self.keep == "last":
-            raise PydanticCustomError(
-                "conflict",
+            raise conflict(
                 "`train.early_stopping` waits for a better validation and keeps the best weights, "
                 "but `train.keep` is last; set `keep: best` or `early_stopping: null`",
             )
         if self.batch_size % self.devices:
-            raise PydanticCustomError(
-                "conflict",
+            raise conflict(
                 f"`train.batch_size` {self.batch_size} cannot be shared evenly by `train.devices` "
                 f"{self.devices}; choose a multiple",
             )
         if self.batch_size % self.accumulate:
-            raise PydanticCustomError(
-                "conflict",
+            raise conflict(
                 f"`train.batch_size` {self.batch_size} is not a multiple of `train.accumulate` "
                 f"{self.accumulate}; choose a divisor of the batch size",
             )
@@ -154,8 +144,7 @@ class Profile(Section):
     def _known_steps(self) -> Self:
         for step in (step for variant in self.variants for step in variant.split("+")):
             if step not in VARIANT_STEPS:
-                raise PydanticCustomError(
-                    "conflict",
+                raise conflict(
                     unknown_name("profile.variants", step, VARIANT_STEPS) + ", or several joined "
                     "by +, such as reparameterized+onnx",
                 )
@@ -194,22 +183,19 @@ class Params(Section):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.subset.val == 0 and self.train.early_stopping is not None:
-            raise PydanticCustomError(
-                "conflict",
+            raise conflict(
                 "`train.early_stopping` needs validation images, but `subset.val` is 0; "
                 "give some, or set `train.early_stopping: null`",
             )
         if self.task == "puzzle":
             mixing = [name for name in self.train.augment if name in ("mixup", "cutmix")]
             if mixing:
-                raise PydanticCustomError(
-                    "conflict",
+                raise conflict(
                     f"`train.augment` has {mixing[0]}, which blends two images, but `task: puzzle` "
                     "cuts a piece out of one; remove it from the list",
                 )
         if self.finetune != "full" and self.pretrained is False:
-            raise PydanticCustomError(
-                "conflict",
+            raise conflict(
                 f"`finetune: {self.finetune}` needs trained weights to start from, but "
                 "`pretrained` is false; set `pretrained: true` or a path, or `finetune: full`",
             )

@@ -114,7 +114,9 @@ def training_cell(
 ) -> Cell:
     """The cell of one training step: eager, or named after a lower precision of its arithmetic."""
     name = EAGER if precision == "fp32" else precision
-    cell = Cell(name, "training", batch_size, _about(base) | {"precision": precision})
+    last = subject.memory_format is torch.channels_last
+    placed = {"precision": precision, "memory_format": "channels_last" if last else "contiguous"}
+    cell = Cell(name, "training", batch_size, _about(base) | placed)
 
     def prepare() -> Call:
         forecast.check(batch_size, base.device)

@@ -94,7 +94,7 @@ def _in_fresh_process(
     for _ in range(CALLS[mode]):
         call()
     synchronize(device)
-    resident = _peak_resident_bytes()
+    resident = peak_resident_bytes()
     if device.type == "cpu":
         held = allocated_peak(lambda: _work(subject, mode, batch_size, device), CALLS[mode])
     elif device.type == "cuda":
@@ -157,7 +157,7 @@ def _mps_after_forward(subject: Subject, mode: Mode, batch_size: int, device: to
     return held
 
 
-def _peak_resident_bytes() -> int:
+def peak_resident_bytes() -> int:
     """The largest resident set of this process since it began."""
     status = Path("/proc/self/status")
     if status.exists():  # getrusage on Linux starts from the parent's peak

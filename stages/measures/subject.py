@@ -23,7 +23,7 @@ class Subject:
 
     `batch(n)` gives the inputs (the first is [n, 3, input_px, input_px]) and the targets of n
     images; `loss(outputs, targets)` a scalar. `freeze` stops what a training would hold from
-    learning, in place.
+    learning, in place; `memory_format` is the layout it would train in.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Subject:
     batch: Callable[[int], tuple[Inputs, Any]]
     loss: Callable[[Any, Any], Tensor]
     freeze: Callable[[nn.Module], object] = id
+    memory_format: torch.memory_format = torch.contiguous_format
 
 
 def subject_of(params: "Params", classes: int) -> Subject:
@@ -42,6 +43,7 @@ def subject_of(params: "Params", classes: int) -> Subject:
     from stages.models import untrained
     from stages.models.groups import freeze
     from stages.tasks import task_of
+    from stages.training.placement import memory_format_of
 
     task = task_of(params)
     built = task.build(untrained(params), classes)
@@ -56,7 +58,8 @@ def subject_of(params: "Params", classes: int) -> Subject:
     def hold(model: nn.Module) -> str:
         return freeze(model, params.finetune)
 
-    return Subject(params.model, built.model.eval(), built.model_px, batch, loss, hold)
+    layout = memory_format_of(params, built)
+    return Subject(params.model, built.model.eval(), built.model_px, batch, loss, hold, layout)
 
 
 def noise(count: int, px: int, classes: int) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """One step of training as it is timed and as its memory is measured.
 
-Forward, loss, backward and AdamW on one fixed batch: what a step costs, not what it learns.
-Leaves the real training to `stages.training`.
+Forward, loss, backward and AdamW on one fixed batch, on a model placed as a run places it: what a
+step costs, not what it learns. Leaves the real training to `stages.training`.
 """
 
 import copy
@@ -12,6 +12,7 @@ from torch import Tensor
 from stages.core.device import autocast
 from stages.measures.subject import Subject
 from stages.measures.timing import Call
+from stages.training.placement import place_model
 
 
 def training_step(
@@ -22,10 +23,15 @@ def training_step(
     Weights stay in fp32; `precision` is that of the arithmetic, as in `train.precision`.
     Raises what PyTorch raises when the batch does not fit or the model does not take it.
     """
-    model = copy.deepcopy(subject.model).to(device).train()
+    model = place_model(copy.deepcopy(subject.model), subject.memory_format, device).train()
     subject.freeze(model)
     inputs, targets = subject.batch(batch_size)
-    inputs = tuple(tensor.to(device) for tensor in inputs)
+    inputs = tuple(
+        tensor.to(device).contiguous(memory_format=subject.memory_format)
+        if tensor.ndim == 4
+        else tensor.to(device)
+        for tensor in inputs
+    )
     targets = (
         targets.to(device) if isinstance(targets, Tensor) else tuple(t.to(device) for t in targets)
     )

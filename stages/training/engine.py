@@ -54,7 +54,7 @@ class Engine:
         self.normalization = measure_normalization(split.pixels)
         self.built: Built = task.build(params, classes)
         self.memory_format = memory_format_of(params, self.built)
-        self.model = place_model(self.built, params, device)
+        self.model = place_model(self.built.model, self.memory_format, device)
         if params.train.twin:
             move_one_weight_by_one_ulp(self.model)
         self.forward: Any = self.model

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+COUNTED_AT_ONCE = 1024  # images
+
 
 @dataclass(frozen=True)
 class Normalization:
@@ -38,7 +40,10 @@ def measure_normalization(pixels: NDArray[np.uint8]) -> Normalization:
     means, deviations = [], []
     values = np.arange(256)
     for channel in range(pixels.shape[1]):
-        counts = np.bincount(pixels[:, channel].ravel(), minlength=256)
+        counts = np.zeros(256, np.int64)
+        for start in range(0, len(pixels), COUNTED_AT_ONCE):  # bincount widens bytes to 8 bytes
+            part = pixels[start : start + COUNTED_AT_ONCE, channel]
+            counts += np.bincount(part.ravel(), minlength=256)
         total = int(counts.sum())
         first, second = int((counts * values).sum()), int((counts * values**2).sum())
         variance = (second * total - first**2) / (total * 255) ** 2

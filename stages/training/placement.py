@@ -1,7 +1,7 @@
-"""A built model put where it is used: its device, its layout, and the attention that suits both.
+"""A model put where it is trained: its device, its layout, and the attention that suits both.
 
 The same for training, validation and test, so that all of them compute the same function to the
-bit. Leaves pixels to `training.images`.
+bit, and for the training steps that a profile times. Leaves pixels to `training.images`.
 """
 
 import torch
@@ -11,18 +11,20 @@ from stages.core.params import Params
 from stages.models import Built
 
 
-def place_model(built: Built, params: Params, device: torch.device) -> nn.Module:
-    """The model on the device, in the layout of `memory_format_of`.
+def place_model(
+    model: nn.Module, memory_format: torch.memory_format, device: torch.device
+) -> nn.Module:
+    """The model, changed in place, on the device and in the layout.
 
     On a CPU timm's attention is computed in plain steps: PyTorch's fused kernel is made for long
     sequences, and at the 64 to 256 patches of a small image its backward takes several times as
     long as the matrix products it stands for.
     """
     if device.type == "cpu":
-        for module in built.model.modules():
+        for module in model.modules():
             if hasattr(module, "fused_attn"):
                 module.fused_attn = False  # type: ignore[assignment]
-    return built.model.to(device).to(memory_format=memory_format_of(params, built))
+    return model.to(device).to(memory_format=memory_format)
 
 
 def memory_format_of(params: Params, built: Built) -> torch.memory_format:

@@ -61,4 +61,5 @@ def load_trained(params: Params, path: Path, device: torch.device) -> TrainedMod
         precision=about["precision"],
         batch_size=params.evaluate.batch_size,
     )
-    return TrainedModel(place_model(built, params, device).eval(), view, classes)
+    model = place_model(built.model, view.memory_format, device).eval()
+    return TrainedModel(model, view, classes)

@@ -206,6 +206,15 @@ def test_a_training_step_trains_a_copy() -> None:
     assert all(torch.equal(before[key], value) for key, value in made.model.state_dict().items())
 
 
+def test_a_training_step_is_placed_as_a_run_places_it() -> None:
+    made = subject_of(Params(model="lenet_small"), classes=10)
+    row = training_cell(made, 2, eager(made.model, CPU, 1), ROOM).row()
+    assert row["memory_format"] == "channels_last"
+    asked = Params.model_validate({"model": "lenet_small", "train": {"memory_format": "contiguous"}})
+    row = training_cell(subject_of(asked, 10), 2, eager(made.model, CPU, 1), ROOM).row()
+    assert row["memory_format"] == "contiguous"
+
+
 def test_a_task_with_two_inputs_and_two_answers_is_measured_too() -> None:
     params = Params(model="lenet_small", task="puzzle")
     made = subject_of(params, classes=10)

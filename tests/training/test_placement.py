@@ -6,7 +6,7 @@ import torch
 from stages.core import streams
 from stages.core.params import parse_params
 from stages.models import build
-from stages.training.placement import place_model
+from stages.training.placement import memory_format_of, place_model
 
 CPU = torch.device("cpu")
 
@@ -19,7 +19,7 @@ def test_plain_attention_agrees_with_the_fused_one(name: str) -> None:
     images = images.view(2, 3, 32, 32).float()
     with torch.no_grad():
         fused = built.model.eval()(images)
-        plain = place_model(built, params, CPU)(images)
+        plain = place_model(built.model, memory_format_of(params, built), CPU)(images)
     assert not any(getattr(module, "fused_attn", False) for module in built.model.modules())
     torch.testing.assert_close(plain, fused, rtol=1e-4, atol=1e-5)
 
@@ -30,6 +30,7 @@ def test_plain_attention_agrees_with_the_fused_one(name: str) -> None:
 )
 def test_the_layout_is_the_one_asked_for(asked: str, format: torch.memory_format) -> None:  # noqa: A002
     params = parse_params({"model": "resnet18", "train": {"memory_format": asked}}, "test")
-    model = place_model(build(params, 10), params, CPU)
+    built = build(params, 10)
+    model = place_model(built.model, memory_format_of(params, built), CPU)
     kernel = next(value for value in model.parameters() if value.ndim == 4 and value.shape[1] > 1)
     assert kernel.is_contiguous(memory_format=format)

@@ -210,7 +210,8 @@ def test_a_training_step_is_placed_as_a_run_places_it() -> None:
     made = subject_of(Params(model="lenet_small"), classes=10)
     row = training_cell(made, 2, eager(made.model, CPU, 1), ROOM).row()
     assert row["memory_format"] == "channels_last"
-    asked = Params.model_validate({"model": "lenet_small", "train": {"memory_format": "contiguous"}})
+    recipe = {"memory_format": "contiguous"}
+    asked = Params.model_validate({"model": "lenet_small", "train": recipe})
     row = training_cell(subject_of(asked, 10), 2, eager(made.model, CPU, 1), ROOM).row()
     assert row["memory_format"] == "contiguous"
 

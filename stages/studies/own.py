@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from stages.core import files
 from stages.core.errors import ParamsError
 from stages.models import resolve
-from stages.studies.form import STUDIES, load_form
+from stages.studies.form import STUDIES, Form, FormFile, first_mistake
 from stages.studies.wiring import pipeline
 
 HEADER = """# Models x sizes x seeds on your own pictures. Change a list and run again: what is
@@ -51,12 +52,15 @@ def new_study(name: str, folder: Path, grid: Mapping[str, Any], epochs: int, px:
         "pictures help?",
         "source": "A study of your own pictures has no source to be held against.",
     }
-    files.write_text(target / "params.yaml", HEADER + _yaml(values))
-    files.write_text(target / "study.yaml", _yaml(story))
-    form = load_form(name)
-    for cell in form.cells:
+    try:
+        form = Form(name, target, FormFile.model_validate(values))
+    except ValidationError as error:
+        raise ParamsError(f"This grid cannot be: {first_mistake(error)}") from None
+    for cell in form.cells:  # all values are read before a file is written
         form.params(cell)
+    files.write_text(target / "study.yaml", _yaml(story))
     files.write_text(target / "dvc.yaml", pipeline(form))
+    files.write_text(target / "params.yaml", HEADER + _yaml(values))  # last: now it is a study
     return (
         f"Wrote {target} with {len(form.cells)} cells. Run them, and write {target}/report.html, "
         f"with: dvc repro -k {target / 'dvc.yaml'}"

@@ -4,6 +4,8 @@ The table of a data set is `pools/<data set>.csv` in the form's folder, with the
 it. Leaves fetching and decoding to `stages.datasets`.
 """
 
+import csv
+from collections import Counter
 from pathlib import Path
 
 from stages.core import files
@@ -34,6 +36,19 @@ def pool_for(form: Form, dataset: Dataset, input_px: int) -> Pool:
     if not (table.exists() and classes.exists()):
         _write_pool(form.folder, dataset, input_px)
     return read_pool(table, files.read_json(classes))
+
+
+def pool_size(form: Form, name: str, folder: str) -> int | None:
+    """How many images may train or validate, as listed; None where they are not listed yet.
+
+    Of a pool without an official split a fifth is set aside for testing.
+    """
+    table, _ = _files(form.folder, Dataset(name=name, folder=folder))
+    if not table.exists():
+        return None
+    with table.open(encoding="utf-8", newline="") as lines:
+        splits = Counter(row["split"] for row in csv.DictReader(lines))
+    return splits["train"] + splits["any"] * 4 // 5
 
 
 def _files(folder: Path, dataset: Dataset) -> tuple[Path, Path]:

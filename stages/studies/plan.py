@@ -1,31 +1,31 @@
 """What a study still has to run on this machine, and how long that takes.
 
 A cell exists when its file is of this machine's declared DNA and of the parameters as they stand.
-The time of a missing cell is that of the same cell with another seed; else of its model, scaled by
-images and epochs; else it is unknown, and said to be. Leaves running to DVC.
+Leaves the time of a missing cell to `estimate` and running to DVC.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import mean
+from functools import cache
 from typing import Any
 
-from stages.core.amounts import images_of
 from stages.core.params import Params
 from stages.reporting.words import duration
 from stages.studies.code import code_note
+from stages.studies.estimate import Estimate, Known, estimate, measured_rates
 from stages.studies.form import Cell, Form, identity_of
 from stages.studies.machine import declared_id
+from stages.studies.pictures import pool_size
 from stages.studies.record import read_cell
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A cell, its state, and the seconds it will take where that can be said."""
+    """A cell, its state, and how long it will take where that can be said."""
 
     cell: Cell
     state: str
-    seconds: float | None
+    time: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Plan:
         """A line per cell, and the sum."""
         width = max(len(one.cell.name) for one in self.planned)
         lines = [f"{one.cell.name:<{width}}  {_state(one)}" for one in self.planned]
-        known = [one.seconds for one in self.missing if one.seconds is not None]
+        known = [one.time.seconds for one in self.missing if one.time is not None]
         unknown = len(self.missing) - len(known)
         left = f"about {duration(sum(known))} left" if known else "time unknown"
         left += f" and {unknown} cells of unknown time" if unknown and known else ""
@@ -67,17 +67,36 @@ def plan_of(form: Form) -> Plan:
     machines = _machines(params)
     states = {name: state_of(read[name], own, machines[name]) for name, own in params.items()}
     missing = {name for name, state in states.items() if state.startswith("missing")}
-    finished = [found for found in read.values() if found and found.get("train")]
+    known = _known(form, read, machines)
     planned = [
         Planned(
             cell,
             states[cell.name],
-            estimate(cell, params[cell.name], finished) if cell.name in missing else None,
+            estimate(cell, params[cell.name], known) if cell.name in missing else None,
         )
         for cell in form.cells
     ]
     codes = [found.get("code") for name, found in read.items() if found and name not in missing]
     return Plan(form, next(iter(machines.values())), planned, code_note(form, codes))
+
+
+def _known(
+    form: Form, read: Mapping[str, dict[str, Any] | None], machines: Mapping[str, str]
+) -> Known:
+    """What the cells, the lists of pictures and a profile of many models say about time."""
+
+    @cache
+    def pool(name: str, folder: str) -> int | None:
+        return pool_size(form, name, folder)
+
+    mine = {name: found for name, found in read.items() if found}
+    ours = {name for name in mine if mine[name]["machine"]["declared_id"] == machines[name]}
+    return Known(
+        here=[found for name, found in mine.items() if name in ours],
+        elsewhere=[found for name, found in mine.items() if name not in ours],
+        pool=lambda params: pool(params.dataset.name, params.dataset.folder),
+        rates=measured_rates(),
+    )
 
 
 def _machines(params: Mapping[str, Params]) -> dict[str, str]:
@@ -105,46 +124,9 @@ def state_of(found: Mapping[str, Any] | None, params: Params, machine: str) -> s
     return "finished"
 
 
-def estimate(cell: Cell, params: Params, finished: Sequence[Mapping[str, Any]]) -> float | None:
-    """Seconds that a missing cell will take, from finished ones; None where none is like it."""
-    twins = [
-        float(found["cell_seconds"])
-        for found in finished
-        if (found["model"], found["size"], found["recipe"]) == (cell.model, cell.size, cell.recipe)
-    ]
-    if twins:
-        return mean(twins)
-    rates, fixed = [], []
-    for found in finished:
-        if found["model"] == cell.model:
-            work = found["train_images"] * found["epochs"]
-            rates.append(found["train"]["train_seconds"] / work)
-            fixed.append(found["cell_seconds"] - found["train"]["train_seconds"])
-    if not rates:
-        return _from_profile(cell, params, finished)
-    work = _images(params, finished) * params.train.epochs
-    return float(mean(fixed) + mean(rates) * work)
-
-
-def _from_profile(
-    cell: Cell, params: Params, finished: Sequence[Mapping[str, Any]]
-) -> float | None:
-    """From the speed of training steps that a diverged or partial cell's profile measured."""
-    rates = [
-        found["profile"]["training_images_per_second"]
-        for found in finished
-        if found["model"] == cell.model and found["profile"].get("training_images_per_second")
-    ]
-    return _images(params, finished) * params.train.epochs / mean(rates) if rates else None
-
-
-def _images(params: Params, finished: Sequence[Mapping[str, Any]]) -> int:
-    """Training images of a cell; a share or `full` is taken of the largest pool seen."""
-    pool = max((found["train_images"] + found["val_images"] for found in finished), default=0)
-    return images_of(params.subset.train, pool) or pool
-
-
 def _state(one: Planned) -> str:
     if not one.state.startswith("missing"):
         return one.state
-    return f"{one.state}, {'unknown time' if one.seconds is None else duration(one.seconds)}"
+    if one.time is None:
+        return f"{one.state}, unknown time"
+    return f"{one.state}, {duration(one.time.seconds)} ({one.time.basis})"

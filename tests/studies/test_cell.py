@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from stages.core import files
+from stages.core.errors import UserError
 from stages.studies.cell import run_cell
 from stages.studies.form import Form, load_form
 from stages.studies.machine import fingerprint
@@ -131,6 +132,21 @@ def test_own_pictures_become_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(form.cells) == 8
     assert form.params(form.cells[0]).dataset.name == "image_folder"
     assert (form.folder / "dvc.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"sizes": ["1k"]}, "1k"), ({"seeds": []}, "seeds"), ({"models": ["resnet81"]}, "resnet18")],
+)
+def test_a_mistaken_study_of_own_pictures_leaves_nothing(
+    wrong: dict[str, list[object]], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    grid = {"models": ["lenet_small"], "sizes": [100], "seeds": [0]}
+    with pytest.raises(UserError, match=said):
+        new_study("pets", Path("data/images"), grid | wrong, epochs=5, px=32)
+    assert not list(tmp_path.iterdir())
+    new_study("pets", Path("data/images"), grid, epochs=5, px=32)
 
 
 def test_the_fingerprint_is_that_of_the_cells(form: Form) -> None:

@@ -93,7 +93,7 @@ class Engine:
         They are of the mean loss over the whole batch, also when it is split by
         `train.accumulate`, unscaled, and clipped if `train.grad_clip` says so.
         """
-        self.optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         rows = epoch.order[index * self.batch_size : (index + 1) * self.batch_size]
         step = (epoch.number - 1) * self.steps_per_epoch + index
         losses, correct = [], []

@@ -201,13 +201,14 @@ def _matrix(
     from dataclasses import asdict
 
     from stages.comparison.matrix import compare_all
-    from stages.comparison.text import MATRIX, matrix_section, section_as_markdown
+    from stages.comparison.overview import TITLE, overview
+    from stages.comparison.text import section_as_markdown
 
     pairs = compare_all(records, arguments.margin / 100, twin)
-    shown = [matrix_section(pairs, [record.name for record in records]), *sections]
+    shown = [*overview(pairs, records), *sections]
     rows = [asdict(pair) | {"rung": pair.rung.words} for pair in pairs]
-    text = "\n\n".join([f"# {MATRIX}", *map(section_as_markdown, shown)]) + "\n"
-    _put(arguments, rows, text, lambda: _page(MATRIX, shown))
+    text = "\n\n".join([f"# {TITLE}", *map(section_as_markdown, shown)]) + "\n"
+    _put(arguments, rows, text, lambda: _page(TITLE, shown))
     return [pair.rung for pair in pairs]
 
 

@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from stages.comparison.matrix import Pair
 from stages.comparison.sections import Grid, Section, sections_of, title_of
-from stages.comparison.statistics import points
 from stages.comparison.together import Comparison
 
 
@@ -40,27 +38,6 @@ def markdown_table(grid: Grid) -> str:
         for row in (cells[0], rule, *cells[1:])
     ]
     return "\n".join(f"| {line} |" for line in lines)
-
-
-MATRIX = "Machines against one another"
-
-
-def matrix_section(pairs: Sequence[Pair], names: Sequence[str]) -> Section:
-    """Every run against every other: the rung, then churn and the difference in points."""
-    by_names = {(pair.a, pair.b): pair for pair in pairs}
-    rows = tuple(
-        (name, *(_cell(by_names.get((name, other))) for other in names[1:])) for name in names[:-1]
-    )
-    sentences = tuple(f"{pair.b} against {pair.a}: {pair.sentence}" for pair in pairs)
-    return Section("matrix", "Every pair", sentences, (Grid(("", *names[1:]), rows),))
-
-
-def _cell(pair: Pair | None) -> str:
-    if pair is None:
-        return ""
-    if pair.churn is None or pair.difference is None:
-        return pair.rung.words
-    return f"{pair.rung.words}, churn {pair.churn:.2%}, {points(pair.difference, True)}"
 
 
 def as_json(found: Comparison) -> dict[str, Any]:

@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 
 from stages.comparison.matrix import compare_all
+from stages.comparison.overview import overview
 from stages.comparison.page import as_html
+from stages.comparison.record import Record
 from stages.comparison.sections import Grid, Section, ratio_in_words, sections_of
 from stages.comparison.text import (
     as_json,
     as_markdown,
     finite,
     markdown_table,
-    matrix_section,
     section_as_markdown,
 )
 from stages.comparison.together import Comparison, compare_records
@@ -99,8 +100,17 @@ def test_tables_keep_bars_in_their_cells() -> None:
 def test_the_matrix_is_a_table(tmp_path: Path) -> None:
     records = [made(tmp_path / name) for name in "abc"]
     pairs = compare_all(records, 0.005)
-    text = section_as_markdown(matrix_section(pairs, [record.name for record in records]))
-    assert text.count("bit-identical, churn 0.00%") == 3
+    shown = overview(pairs, records)
+    text = "\n".join(section_as_markdown(section) for section in shown)
+    assert text.count("bit-identical, churn 0.00%, +0.00 points") == 3
+    assert text.index("Every pair") < text.index("What was found")
+    assert "1.00×" in text
+
+
+def test_the_matrix_says_what_is_not_known(tmp_path: Path) -> None:
+    records = [Record(name) for name in "abc"]
+    text = "\n".join(map(section_as_markdown, overview(compare_all(records, 0.005), records)))
+    assert text.count("| –") >= 3
 
 
 @pytest.mark.parametrize(

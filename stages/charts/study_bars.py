@@ -10,36 +10,39 @@ from stages.charts.style import (
     INK,
     MUTED,
     VERMILLION,
-    WIDTH_IN,
     chart,
-    figure,
     percent_axis,
 )
 
 
-def speed_and_accuracy(rows: pd.DataFrame, speed: str, label: str, metric: str) -> Figure:
-    """Two panels with a bar per `series`: accuracy (mean, low, high) and the column `speed`."""
-    drawn = figure(2 * WIDTH_IN, 1.2 + 0.34 * len(rows))
-    left, right = drawn.subplots(1, 2, sharey=True)
+def accuracy_bars(rows: pd.DataFrame, metric: str) -> Figure:
+    """A bar per `series`, best first: accuracy (mean) with its interval (low, high)."""
     ordered = rows.sort_values("mean", ascending=False)
-    names = [str(name) for name in ordered["series"]]
-    places = range(len(names))
-    left.barh(places, ordered["mean"], height=0.7, color=BLUE, alpha=0.85)
-    left.errorbar(ordered["mean"], places,
+    drawn, axes = chart(height_in=1.2 + 0.3 * len(rows))
+    places = range(len(ordered))
+    axes.barh(places, ordered["mean"], height=0.7, color=BLUE, alpha=0.85)
+    axes.errorbar(ordered["mean"], places,
                   xerr=[ordered["mean"] - ordered["low"], ordered["high"] - ordered["mean"]],
                   fmt="none", ecolor=INK, elinewidth=1, capsize=2.5)  # fmt: skip
-    left.set_xlim(0, min(1.0, 1.15 * float(ordered["high"].max())))
-    percent_axis(left, "x")
-    left.set_xlabel(f"test {metric} with 95 % interval")
+    axes.set_xlim(0, min(1.0, 1.15 * float(ordered["high"].max())))
+    axes.set_ylim(len(ordered) - 0.45, -0.55)
+    percent_axis(axes, "x")
+    axes.set_xlabel(f"test {metric} with 95 % interval")
+    axes.set_yticks(places, [str(name) for name in ordered["series"]])
+    axes.tick_params(axis="y", labelcolor=INK, length=0)
+    axes.grid(axis="y", visible=False)
+    axes.set_title("Accuracy")
+    return drawn
+
+
+def speed_bars(rows: pd.DataFrame, speed: str, label: str) -> Figure:
+    """A bar per `series`, in the order of `accuracy_bars`: the column `speed`."""
+    ordered = rows.sort_values("mean", ascending=False)
     values = [None if pd.isna(value) else float(value) for value in ordered[speed]]
-    draw_bars(right, names, values, GREEN)
-    left.set_yticks(places, names)
-    left.tick_params(axis="y", labelcolor=INK, length=0)
-    left.grid(axis="y", visible=False)
-    right.tick_params(axis="y", labelleft=False)
-    right.set_xlabel(label)
-    left.set_title("Accuracy")
-    right.set_title("Speed")
+    drawn, axes = chart(height_in=1.2 + 0.3 * len(rows))
+    draw_bars(axes, [str(name) for name in ordered["series"]], values, GREEN)
+    axes.set_xlabel(label)
+    axes.set_title("Speed")
     return drawn
 
 

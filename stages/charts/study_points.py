@@ -1,11 +1,13 @@
 """What accuracy costs: models as points, and the front of those that no other beats at both."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from stages.charts.bars import figure_text
-from stages.charts.style import BLUE, GRID, INK, VERMILLION, chart, percent_axis
+from stages.charts.labels import label_points
+from stages.charts.style import BLUE, GRID, VERMILLION, chart, percent_axis
 
 
 def cost_against_accuracy(points: pd.DataFrame, cost: str, label: str, title: str) -> Figure:
@@ -16,7 +18,6 @@ def cost_against_accuracy(points: pd.DataFrame, cost: str, label: str, title: st
     """
     drawn, axes = chart(height_in=3.5)
     front = points[points["front"]].sort_values(cost)
-    middle = (points[cost].min() * points[cost].max()) ** 0.5
     axes.plot(front[cost], front["mean"], color=VERMILLION, lw=1.2, ls=(0, (4, 2)), zorder=1)
     for _, row in points.iterrows():
         on_front = bool(row["front"])
@@ -24,10 +25,6 @@ def cost_against_accuracy(points: pd.DataFrame, cost: str, label: str, title: st
                       yerr=[[row["mean"] - row["low"]], [row["high"] - row["mean"]]],
                       fmt="D" if on_front else "o", color=VERMILLION if on_front else BLUE,
                       ecolor=GRID, elinewidth=1.2, markersize=6)  # fmt: skip
-        left = row[cost] > middle  # names grow towards the middle, where there is room
-        axes.annotate(str(row["series"]), (row[cost], row["mean"]), xytext=(-6 if left else 6, 5),
-                      textcoords="offset points", ha="right" if left else "left", fontsize=8,
-                      color=INK)  # fmt: skip
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -36,4 +33,9 @@ def cost_against_accuracy(points: pd.DataFrame, cost: str, label: str, title: st
     percent_axis(axes, "y")
     axes.set_xlabel(label)
     axes.set_title(title)
+    lines = [front[[cost, "mean"]].to_numpy(float)]
+    lines += [np.array([[row[cost], row["low"]], [row[cost], row["high"]]])
+              for _, row in points.iterrows()]  # fmt: skip
+    names = [str(name) for name in points["series"]]
+    label_points(drawn, axes, names, list(points[cost]), list(points["mean"]), lines)
     return drawn

@@ -1,10 +1,14 @@
-"""The pictures of a study's page, drawn from the same view as its tables."""
+"""The pictures of a study's page, drawn from the same view as its tables.
+
+Each says below it which cells it was drawn from.
+"""
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from stages.charts.confusion import ANNOTATED, confusion_matrix
-from stages.charts.study_bars import overfitting, speed_and_accuracy
+from stages.charts.study_bars import accuracy_bars, overfitting, speed_bars
 from stages.charts.study_curves import Band, accuracy_by_size, loss_by_epoch
 from stages.charts.study_matrix import WIDE, class_heat_map
 from stages.charts.study_points import cost_against_accuracy
@@ -12,12 +16,11 @@ from stages.charts.style import metric_label
 from stages.reporting.parts import Picture, drawing
 from stages.studies.scaling import fit
 from stages.studies.table import View, front
+from stages.studies.traced import Traced
 
-FRONT = (
-    "Each model at its best recipe. Diamonds are the Pareto front: no other is as accurate and as "
-    "cheap."
-)
+FRONT = "Diamonds are the Pareto front: no other is as accurate and as cheap."
 MOST_LINES = 12  # series in one chart of curves
+FEW = 4  # cells that a caption names one by one
 
 
 def data_size(view: View) -> list[Picture]:
@@ -25,11 +28,12 @@ def data_size(view: View) -> list[Picture]:
     if len(view.sizes) < 2:
         return []
     label = metric_label(view.results.metrics[0])
-    caption = (
-        "Points: means over seeds with 95 % intervals. Lines and bands: power law of the error, "
-        "fitted to all runs."
-    )
-    drawn = accuracy_by_size(view.main, bands(view), label)
+    fitted = bands(view)
+    caption = "Points: means over seeds with 95 % intervals."
+    if fitted:
+        caption += " Lines and bands: power law of the error, fitted to all runs."
+    drawn = accuracy_by_size(view.main, fitted, label)
+    caption = drawn_from(view.cells, caption, "every finished one")
     return [drawing(drawn, "accuracy against data size", caption)]
 
 
@@ -60,13 +64,21 @@ def trade_offs(view: View) -> list[Picture]:
         points = points.assign(**{column: points[column] * scale})
         points = points.assign(front=front(points, column))
         figure = cost_against_accuracy(points, column, name, f"{title} (test {label})")
-        drawn.append(drawing(figure, title, FRONT))
+        cells = _largest(view)
+        cells = cells[cells["series"].isin(points["series"])]
+        which = "each model at its best recipe" if len(points) < len(costs) else "each backbone"
+        caption = drawn_from(cells, FRONT, f"{which}, at {view.sizes[-1]:,} images")
+        drawn.append(drawing(figure, title, caption))
     return drawn
 
 
 def _best_of_each(points: pd.DataFrame) -> pd.DataFrame:
-    """The most accurate recipe of each model: the others cost the same and would lie below it."""
-    return points.loc[points.groupby("model", sort=False)["mean"].idxmax()]
+    """The most accurate recipe of each model at each input size.
+
+    Its other recipes there have the same network, cost the same and would lie below it.
+    """
+    same = points.groupby(["model", "input_px", "params_total"], sort=False, dropna=False)
+    return points.loc[same["mean"].idxmax()]
 
 
 def bars(view: View) -> list[Picture]:
@@ -76,42 +88,52 @@ def bars(view: View) -> list[Picture]:
     if column not in costs or costs.empty:
         return []
     label = metric_label(view.results.metrics[0])
-    figure = speed_and_accuracy(costs, column, "images per second, best batch", label)
-    return [drawing(figure, "accuracy and speed", wide=True)]
+    where = f"all at {view.sizes[-1]:,} images"
+    caption = drawn_from(_largest(view), "", where)
+    speed = speed_bars(costs, column, "images per second, best batch")
+    return [
+        drawing(accuracy_bars(costs, label), "accuracy", caption),
+        drawing(speed, "speed", caption),
+    ]
 
 
 def losses(view: View) -> list[Picture]:
     """Loss curves at the largest size, means over seeds."""
-    largest = view.cells[view.cells["train_images"] == view.sizes[-1]]
+    largest = _largest(view)
     own = view.results.histories[view.results.histories["machine"] == view.machine]
     joined = own.merge(largest[["cell", "series"]], on="cell")
     shown = list(dict.fromkeys(largest["series"]))[:MOST_LINES]
     joined = joined[joined["series"].isin(shown)]
-    caption = f"Means over seeds at {view.sizes[-1]:,} training images."
+    cells = largest[largest["series"].isin(shown)]
+    where = f"those at {view.sizes[-1]:,} images"
+    caption = drawn_from(cells, "Means over seeds.", where)
     return [drawing(loss_by_epoch(joined), "loss by epoch", caption, wide=True)]
 
 
 def gaps(view: View) -> list[Picture]:
     """Training and test accuracy at the largest size."""
     metric = view.results.metrics[0]
-    largest = view.cells[view.cells["train_images"] == view.sizes[-1]]
+    largest = _largest(view)
     means = largest.groupby("series", sort=False)[[f"train_{metric}", f"test_{metric}"]].mean()
     rows = means.set_axis(["train", "test"], axis=1).reset_index()
     rows = rows.assign(gap=rows["train"] - rows["test"])
     caption = "Training accuracy is counted while the weights move, on augmented images if any."
+    caption = drawn_from(largest, caption, f"all at {view.sizes[-1]:,} images")
     figure = overfitting(rows, f"{metric_label(metric)} at {view.sizes[-1]:,} images")
     return [drawing(figure, "overfitting", caption)]
 
 
-def heat_map(shares: pd.DataFrame) -> list[Picture]:
+def heat_map(view: View, shares: pd.DataFrame) -> list[Picture]:
     """Accuracy per class and series."""
-    return [drawing(class_heat_map(shares), "accuracy per class", wide=shares.shape[1] > WIDE)]
+    caption = drawn_from(_largest(view), "", f"all at {view.sizes[-1]:,} images")
+    wide = shares.shape[1] > WIDE
+    return [drawing(class_heat_map(shares), "accuracy per class", caption, wide=wide)]
 
 
 def confusion(view: View) -> list[Picture]:
     """The leading series' confusion at the largest size, all its seeds together."""
     leader = str(view.at(view.sizes[-1]).iloc[0]["series"])
-    largest = view.cells[view.cells["train_images"] == view.sizes[-1]]
+    largest = _largest(view)
     names = largest.loc[largest["series"] == leader, "cell"]
     predicted = view.results.predictions
     mine = (predicted["machine"] == view.machine) & predicted["cell"].isin(names)
@@ -125,4 +147,18 @@ def confusion(view: View) -> list[Picture]:
     )
     figure = confusion_matrix(table, view.results.answers)
     caption = f"{leader}: shares of each actual class in %, {len(names)} runs together."
+    caption = drawn_from(largest[largest["series"] == leader], caption, "those of this backbone")
     return [drawing(figure, "confusion matrix", caption, wide=len(answers) > ANNOTATED)]
+
+
+def drawn_from(cells: pd.DataFrame, caption: str, which: str) -> str:
+    """The caption with a line that says which cells a picture was drawn from."""
+    names = list(cells["cell"])
+    told = f"From {len(names)} cells: {which}."
+    if len(names) <= FEW:
+        told = f"From {', '.join(names)}."
+    return Markup("{} <small>{}</small>").format(caption, Traced(told, names))
+
+
+def _largest(view: View) -> pd.DataFrame:
+    return view.cells[view.cells["train_images"] == view.sizes[-1]]

@@ -1,11 +1,13 @@
-"""The tables of a study's page that are about cost: inference, efficiency, time, machines, repeats.
+"""The tables of a study's page that are about cost: inference, efficiency, time, repeats.
 
-Every figure is a `Traced` text; what could not be measured has its reason in the last column.
-Leaves accuracy to `accuracy_tables`.
+Every figure is a `Traced` text; why one could not be measured is said in `cost_notes`. Leaves
+accuracy to `accuracy_tables` and who computed to `machine_tables`.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import pandas as pd
 
 from stages.reporting.parts import Table
 from stages.reporting.words import NONE, duration, large, number, percent
@@ -13,33 +15,45 @@ from stages.studies.table import View
 from stages.studies.traced import Traced, cells_of, one, over, ratio, times
 
 
-def cost_table(view: View) -> Table:
-    """Size, arithmetic, latency, throughput and memory; the reason where there is no figure."""
+def cost_table(view: View, others: Sequence[View] = ()) -> Table:
+    """Size, arithmetic, latency, throughput and memory; further columns per further machine."""
+    views = [view, *others]
+    px = sorted({int(side) for own in views for side in own.cells["input_px"].dropna()})
+    head = ["backbone", "parameters", f"MACs (M) at {px[0]} px" if len(px) == 1 else "MACs (M)"]
+    head += ["input px"] if len(px) > 1 else []
+    for own in views:
+        tag = _tag(own, others)
+        head += [f"latency p50 (ms){tag}", f"images/s at batch{tag}", f"peak memory (MB){tag}",
+                 f"training images/s{tag}"]  # fmt: skip
     rows = []
-    for name, cells in view.cells.groupby("series", sort=False):
-        last = cells.iloc[-1]
-        batch = last.get("throughput_batch_size")
-        rows.append((
-            str(name),
-            one(last, large(last.get("params_total"))),
-            one(last, number(times(last.get("macs_g"), 1000))),
-            one(last, number(last.get("latency_ms_p50"))),
-            one(last, f"{number(last.get('throughput_images_per_second'))} at {number(batch)}"),
-            one(last, number(last.get("peak_memory_mb"))),
-            one(last, number(last.get("training_images_per_second"))),
-        ))  # fmt: skip
-    px = view.cells["input_px"].dropna()
-    head = ("backbone", "parameters", f"MACs (M) at {px.iloc[0]:.0f} px" if len(px) else "MACs (M)",
-            "latency p50 (ms)", "images/s at batch", "peak memory (MB)",
-            "training images/s")  # fmt: skip
-    return Table(head, tuple(rows), numeric=(1, 2, 3, 4, 5, 6))
+    for name in _series(views):
+        cells = [_last(own, name) for own in views]
+        known = next(cell for cell in cells if cell is not None)
+        row = [name, one(known, large(known.get("params_total"))),
+               one(known, number(times(known.get("macs_g"), 1000)))]  # fmt: skip
+        row += [one(known, number(known.get("input_px")))] if len(px) > 1 else []
+        rows.append((*row, *(text for cell in cells for text in _measured(cell))))
+    return Table(tuple(head), tuple(rows), numeric=tuple(range(1, len(head))))
+
+
+def _measured(cell: "pd.Series[Any] | None") -> tuple[str, ...]:
+    """What one machine measured of a series; dashes where it has not run it."""
+    if cell is None:
+        return (NONE,) * 4
+    batch = number(cell.get("throughput_batch_size"))
+    return (
+        one(cell, number(cell.get("latency_ms_p50"))),
+        one(cell, f"{number(cell.get('throughput_images_per_second'))} at {batch}"),
+        one(cell, number(cell.get("peak_memory_mb"))),
+        one(cell, number(cell.get("training_images_per_second"))),
+    )
 
 
 def efficiency_table(view: View) -> Table:
     """Parameters and latency per unit of accuracy, at the largest size."""
     rows = []
     for row in view.costs().to_dict("records"):
-        cells = cells_of(view, row["series"])
+        cells = cells_of(view, row["series"], view.sizes[-1])
         per = row["mean"] or None
         rows.append((
             row["series"],
@@ -53,24 +67,64 @@ def efficiency_table(view: View) -> Table:
     return Table(head, tuple(rows), numeric=(1, 2, 3, 4))
 
 
-def time_table(view: View) -> Table:
+def time_table(view: View, others: Sequence[View] = ()) -> Table:
     """Seconds of training, per run and epoch, and how many times those of the fastest."""
-    means = view.cells.groupby(["series", "train_images"], sort=False)
+    views = [view, *others]
+    groups = [dict(list(own.cells.groupby(["series", "train_images"]))) for own in views]
+    fastest = [_fastest(own) for own in views]
+    head = ["backbone", "images", "epochs"]
+    for own in views:
+        head += [f"{told}{_tag(own, others)}" for told in ("training", "per epoch")]
+        head += [f"of the fastest{_tag(own, others)}"]
     rows = []
-    fastest = means["train_seconds"].mean().groupby("train_images").min()
-    for key, cells in means:
-        name, images = str(key[0]), int(str(key[1]))
-        seconds = float(cells["train_seconds"].mean())
-        rows.append((
-            str(name),
-            f"{images:,}",
-            over(cells, str(int(cells["epochs_run"].max()))),
-            over(cells, duration(seconds)),
-            over(cells, duration(float(cells["epoch_seconds_p50"].mean()))),
-            over(cells, f"{seconds / fastest[images]:.1f}×"),
-        ))  # fmt: skip
-    head = ("backbone", "images", "epochs", "training", "per epoch", "of the fastest")
-    return Table(head, tuple(rows), numeric=(1, 2, 3, 4, 5))
+    for name, images in dict.fromkeys(key for own in views for key in _keys(own)):
+        found = [group.get((name, images)) for group in groups]
+        known = next(cells for cells in found if cells is not None)
+        told = [
+            text
+            for cells, least in zip(found, fastest, strict=True)
+            for text in _times(cells, least.get(images))
+        ]
+        epochs = over(known, str(int(known["epochs_run"].max())))
+        rows.append((name, f"{images:,}", epochs, *told))
+    return Table(tuple(head), tuple(rows), numeric=tuple(range(1, len(head))))
+
+
+def _times(cells: pd.DataFrame | None, fastest: float | None) -> tuple[str, ...]:
+    if cells is None:
+        return (NONE,) * 3
+    seconds = float(cells["train_seconds"].mean())
+    return (
+        over(cells, duration(seconds)),
+        over(cells, duration(float(cells["epoch_seconds_p50"].mean()))),
+        over(cells, f"{seconds / fastest:.1f}×" if fastest else NONE),
+    )
+
+
+def _fastest(view: View) -> dict[int, float]:
+    """Seconds of the fastest series at each size."""
+    means = view.cells.groupby(["series", "train_images"])["train_seconds"].mean()
+    least = means.groupby("train_images").min()
+    return {int(str(images)): float(seconds) for images, seconds in least.items()}
+
+
+def _keys(view: View) -> list[tuple[str, int]]:
+    names = view.cells["series"].astype(str)
+    return list(zip(names, view.cells["train_images"].astype(int), strict=True))
+
+
+def _series(views: Sequence[View]) -> list[str]:
+    """All series, the first machine's before those that only others ran."""
+    return list(dict.fromkeys(str(name) for own in views for name in own.cells["series"]))
+
+
+def _last(view: View, name: str) -> "pd.Series[Any] | None":
+    cells = cells_of(view, name)
+    return None if cells.empty else cells.iloc[-1]
+
+
+def _tag(view: View, others: Sequence[View]) -> str:
+    return f" · machine {view.place}" if others else ""
 
 
 def repeat_table(view: View, pairs: Sequence[tuple[str, str]]) -> Table | None:
@@ -80,9 +134,9 @@ def repeat_table(view: View, pairs: Sequence[tuple[str, str]]) -> Table | None:
         firsts = view.cells[view.cells["recipe"] == first].to_dict("records")
         for a in firsts:
             b = str(a["cell"]).replace(f"-{first}-", f"-{second}-")
-            traces = [view.results.traces.get((str(name), view.machine)) for name in (a["cell"], b)]
-            if traces[0] is None or traces[1] is None:
+            if b not in set(view.cells["cell"]):
                 continue
+            traces = [view.results.traces[str(name), view.machine] for name in (a["cell"], b)]
             for step in sorted(traces[0].keys() & traces[1].keys(), key=int):
                 x, y = traces[0][step], traces[1][step]
                 rows.append((
@@ -108,34 +162,13 @@ def _end(view: View, a: Mapping[Any, Any], b: str) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def machine_table(views: Sequence[View]) -> Table:
-    """Who ran what, and how much faster on the cells that the first machine has too."""
-    rows = []
-    base = views[0].cells.set_index("cell")["train_seconds"]
-    for place, view in enumerate(views, 1):
-        facts = view.results.machines[view.machine]
-        own = view.cells.set_index("cell")["train_seconds"]
-        shared = base.index.intersection(own.index)
-        speed = base[shared].sum() / own[shared].sum() if len(shared) else None
-        device = facts.get("accelerator") or facts.get("chip") or NONE
-        rows.append((
-            str(place), view.machine, f"{device} ({facts.get('backend')})",
-            str(facts.get("os") or NONE), str(facts.get("torch") or NONE),
-            str(facts.get("threads") or NONE), str(len(own)), duration(float(own.sum())),
-            NONE if speed is None else f"{speed:.2f}×",
-        ))  # fmt: skip
-    head = ("", "hardware DNA", "device", "system", "PyTorch", "threads", "cells", "training",
-            "speed-up on shared cells")  # fmt: skip
-    return Table(head, tuple(rows), numeric=(5, 6, 7, 8))
-
-
-def cost_notes(view: View) -> list[str]:
-    """Why a figure of the cost table is missing or shaky, and for which series."""
+def cost_notes(views: Sequence[View]) -> list[str]:
+    """Why a figure of the cost table is missing or shaky, and for which series and machine."""
     said: dict[str, list[str]] = {}
-    for name, cells in view.cells.groupby("series", sort=False):
-        last = cells.iloc[-1]
-        told = [last.get(key) for key in ("latency_note", "peak_memory_reason", "flops_reason")]
-        for note in told:
-            if isinstance(note, str):
-                said.setdefault(note, []).append(str(name))
+    for view in views:
+        for name, cells in view.cells.groupby("series", sort=False):
+            last = cells.iloc[-1]
+            for key in ("latency_note", "peak_memory_reason", "flops_reason"):
+                if isinstance(last.get(key), str):
+                    said.setdefault(last[key], []).append(f"{name}{_tag(view, views[1:])}")
     return [f"{', '.join(names)}: {note}" for note, names in said.items()]

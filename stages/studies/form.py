@@ -38,7 +38,7 @@ class Grid(BaseModel):
 
 class FormFile(BaseModel):
     """All of a study's params.yaml. `stands_for` names what a model or size of the source is here
-    represented by, for instance `1000: 5000`.
+    represented by, for instance `1000: 5000`; `with` the branches whose cells join the page.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,6 +47,7 @@ class FormFile(BaseModel):
     base: dict[str, Any]
     recipes: dict[str, dict[str, Any]]
     stands_for: dict[int | str, int | str] = {}
+    revisions: Annotated[list[str], Field(alias="with")] = []
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,14 @@ def first_mistake(error: ValidationError) -> str:
 def identity_of(params: Params) -> str:
     """A hash of all that decides a cell's result, but where the pictures lie on this disk."""
     values = params.model_dump(mode="json", exclude={"dataset": {"folder"}})
+    return sha256_of_json(values)[:16]
+
+
+def work_of(params: Params) -> str:
+    """A hash of what a cell computes, whichever device does it and with how many threads."""
+    values = params.model_dump(
+        mode="json", exclude={"dataset": {"folder"}, "device": True, "threads": True}
+    )
     return sha256_of_json(values)[:16]
 
 

@@ -26,10 +26,26 @@ TRAINED = ("train_loss", "val_loss", "train_seconds", "epoch_seconds_p50", "best
 
 
 @dataclass(frozen=True)
+class Problem:
+    """A data set and what is asked of it: accuracies of different problems never meet."""
+
+    dataset: str
+    task: str
+
+
+@dataclass(frozen=True)
+class Head:
+    """A problem's accuracies, main one first, and the names of what that one tells apart."""
+
+    metrics: list[str]
+    answers: list[str]
+
+
+@dataclass(frozen=True)
 class Results:
     """`cells` has a row per cell and machine, `histories` and `predictions` carry its `cell` and
-    `machine`; `machines` are the DNA facts by id; `metrics` the task's accuracies, main one first,
-    and `answers` the names of what that one tells apart.
+    `machine`; `machines` are the DNA facts by id; `heads` the problems that have an accuracy, in
+    the order of the cells.
     """
 
     cells: pd.DataFrame
@@ -37,8 +53,27 @@ class Results:
     predictions: pd.DataFrame
     machines: dict[str, dict[str, Any]]
     traces: dict[tuple[str, str], dict[str, Any]]
-    metrics: list[str]
-    answers: list[str]
+    heads: dict[Problem, Head]
+
+    def of(self, problem: Problem) -> "Results":
+        """What belongs to one problem alone."""
+        cells = self.cells
+        cells = cells[(cells["dataset"] == problem.dataset) & (cells["task"] == problem.task)]
+        heads = {key: head for key, head in self.heads.items() if key == problem}
+        histories, predictions = (
+            _of_cells(table, cells) for table in (self.histories, self.predictions)
+        )
+        return Results(cells, histories, predictions, self.machines, self.traces, heads)
+
+    @property
+    def metrics(self) -> list[str]:
+        """The accuracies of the first problem, main one first."""
+        return next((head.metrics for head in self.heads.values()), ["top1"])
+
+    @property
+    def answers(self) -> list[str]:
+        """What the first problem's main accuracy tells apart."""
+        return next((head.answers for head in self.heads.values()), [])
 
     @property
     def main(self) -> str:
@@ -76,14 +111,15 @@ def _here(form: Form) -> dict[str, bytes]:
 def _there(form: Form, revision: str) -> dict[str, bytes]:
     """The files of the form's cells as `revision` has them, by "cell/file"."""
     folder = form.cells_folder.as_posix()
-    done = subprocess.run(
-        ["git", "archive", "--format=tar", revision, "--", folder], capture_output=True
-    )
-    if done.returncode:
+    done = _archive(revision, folder)
+    if done.returncode:  # a clone knows the branches of its origin by that name alone
         reason = done.stderr.decode(errors="replace").strip()
+        done = _archive(f"origin/{revision}", folder)
+    if done.returncode:
         raise RunError(
             f"git has no {folder} in {revision} ({reason}). Name a branch, tag or experiment that "
-            "ran this study; fetch it first if it lies on a remote."
+            "ran this study; fetch it first if it lies on a remote. Revisions come from `--with` "
+            f"and from the key `with` of {form.folder / 'params.yaml'}."
         )
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
         members = [member for member in archive.getmembers() if member.isfile()]
@@ -93,6 +129,11 @@ def _there(form: Form, revision: str) -> dict[str, bytes]:
             for member, opened in contents
             if opened is not None
         }
+
+
+def _archive(revision: str, folder: str) -> "subprocess.CompletedProcess[bytes]":
+    command = ["git", "archive", "--format=tar", revision, "--", folder]
+    return subprocess.run(command, capture_output=True)
 
 
 def _read(
@@ -113,22 +154,28 @@ def _assembled(
     rows: list[dict[str, Any]] = []
     machines: dict[str, dict[str, Any]] = {}
     traces: dict[tuple[str, str], dict[str, Any]] = {}
-    metrics: list[str] = []
-    answers: list[str] = []
+    heads: dict[Problem, Head] = {}
     histories, predictions = [pd.DataFrame()], [pd.DataFrame()]
     for (name, machine), (cell, history, predicted) in found.items():
         rows.append(_row(cell))
         machines[machine] = cell["machine"]
         traces[name, machine] = cell.get("trace") or {}
-        if not metrics:
-            metrics = _metrics(cell)
-            answers = list((cell.get("evaluate") or {}).get("top1_per_class", []))
+        if cell.get("evaluate"):
+            answers = list(cell["evaluate"].get("top1_per_class", []))
+            heads.setdefault(Problem(cell["dataset"], cell["task"]), Head(_metrics(cell), answers))
         if not predicted.empty:
             histories.append(history.assign(cell=name, machine=machine))
             predictions.append(predicted.assign(cell=name, machine=machine))
     cells = pd.DataFrame(rows) if rows else pd.DataFrame(columns=[*LISTED, "machine"])
     history, predicted = (pd.concat(parts, ignore_index=True) for parts in (histories, predictions))
-    return Results(cells, history, predicted, machines, traces, metrics or ["top1"], answers)
+    return Results(cells, history, predicted, machines, traces, heads)
+
+
+def _of_cells(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a history or of predictions that belong to the cells."""
+    if table.empty:
+        return table
+    return table.merge(cells[["cell", "machine"]], on=["cell", "machine"])
 
 
 def _row(cell: Mapping[str, Any]) -> dict[str, Any]:

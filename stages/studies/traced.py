@@ -25,10 +25,9 @@ class Traced(str):
         return made
 
     def __html__(self) -> str:
-        named = ", ".join(self.cells[:12]) + (" …" if len(self.cells) > 12 else "")
         return Markup(
             '<abbr title="cells: {}; their commands are under Repeat it">{}</abbr>'
-        ).format(named, escape(str(self)))
+        ).format(", ".join(self.cells), escape(str(self)))
 
 
 def over(cells: pd.DataFrame, text: str) -> Traced:
@@ -41,9 +40,10 @@ def one(cell: "pd.Series[Any]", text: str) -> Traced:
     return Traced(text, [str(cell["cell"])])
 
 
-def cells_of(view: View, name: object) -> pd.DataFrame:
-    """The finished cells of a series."""
-    return view.cells[view.cells["series"] == name]
+def cells_of(view: View, name: object, images: int | None = None) -> pd.DataFrame:
+    """The finished cells of a series, of one size or of all."""
+    cells = view.cells[view.cells["series"] == name]
+    return cells if images is None else cells[cells["train_images"] == images]
 
 
 def mean_text(row: Any) -> str:

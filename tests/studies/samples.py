@@ -1,5 +1,6 @@
 """A study with made-up cells in the format that `stages.studies.cell` writes, for quick tests."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,15 @@ def make_study(
     models: tuple[str, ...] = ("good", "fair", "poor"),
     sizes: tuple[int, ...] = (100, 200, 400),
     seeds: int = 2,
+    recipes: Mapping[str, dict[str, Any]] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Form:
-    """Write params.yaml and study.yaml under `root`/studies/made; the caller works in `root`."""
-    grid = {"models": list(models), "sizes": list(sizes), "recipes": ["plain"]}
+    """Write params.yaml and study.yaml under `root`/studies/made; the caller works in `root`.
+
+    `more` are further keys of params.yaml.
+    """
+    recipes = recipes or {"plain": {}}
+    grid = {"models": list(models), "sizes": list(sizes), "recipes": list(recipes)}
     values = {
         "grids": {"main": {**grid, "seeds": list(range(seeds))}},
         "base": {
@@ -47,12 +54,24 @@ def make_study(
             "threads": 1,
             "train": {"epochs": 3},
         },
-        "recipes": {"plain": {}},
+        "recipes": dict(recipes),
+        **(more or {}),
     }
     folder = root / "studies" / "made"
     files.write_text(folder / "params.yaml", yaml.safe_dump(values))
-    files.write_text(folder / "study.yaml", yaml.safe_dump(STORY))
+    files.write_text(folder / "study.yaml", yaml.safe_dump(_story(models)))
     return load_form("made")
+
+
+def _story(models: tuple[str, ...]) -> dict[str, Any]:
+    """STORY, whose claims name models of the grid in place of those that it has not."""
+    names = {name: name if name in models else models[i % len(models)]
+             for i, name in enumerate(SKILL)}  # fmt: skip
+    claims = [
+        {**claim, "claim": " ".join(names.get(word, word) for word in claim["claim"].split())}
+        for claim in STORY["claims"]
+    ]
+    return {**STORY, "claims": claims}
 
 
 def fill(
@@ -64,16 +83,17 @@ def fill(
 
 
 def write_cell(
-    form: Form, name: str, machine: str, faster: float = 1.0, images_per_class: int = 40
-) -> None:
+    form: Form, name: str, machine: str, faster: float = 1.0, images_per_class: int = 40,
+    classes: Sequence[str] = CLASSES, dataset: str = "made-up", backend: str = "cpu",
+) -> None:  # fmt: skip
     """Write one made-up cell; `faster` divides its times."""
     cell = next(one for one in form.cells if one.name == name)
     images = int(cell.size)
     draws = np.random.default_rng([cell.seed, images, len(cell.model), ord(cell.model[0])])
-    label = np.tile(np.arange(len(CLASSES)), images_per_class)
+    label = np.tile(np.arange(len(classes)), images_per_class)
     skill = 1 - (1 - SKILL.get(cell.model, 0.6)) * (images / 100) ** -0.3
     right = draws.random(len(label)) < skill
-    predicted = np.where(right, label, (label + 1) % len(CLASSES))
+    predicted = np.where(right, label, (label + 1) % len(classes))
     top1 = float(right.mean())
     folder = form.cell_folder(cell)
     table = pd.DataFrame({"label": label, "predicted": predicted, "confidence": 0.5})
@@ -85,7 +105,8 @@ def write_cell(
     size = {"good": 20e6, "fair": 5e6, "poor": 1e6}.get(cell.model, 2e6)
     seconds = 3e-6 * size / faster
     cost = {
-        "input_px": 32, "params_total": size, "macs_g": size / 1e9, "latency_ms_p50": size / 1e6,
+        "input_px": form.params(cell).input_size, "params_total": size,
+        "macs_g": size / 1e9, "latency_ms_p50": size / 1e6,
         "latency_note": None, "throughput_images_per_second": 1e9 / size,
         "throughput_batch_size": 64, "peak_memory_mb": None,
         "peak_memory_reason": "the allocator reported nothing",
@@ -99,15 +120,15 @@ def write_cell(
     evaluate = {
         "test_loss": 0.7, "test_top1": top1, "test_top1_low": top1 - 0.05,
         "test_top1_high": top1 + 0.05, "test_images": len(label),
-        "top1_per_class": dict.fromkeys(CLASSES, top1),
+        "top1_per_class": dict.fromkeys(classes, top1),
     }  # fmt: skip
     about = {
         "cell": name, "model": cell.model, "size": cell.size, "recipe": cell.recipe,
-        "seed": cell.seed, "status": "finished", "diverged": None, "dataset": "made-up",
+        "seed": cell.seed, "status": "finished", "diverged": None, "dataset": dataset,
         "task": "classify", "epochs": 3, "train_images": images, "val_images": 50,
         "test_images": len(label), "params_id": identity_of(form.params(cell)),
         "machine": {"id": machine, "declared_id": machine[:-5], "numeric_id": machine[-4:],
-                    "chip": "made-up chip", "backend": "cpu", "os": "Linux", "torch": "2",
+                    "chip": "made-up chip", "backend": backend, "os": "Linux", "torch": "2",
                     "threads": 1},
         "code": code_id(), "trace": {}, "cell_seconds": seconds + 2, "train": train,
         "evaluate": evaluate, "profile": cost,

@@ -98,8 +98,8 @@ def test_a_study_is_killed_goes_on_repeats_a_cell_and_loses_a_model(workplace: W
     told = workplace.run("python", "-m", "stages.study", "plan", "mine")
     assert "4 of 4 cells exist" in told
     assert "Which one to take" in workplace.page
-    assert f"dvc repro -f -s {PIPELINE}:backbones@{CELLS[3]}" in workplace.page
-    assert workplace.dvc("repro", "-f", "-s", f"{PIPELINE}:backbones@{CELLS[3]}") == [CELLS[3]]
+    assert f"dvc repro -f {PIPELINE}:backbones@{CELLS[3]}" in workplace.page
+    assert workplace.dvc("repro", "-f", f"{PIPELINE}:backbones@{CELLS[3]}") == [CELLS[3]]
     workplace.change(models=MODELS[:1])
     assert workplace.dvc("repro", PIPELINE) == []
     assert MODELS[0] in workplace.page

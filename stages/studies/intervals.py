@@ -1,64 +1,142 @@
-"""Means over seeds with their intervals, and when two of them can be told apart.
+"""Intervals of means over seeds and of their differences: one rule for every comparison.
 
-Two or three seeds say little about their own spread, so the spread is pooled over all groups of
-cells of one machine, as in an analysis of variance: s² is the mean of the groups' variances
-weighted by their degrees of freedom, the interval mean ± t(0.975, pooled degrees) · s / √runs.
-With one seed everywhere there is no spread to pool; the interval is then that of the test images
-alone (binomial), which says nothing of the training's own variation. Shares are in 0…1.
+An interval of 95 % has two parts, added in quadrature. The seeds: Student's t times the spread of
+one run over the root of the number of runs. The test images, where the figure is a share of them:
+the normal quantile times the standard error over images, which for a difference is that of the
+paired difference image by image. The two overlap a little (how seeds differ image by image counts
+in both), so intervals are rather too wide than too narrow. Times are taken in logarithms: their
+differences are ratios. Leaves the spread to `spread` and the images to `answers`.
 """
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 import pandas as pd
 from scipy import stats
 
-GROUP = ["machine", "model", "size", "recipe"]
-LEVEL = 0.975
+from stages.studies.answers import ImageErrors
+from stages.studies.spread import GROUP, LEVEL, Group, Spread, pooled
+
+NORMAL = float(stats.norm.ppf(LEVEL))
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Standard deviation of one run about its group's mean; `freedom` is 0 without repeats."""
+class Estimate:
+    """A mean or difference and half its interval; `reach` is None where no interval can be given.
 
-    sd: float
-    freedom: int
+    Of a time both are logarithms.
+    """
 
-    def reach(self, *runs: int) -> float:
-        """Half the 95 % interval of a mean of `runs` runs; of a difference for two counts."""
-        quantile = stats.t.ppf(LEVEL, self.freedom) if self.freedom else stats.norm.ppf(LEVEL)
-        return float(quantile) * self.sd * math.sqrt(sum(1 / count for count in runs))
+    value: float
+    reach: float | None
+
+    @property
+    def low(self) -> float | None:
+        """Lower end."""
+        return None if self.reach is None else self.value - self.reach
+
+    @property
+    def high(self) -> float | None:
+        """Upper end."""
+        return None if self.reach is None else self.value + self.reach
+
+    @property
+    def open(self) -> bool:
+        """Whether zero lies in the interval, or there is none: a difference that is not sure."""
+        return self.reach is None or abs(self.value) <= self.reach
 
 
-def pooled(cells: pd.DataFrame, value: str) -> Spread:
-    """The spread of `value` over seeds, pooled over the groups of `cells` (of one machine)."""
-    groups = cells.dropna(subset=[value]).groupby(GROUP)[value]
-    freedom = int((groups.size() - 1).sum())
-    if freedom:
-        squares = float((groups.var(ddof=1).fillna(0) * (groups.size() - 1)).sum())
-        return Spread(math.sqrt(squares / freedom), freedom)
-    shares, images = cells[value], cells["test_images"]
-    variance = float((shares * (1 - shares) / images).mean()) if len(cells) else 0.0
-    return Spread(math.sqrt(max(variance, 0.0)), 0)
+def is_share(column: str) -> bool:
+    """Whether a column is a share of the test images."""
+    return column.startswith("test_") and column.endswith("top1")
 
 
-def summarize(cells: pd.DataFrame, value: str) -> pd.DataFrame:
-    """A row per machine, model, size and recipe: mean, low, high (95 %), runs, train_images."""
+def is_time(column: str) -> bool:
+    """Whether a column is a duration, compared by ratio."""
+    return column.endswith("_seconds") or column.startswith("latency_ms")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One column of finished cells that can be compared: of one problem."""
+
+    cells: pd.DataFrame
+    column: str
+    errors: ImageErrors
+
+    @cached_property
+    def values(self) -> "pd.Series[float]":
+        """A figure per cell that has one; of times the logarithm."""
+        found = self.cells[self.column].dropna().astype(float)
+        return pd.Series(np.log(found)) if is_time(self.column) else found
+
+    @cached_property
+    def spread(self) -> Spread:
+        """Of one run about its group's mean."""
+        return pooled(self.cells.loc[self.values.index], self.values)
+
+    @cached_property
+    def groups(self) -> dict[Group, pd.DataFrame]:
+        """The cells of each machine, model, size and recipe, in the order of the grids."""
+        known = self.cells.loc[self.values.index]
+        found = known.groupby(GROUP, sort=False)
+        return {tuple(str(part) for part in _tuple(key)): runs for key, runs in found}
+
+    def mean(self, runs: pd.DataFrame) -> Estimate:
+        """The mean of some runs."""
+        return self._contrast(pd.Series(1 / len(runs), index=runs.index))
+
+    def difference(self, a: pd.DataFrame, b: pd.DataFrame, factor: float = 1.0) -> Estimate:
+        """The mean of `a` less `factor` times that of `b`."""
+        first = pd.Series(1 / len(a), index=a.index)
+        return self._contrast(first.sub(pd.Series(factor / len(b), index=b.index), fill_value=0.0))
+
+    def _contrast(self, weights: "pd.Series[float]") -> Estimate:
+        """The weighted sum of runs, each with its own spread, on test images that they share."""
+        runs, weight = self.cells.loc[weights.index], weights.to_numpy(float)
+        value = float(weight @ self.values[weights.index].to_numpy(float))
+        parts = []
+        if self.spread.sd is not None:
+            keys = runs[GROUP].astype(str).itertuples(index=False, name=None)
+            spreads = np.array([self.spread.of(key) for key in keys], dtype=float)
+            parts.append(self.spread.quantile * float(np.linalg.norm(weight * spreads)))
+        if is_share(self.column):
+            variance = float(weight @ self.errors.among(runs, self.column) @ weight)
+            parts.append(NORMAL * math.sqrt(max(0.0, variance)))
+        return Estimate(value, math.hypot(*parts) if parts else None)
+
+
+def summarize(measured: Measured) -> pd.DataFrame:
+    """A row per machine, model, size and recipe: mean, low, high (95 %), runs, train_images.
+
+    Of times it is the geometric mean; low and high are missing where no interval can be given.
+    """
     rows = []
-    for machine, own in cells.dropna(subset=[value]).groupby("machine", sort=False):
-        spread = pooled(own, value)
-        for key, group in own.groupby(GROUP[1:], sort=False):
-            mean, reach = float(group[value].mean()), spread.reach(len(group))
-            images = int(group["train_images"].iloc[0])
-            rows.append((machine, *key, mean, mean - reach, mean + reach, len(group), images))
+    for runs in measured.groups.values():
+        found = measured.mean(runs)
+        ends = [found.value, found.low, found.high]
+        if is_time(measured.column):
+            ends = [None if end is None else math.exp(end) for end in ends]
+        key = tuple(runs[GROUP].iloc[0])
+        rows.append((*key, *ends, len(runs), int(runs["train_images"].iloc[0])))
     columns = [*GROUP, "mean", "low", "high", "runs", "train_images"]
-    return pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=columns)
+    return table.astype(dict.fromkeys(("mean", "low", "high"), float))
 
 
-def tied_with_best(summary: pd.DataFrame) -> pd.Series:
-    """Which rows' intervals overlap that of the highest mean (the best row's own included)."""
-    if summary.empty:
-        return pd.Series(dtype=bool)
-    best = summary.iloc[int(summary["mean"].argmax())]
-    overlaps: pd.Series = summary["high"] >= best["low"]
-    return overlaps
+def tied_with(measured: Measured, rows: pd.DataFrame, place: int) -> "pd.Series[bool]":
+    """Which rows of `summarize` cannot be told from the one at `place`, itself among them."""
+    keys = [tuple(map(str, key)) for key in rows[GROUP].itertuples(index=False, name=None)]
+    chosen = measured.groups[keys[place]] if keys else measured.cells
+    told = [
+        place == own or measured.difference(measured.groups[key], chosen).open
+        for own, key in enumerate(keys)
+    ]
+    return pd.Series(told, index=rows.index, dtype=bool)
+
+
+def _tuple(key: Hashable) -> tuple[Hashable, ...]:
+    return key if isinstance(key, tuple) else (key,)

@@ -11,18 +11,24 @@ from typing import Any
 
 import pandas as pd
 
+from stages.studies.answers import ImageErrors, chance, image_errors
 from stages.studies.form import Form
-from stages.studies.intervals import Spread, pooled, summarize, tied_with_best
+from stages.studies.intervals import Measured, summarize, tied_with
 from stages.studies.results import Results
 
 
 @dataclass(frozen=True)
 class View:
-    """The finished cells of one machine, with a column `series`."""
+    """The finished cells of one machine, with a column `series`.
+
+    `results` hold one problem, so that its accuracies can be compared; `place` is the machine's
+    number on the page.
+    """
 
     form: Form
     results: Results
     machine: str
+    place: int = 1
 
     @cached_property
     def cells(self) -> pd.DataFrame:
@@ -32,13 +38,33 @@ class View:
         return own.assign(series=[series_of(row, self.form) for row in own.to_dict("records")])
 
     @cached_property
-    def spread(self) -> Spread:
-        """Of the main accuracy over seeds."""
-        return pooled(self.cells, self.results.main)
+    def predictions(self) -> pd.DataFrame:
+        """What this machine's cells answered, a row per cell and test image."""
+        every = self.results.predictions
+        return every if every.empty else every[every["machine"] == self.machine]
+
+    @cached_property
+    def errors(self) -> ImageErrors:
+        """What the test images leave uncertain in the main accuracy."""
+        return image_errors(self.predictions, self.results.main)
+
+    @cached_property
+    def chance(self) -> float:
+        """The main accuracy of one answer to every test image."""
+        return chance(self.predictions, len(self.results.answers))
+
+    def measured(self, value: str) -> Measured:
+        """A column of the cells, with what its means and differences leave uncertain."""
+        return Measured(self.cells, value, self.errors)
+
+    @cached_property
+    def scores(self) -> Measured:
+        """`measured` of the main accuracy."""
+        return self.measured(self.results.main)
 
     def means(self, value: str) -> pd.DataFrame:
         """Mean and interval of `value` per series and size: series, train_images, mean, …"""
-        table = summarize(self.cells, value)
+        table = summarize(self.scores if value == self.results.main else self.measured(value))
         names = [series_of(row, self.form) for row in table.to_dict("records")]
         return table.assign(series=names)
 
@@ -52,17 +78,18 @@ class View:
         """Training images that were used, ascending."""
         return sorted(int(size) for size in self.main["train_images"].unique())
 
-    def at(self, images: int, value: str | None = None) -> pd.DataFrame:
-        """One size's rows of `means`, best first, with `tied`: interval overlaps the leader's."""
-        table = self.main if value is None else self.means(value)
-        rows = table[table["train_images"] == images].sort_values("mean", ascending=False)
-        return rows.assign(tied=tied_with_best(rows)).reset_index(drop=True)
+    def at(self, images: int) -> pd.DataFrame:
+        """One size's rows of `main`, best first, with `tied`: not to be told from the leader."""
+        rows = self.main[self.main["train_images"] == images]
+        rows = rows.sort_values("mean", ascending=False).reset_index(drop=True)
+        return rows.assign(tied=tied_with(self.scores, rows, 0))
 
     def costs(self) -> pd.DataFrame:
         """A row per series of the largest size: accuracy (mean, low, high) and costs."""
         rows = self.at(self.sizes[-1])
-        wanted = ["params_total", "macs_g", "latency_ms_p50", "throughput_images_per_second",
-                  "peak_memory_mb", "training_images_per_second", "train_seconds"]  # fmt: skip
+        wanted = ["input_px", "params_total", "macs_g", "latency_ms_p50",
+                  "throughput_images_per_second", "peak_memory_mb", "training_images_per_second",
+                  "train_seconds"]  # fmt: skip
         largest = self.cells[self.cells["train_images"] == self.sizes[-1]]
         present = [name for name in wanted if name in largest]
         numbers = largest[["series", *present]].astype(dict.fromkeys(present, float))

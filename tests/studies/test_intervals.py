@@ -1,0 +1,158 @@
+"""Spread, test images, intervals and ties on runs whose answer is known."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import stats
+
+from stages.studies.answers import ImageErrors, chance, constant_runs, image_errors
+from stages.studies.intervals import Measured, summarize, tied_with
+from stages.studies.spread import pooled
+
+NO_ANSWERS = ImageErrors("test_top1", [], np.zeros((0, 0)))
+T = stats.t.ppf(0.975, 2)
+Z = stats.norm.ppf(0.975)
+
+
+def runs(
+    values: dict[str, list[float]], column: str = "test_top1", images: int = 1000
+) -> pd.DataFrame:
+    rows = [
+        ("m", model, "100", "r", f"{model}-{seed}", seed, 100, images, value)
+        for model, found in values.items()
+        for seed, value in enumerate(found)
+    ]
+    names = ["machine", "model", "size", "recipe", "cell", "seed", "train_images", "test_images"]
+    return pd.DataFrame(rows, columns=[*names, column])
+
+
+def measured(
+    values: dict[str, list[float]], column: str = "test_top1", images: int = 1000
+) -> Measured:
+    return Measured(runs(values, column, images), column, NO_ANSWERS)
+
+
+def answered(right: dict[str, NDArray[np.bool_]]) -> pd.DataFrame:
+    """Predictions of two classes, where label 0 is right."""
+    tables = [
+        pd.DataFrame({"machine": "m", "cell": cell, "name": [f"i{i}" for i in range(len(found))],
+                      "label": 0, "predicted": np.where(found, 0, 1)})
+        for cell, found in right.items()
+    ]  # fmt: skip
+    return pd.concat(tables, ignore_index=True)
+
+
+def test_the_spread_is_pooled_within_groups_only() -> None:
+    cells = runs({"a": [0.1, 0.3], "b": [0.8, 1.0]})
+    spread = pooled(cells, cells["test_top1"])
+    assert spread.freedom == 2
+    assert spread.sd == pytest.approx(math.sqrt(0.02 / stats.chi2.median(1)))
+
+
+def test_one_erratic_group_stretches_its_own_interval_alone() -> None:
+    """Runs of 15.3 and 34.4 % once gave all groups ± 6.4 points, and lay outside their own."""
+    found = measured({
+        "resnet50": [0.336, 0.338], "convnext": [0.153, 0.344],
+        "mobilenet": [0.161, 0.164], "vit": [0.298, 0.300],
+    }, images=10**6)  # fmt: skip
+    table = summarize(found).set_index("model")
+    assert table.high["resnet50"] - table["mean"]["resnet50"] < 0.01
+    assert table.low["convnext"] < 0.153
+    assert table.high["convnext"] > 0.344
+    assert [group[1] for group in found.spread.erratic] == ["convnext"]
+
+
+def test_a_run_that_repeats_another_to_the_bit_is_no_further_run() -> None:
+    cells = runs({"a": [0.1, 0.3], "b": [0.5, 0.52]})
+    again = cells[cells["model"] == "a"].assign(recipe="again", cell=["again-0", "again-1"])
+    both = pd.concat([cells, again], ignore_index=True).assign(weights_hash="same")
+    assert pooled(both, both["test_top1"]).freedom == 2
+    both.loc[both["cell"] == "again-1", "weights_hash"] = "another"
+    assert pooled(both, both["test_top1"]).freedom == 2  # one run of the group is none to spread
+    both.loc[both["recipe"] == "again", "weights_hash"] = "another"
+    assert pooled(both, both["test_top1"]).freedom == 3
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_intervals_of_equal_normal_groups_hold_the_truth_as_often_as_they_say(seeds: int) -> None:
+    draws = np.random.default_rng(0)
+    inside = []
+    for _ in range(100):
+        values = {f"g{i}": list(draws.standard_normal(seeds)) for i in range(9)}
+        table = summarize(measured(values, "gap_top1"))
+        inside.append(((table["low"] < 0) & (table["high"] > 0)).mean())
+    assert 0.93 < np.mean(inside) < 0.99
+
+
+def test_the_error_of_the_test_images_is_part_of_an_interval() -> None:
+    """Equal runs at chance on 2,000 images are known to 1.9 points, not to 0."""
+    table = summarize(measured({"a": [0.25, 0.25], "b": [0.25, 0.25]}, images=2000))
+    assert table["high"][0] - 0.25 == pytest.approx(Z * math.sqrt(0.25 * 0.75 / 2000))
+    seeds = T * math.sqrt(0.02 / stats.chi2.median(1) / 2)
+    table = summarize(measured({"a": [0.1, 0.3], "b": [0.8, 1.0]}, images=2000))
+    assert table["high"][0] - 0.2 == pytest.approx(
+        math.hypot(seeds, Z * math.sqrt((math.sqrt(0.09) + math.sqrt(0.21)) ** 2 / 4 / 2000))
+    )
+
+
+@given(st.integers(0, 10**6))
+def test_differences_are_paired_image_by_image(seed: int) -> None:
+    draws = np.random.default_rng(seed)
+    right = {name: draws.random(60) < 0.6 for name in ("a-0", "a-1", "b-0")}
+    errors = image_errors(answered(right).sample(frac=1, random_state=seed), "test_top1")
+    shares = {name: float(found.mean()) for name, found in right.items()}
+    cells = runs({"a": [shares["a-0"], shares["a-1"]], "b": [shares["b-0"]]}, images=60)
+    cells["test_top1"] += 0.0
+    weights = np.array([0.5, 0.5, -1.0])
+    per_image = (right["a-0"] + 0.0 + right["a-1"]) / 2 - right["b-0"]
+    variance = weights @ errors.among(cells, "test_top1") @ weights
+    assert variance == pytest.approx(per_image.var() / 60)
+
+
+def test_what_differs_on_every_image_alike_is_told_apart_though_intervals_overlap() -> None:
+    """One rule: a tie in a ranking is an open difference, as in a claim."""
+    base = np.arange(1000) % 2 == 0
+    better = base.copy()
+    better[1:60:2] = True  # right where the other is, and on 30 images more
+    errors = image_errors(answered({"a-0": better, "b-0": base}), "test_top1")
+    found = Measured(runs({"a": [float(better.mean())], "b": [0.5]}), "test_top1", errors)
+    table = summarize(found)
+    assert table["low"][0] < table["high"][1]
+    assert tied_with(found, table, 0).tolist() == [True, False]
+    difference = found.difference(found.cells[:1], found.cells[1:])
+    assert not difference.open
+    assert difference.value == pytest.approx(0.03)
+
+
+def test_one_seed_gives_the_interval_of_the_test_images() -> None:
+    found = measured({"a": [0.5]})
+    assert found.spread.sd is None
+    assert found.mean(found.cells).reach == pytest.approx(Z * math.sqrt(0.25 / 1000))
+
+
+def test_one_seed_says_nothing_of_what_is_no_share_of_test_images() -> None:
+    found = measured({"a": [0.5]}, "gap_top1")
+    assert found.mean(found.cells).reach is None
+    assert summarize(found)["high"].isna().all()
+
+
+def test_times_are_compared_by_their_ratio() -> None:
+    """A slow model's seconds do not blur a fast one's: the spread is in shares."""
+    found = measured({"fast": [10.0, 10.2], "slow": [100.0, 104.0]}, "train_seconds")
+    difference = found.difference(found.cells[:2], found.cells[2:])
+    assert math.exp(difference.value) == pytest.approx(math.sqrt(102 / 10400))
+    assert difference.reach is not None
+    assert difference.reach < 0.25
+
+
+def test_chance_is_the_most_frequent_label_and_constant_runs_are_found() -> None:
+    table = answered({"x": np.arange(100) > 3, "y": np.arange(100) > 30})
+    table["label"] = np.tile(np.where(np.arange(100) < 26, 2, np.arange(100) % 2), 2)
+    assert chance(table, 4) == pytest.approx(0.37)
+    assert chance(table[:0], 4) == 0.25
+    assert constant_runs(table) == {("m", "x"): pytest.approx(0.96)}

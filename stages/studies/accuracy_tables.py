@@ -1,87 +1,35 @@
-"""The tables of a study's page that are about accuracy: results, classes, ranks, data, epochs.
+"""The tables of a study's page that are about accuracy: results, gaps, classes, ranks, epochs.
 
-Every figure is a `Traced` text. Leaves costs to `cost_tables` and form to the templates.
+Every figure is a `Traced` text. Leaves learning curves to `size_tables`, costs to `cost_tables` and
+form to the templates.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 from stages.reporting.parts import Table
 from stages.reporting.words import NONE, percent
 from stages.studies.results import Results
-from stages.studies.scaling import fit, leave_out_largest
 from stages.studies.table import View, series_of
-from stages.studies.traced import Traced, cells_of, mean_text, over, range_text
+from stages.studies.traced import Traced, cells_of, mean_text, over
 
 
 def results_table(view: View, others: Sequence[View], metric: str) -> Table:
     """Mean ± 95 % interval per series and size; a further column per size and machine."""
     head, columns = ["backbone"], []
     views = [view, *others]
-    for place, own in enumerate(views, 1):
-        tag = f" · machine {place}" if others else ""
+    for own in views:
+        tag = f" · machine {own.place}" if others else ""
         means = own.means(f"test_{metric}")
-        for images in sorted(means["train_images"].unique()):
+        for images in _sizes_tried(own):
             head.append(f"{images:,} images{tag}")
-            columns.append((own, means[means["train_images"] == images]))
+            columns.append((own, means[means["train_images"] == images], images))
     names = list(dict.fromkeys(_all_series(view.results, views)))
-    rows = [(name, *(_mean_cell(own, rows, name) for own, rows in columns)) for name in names]
+    rows = [(name, *(_mean_cell(*column[:2], name, column[2]) for column in columns))
+            for name in names]  # fmt: skip
     return Table(tuple(head), tuple(rows), numeric=tuple(range(1, len(head))))
-
-
-def sample_table(view: View, target: float | None) -> Table | None:
-    """Points per doubling of the data, the exponent, images until the target, and the check."""
-    if len(view.sizes) < 2:
-        return None
-    aim = target if target is not None else _next_ten(float(view.main["mean"].max()))
-    high = view.sizes[-1]
-    rows = []
-    for name, cells in view.cells.groupby("series", sort=False):
-        curve = fit(cells, view.results.main)
-        check = leave_out_largest(cells, view.results.main)
-        if curve is None:
-            continue
-        gained = curve.accuracy(high)[0] - curve.accuracy(high / 2)[0]
-        beyond = curve.accuracy(2 * high)
-        told = NONE
-        if check is not None:
-            where = "inside" if check.inside else "outside"
-            told = (f"{percent(check.predicted)} predicted, {percent(check.measured)} measured, "
-                    f"{where} {range_text(check.low, check.high)}")  # fmt: skip
-        rows.append((
-            str(name),
-            over(cells, f"{100 * gained:+.1f}"),
-            over(cells, f"{curve.exponent:.3f}"),
-            over(cells, f"{percent(beyond[0])} ({range_text(*beyond[1:])})"),
-            over(cells, _images(curve.images_for(aim))),
-            over(cells, told),
-        ))  # fmt: skip
-    head = ("backbone", "points at the last doubling", "exponent b", f"at {2 * high:,} images",
-            f"images until {percent(aim, 0)}", f"check: {high:,} images from fewer")  # fmt: skip
-    return Table(head, tuple(rows), numeric=(1, 2, 3)) if rows else None
-
-
-def winner_beyond(view: View) -> str | None:
-    """Which series the curves expect to lead at twice the largest size, and how surely."""
-    if len(view.sizes) < 2:
-        return None
-    images = 2 * view.sizes[-1]
-    expected = {}
-    for name, cells in view.cells.groupby("series", sort=False):
-        curve = fit(cells, view.results.main)
-        if curve is not None:
-            expected[str(name)] = curve.accuracy(images)
-    if len(expected) < 2:
-        return None
-    best = max(expected, key=lambda name: expected[name][0])
-    low = expected[best][1]
-    rivals = [name for name, found in expected.items() if name != best and found[2] >= low]
-    told = f"statistically tied with {', '.join(rivals)}" if rivals else "ahead of all others"
-    mean = percent(expected[best][0])
-    return (
-        f"At {images:,} images, which were not run, {best} is expected to lead with {mean}, {told}."
-    )
 
 
 def gap_table(view: View) -> Table:
@@ -99,7 +47,7 @@ def gap_table(view: View) -> Table:
             f"{row['train_images']:,}",
             over(cells, percent(cells[f"train_{metric}"].mean())),
             over(cells, percent(cells[f"test_{metric}"].mean())),
-            over(cells, f"{100 * row['mean']:+.1f} ± {100 * (row['high'] - row['mean']):.1f}"),
+            over(cells, _points(row["mean"], row["high"] - row["mean"])),
         ))  # fmt: skip
     head = ("backbone", "images", "training", "test", "gap in points")
     return Table(head, tuple(rows), numeric=(1, 2, 3, 4))
@@ -121,28 +69,28 @@ def class_shares(view: View) -> pd.DataFrame:
 
 def class_table(view: View, shares: pd.DataFrame) -> Table:
     """A row per class, with the difference from the leading series in points."""
-    leader = str(view.at(view.sizes[-1]).iloc[0]["series"])
+    images = view.sizes[-1]
+    leader = str(view.at(images).iloc[0]["series"])
     others = [name for name in shares.index if name != leader]
     head = ("class", leader, *(f"{name} (difference)" for name in others))
     rows = []
     for label in shares.columns:
         lead = float(shares[label][leader])
-        cells = [over(cells_of(view, leader), percent(lead))]
+        cells = [over(cells_of(view, leader, images), percent(lead))]
         for name in others:
             value = float(shares[label][name])
             told = f"{percent(value)} ({100 * (value - lead):+.1f})"
-            cells.append(over(cells_of(view, name), told))
+            cells.append(over(cells_of(view, name, images), told))
         rows.append((str(label), *cells))
     return Table(head, tuple(rows), numeric=tuple(range(1, len(head))))
 
 
 def ranking_table(view: View, images: int) -> Table:
-    """Places at one size; series whose interval overlaps the first's are tied with it."""
+    """Places at one size; series that cannot be told from the first are tied with it."""
     rows = []
     for place, row in enumerate(view.at(images).to_dict("records"), 1):
         tie = "" if place == 1 else "tied with the first" if row["tied"] else "behind"
-        cells = cells_of(view, row["series"])
-        rows.append((str(place), row["series"], over(cells, mean_text(row)), tie))
+        rows.append((str(place), row["series"], _mean_text(view, row), tie))
     head = ("place", "backbone", f"accuracy at {images:,} images", "")
     return Table(head, tuple(rows), numeric=(0, 2))
 
@@ -155,16 +103,18 @@ def epochs_table(view: View, recipes: Sequence[str]) -> Table | None:
         found = means[means["recipe"] == recipe]
         if found.empty:
             continue
-        row = found.iloc[-1]
-        cells = view.cells[view.cells["recipe"] == recipe]
+        row = found.iloc[-1].to_dict()
+        cells = cells_of(view, row["series"], row["train_images"])
         epochs = int(cells["epochs_run"].max())
         gained = per_epoch = NONE
         if before is not None:
-            gained = f"{100 * (row['mean'] - before[1]):+.1f}"
+            gain = view.scores.difference(cells, before[1])
+            both = pd.concat([before[1], cells])
+            gained = over(both, _points(gain.value, gain.reach))
             if epochs > before[0]:
-                per_epoch = f"{100 * (row['mean'] - before[1]) / (epochs - before[0]):+.2f}"
-        rows.append((recipe, str(epochs), over(cells, mean_text(row)), gained, per_epoch))
-        before = (epochs, row["mean"])
+                per_epoch = over(both, f"{100 * gain.value / (epochs - before[0]):+.2f}")
+        rows.append((recipe, str(epochs), _mean_text(view, row), gained, per_epoch))
+        before = (epochs, cells)
     head = ("recipe", "epochs run", "accuracy", "points gained", "per further epoch")
     return Table(head, tuple(rows), numeric=(1, 2, 3, 4)) if len(rows) > 1 else None
 
@@ -174,29 +124,49 @@ def _all_series(results: Results, views: Sequence[View]) -> Iterable[str]:
         yield series_of({str(key): value for key, value in row.items()}, views[0].form)
 
 
-def _mean_cell(view: View, rows: pd.DataFrame, name: str) -> str:
+def _sizes_tried(view: View) -> list[int]:
+    """Sizes that this machine ran, those at which all diverged among them."""
+    every = view.results.cells
+    return sorted(
+        int(n) for n in every.loc[every["machine"] == view.machine, "train_images"].unique()
+    )
+
+
+def _mean_cell(view: View, rows: pd.DataFrame, name: str, images: int) -> str:
     found = rows[rows["series"] == name]
     if found.empty:
-        return _why_not(view, name)
-    row = found.iloc[0]
-    cells = cells_of(view, name)
-    return over(cells[cells["train_images"] == row["train_images"]], mean_text(row))
+        return _why_not(view, name, images)
+    return _mean_text(view, found.iloc[0].to_dict())
 
 
-def _why_not(view: View, name: str) -> str:
+def _mean_text(view: View, row: Mapping[Any, Any]) -> str:
+    """The mean with its interval and the number of runs, and how many more diverged."""
+    images = int(row["train_images"])
+    cells, told = cells_of(view, row["series"], images), mean_text(row)
+    lost = _diverged(view, str(row["series"]), images)
+    if lost:
+        told = f"{told.removesuffix(')')}, {len(lost)} diverged)"
+    return Traced(told, [*cells["cell"], *(str(cell["cell"]) for cell in lost)])
+
+
+def _why_not(view: View, name: str, images: int) -> str:
     """`diverged at epoch 7, fp16`, or a dash for what has not run."""
+    lost = _diverged(view, name, images)
+    if not lost:
+        return NONE
+    told = ", ".join(dict.fromkeys(str(cell["why"]) for cell in lost))
+    return Traced(told, [str(cell["cell"]) for cell in lost])
+
+
+def _diverged(view: View, name: str, images: int) -> list[Mapping[Any, Any]]:
+    """The cells of a series and size on this machine whose training diverged."""
     every = view.results.cells
     lost = every[(every["machine"] == view.machine) & (every["status"] == "diverged")]
-    for row in lost.to_dict("records"):
-        if series_of({str(key): value for key, value in row.items()}, view.form) == name:
-            return Traced(str(row["why"]), [str(row["cell"])])
-    return NONE
+    rows = lost[lost["train_images"] == images].to_dict("records")
+    return [row for row in rows if series_of(row, view.form) == name]
 
 
-def _images(found: tuple[float | None, float | None, float | None]) -> str:
-    expected, fewest, most = ("beyond reach" if n is None else f"{n:,.0f}" for n in found)
-    return expected if found[0] is None else f"{expected} ({fewest} to {most})"
-
-
-def _next_ten(share: float) -> float:
-    return min(0.95, (int(10 * share) + 1) / 10)
+def _points(value: float, reach: float | None) -> str:
+    """A difference of shares in points, with half its interval where there is one."""
+    told = f"{100 * value:+.1f}"
+    return told if reach is None or pd.isna(reach) else f"{told} ± {100 * reach:.1f}"

@@ -44,7 +44,7 @@ class Curve:
     def images_for(self, target: float) -> tuple[float | None, float | None, float | None]:
         """Images until the expected accuracy is `target`, and where the band reaches it.
 
-        (expected, fewest, most); None where it is beyond reach.
+        (expected, fewest, most), each at least one image; None where it is beyond reach.
         """
         return tuple(self._crossing(target, which) for which in (0, 2, 1))  # type: ignore[return-value]
 
@@ -57,13 +57,19 @@ class Curve:
         return 1 - middle, 1 - worst, 1 - best
 
     def _crossing(self, target: float, which: int) -> float | None:
-        """Where one of the three curves of `accuracy` first reaches `target`."""
+        """Where one of the three curves of `accuracy` first reaches `target`.
+
+        The band widens away from the sizes that were run, so an end of it may lie above the target
+        at a single image: that is then where it reaches it.
+        """
 
         def missing(log_images: float) -> float:
             return self.accuracy(math.exp(log_images))[which] - target
 
         places = np.linspace(0.0, math.log(FARTHEST), 400)
         values = [missing(float(place)) for place in places]
+        if values[0] >= 0:
+            return 1.0
         for left, right, before, after in zip(places, places[1:], values, values[1:], strict=False):
             if before < 0 <= after:
                 return math.exp(optimize.brentq(missing, float(left), float(right)))

@@ -1,4 +1,4 @@
-"""Intervals, learning curves, verdicts and advice on runs whose answer is known."""
+"""Learning curves and advice on runs whose answer is known."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,39 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.studies.advice import advise
-from stages.studies.claims import judge
-from stages.studies.intervals import pooled, summarize, tied_with_best
+from stages.studies.cautions import cautions
 from stages.studies.results import read_results
 from stages.studies.scaling import fit, leave_out_largest
+from stages.studies.size_tables import images_told, winner_beyond
 from stages.studies.table import View, front
-from tests.studies.samples import fill, make_study
-
-
-def runs(values: dict[str, list[float]], images: int = 100) -> pd.DataFrame:
-    rows = [
-        ("m", model, str(images), "r", images, 1000, value)
-        for model, found in values.items()
-        for value in found
-    ]
-    columns = ["machine", "model", "size", "recipe", "train_images", "test_images", "top1"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def test_the_spread_is_pooled_within_groups_only() -> None:
-    spread = pooled(runs({"a": [0.1, 0.3], "b": [0.8, 1.0]}), "top1")
-    assert spread.freedom == 2
-    assert spread.sd == pytest.approx(np.sqrt(0.02))
-
-
-def test_overlapping_intervals_are_tied_and_distant_ones_are_not() -> None:
-    table = summarize(runs({"a": [0.80, 0.82], "b": [0.79, 0.81], "c": [0.2, 0.22]}), "top1")
-    assert tied_with_best(table).tolist() == [True, True, False]
-
-
-def test_one_seed_gives_the_interval_of_the_test_images() -> None:
-    spread = pooled(runs({"a": [0.5]}), "top1")
-    assert spread.freedom == 0
-    assert spread.reach(1) == pytest.approx(1.96 * np.sqrt(0.25 / 1000), rel=1e-3)
+from tests.studies.samples import fill, make_study, write_cell
 
 
 def curve_runs(a: float, b: float, noise: float = 0.0) -> pd.DataFrame:
@@ -104,20 +77,70 @@ def test_advice_that_rests_on_a_noisy_latency_says_so(
         assert told == ({"small devices", "balanced"} if note else set())
 
 
-@pytest.mark.parametrize(
-    ("spread", "status"), [(0.1, "holds"), (1.5, "too few runs"), (None, "too few runs")]
-)
-def test_a_latency_that_all_seeds_share_is_no_sure_figure(
-    spread: float | None, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_advice_on_one_series_says_that_it_stands_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Cells of a model share one measurement: equal figures are not three that agree."""
+    """With one series finished at the smallest size it is not ahead of all others."""
+    monkeypatch.chdir(tmp_path)
+    form = make_study(tmp_path, models=("good", "fair"), sizes=(100, 400))
+    for cell in form.cells:
+        if cell.size == "400" or cell.model == "good":
+            write_cell(form, cell.name, "aaaa-1111")
+    advice = {one.use: one for one in advise(View(form, read_results(form), "aaaa-1111"))}
+    assert advice["small data"].certainty.startswith("only one has run at this size")
+    assert not advice["balanced"].certainty.startswith("only one")
+
+
+def test_runs_of_one_answer_are_named_and_nowhere_above_chance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A constant answer's seeds agree to the bit, and it is still worth nothing."""
     monkeypatch.chdir(tmp_path)
     form = make_study(tmp_path, models=("good", "fair"), sizes=(100,))
     fill(form)
     results = read_results(form)
-    if spread is not None:
-        results = replace(results, cells=results.cells.assign(latency_spread=spread))
-    verdict = judge("fair is faster than good", form, results, "aaaa-1111")
-    assert verdict.status == status
-    assert verdict.told.startswith("5 ms against 20 ms")
-    assert len(verdict.cells) == 4
+    constant = results.predictions.assign(predicted=0)
+    cells = results.cells.assign(test_top1=0.2)
+    view = View(form, replace(results, cells=cells, predictions=constant), "aaaa-1111")
+    assert "good at 100 images: 2 of 2 runs give one answer for 100.0 % of images" in cautions(view)
+    for one in advise(view):
+        assert "surely above chance" not in one.certainty.replace("not surely", "").replace(
+            "none is surely", ""
+        )
+
+
+def curves(values: dict[int, list[float]], target: float) -> str:
+    rows = [(n, share) for n, shares in values.items() for share in shares]
+    runs = pd.DataFrame(rows, columns=["train_images", "top1"])
+    curve = fit(runs, "top1")
+    assert curve is not None
+    return images_told(curve, target, min(values))
+
+
+def test_a_target_that_is_exceeded_already_is_not_beyond_reach() -> None:
+    runs = {100: [0.985, 0.986], 200: [0.986, 0.987], 400: [0.988, 0.989]}
+    assert curves(runs, 0.95) == "already at 100"
+    assert curves(runs, 0.99).split()[1].startswith("(")
+
+
+def test_a_band_above_the_target_at_one_image_begins_there() -> None:
+    noisy = curves({250: [0.15, 0.34], 500: [0.2, 0.25], 1000: [0.2, 0.4]}, 0.5)
+    assert "(1 to beyond reach)" in noisy
+
+
+@pytest.mark.parametrize(("bend", "doubted"), [(0.0, False), (0.3, True)])
+def test_the_expected_winner_is_doubted_where_its_curve_missed_the_largest_size(
+    bend: float, doubted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    form = make_study(tmp_path, models=("good", "fair"), sizes=(100, 200, 400))
+    fill(form)
+    results = read_results(form)
+    cells = results.cells
+    error = cells["train_images"].astype(float) ** -0.3 * (1 + 0.001 * cells["seed"])
+    error *= 1 + bend * (cells["train_images"] == 400) + 0.5 * (cells["model"] == "fair")
+    view = View(form, replace(results, cells=cells.assign(test_top1=1 - error)), "aaaa-1111")
+    told = winner_beyond(view)
+    assert told is not None
+    assert "good is expected to lead" in told
+    assert ("Do not build on it" in told) == doubted

@@ -1,4 +1,4 @@
-"""Claims as expressions, and what the runs say about them.
+"""Claims as expressions.
 
 A claim compares two sides or holds one against a figure:
 
@@ -8,27 +8,20 @@ A claim compares two sides or holds one against a figure:
     shufflenet_v2_x0_5 trains faster than repvgg_a0
     resnet18 reaches 90 % at full
 
-A side is made of a model, a recipe and a size of the source, in any order. A size left out is the
-largest that ran, a recipe left out the last one of the grid. A claim holds when the 95 % interval
-of the difference lies wholly on its side, does not hold when it lies wholly on the other, and
-otherwise there are too few runs to tell. Latency is measured once per model and not once per
-seed: half the span of its repeats stands for the interval. Leaves intervals to `intervals`.
+A side is made of a model, a recipe and a size of the source, in any order; what it leaves out is
+that of the other side. Left out on both, the size is the largest that both ran, then the recipe
+the last in the grid that both ran. Leaves what the runs say to `judging`.
 """
 
-import math
 import re
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
 
-import pandas as pd
+from stages.core.errors import ModelError, ParamsError
+from stages.core.mistakes import unknown_name
+from stages.studies.form import SMALL, STUDIES, Form, load_form
 
-from stages.core.errors import ParamsError
-from stages.studies.form import Form
-from stages.studies.intervals import pooled
-from stages.studies.results import Results
-
-Status = Literal["holds", "does not hold", "too few runs", "not run"]
 LATENCY = "latency_ms_p50"
+COSTS = ("train_seconds", LATENCY, "params_total")
 # Relation: the column compared, and whether the first side is claimed to be the larger.
 RELATIONS = {
     "beats": ("main", True),
@@ -43,15 +36,23 @@ _TWO = re.compile(
     r"(?: by (?P<points>\d+(?:\.\d+)?) points)?(?: at (?P<size>\S+))?$"
 )
 _ONE = re.compile(r"^(?P<a>.+?) reaches (?P<share>\d+(?:\.\d+)?) ?%(?: at (?P<size>\S+))?$")
+_SIZE = re.compile(r"full|\d[\d./%]*")
 
 
 @dataclass(frozen=True)
 class Side:
-    """What a side of a claim names; None is left open."""
+    """What a side of a claim names; None is left open.
+
+    `stands_for` is the source's model where `model` runs in its place.
+    """
 
     model: str | None = None
     recipe: str | None = None
     size: str | None = None
+    stands_for: str | None = None
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.model, self.recipe, self.size) if part)
 
 
 @dataclass(frozen=True)
@@ -64,21 +65,28 @@ class Parsed:
     larger: bool
     figure: float
 
+    @property
+    def sides(self) -> list[Side]:
+        """One or two."""
+        return [self.a] if self.b is None else [self.a, self.b]
 
-@dataclass(frozen=True)
-class Verdict:
-    """How a claim stands on one machine, with a short reason in figures, and from which cells."""
-
-    status: Status
-    told: str
-    cells: tuple[str, ...] = ()
+    @property
+    def stand_ins(self) -> dict[str, str]:
+        """By model of the source, the one that runs in its place."""
+        return {side.stands_for: str(side.model) for side in self.sides if side.stands_for}
 
 
 def parse(claim: str, form: Form) -> Parsed:
-    """Take a claim apart. Raises ParamsError when it is none or names what no grid has."""
+    """Take a claim apart.
+
+    Raises ParamsError when it is none, or names what neither this form of the study nor its other
+    one has, and no backbone is called.
+    """
     two, one = _TWO.match(claim), _ONE.match(claim)
     if two:
         column, larger = RELATIONS[two["relation"]]
+        if two["points"] and column in COSTS:
+            raise ParamsError(f"The claim {claim!r} gives points, but compares no accuracies.")
         a, b = (_side(two[key], two["size"], form, claim) for key in "ab")
         return Parsed(a, b, column, larger, float(two["points"] or 0) / 100)
     if one:
@@ -90,124 +98,59 @@ def parse(claim: str, form: Form) -> Parsed:
     )
 
 
-def judge(claim: str, form: Form, results: Results, machine: str) -> Verdict:
-    """The verdict of one machine's runs."""
-    parsed = parse(claim, form)
-    column = {"main": results.main, "gap": f"gap_{results.metrics[0]}"}.get(
-        parsed.column, parsed.column
-    )
-    own = results.finished
-    own = own[own["machine"] == machine]
-    if column not in own:
-        return Verdict("not run", "no run measured it")
-    sides = [parsed.a] if parsed.b is None else [parsed.a, parsed.b]
-    picked = [_pick(own, side, column) for side in sides]
-    if any(values.empty for values in picked):
-        return Verdict("not run", _absent(sides, picked))
-    means = [float(values.mean()) for values in picked]
-    if column == LATENCY:
-        found = _verdict(parsed, means, _latency_reach(own, picked))
-    else:
-        spread, runs = pooled(own, column), [len(values) for values in picked]
-        enough = spread.freedom and min(runs) > 1
-        found = _verdict(parsed, means, spread.reach(*runs) if enough else None)
-    names = [name for values in picked for name in own.loc[values.index, "cell"]]
-    return replace(found, cells=tuple(dict.fromkeys(names)))
-
-
-def _latency_reach(own: pd.DataFrame, picked: "list[pd.Series[float]]") -> float | None:
-    """Half the spans of both sides' repeats, added: beyond it no repeat of one met the other's."""
-    if "latency_spread" not in own:
-        return None
-    reach = 0.0
-    for values in picked:
-        spans = own.loc[values.index, "latency_spread"].astype(float) * values
-        reach += float(spans.mean()) / 2
-    return None if math.isnan(reach) else reach
-
-
-def _verdict(parsed: Parsed, means: list[float], reach: float | None) -> Verdict:
-    difference = means[0] - (means[1] if parsed.b else 0.0)
-    towards = difference if parsed.larger else -difference
-    lead = towards - parsed.figure
-    told = _told(parsed, means, reach)
-    if parsed.column == "params_total":  # a count, the same in every run
-        return Verdict("holds" if lead > 0 else "does not hold", told)
-    if reach is None:
-        return Verdict("too few runs", told)
-    if lead > reach:
-        return Verdict("holds", told)
-    return Verdict("does not hold" if lead < -reach else "too few runs", told)
-
-
-def _told(parsed: Parsed, means: list[float], reach: float | None) -> str:
-    share = parsed.column in ("main", "gap")
-    scale, unit = (100.0, " %") if share else (1.0, {"train_seconds": " s"}.get(parsed.column, ""))
-    if parsed.column == "gap":
-        unit = " points"
-    if parsed.column == LATENCY:
-        unit = " ms"
-    if parsed.column == "params_total":
-        scale, unit = 1e-6, " M"
-    figures = " against ".join(f"{scale * mean:.3g}{unit}" for mean in means)
-    if parsed.b is None:
-        figures += f" against {100 * parsed.figure:g} %"
-    if reach is None or parsed.column == "params_total":
-        return figures
-    difference = means[0] - (means[1] if parsed.b else parsed.figure)
-    points = " points" if share else unit
-    return f"{figures}: {scale * difference:+.3g} ± {scale * reach:.3g}{points}"
-
-
 def _side(text: str, size: str | None, form: Form, claim: str) -> Side:
     """The words of a side, each a model, a recipe or a size, of the form or of the source."""
     here = {str(theirs): str(ours) for ours, theirs in form.file.stands_for.items()}
-    grids = form.file.grids.values()
-    known = {
-        "model": {name for grid in grids for name in grid.models},
-        "recipe": set(form.file.recipes),
-        "size": {str(name) for grid in grids for name in grid.sizes},
-    }
+    known = _names(form)
     found: dict[str, str] = {}
     for word in [*text.split(), *([size] if size else [])]:
         ours = here.get(word, word)
-        kind = next((kind for kind, names in known.items() if ours in names), None)
-        if kind is None:
-            kind = _kind_of_unknown(word, found)
+        kind = _kind(ours, known) or _kind_elsewhere(word, form, claim)
         if kind in found:
             raise ParamsError(f"The claim {claim!r} names two of a kind on one side: {text!r}.")
         found[kind] = ours
+        if kind == "model" and ours != word:
+            found["stands_for"] = word
     return Side(**found)
 
 
-def _kind_of_unknown(word: str, found: dict[str, str]) -> str:
-    """What a word means that this form has not: its claims are then not run."""
-    if word[0].isdigit() or word == "full":
+def _names(form: Form) -> dict[str, set[str]]:
+    """What the words of a claim may be in a form, by kind."""
+    grids, theirs = form.file.grids.values(), {str(name) for name in form.file.stands_for.values()}
+    models = {name for grid in grids for name in grid.models}
+    sizes = {str(name) for grid in grids for name in grid.sizes}
+    return {"model": models, "recipe": set(form.file.recipes), "size": sizes, "theirs": theirs}
+
+
+def _kind(word: str, known: dict[str, set[str]]) -> str | None:
+    return next((kind for kind in ("model", "recipe", "size") if word in known[kind]), None)
+
+
+def _kind_elsewhere(word: str, form: Form, claim: str) -> str:
+    """What a word means that this form has not; claims that name it are then not run."""
+    if _SIZE.fullmatch(word):
         return "size"
-    return "recipe" if "model" in found else "model"
+    other = form.study if form.name != form.study else f"{form.study}/{SMALL}"
+    if (STUDIES / other / "params.yaml").is_file():
+        kind = _kind(word, _names(load_form(other)))
+        if kind is not None:
+            return kind
+    if _is_model(word):
+        return "model"
+    known = _names(form)
+    every = set().union(*known.values())
+    raise ParamsError(
+        f"The claim {claim!r} names what no form of the study has: "
+        f"{unknown_name('model, recipe or size', word, every)}."
+    )
 
 
-def _pick(cells: pd.DataFrame, side: Side, column: str) -> "pd.Series[float]":
-    """The values of the runs that a side means.
+def _is_model(word: str) -> bool:
+    """Whether a backbone is called so: it was taken out of the grid."""
+    from stages.models import resolve  # imports torch, which a page has no other need of
 
-    Left open, a recipe or size is the only one there is, or the largest size.
-    """
-    for kind in ("model", "recipe", "size"):
-        wanted = getattr(side, kind)
-        if wanted is not None:
-            cells = cells[cells[kind] == wanted]
-    if side.size is None and not cells.empty:
-        cells = cells[cells["train_images"] == cells["train_images"].max()]
-    if side.recipe is None and cells["recipe"].nunique() > 1:
-        cells = cells[cells["recipe"] == cells["recipe"].iloc[-1]]
-    values: pd.Series[float] = cells[column].dropna().astype(float)
-    return values
-
-
-def _absent(sides: list[Side], picked: "list[pd.Series[float]]") -> str:
-    missing = [
-        " ".join(part for part in (side.model, side.recipe, side.size) if part)
-        for side, values in zip(sides, picked, strict=True)
-        if values.empty
-    ]
-    return "no run of " + " or ".join(missing)
+    try:
+        resolve(word)
+    except ModelError:
+        return False
+    return True

@@ -1,7 +1,8 @@
 """What a study asks, what its source reported, and what it claimed: the study.yaml.
 
 The file stands in `studies/NAME` and serves all forms. Figures are those at the source; a slip is
-corrected and `corrected` says what stood there. Leaves judging claims to `claims`.
+corrected and `corrected` says what stood there, while `remark` says what else to know of a figure
+that stands. Leaves judging claims to `judging`.
 """
 
 from pathlib import Path
@@ -39,6 +40,7 @@ class Reported(Closed):
     latency_ms: float | None = None
     images_per_second: float | None = None
     corrected: str | None = None
+    remark: str | None = None
 
 
 class Claim(Closed):
@@ -46,6 +48,7 @@ class Claim(Closed):
 
     claim: str
     source: str
+    remark: str | None = None
 
 
 class Goal(Closed):

@@ -1,18 +1,24 @@
 """The source beside the runs: its claims with verdicts, its figures, its targets.
 
-Leaves the language of claims to `claims`.
+Leaves the language of claims to `claims` and verdicts to `judging`.
 """
 
 from collections.abc import Sequence
 
-from stages.reporting.parts import Table
+from stages.reporting.parts import Table, Tile
 from stages.reporting.words import NONE, duration, number, percent
-from stages.studies.claims import Verdict, judge
+from stages.studies.judging import Verdict, judge
 from stages.studies.story import Claim, Goal, Reported, Story
 from stages.studies.table import View
 from stages.studies.traced import Traced, over
 
 Judged = list[tuple[Claim, list[Verdict]]]
+COUNTED = {
+    "holds": "hold",
+    "does not hold": "do not",
+    "too few runs": "undecided",
+    "not run": "not run",
+}
 
 
 def judge_all(story: Story, views: Sequence[View]) -> Judged:
@@ -35,24 +41,33 @@ def claims_table(judged: Judged) -> Table | None:
     rows = []
     for claim, verdicts in judged:
         told = [text for one in verdicts for text in (one.status, Traced(one.told, one.cells))]
-        rows.append((claim.claim, claim.source, *told))
+        rows.append((_marked(claim, verdicts), claim.source, *told))
     return Table(tuple(head), tuple(rows))
 
 
-def counted(judged: Judged) -> str:
-    """How the claims stand on the first machine: "3 hold, 1 does not, 2 need more runs"."""
+def claims_tile(judged: Judged) -> Tile | None:
+    """How the source's claims stand on the first machine.
+
+    Verdicts on models that stand in for the source's are not verdicts on its claims: they are
+    counted apart.
+    """
+    own = [verdicts[0] for _, verdicts in judged if verdicts and not verdicts[0].stand_ins]
+    others = sum(bool(verdicts and verdicts[0].stand_ins) for _, verdicts in judged)
     if not judged:
-        return "no claims"
-    states = [verdicts[0].status for _, verdicts in judged]
-    words = {
-        "holds": "hold",
-        "does not hold": "do not",
-        "too few runs": "undecided",
-        "not run": "not run",
-    }
-    return ", ".join(
-        f"{states.count(state)} {word}" for state, word in words.items() if state in states
-    )
+        return None
+    if not own and not others:
+        return Tile("claims that hold", f"0 of {len(judged)}", "nothing has run")
+    states = [verdict.status for verdict in own]
+    told = [f"{states.count(state)} {word}" for state, word in COUNTED.items() if state in states]
+    told += [f"{others} about stand-ins, not counted"] if others else []
+    return Tile("claims that hold", f"{states.count('holds')} of {len(own)}", ", ".join(told))
+
+
+def _marked(claim: Claim, verdicts: Sequence[Verdict]) -> str:
+    """The claim, with the model that ran behind the one of the source it stands for."""
+    ours = dict(pair for verdict in verdicts for pair in verdict.stand_ins)
+    words = (f"{word} (as {ours[word]})" if word in ours else word for word in claim.claim.split())
+    return " ".join(words) + (f" ({claim.remark})" if claim.remark else "")
 
 
 def reported_table(story: Story, view: View | None) -> Table | None:
@@ -61,24 +76,32 @@ def reported_table(story: Story, view: View | None) -> Table | None:
         return None
     rows, marks = [], 0
     for row in story.reported:
-        marks += 1 if row.corrected else 0
-        mark = f"[{marks}]" if row.corrected else None
+        noted = bool(row.corrected or row.remark)
+        marks += noted
+        name = (row.model, row.recipe, _stand_in(row, view), f"[{marks}]" if noted else None)
         rows.append((
-            " ".join(part for part in (row.model, row.recipe, mark) if part),
-            NONE if row.size is None else str(row.size),
-            percent(row.top1), _ours(row, view), percent(row.train_top1), number(row.params_m),
-            number(row.macs_g), number(row.latency_ms), number(row.images_per_second),
-            _seconds(row),
+            " ".join(part for part in name if part),
+            NONE if row.size is None else _size(row.size, view),
+            percent(row.top1), _ours(row, view), percent(row.turn_top1),
+            NONE if row.turn_top1 is None else _ours(row, view, "test_turn_top1"),
+            percent(row.train_top1), number(row.params_m), number(row.macs_g),
+            number(row.latency_ms), number(row.images_per_second), _seconds(row),
         ))  # fmt: skip
-    head = ("backbone", "images", "accuracy", "here", "training accuracy", "parameters (M)",
-            "MACs (G)", "latency (ms)", "images/s", "training time")  # fmt: skip
-    return _without_empty(Table(head, tuple(rows), numeric=tuple(range(2, 10))))
+    head = ("backbone", "images", "accuracy", "here", "turn accuracy", "turn, here",
+            "training accuracy", "parameters (M)", "MACs (G)", "latency (ms)", "images/s",
+            "training time")  # fmt: skip
+    return _without_empty(Table(head, tuple(rows), numeric=tuple(range(2, 12))))
 
 
 def slips(story: Story) -> list[str]:
-    """The notes to `reported_table`: what was wrong at the source."""
-    corrected = [row.corrected for row in story.reported if row.corrected]
-    return [f"[{place}] Corrected: {text}" for place, text in enumerate(corrected, 1)]
+    """The notes to `reported_table`: what was wrong at the source, and what else to know of it."""
+    noted = [row for row in story.reported if row.corrected or row.remark]
+    return [f"[{place}] {_note(row)}" for place, row in enumerate(noted, 1)]
+
+
+def _note(row: Reported) -> str:
+    told = [f"Corrected: {row.corrected}"] if row.corrected else []
+    return ". ".join([*told, *([f"Remark: {row.remark}"] if row.remark else [])])
 
 
 def target_table(story: Story, view: View) -> Table | None:
@@ -97,19 +120,36 @@ def target_table(story: Story, view: View) -> Table | None:
     return Table(("backbone", "target", "at the source", "here", ""), rows, numeric=(1, 2, 3))
 
 
-def _ours(row: Reported, view: View | None) -> str:
-    """The mean here of the cell that stands for the source's."""
+def _here(view: View) -> dict[str, str]:
+    """By model or size of the source, the one that runs here in its place."""
+    return {str(theirs): str(ours) for ours, theirs in view.form.file.stands_for.items()}
+
+
+def _stand_in(row: Reported, view: View | None) -> str | None:
+    """As in `(as vit_2l_2h_128)`, where another model stands for the source's."""
+    ours = None if view is None else _here(view).get(row.model)
+    return None if ours is None else f"(as {ours})"
+
+
+def _size(size: int | str, view: View | None) -> str:
+    """The source's number of images, and the one that stands for it here."""
+    ours = None if view is None else _here(view).get(str(size))
+    return str(size) if ours is None else f"{size} (as {ours})"
+
+
+def _ours(row: Reported, view: View | None, column: str | None = None) -> str:
+    """The mean here of the cells that stand for the source's; of the main accuracy by itself."""
     if view is None or view.cells.empty:
         return NONE
-    here = {str(theirs): str(ours) for ours, theirs in view.form.file.stands_for.items()}
+    here, column = _here(view), column or view.results.main
     cells = view.cells[view.cells["model"] == here.get(row.model, row.model)]
     if row.size is not None:
         cells = cells[cells["size"] == here.get(str(row.size), str(row.size))]
     if row.recipe is not None:
         cells = cells[cells["recipe"] == row.recipe]
-    if cells.empty:
+    if column not in cells or cells[column].isna().all():
         return NONE
-    return over(cells, percent(cells[view.results.main].mean()))
+    return over(cells, percent(cells[column].mean()))
 
 
 def _reached(goal: Goal, view: View) -> tuple[str, str]:

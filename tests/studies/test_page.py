@@ -57,20 +57,47 @@ def rows_of(text: str, first: str) -> list[list[str]]:
     return rows
 
 
+def answers_of(form: Form) -> pd.DataFrame:
+    """Every answer of every cell: model, size, seed, name, right."""
+    tables = []
+    for path in form.folder.glob("cells/*/predictions.csv"):
+        model, size, _, seed = path.parent.name.split("-")
+        tables.append(pd.read_csv(path).assign(model=model, size=size, seed=seed))
+    every = pd.concat(tables)
+    return every.assign(right=(every["label"] == every["predicted"]).astype(float))
+
+
 def test_means_and_intervals_are_those_of_plain_pandas(whole: tuple[Form, str, str]) -> None:
     form, text, _ = whole
-    read = [json.loads(p.read_text()) for p in form.folder.glob("cells/*/cell.json")]
-    runs = pd.DataFrame(
-        [(r["model"], r["train_images"], r["evaluate"]["test_top1"]) for r in read],
-        columns=["model", "images", "top1"],
-    )
-    groups = runs.groupby(["model", "images"])["top1"]
-    sd = math.sqrt(groups.var().mean())  # equal counts: the pooled variance is the mean
-    reach = stats.t.ppf(0.975, 9) * sd / math.sqrt(2)
+    runs = answers_of(form).groupby(["model", "size", "seed"])["right"].mean()
+    groups = runs.groupby(["model", "size"])
+    pooled = math.sqrt(groups.var().median() / stats.chi2.median(1))
+    shares = answers_of(form).groupby(["model", "size", "name"])["right"].mean()
     for row in rows_of(text, "backbone | 100 images"):
-        for images, shown in zip((100, 200, 400), row[1:], strict=True):
-            mean = groups.mean()[row[0], images]
+        for size, shown in zip(("100", "200", "400"), row[1:], strict=True):
+            spread = max(pooled, groups.std()[row[0], size])
+            seeds = stats.t.ppf(0.975, 9) * spread / math.sqrt(2)
+            images = 1.96 * shares[row[0], size].std(ddof=0) / math.sqrt(200)
+            mean, reach = groups.mean()[row[0], size], math.hypot(seeds, images)
             assert shown == f"{100 * mean:.1f} ± {100 * reach:.1f} % (2)"
+
+
+def test_differences_are_those_of_plain_pandas(whole: tuple[Form, str, str]) -> None:
+    """The claim that compares two models, seeds and images recomputed, pair by pair."""
+    form, text, _ = whole
+    answers = answers_of(form)
+    runs = answers.groupby(["model", "size", "seed"])["right"].mean()
+    groups = runs.groupby(["model", "size"])
+    pooled = math.sqrt(groups.var().median() / stats.chi2.median(1))
+    sides = [("good", "100"), ("poor", "100")]
+    spreads = [max(pooled, groups.std()[side]) for side in sides]
+    shares = answers.groupby(["model", "size", "name"])["right"].mean()
+    paired = (shares[sides[0]] - shares[sides[1]]).std(ddof=0) / math.sqrt(200)
+    seeds = stats.t.ppf(0.975, 9) * math.hypot(*spreads) / math.sqrt(2)
+    reach = math.hypot(seeds, 1.96 * paired)
+    difference = groups.mean()[sides[0]] - groups.mean()[sides[1]]
+    shown = next(row for row in rows_of(text, "claim") if row[0] == "good beats poor at 100")
+    assert shown[3].endswith(f": {100 * difference:+.3g} ± {100 * reach:.3g} points")
 
 
 def test_classes_and_gaps_are_those_of_plain_pandas(whole: tuple[Form, str, str]) -> None:
@@ -122,6 +149,7 @@ def test_slips_of_the_source_are_notes_to_its_table(whole: tuple[Form, str, str]
 
 def test_a_removed_model_disappears_and_its_claims_are_not_run(form: Form) -> None:
     values = yaml.safe_load((form.folder / "params.yaml").read_text())
+    files.write_text(form.folder / "small" / "params.yaml", yaml.safe_dump(values))
     values["grids"]["main"]["models"] = ["good", "fair"]
     files.write_text(form.folder / "params.yaml", yaml.safe_dump(values))
     text, html = page(load_form("made"))
@@ -133,8 +161,8 @@ def test_a_removed_model_disappears_and_its_claims_are_not_run(form: Form) -> No
 
 def test_missing_and_diverged_cells_are_said(form: Form) -> None:
     (form.folder / "cells/fair-200-plain-1/cell.json").unlink()
-    for seed in (0, 1):
-        path = form.folder / f"cells/poor-400-plain-{seed}/cell.json"
+    for name in ("poor-400-plain-0", "poor-400-plain-1", "good-100-plain-1"):
+        path = form.folder / f"cells/{name}/cell.json"
         cell = json.loads(path.read_text())
         where = {"epoch": 7, "step": 3, "precision": "fp16"}
         cell |= {"status": "diverged", "diverged": where}
@@ -146,6 +174,21 @@ def test_missing_and_diverged_cells_are_said(form: Form) -> None:
     rows = {row[0]: row for row in rows_of(text, "backbone | 100 images")}
     assert rows["poor"][3] == "diverged at epoch 7, fp16"
     assert rows["fair"][2].endswith("(1)")
+    assert rows["good"][1].endswith("(1, 1 diverged)")
+
+
+def test_a_size_at_which_nothing_ran_is_not_where_a_smaller_one_diverged(form: Form) -> None:
+    for seed in (0, 1):
+        (form.folder / f"cells/poor-400-plain-{seed}/cell.json").unlink()
+    path = form.folder / "cells/poor-100-plain-0/cell.json"
+    cell = json.loads(path.read_text())
+    where = {"epoch": 7, "step": 3, "precision": "fp16"}
+    files.write_json(path, cell | {"status": "diverged", "diverged": where, "train": None,
+                                   "evaluate": None})  # fmt: skip
+    text, _ = page(form)
+    rows = {row[0]: row for row in rows_of(text, "backbone | 100 images")}
+    assert rows["poor"][1].endswith("(1, 1 diverged)")
+    assert rows["poor"][3] == "–"
 
 
 def test_every_figure_names_its_cells_and_every_cell_its_command(
@@ -154,7 +197,7 @@ def test_every_figure_names_its_cells_and_every_cell_its_command(
     form, text, html = whole
     assert '<abbr title="cells: good-100-plain-0, good-100-plain-1; ' in html
     for cell in form.cells:
-        command = f"dvc repro -f -s studies/made/dvc.yaml:main@{cell.name}"
+        command = f"dvc repro -f studies/made/dvc.yaml:main@{cell.name}"
         assert command in text
         assert command in html
 

@@ -1,0 +1,198 @@
+"""What the runs say about a claim: holds, does not hold, too few runs, not run.
+
+A claim holds when the 95 % interval of the difference lies wholly on its side, does not hold when
+it lies wholly on the other, and otherwise there are too few runs to tell. Latency is measured once
+per model and not once per seed: half the span of its repeats stands for the interval. Recipes that
+name different devices are looked up on all devices of the host; every other claim compares runs of
+one machine. Leaves the words of claims to `claims` and intervals to `intervals`.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from stages.studies.answers import ImageErrors, image_errors
+from stages.studies.claims import COSTS, LATENCY, Parsed, Side, parse
+from stages.studies.form import Form
+from stages.studies.intervals import Estimate, Measured, is_time
+from stages.studies.machine_tables import HOST
+from stages.studies.results import Results
+
+Status = Literal["holds", "does not hold", "too few runs", "not run"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a claim stands on one machine, with a short reason in figures, and from which cells.
+
+    `stand_ins` name, by model of the source, the model that ran in its place.
+    """
+
+    status: Status
+    told: str
+    cells: tuple[str, ...] = ()
+    stand_ins: tuple[tuple[str, str], ...] = ()
+
+
+def judge(claim: str, form: Form, results: Results, machine: str) -> Verdict:
+    """The verdict of one machine's runs; `results` are of one problem. Raises ParamsError."""
+    parsed = parse(claim, form)
+    stand_ins = tuple(parsed.stand_ins.items())
+    names = {"main": results.main, "gap": f"gap_{results.metrics[0]}"}
+    column = names.get(parsed.column, parsed.column)
+    if stand_ins and column in COSTS:
+        told = " and ".join(f"{ours} stands for {theirs}" for theirs, ours in stand_ins)
+        return Verdict("not run", f"{told}: the one's cost is not the other's", (), stand_ins)
+    cells = _within_reach(parsed, form, results, machine)
+    if column not in cells:
+        return Verdict("not run", "no run measured it", (), stand_ins)
+    known = cells.dropna(subset=[column])
+    named = [_named(known, side, machine) for side in parsed.sides]
+    picked = _alike(named, parsed.sides)
+    reason = _absent(parsed, named, picked) or _one_device(parsed, form, results, picked)
+    if reason:
+        return Verdict("not run", reason, (), stand_ins)
+    measured = Measured(known, column, _errors(results, picked))
+    status, told = _status(parsed, measured, picked)
+    used = tuple(dict.fromkeys(name for runs in picked for name in runs["cell"]))
+    return Verdict(status, told, used, stand_ins)
+
+
+def _within_reach(parsed: Parsed, form: Form, results: Results, machine: str) -> pd.DataFrame:
+    """The cells that may stand on a side: the machine's, or its host's where devices differ."""
+    cells = results.finished
+    if len(_devices(parsed, form)) < 2:
+        return cells[cells["machine"] == machine]
+    own = results.machines[machine]
+    host = [
+        name
+        for name, facts in results.machines.items()
+        if own.get("chip") and all(facts.get(key) == own.get(key) for key in HOST)
+    ]
+    return cells[cells["machine"].isin([machine, *host])]
+
+
+def _devices(parsed: Parsed, form: Form) -> set[str]:
+    """The devices that the recipes of both sides name."""
+    common = form.file.base.get("device", "auto")
+    recipes = [form.file.recipes.get(side.recipe or "", {}) for side in parsed.sides]
+    return {str(recipe.get("device", common)) for recipe in recipes}
+
+
+def _named(cells: pd.DataFrame, side: Side, machine: str) -> pd.DataFrame:
+    """The runs that a side names; the machine's own before those of its host's other devices."""
+    for kind in ("model", "recipe", "size"):
+        wanted = getattr(side, kind)
+        if wanted is not None:
+            cells = cells[cells[kind] == wanted]
+    machines = list(cells["machine"].unique())
+    chosen = machine if machine in machines or not machines else machines[0]
+    return cells[cells["machine"] == chosen]
+
+
+def _alike(named: Sequence[pd.DataFrame], sides: Sequence[Side]) -> list[pd.DataFrame]:
+    """What a side leaves open is that of the other: the largest size, then the last recipe."""
+    found = list(named)
+    for kind in ("size", "recipe"):
+        column = "train_images" if kind == "size" else kind
+        left_open = [getattr(side, kind) is None for side in sides]
+        common = [
+            value
+            for value in found[0][column].unique()
+            if all((runs[column] == value).any() for runs in found)
+        ]
+        chosen = (max(common) if kind == "size" else common[-1]) if common else None
+        found = [
+            runs[runs[column] == chosen] if free else runs
+            for runs, free in zip(found, left_open, strict=True)
+        ]
+    return found
+
+
+def _absent(
+    parsed: Parsed, named: Sequence[pd.DataFrame], picked: Sequence[pd.DataFrame]
+) -> str | None:
+    """Which runs are missing; None when all are there."""
+    missing = [str(side) for side, runs in zip(parsed.sides, named, strict=True) if runs.empty]
+    if missing:
+        return "no run of " + " or ".join(missing)
+    if any(runs.empty for runs in picked):
+        return "the two have not run at one size in one recipe; the claim can name them"
+    return None
+
+
+def _one_device(
+    parsed: Parsed, form: Form, results: Results, picked: Sequence[pd.DataFrame]
+) -> str | None:
+    """The reason not to compare recipes for two devices that ran on one; None for any other."""
+    if len(_devices(parsed, form)) < 2:
+        return None
+    facts = [results.machines[str(runs["machine"].iloc[0])] for runs in picked]
+    devices = {one.get("accelerator") or one.get("backend") for one in facts}
+    return f"both ran on the same device ({devices.pop()})" if len(devices) == 1 else None
+
+
+def _errors(results: Results, picked: Sequence[pd.DataFrame]) -> ImageErrors:
+    used = results.predictions
+    if len(used):
+        used = used[used["cell"].isin([name for runs in picked for name in runs["cell"]])]
+    return image_errors(used, results.main)
+
+
+def _status(
+    parsed: Parsed, measured: Measured, picked: Sequence[pd.DataFrame]
+) -> tuple[Status, str]:
+    """The verdict on runs that are there, and its figures."""
+    if measured.column == "params_total":  # a count, the same in every run
+        counts = [float(runs["params_total"].mean()) for runs in picked]
+        told = " against ".join(f"{count / 1e6:.3g} M" for count in counts)
+        return ("holds" if counts[0] < counts[1] else "does not hold"), told
+    means = [measured.mean(runs).value for runs in picked]
+    if parsed.b is None:
+        found = measured.mean(picked[0])
+        found = Estimate(found.value - parsed.figure, found.reach)
+    else:
+        found = measured.difference(picked[0], picked[1])
+    if measured.column == LATENCY:
+        found = Estimate(found.value, _latency_reach(picked))
+    elif measured.spread.sd is None or min(map(len, picked)) < 2:
+        found = Estimate(found.value, None)
+    told = (_told_times if is_time(measured.column) else _told_shares)(parsed, means, found)
+    if found.reach is None:
+        return "too few runs", told
+    claimed = parsed.figure if parsed.b else 0.0
+    lead = (found.value if parsed.larger else -found.value) - claimed
+    if abs(lead) <= found.reach:
+        return "too few runs", told
+    return ("holds" if lead > 0 else "does not hold"), told
+
+
+def _latency_reach(picked: Sequence[pd.DataFrame]) -> float | None:
+    """Half the spans of both sides' repeats, added, as shares of the median: in logarithms."""
+    if any("latency_spread" not in runs for runs in picked):
+        return None
+    reach = sum(float(runs["latency_spread"].astype(float).mean()) / 2 for runs in picked)
+    return None if math.isnan(reach) else reach
+
+
+def _told_times(parsed: Parsed, means: Sequence[float], found: Estimate) -> str:
+    """As in `10.1 s against 53.6 s: 0.19 times (0.15 to 0.24)`, from logarithms."""
+    unit = "ms" if parsed.column == LATENCY else "s"
+    figures = " against ".join(f"{math.exp(mean):.3g} {unit}" for mean in means)
+    if found.low is None or found.high is None:
+        return figures
+    ratio, low, high = (math.exp(end) for end in (found.value, found.low, found.high))
+    return f"{figures}: {ratio:.2g} times ({low:.2g} to {high:.2g})"
+
+
+def _told_shares(parsed: Parsed, means: Sequence[float], found: Estimate) -> str:
+    """As in `61.2 % against 58.0 %: +3.2 ± 1.4 points`."""
+    unit = "points" if parsed.column == "gap" else "%"
+    shares = [*means, parsed.figure] if parsed.b is None else means
+    figures = " against ".join(f"{100 * share:.3g} {unit}" for share in shares)
+    if found.reach is None:
+        return figures
+    return f"{figures}: {100 * found.value:+.3g} ± {100 * found.reach:.3g} points"

@@ -1,0 +1,175 @@
+"""Claims: their words, what is compared, and the verdict that the runs give."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from stages.core import files
+from stages.core.errors import ParamsError
+from stages.studies.claims import parse
+from stages.studies.form import Form, load_form
+from stages.studies.judging import Verdict, judge
+from stages.studies.results import Results, read_results
+from stages.studies.story import Claim, Reported, Story
+from stages.studies.table import View
+from stages.studies.verdicts import claims_table, claims_tile, judge_all, reported_table, slips
+from tests.studies.samples import fill, make_study, write_cell
+
+MACHINE = "aaaa-1111"
+
+
+@pytest.fixture
+def form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Form:
+    monkeypatch.chdir(tmp_path)
+    return make_study(tmp_path, models=("good", "fair"), sizes=(100, 400))
+
+
+def rewritten(form: Form, **changes: object) -> Form:
+    """The form with other values at the top of its params.yaml."""
+    path = form.folder / "params.yaml"
+    files.write_text(path, yaml.safe_dump(yaml.safe_load(path.read_text()) | changes))
+    return load_form(form.name)
+
+
+def verdict(form: Form, claim: str, machine: str = MACHINE) -> Verdict:
+    return judge(claim, form, read_results(form), machine)
+
+
+@pytest.mark.parametrize(
+    ("spread", "status"), [(0.1, "holds"), (1.5, "too few runs"), (None, "too few runs")]
+)
+def test_a_latency_that_all_seeds_share_is_no_sure_figure(
+    spread: float | None, status: str, form: Form
+) -> None:
+    """Cells of a model share one measurement: equal figures are not three that agree."""
+    fill(form)
+    results = read_results(form)
+    if spread is not None:
+        results = replace(results, cells=results.cells.assign(latency_spread=spread))
+    found = judge("fair is faster than good at 100", form, results, MACHINE)
+    assert found.status == status
+    assert found.told.startswith("5 ms against 20 ms")
+    assert len(found.cells) == 4
+
+
+def test_half_a_study_compares_the_size_that_both_have(form: Form) -> None:
+    """With `good` finished at 100 alone, `fair` is not taken at 400."""
+    for cell in form.cells:
+        if cell.model == "fair" or cell.size == "100":
+            write_cell(form, cell.name, MACHINE)
+    found = verdict(form, "good trains faster than fair")
+    assert {name.split("-")[1] for name in found.cells} == {"100"}
+    assert verdict(form, "good beats fair at 400").told == "no run of good plain 400".replace(
+        " plain", ""
+    )
+    assert {name.split("-")[1] for name in verdict(form, "fair 400 beats fair 100").cells} == {
+        "100",
+        "400",
+    }
+    assert "at one size" in verdict(form, "good beats fair 400").told
+
+
+def test_what_a_side_leaves_open_is_that_of_the_other(form: Form) -> None:
+    form = rewritten(form, recipes={"plain": {}, "longer": {"train": {"epochs": 4}}})
+    grid = form.file.grids["main"].model_dump()
+    form = rewritten(form, grids={"main": grid | {"recipes": ["plain", "longer"]}})
+    fill(form)
+    for claim, recipe in (("good plain beats fair", "plain"), ("good beats fair", "longer")):
+        found = verdict(form, claim).cells
+        assert {name.split("-")[2] for name in found} == {recipe}
+
+
+def test_times_are_told_as_a_ratio_with_its_interval(form: Form) -> None:
+    fill(form)
+    found = verdict(form, "fair trains faster than good")
+    assert found.status == "holds"
+    assert found.told == "15 s against 60 s: 0.25 times (0.25 to 0.25)"
+
+
+def two_devices(form: Form, backend: str) -> Results:
+    """`on_cpu` ran on the CPU of the host whose device `backend` ran `plain`."""
+    fill(form)
+    results = read_results(form)
+    cells = results.cells.assign(machine=results.cells["machine"])
+    cells.loc[cells["recipe"] == "on_cpu", "machine"] = "cccc-1111"
+    cells.loc[cells["recipe"] == "on_cpu", "train_seconds"] *= 4
+    facts = results.machines[MACHINE] | {"os": "Linux"}
+    machines = {MACHINE: facts | {"backend": backend}, "cccc-1111": facts | {"backend": "cpu"}}
+    return replace(results, cells=cells, machines=machines, predictions=results.predictions[:0])
+
+
+def test_recipes_for_two_devices_are_compared_across_the_devices_of_one_host(form: Form) -> None:
+    form = rewritten(form, recipes={"plain": {}, "on_cpu": {"device": "cpu"}})
+    grid = form.file.grids["main"].model_dump()
+    form = rewritten(form, grids={"main": grid | {"recipes": ["on_cpu", "plain"]}})
+    claim = "good plain trains faster than good on_cpu"
+    results = two_devices(form, "mps")
+    for machine in (MACHINE, "cccc-1111"):
+        found = judge(claim, form, results, machine)
+        assert found.status == "holds"
+        assert found.told.startswith("60 s against 240 s: 0.25 times")
+    results.machines["cccc-1111"]["chip"] = "of another host"
+    assert judge(claim, form, results, MACHINE).told == "no run of good on_cpu"
+    found = judge(claim, form, two_devices(form, "cpu"), MACHINE)
+    assert (found.status, found.told) == ("not run", "both ran on the same device (cpu)")
+
+
+def test_stand_ins_are_marked_and_kept_out_of_the_count(form: Form) -> None:
+    """A network of 0.4 M parameters says nothing of the cost of the 86 M one it stands for."""
+    form = rewritten(form, stands_for={"fair": "huge", 100: 5000})
+    fill(form)
+    claims = ["good beats huge at 5000", "huge trains faster than good", "good reaches 10 %"]
+    story = Story(
+        title="", question="", source="", claims=[Claim(claim=c, source="") for c in claims],
+        reported=[Reported(model="huge", size=5000, top1=0.3)],
+    )  # fmt: skip
+    view = View(form, read_results(form), MACHINE)
+    judged = judge_all(story, [view])
+    assert [verdicts[0].status for _, verdicts in judged] == ["holds", "not run", "holds"]
+    table = claims_table(judged)
+    assert table is not None
+    assert table.rows[0][0] == "good beats huge (as fair) at 5000"
+    assert table.rows[1][3] == "fair stands for huge: the one's cost is not the other's"
+    tile = claims_tile(judged)
+    assert tile is not None
+    assert (tile.value, tile.detail) == ("1 of 1", "1 hold, 2 about stand-ins, not counted")
+    reported = reported_table(story, view)
+    assert reported is not None
+    assert reported.rows[0][:2] == ("huge (as fair)", "5000 (as 100)")
+
+
+def test_the_turns_of_the_source_stand_beside_those_here(form: Form) -> None:
+    fill(form)
+    results = read_results(form)
+    results = replace(results, cells=results.cells.assign(test_turn_top1=0.25))
+    row = Reported(model="good", size=100, top1=0.361, turn_top1=0.394)
+    story = Story(title="", question="", source="", reported=[row])
+    table = reported_table(story, View(form, results, MACHINE))
+    assert table is not None
+    found = dict(zip(table.head, table.rows[0], strict=True))
+    assert (found["turn accuracy"], found["turn, here"]) == ("39.4 %", "25.0 %")
+
+
+def test_a_correction_and_a_remark_are_told_apart() -> None:
+    rows = [Reported(model="a", corrected="a tenth"), Reported(model="b"),
+            Reported(model="c", remark="at 224 px")]  # fmt: skip
+    story = Story(title="", question="", source="", reported=rows)
+    assert slips(story) == ["[1] Corrected: a tenth", "[2] Remark: at 224 px"]
+    table = reported_table(story, None)
+    assert table is not None
+    assert [row[0] for row in table.rows] == ["a [1]", "b", "c [2]"]
+
+
+def test_a_misspelt_name_is_a_mistake_and_one_of_the_other_form_is_not_run(form: Form) -> None:
+    fill(form)
+    with pytest.raises(ParamsError, match="Did you mean good"):
+        parse("god beats fair", form)
+    with pytest.raises(ParamsError, match="gives points"):
+        parse("good trains faster than fair by 5 points", form)
+    small = yaml.safe_load((form.folder / "params.yaml").read_text())
+    small["grids"]["main"]["models"] = ["god"]
+    files.write_text(form.folder / "small" / "params.yaml", yaml.safe_dump(small))
+    assert verdict(form, "god beats fair").told == "no run of god"
+    assert verdict(form, "resnet18 beats fair").told == "no run of resnet18"

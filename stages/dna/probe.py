@@ -26,8 +26,8 @@ class Probe:
 
     `compute` takes one tensor per shape and returns one tensor, in whatever precision the inputs
     have. `has_reference` is False where a float64 result would not be the same thing (random
-    draws). `adds_atomically` marks operations that sum by atomic adds on accelerators, in an
-    order that changes from run to run unless PyTorch is asked for determinism.
+    draws). `adds_atomically` marks operations that sum, or may sum, by atomic adds on
+    accelerators, in an order that changes from run to run unless PyTorch is asked for determinism.
     """
 
     name: str

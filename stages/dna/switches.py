@@ -36,13 +36,14 @@ or they touch NumPy alone, whose share is exact integers."""
 
 
 def environment_switches() -> dict[str, str]:
-    """The variables of ENVIRONMENT that are set to something, in lower case.
+    """The variables of ENVIRONMENT that are set to something, as they are spelt.
 
-    The workspace that training gives cuBLAS by default counts as not set, for every run has it.
+    MKL and PyTorch heed one spelling alone, so another one may be another machine. The workspace
+    that training gives cuBLAS by default counts as not set, for every run has it.
     """
     from stages.training.determinism import CUBLAS_WORKSPACE
 
-    found = {name: os.environ.get(name, "").strip().lower() for name in ENVIRONMENT}
+    found = {name: os.environ.get(name, "").strip() for name in ENVIRONMENT}
     if found["CUBLAS_WORKSPACE_CONFIG"] == CUBLAS_WORKSPACE:
         del found["CUBLAS_WORKSPACE_CONFIG"]
     return {name: value for name, value in found.items() if value}

@@ -94,25 +94,22 @@ class Checkpoints:
         """
         if rank() > 0:
             return
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        payload = buffer.getbuffer()
+        payload = _serialised(state)
         name = f"step-{step:08d}-{hashlib.sha256(payload).hexdigest()}.pt"
-        try:
-            with replacing(self.folder / name) as temporary:
-                temporary.write_bytes(payload)
-        except OSError as error:
-            self._tell(f"checkpoint after step {step} not written ({error}); training goes on")
-            return
-        for _, _, path in self._files()[KEPT:]:
-            path.unlink(missing_ok=True)
+        if self._write(name, payload, f"checkpoint after step {step}"):
+            for _, _, path in self._files()[KEPT:]:
+                path.unlink(missing_ok=True)
 
     def load(self) -> tuple[int, dict[str, Any]] | None:
         """The newest whole checkpoint as (steps, state), tensors on the CPU, or None."""
         for step, digest, path in self._files():
-            payload = path.read_bytes()
+            try:
+                payload = path.read_bytes()
+            except FileNotFoundError:  # another process of this run found it damaged
+                continue
             if hashlib.sha256(payload).hexdigest() != digest:
                 self._tell(f"checkpoint after step {step} is damaged; trying the one before it")
+                path.unlink(missing_ok=True)  # or it would count as one of the two that are kept
                 continue
             state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
             return step, state
@@ -121,12 +118,22 @@ class Checkpoints:
     def save_snapshot(self, step: int, state: dict[str, Any]) -> None:
         """Keep the engine's state after `step` steps for replay, beside the checkpoints.
 
-        Raises OSError when it cannot be written. Of several processes the first alone writes.
+        One that cannot be written is told and passed over. Of several processes the first alone
+        writes.
         """
-        if rank() > 0:
-            return
-        with replacing(self.folder / f"snapshot-{step:08d}.pt") as temporary:
-            torch.save(state, temporary)
+        if rank() == 0:
+            what = f"snapshot after step {step}"
+            self._write(f"snapshot-{step:08d}.pt", _serialised(state), what)
+
+    def _write(self, name: str, payload: memoryview, what: str) -> bool:
+        """Whether the file is whole in its place."""
+        try:
+            with replacing(self.folder / name) as temporary:
+                temporary.write_bytes(payload)
+        except OSError as error:
+            self._tell(f"{what} not written ({error}); training goes on")
+            return False
+        return True
 
     def snapshots(self) -> list[Path]:
         """The snapshots so far, in the order of their steps."""
@@ -148,3 +155,10 @@ class Checkpoints:
             if (match := _NAME.match(path.name))
         ]
         return sorted(found, reverse=True)
+
+
+def _serialised(state: dict[str, Any]) -> memoryview:
+    """In memory first: `torch.save` to a full disk raises whatever its C++ part happens to."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getbuffer()

@@ -34,7 +34,8 @@ class Progressed:
     trace: list[dict[str, Any]] = field(default_factory=list)
     tensor_trace: list[dict[str, Any]] = field(default_factory=list)
     inside: list[dict[str, Any]] = field(default_factory=list)
-    # Of the epoch under way: losses and correct counts of its steps so far.
+    # Of the epoch under way: its time, and the losses and correct counts of its steps so far.
+    epoch_seconds: float = 0.0
     losses: list[float] = field(default_factory=list)
     correct: list[list[int]] = field(default_factory=list)
     best_epoch: int = 0
@@ -109,11 +110,17 @@ class _Fit:
             last = index + 1 == self.engine.steps_per_epoch
             if every and self.so_far.steps % every == 0 and not last:
                 waiting = self._settle(waiting, number)
-                self.so_far.seconds += time.perf_counter() - started
-                started = time.perf_counter()
+                started = self._clock(started)
                 self._checkpoint()
         self._settle(waiting, number)
         self._close_epoch(number, started)
+
+    def _clock(self, started: float) -> float:
+        """Count the time since `started`, of this epoch and of the run; return the present."""
+        now = time.perf_counter()
+        self.so_far.epoch_seconds += now - started
+        self.so_far.seconds += now - started
+        return now
 
     def _step(self, epoch: Epoch, index: int) -> StepResult:
         kept = self.so_far.steps in self.snapshot_steps and not self.params.train.compile
@@ -121,8 +128,9 @@ class _Fit:
         with watching(self.engine, self.so_far.steps + 1) if kept else nullcontext() as inside:
             result = self.engine.gradients(epoch, index)
         step = self.so_far.steps + 1
-        traced = step <= self.params.train.trace_steps
-        if traced:
+        in_full = step <= self.params.train.trace_steps
+        closes = index + 1 == self.engine.steps_per_epoch and self.params.train.trace_steps > 0
+        if in_full or closes:
             grads, norm = hash_gradients(self.engine.model), grad_norm(self.engine.model)
         if self.engine.device.type == "cpu":  # elsewhere asking would make the device wait
             self._check(float(result.loss), epoch.number, index + 1)
@@ -132,12 +140,12 @@ class _Fit:
         if self.snapshot_steps and is_milestone(step):
             self.so_far.inside.append(weights_row(self.engine.model, step))
         self.so_far.steps = step
-        if traced:
+        if in_full or closes:
             row, rows = record_step(
                 self.engine.model, grads, step, epoch.number, float(result.loss), norm
             )
             self.so_far.trace.append(row)
-            self.so_far.tensor_trace += rows
+            self.so_far.tensor_trace += rows if in_full else []
         self._snapshot()
         return result
 
@@ -182,10 +190,9 @@ class _Fit:
             row[f"val_{name}"] = (
                 float(outputs.correct[:, position].double().mean()) if outputs else None
             )
-        spent = time.perf_counter() - started
-        row["seconds"] = spent
-        so_far.seconds += spent
-        so_far.losses, so_far.correct = [], []
+        self._clock(started)
+        row["seconds"] = so_far.epoch_seconds
+        so_far.losses, so_far.correct, so_far.epoch_seconds = [], [], 0.0
         so_far.history.append(row)
         self._keep_if_best(number, row, outputs)
         self.bar.epoch(row, names[0], self.params.train.epochs)

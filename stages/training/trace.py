@@ -1,10 +1,12 @@
 """The trace of a run: what each step computed, as hashes that two machines can hold side by side.
 
 Loss alone parts up to nine steps too late, so gradients and weights are hashed tensor by tensor.
-Covers the record of one step. Leaves when to record to `training.loop` and reading to `compare`.
+Covers the record of one step; beyond the first steps, the last of each epoch has one, without its
+tensors. Leaves when to record to `training.loop` and reading to `compare`.
 """
 
 from collections.abc import Iterable
+from math import isnan
 
 import pandas as pd
 import torch
@@ -65,8 +67,17 @@ def hash_gradients(model: nn.Module) -> dict[str, str]:
 
 
 def as_table(rows: list[dict[str, object]], columns: list[str]) -> pd.DataFrame:
-    """Rows as a table that has all its columns even when there are no rows."""
-    return pd.DataFrame(rows, columns=columns)
+    """Rows as a table that has all its columns even when there are no rows.
+
+    A number that is none, as the gradient norm of an overflowing fp16 step, is written as `nan`:
+    in a CSV file an empty cell is a value that is missing.
+    """
+    written = [
+        {name: "nan" if isinstance(value, float) and isnan(value) else value
+         for name, value in row.items()}
+        for row in rows
+    ]  # fmt: skip
+    return pd.DataFrame(written, columns=columns)
 
 
 def grad_norm(model: nn.Module) -> float:

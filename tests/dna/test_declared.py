@@ -62,7 +62,7 @@ def test_switches_of_the_environment_enter_the_identity(monkeypatch: pytest.Monk
     monkeypatch.setenv("ONEDNN_DEFAULT_FPMATH_MODE", " BF16 ")
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     declared = read_declared(Params(), torch.device("cpu"))
-    assert declared.environment["ONEDNN_DEFAULT_FPMATH_MODE"] == "bf16"
+    assert declared.environment["ONEDNN_DEFAULT_FPMATH_MODE"] == "BF16"
     assert declared.environment["OMP_NUM_THREADS"] == "3"
     assert "ONEDNN_DEFAULT_FPMATH_MODE" in declared.identity()["environment"]
     assert "OMP_NUM_THREADS" not in declared.identity()["environment"]

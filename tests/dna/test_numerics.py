@@ -82,6 +82,15 @@ def test_a_probe_that_a_backend_lacks_says_why(monkeypatch: pytest.MonkeyPatch) 
     assert numerics.as_metrics(found)["refused"] == {"absent": "no kernel for this"}
 
 
+def test_a_result_that_is_not_finite_is_recorded_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = Probe("mm", lambda x: x / 0, ((3,),))
+    monkeypatch.setattr(numerics, "SUITE", {"mm": broken})
+    reading = measure_suite(CPU)["mm"]
+    assert reading.bits is not None
+    assert reading.max_error is None
+    assert "not finite" in str(reading.refusal)
+
+
 def test_a_reading_is_one_text() -> None:
     found = {"mm": Reading("8bdf424b", max_error=2.5e-07, mean_ulp=0.25), "rand": Reading("ab")}
     written = numerics.as_metrics(found)
@@ -99,8 +108,32 @@ def test_the_digest_is_of_bits_alone(readings: dict[str, Reading]) -> None:
 def test_sums_by_atomics_count_only_where_they_must_repeat(readings: dict[str, Reading]) -> None:
     gpu = torch.device("cuda")
     changed = readings | {"index_add": replace(readings["index_add"], bits="00000000")}
-    assert digest(changed, gpu) == digest(readings, gpu)
+    mode = torch.get_deterministic_debug_mode()
+    try:
+        for asked in ("default", "warn"):  # a warning forces nothing
+            torch.set_deterministic_debug_mode(asked)
+            assert digest(changed, gpu) == digest(readings, gpu)
+        torch.set_deterministic_debug_mode("error")
+        assert digest(changed, gpu) != digest(readings, gpu)
+    finally:
+        torch.set_deterministic_debug_mode(mode)
     assert digest(changed, CPU) != digest(readings, CPU)
+
+
+def test_algorithms_are_not_picked_by_stopwatch_while_probing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[bool] = []
+
+    def look(x: torch.Tensor) -> torch.Tensor:
+        seen.append(torch.backends.cudnn.benchmark)
+        return x
+
+    monkeypatch.setattr(numerics, "SUITE", {"look": Probe("look", look, ((3,),), False)})
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    numerics.measure_numerics(CPU, "fp32")
+    assert set(seen) == {False}
+    assert torch.backends.cudnn.benchmark
 
 
 def test_generators_leave_the_global_one_alone() -> None:

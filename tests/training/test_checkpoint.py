@@ -81,6 +81,10 @@ def test_newest_whole_checkpoint_is_taken(tmp_path: Path, monkeypatch: pytest.Mo
         files[-1].write_bytes(files[-1].read_bytes()[:-5])
         assert kept.load() == (2, {"value": 2})
         assert "damaged" in said[0]
+        kept.save(3, {"value": 3})  # the damaged one is gone: two whole ones remain
+        assert sorted(path.name[:13] for path in kept.folder.glob("step-*")) == [
+            "step-00000002", "step-00000003"
+        ]  # fmt: skip
         kept.clear()
         assert kept.load() is None
 
@@ -104,7 +108,8 @@ def test_a_checkpoint_that_cannot_be_written_is_told_and_training_goes_on(
     said: list[str] = []
     done = run(params(), said.append)
     assert len(done.trained.progress.history) == 2
-    assert any("No space left" in line for line in said)
+    for what in ("checkpoint after step 6", "snapshot after step 6"):
+        assert any(what in line and "No space left" in line for line in said)
 
 
 def test_killed_at_random_instants_the_weights_are_the_same(

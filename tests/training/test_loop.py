@@ -8,6 +8,7 @@ import torch
 
 from stages.core.errors import DivergedError, TrainingError
 from stages.training.run import Run
+from stages.training.trace import as_table
 from tests.training.helpers import params, run
 
 
@@ -55,6 +56,22 @@ def test_what_is_recorded_does_not_change_the_result() -> None:
     loud = run(params(train={"trace_steps": 100, "checkpoint_steps": 1, "snapshots": True}))
     quiet = run(params(train={"trace_steps": 0, "snapshots": False}))
     assert same_weights(loud, quiet)
+
+
+def test_an_epoch_takes_all_of_its_time_also_with_checkpoints_in_it() -> None:
+    so_far = run(params(train={"checkpoint_steps": 2})).trained.progress
+    assert sum(row["seconds"] for row in so_far.history) == pytest.approx(so_far.seconds)
+
+
+def test_beyond_its_first_steps_the_trace_has_the_last_of_each_epoch() -> None:
+    so_far = run(params(train={"epochs": 3, "trace_steps": 2})).trained.progress
+    assert [row["step"] for row in so_far.trace] == [1, 2, 6, 12, 18]
+    assert {row["step"] for row in so_far.tensor_trace} == {1, 2}
+
+
+def test_a_number_that_is_none_is_not_an_empty_cell() -> None:
+    table = as_table([{"a": math.nan, "b": None}, {"a": 0.1, "b": 2.0}], ["a", "b"])
+    assert table.to_csv(index=False) == "a,b\nnan,\n0.1,2.0\n"
 
 
 def test_the_twin_starts_one_ulp_away() -> None:

@@ -29,11 +29,16 @@ def _channels_last(function: Compute) -> Compute:
 
 
 def _three(name: str, function: Compute, images: Shape, weight: Shape) -> Iterator[Probe]:
-    """Forward, gradient of the images, gradient of weight and bias."""
+    """Forward, gradient of the images, gradient of weight and bias.
+
+    Some of cuDNN's algorithms for the two gradients add atomically:
+    https://docs.nvidia.com/deeplearning/cudnn/backend/latest/developer/misc.html (reproducibility)
+    """
     shapes = (images, weight, weight[:1])
     yield Probe(name, function, shapes)
-    yield Probe(f"{name}_grad_input", gradient(function, 0), shapes)
-    yield Probe(f"{name}_grad_weight", gradient(function, 1, 2), shapes)
+    for what, places in (("input", (0,)), ("weight", (1, 2))):
+        compute = gradient(function, *places)
+        yield Probe(f"{name}_grad_{what}", compute, shapes, adds_atomically=True)
 
 
 _SAME = _conv(padding=1)

@@ -15,6 +15,7 @@ The work is in `stages.comparison`.
 import argparse
 import inspect
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,8 +35,8 @@ NOT_COMPARABLE = 2
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line, compare, print; the exit status.
 
-    A user's mistake is not comparable either: status 2, so that a gate in CI never takes it for
-    a difference.
+    A user's mistake, and an error of the program, are not comparable either: status 2, so that a
+    gate in CI never takes them for a difference.
     """
     arguments = _parser().parse_args(argv)
     outcome: list[int] = []
@@ -44,7 +45,11 @@ def main(argv: list[str] | None = None) -> int:
         outcome.append(compare(arguments))
         return 0
 
-    status = reporting_errors(work)
+    try:
+        status = reporting_errors(work)
+    except Exception:
+        traceback.print_exc()
+        return NOT_COMPARABLE
     if outcome:
         return outcome[0]
     return NOT_COMPARABLE if status == 1 else status

@@ -82,6 +82,17 @@ def test_mistakes_are_told_in_a_paragraph(
     assert words in " ".join(capsys.readouterr().err.split())
 
 
+def test_an_error_of_the_program_is_no_difference(
+    runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("a defect")
+
+    monkeypatch.setattr("stages.comparison.record.load_run", broken)
+    assert main(["a", "same"]) == 2
+    assert "ValueError: a defect" in capsys.readouterr().err
+
+
 def test_help_is_quick_because_nothing_is_imported() -> None:
     heavy = "{'torch', 'pandas', 'scipy', 'matplotlib', 'dvc'}"
     code = (

@@ -16,7 +16,7 @@ from stages.core.files import write_json
 def replay_here(source: Source, record: Record) -> tuple[Section, Rung]:
     """Replay a run's kept steps; different when any is apart by more than rounding."""
     steps = replay(source, record)
-    rows = tuple((str(s.step), f"{s.apart:.1e}", f"{s.twin_apart:.1e}", _place(s)) for s in steps)
+    rows = tuple((str(s.step), _told(s.apart), _told(s.twin_apart), _place(s)) for s in steps)
     head = ("step", "gradients apart", "one-ULP twin", "first place")
     rung = _rung(steps)
     sentences = (
@@ -33,6 +33,10 @@ def _rung(steps: Sequence[Replayed]) -> Rung:
     if any(step.beyond for step in steps):
         return Rung.DIFFERENT
     return Rung.ROUNDING if any(step.bits for step in steps) else Rung.BIT_IDENTICAL
+
+
+def _told(apart: float | None) -> str:
+    return "–" if apart is None else f"{apart:.1e}"
 
 
 def _place(step: Replayed) -> str:

@@ -40,27 +40,39 @@ class Op:
 class Origins:
     """`origins` are the operations with equal inputs and other outputs, in the order computed.
 
-    `operations` counts those that stand in both logs, `differing` those with other outputs.
-    `only_in_one` names the first operation that has no counterpart, if there is one.
+    `operations` counts those that stand in both logs, `differing` those with other outputs, of
+    which `first_differing` is the first. `only_in_one` names the first operation that has no
+    counterpart, if there is one.
     """
 
     operations: int
     differing: int
     origins: list[Op]
+    first_differing: Op | None
     only_in_one: str | None
 
     def in_words(self) -> str:
         """One sentence."""
         if not self.origins:
-            if self.only_in_one:
-                return f"The operations themselves differ, first at {self.only_in_one}."
-            return f"All {self.operations} operations of step {STEP} give the same bits."
+            return self._without_origin()
         first = self.origins[0]
         more = len(self.origins) - 1
         return (
             f"Bits part in `{first.name}` in `{first.module}` ({first.dtype}): equal inputs, "
             f"another output; {self.differing} of {self.operations} operations differ"
             + (f", {more} more of them with equal inputs." if more else ".")
+        )
+
+    def _without_origin(self) -> str:
+        if self.only_in_one:
+            return f"The operations themselves differ, first at {self.only_in_one}."
+        if self.first_differing is None:
+            return f"All {self.operations} operations of step {STEP} give the same bits."
+        first = self.first_differing
+        return (
+            f"No operation makes the difference: {self.differing} of {self.operations} give other "
+            f"bits, each from other inputs. What enters the first of them, `{first.name}` in "
+            f"`{first.module}`, differs already: look at images, weights and settings."
         )
 
 
@@ -79,6 +91,7 @@ def find_origins(a: Sequence[Op], b: Sequence[Op]) -> Origins:
         operations=len(pairs),
         differing=len(differing),
         origins=[one for one, other in differing if one.inputs == other.inputs],
+        first_differing=differing[0][0] if differing else None,
         only_in_one=f"`{alone.name}` in `{alone.module}`" if alone else None,
     )
 
@@ -106,15 +119,7 @@ def capture_ops(source: Source, record: Record | None = None) -> list[Op]:
     RunError when the run lacks what it takes, or the step fails.
     """
     with tempfile.TemporaryDirectory() as folder:
-        for path in (paths.PARAMS, paths.INDICES):
-            content = source.read(path)
-            if content is None:
-                raise RunError(
-                    f"{source.name} has no {path}, so its first step cannot be repeated."
-                )
-            target = Path(folder) / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
+        _lay_out(source, Path(folder))
         log = Path(folder) / "ops.json"
         command = [sys.executable, "-m", "stages.comparison.operations", folder, str(log)]
         done = subprocess.run(
@@ -124,6 +129,22 @@ def capture_ops(source: Source, record: Record | None = None) -> list[Op]:
             last = done.stderr.strip().splitlines()[-1:] or ["no message"]
             raise RunError(f"The first step of {source.name} could not be repeated here: {last[0]}")
         return load_ops(log)
+
+
+def _lay_out(source: Source, folder: Path) -> None:
+    """The files of the run that its first step takes; train.json tells a precision fallen back to.
+
+    Raises RunError when parameters or images are missing.
+    """
+    for path in (paths.PARAMS, paths.INDICES, paths.TRAIN_METRICS):
+        content = source.read(path)
+        if content is None and path == paths.TRAIN_METRICS:
+            continue
+        if content is None:
+            raise RunError(f"{source.name} has no {path}, so its first step cannot be repeated.")
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
 
 
 def _environment(record: Record | None) -> dict[str, str]:

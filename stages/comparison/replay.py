@@ -16,10 +16,11 @@ import torch
 from stages.comparison.fault import ROUNDING_LIMIT
 from stages.comparison.inside import Place, first_beyond, first_bits, gradient_apart, places_at
 from stages.comparison.record import Record
-from stages.comparison.rerun import build_engine, epoch_of, params_of
+from stages.comparison.rerun import MEMORY_ADVICE, build_engine, epoch_of, params_of
 from stages.comparison.setup import effective_precision
 from stages.comparison.sources import Source
 from stages.core import paths
+from stages.core.device import memory_advice
 from stages.core.errors import RunError
 from stages.training.engine import Engine
 from stages.training.inside import INSIDE_COLUMNS, twin_rows, watching
@@ -32,13 +33,14 @@ class Replayed:
     """One replayed step, counted from 1.
 
     `apart` is the distance of this machine's gradients from A's, `twin_apart` what one ULP does
-    to them here, both relative to the norm. `bits` is the first place with other bits, `beyond`
+    to them here, both relative to the norm; None where gradients overflowed, as they do in the
+    first steps at fp16, or were not recorded. `bits` is the first place with other bits, `beyond`
     the first that is apart by more than rounding.
     """
 
     step: int
-    apart: float
-    twin_apart: float
+    apart: float | None
+    twin_apart: float | None
     bits: Place | None
     beyond: Place | None
 
@@ -47,8 +49,11 @@ class Replayed:
         start = f"step {self.step}: "
         if self.bits is None:
             return start + "the same bits"
-        words = f"gradients {self.apart:.1e} apart"
-        if self.twin_apart > 0:
+        if self.apart is None:
+            words = "gradients are not finite, so their distance is not known"
+        else:
+            words = f"gradients {self.apart:.1e} apart"
+        if self.apart is not None and self.twin_apart:
             words += f", {self.apart / self.twin_apart:.2g} times what one ULP does"
         if self.beyond is None:
             return start + f"{words}; bits part {self.bits.in_words()}"
@@ -67,21 +72,27 @@ def replay(source: Source, record: Record) -> list[Replayed]:
         if (match := _SNAPSHOT.search(name)) and int(match[1]) + 1 in recorded
     ]
     if not found:
-        raise _nothing_to_replay(source)
+        raise _nothing_to_replay(source, record)
     engine = build_engine(source, params_of(source))
     limit = ROUNDING_LIMIT[effective_precision(record)]
-    replayed = [
-        _replay_one(engine, record, step, state, limit)
-        for step, name in found
-        # A name may be known although the cache has lost the file.
-        if (state := source.read(paths.SNAPSHOTS / name)) is not None
-    ]
+    with memory_advice(engine.device, MEMORY_ADVICE):
+        replayed = [
+            _replay_one(engine, record, step, state, limit)
+            for step, name in found
+            # A name may be known although the cache has lost the file.
+            if (state := source.read(paths.SNAPSHOTS / name)) is not None
+        ]
     if not replayed:
-        raise _nothing_to_replay(source)
+        raise _nothing_to_replay(source, record)
     return replayed
 
 
-def _nothing_to_replay(source: Source) -> RunError:
+def _nothing_to_replay(source: Source, record: Record) -> RunError:
+    if record.params.get("train", {}).get("compile"):
+        return RunError(
+            f"{source.name} cannot be replayed: with `train.compile: true` no step is recorded "
+            "from within. Train it with `train.compile: false` and `train.snapshots: true`."
+        )
     return RunError(
         f"{source.name} has no state to replay from ({paths.SNAPSHOTS} and {paths.INSIDE}). "
         "Train it with `train.snapshots: true`; if it is another machine's run, `dvc pull`."
@@ -96,8 +107,8 @@ def _replay_one(engine: Engine, record: Record, after: int, state: bytes, limit:
     places = places_at(record, mine, after + 1)
     return Replayed(
         step=after + 1,
-        apart=gradient_apart(places) or 0.0,
-        twin_apart=gradient_apart(places_at(mine, beside, after + 1)) or 0.0,
+        apart=gradient_apart(places),
+        twin_apart=gradient_apart(places_at(mine, beside, after + 1)),
         bits=first_bits(places),
         beyond=first_beyond(places, limit),
     )

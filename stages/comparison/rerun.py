@@ -5,31 +5,52 @@ record's source, the pictures from this machine. Leaves what is computed to thos
 """
 
 import io
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pandas as pd
 import torch
 
 from stages.comparison.sources import Source
 from stages.core import paths
-from stages.core.device import choose_device, set_threads
+from stages.core.device import choose_device, memory_advice, set_threads
 from stages.core.errors import DeviceError, RunError
 from stages.core.files import parse_yaml
-from stages.core.params import Params, load_params, parse_params
+from stages.core.params import Params, Precision, load_params, parse_params
 from stages.training.engine import Engine
 
 if TYPE_CHECKING:
     from stages.training.engine import Epoch
 
 
+MEMORY_ADVICE = (
+    "The run's steps can be repeated where there is as much of it as the run had, or on the CPU, "
+    "with `CUDA_VISIBLE_DEVICES=` before the command."
+)
+
+
 def params_of(source: Source) -> Params:
-    """The parameters of a run. Raises RunError when it has none, ParamsError when they are old."""
+    """The parameters of a run, with the precision that it ended with.
+
+    Raises RunError when it has none, ParamsError when they are old.
+    """
     content = source.read(paths.PARAMS)
     if content is None:
         raise RunError(f"{source.name} has no {paths.PARAMS}, so nothing of it can be repeated.")
     params = parse_params(parse_yaml(content.decode()), f"{paths.PARAMS} of {source.name}")
-    return params.model_copy(update={"dataset": _dataset_here(params)})
+    train = params.train.model_copy(update=_fallen_back(source))
+    return params.model_copy(update={"dataset": _dataset_here(params), "train": train})
+
+
+def _fallen_back(source: Source) -> dict[str, str]:
+    """The precision of the weights and snapshots: a run that diverged may have gone on at fp32."""
+    try:
+        told = json.loads(source.read(paths.TRAIN_METRICS) or b"{}")
+    except ValueError:
+        return {}
+    known = isinstance(told, dict) and told.get("precision") in get_args(Precision)
+    return {"precision": told["precision"]} if known else {}
 
 
 def _dataset_here(params: Params) -> Any:
@@ -55,7 +76,8 @@ def build_engine(source: Source, params: Params) -> Engine:
     set_threads(params)
     indices, classes = _images_of(source)
     split = load_splits(params.dataset, indices, params.input_size, ["train"])["train"]
-    return Engine(params, task_of(params), split, classes, device)
+    with memory_advice(device, MEMORY_ADVICE):
+        return Engine(params, task_of(params), split, classes, device)
 
 
 def _images_of(source: Source) -> tuple[pd.DataFrame, int]:

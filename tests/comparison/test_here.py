@@ -1,6 +1,7 @@
 """Replay and origin on the present machine, from what a real small run left behind."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +11,20 @@ import yaml
 
 from stages.comparison import here, rerun
 from stages.comparison.operations import log_first_step
-from stages.comparison.origin import Op, capture_ops, find_origins, load_ops, ops_as_json
+from stages.comparison.origin import (
+    Op,
+    _lay_out,
+    capture_ops,
+    find_origins,
+    load_ops,
+    ops_as_json,
+)
 from stages.comparison.record import Record, load_record
 from stages.comparison.replay import replay
 from stages.comparison.sources import Source, open_source
 from stages.comparison.verdict import Rung
 from stages.core import paths
-from stages.core.errors import RunError
+from stages.core.errors import DeviceError, RunError
 from stages.training.engine import Engine
 from stages.training.inside import INSIDE_COLUMNS
 from stages.training.run import training
@@ -114,6 +122,48 @@ def test_a_run_without_snapshots_cannot_be_replayed(tmp_path: Path, record: Reco
         replay(open_source(str(tmp_path)), record)
 
 
+def test_a_compiled_run_is_told_why_it_has_no_step(source: Source, record: Record) -> None:
+    compiled = replace(record, params={"train": {"compile": True}}, inside=None)
+    with pytest.raises(RunError, match="no step is recorded from within"):
+        replay(source, compiled)
+
+
+def test_memory_that_ends_is_told_with_advice(
+    source: Source, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20 GiB")
+
+    monkeypatch.setattr(Engine, "gradients", full)
+    with pytest.raises(DeviceError, match="CUDA_VISIBLE_DEVICES="):
+        replay(source, record)
+
+
+def test_a_run_that_fell_back_is_repeated_as_it_ended(tmp_path: Path, left_behind: Path) -> None:
+    """Its parameters ask for bf16; weights and snapshots are of the second try, at fp32."""
+    fallen = tmp_path / "fallen"
+    shutil.copytree(left_behind, fallen)
+    asked = yaml.safe_load((fallen / paths.PARAMS).read_text())
+    asked["train"] |= {"precision": "bf16", "on_nonfinite": "fp32"}
+    (fallen / paths.PARAMS).write_text(yaml.safe_dump(asked))
+    (fallen / paths.TRAIN_METRICS).parent.mkdir()
+    (fallen / paths.TRAIN_METRICS).write_text(json.dumps({"precision": "fp32"}))
+    source = open_source(str(fallen))
+    assert rerun.params_of(source).train.precision == "fp32"
+    assert here.replay_here(source, load_record(source))[1] is Rung.BIT_IDENTICAL
+    laid_out = tmp_path / "laid out"
+    _lay_out(source, laid_out)
+    assert rerun.params_of(open_source(str(laid_out))).train.precision == "fp32"
+
+
+@pytest.mark.parametrize("told", [b"{", b"[]", b'{"precision": "int4"}', b"{}"])
+def test_a_precision_that_is_not_told_is_the_one_asked_for(source: Source, told: bytes) -> None:
+    def read(path: Path) -> bytes | None:
+        return told if path == paths.TRAIN_METRICS else source.read(path)
+
+    assert rerun.params_of(replace(source, read=read)).train.precision == "fp32"
+
+
 def test_operations_are_logged_with_their_modules(source: Source) -> None:
     engine = rerun.build_engine(source, rerun.params_of(source))
     ops = log_first_step(engine)
@@ -144,6 +194,14 @@ def test_consequences_are_no_origins() -> None:
     assert [origin.name for origin in found.origins] == ["conv", "mm"]
     assert (found.operations, found.differing) == (3, 3)
     assert "Bits part in `conv` in `net`" in found.in_words()
+
+
+def test_steps_that_begin_apart_have_no_origin_and_are_not_equal() -> None:
+    """Other images: every operation differs, and none of them is to blame."""
+    a, b = ([op("conv", at, at), op("mm", at, at)] for at in "xy")
+    words = find_origins(a, b).in_words()
+    assert "2 of 2 give other bits" in words
+    assert "What enters the first of them, `conv` in `net`, differs already" in words
 
 
 def test_operations_without_a_counterpart_are_stepped_over() -> None:

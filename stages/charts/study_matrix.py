@@ -18,7 +18,8 @@ def class_heat_map(table: pd.DataFrame) -> Figure:
     """
     rows, columns = table.shape
     least = 2 * WIDTH_IN if columns > WIDE else 0.0
-    drawn, axes = chart(max(least, 2.2 + 0.5 * min(columns, LEGIBLE * 2)), 1.3 + 0.34 * rows)
+    with_figures = 2.2 + 0.5 * columns if columns <= LEGIBLE else 0.0
+    drawn, axes = chart(max(least, with_figures), 1.3 + 0.34 * rows)
     values = table.to_numpy(float)
     picture = np.empty((rows, columns, 4))
     picture[..., :3] = to_rgb(BLUE)

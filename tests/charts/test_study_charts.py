@@ -9,7 +9,9 @@ from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
 from stages.charts.study_bars import accuracy_bars, speed_bars
+from stages.charts.study_matrix import class_heat_map
 from stages.charts.study_points import cost_against_accuracy
+from stages.charts.style import WIDTH_IN
 
 
 def crowd(count: int = 10) -> pd.DataFrame:
@@ -72,3 +74,10 @@ def test_both_bar_charts_have_the_same_rows_in_the_same_order() -> None:
         (axes,) = drawn.axes
         names.append([label.get_text() for label in axes.get_yticklabels()])
     assert names[0] == names[1] == list(rows.sort_values("mean", ascending=False)["series"])
+
+
+def test_a_heat_map_of_many_classes_is_no_wider_than_the_page() -> None:
+    shares = pd.DataFrame(np.full((3, 100), 0.5), index=["a", "b", "c"])
+    drawn = class_heat_map(shares)
+    assert drawn.get_size_inches()[0] == 2 * WIDTH_IN
+    assert not drawn.axes[0].texts

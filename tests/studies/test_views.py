@@ -29,7 +29,12 @@ CLAIMS = [
 def study(root: Path, **more: Any) -> Form:
     """Two backbones at one size, with a story that names no others."""
     form = make_study(root, models=("good", "fair"), sizes=(100,), **more)
-    told = {**STORY, "claims": CLAIMS if "fine" in more.get("recipes", ()) else CLAIMS[:1]}
+    reported = [{"model": "good", "size": 100, "top1": 0.8}]
+    told = {
+        **STORY,
+        "reported": reported,
+        "claims": CLAIMS if "fine" in more.get("recipes", ()) else CLAIMS[:1],
+    }
     files.write_text(root / "studies/made/study.yaml", yaml.safe_dump(told))
     return form
 
@@ -85,6 +90,14 @@ def test_claims_are_judged_within_a_data_set(both: tuple[str, str, Mapping[str, 
     verdicts = [row[2] for row in view["claims"].rows]
     assert "not run" not in verdicts[:2]
     assert verdicts[2] == "not run"
+
+
+def test_the_source_is_held_against_one_data_set(
+    both: tuple[str, str, Mapping[str, Any]],
+) -> None:
+    _, _, view = both
+    (row,) = view["reported"].rows
+    assert row[3].cells == ("good-100-plain-0", "good-100-plain-1")
 
 
 def test_the_pixels_are_given_in_each_row_where_they_differ(

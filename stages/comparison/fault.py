@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from stages.comparison.growth import weight_growth
 from stages.comparison.inside import (
     ULP_FACTOR,
     Place,
@@ -18,7 +19,6 @@ from stages.comparison.inside import (
     gradient_limit,
     places_at,
     recorded_steps,
-    weight_growth,
 )
 from stages.comparison.parting import (
     Parting,
@@ -64,16 +64,17 @@ def find_fault(a: Record, b: Record, precision: str) -> Fault | None:
 def first_step_apart(a: Record, b: Record) -> float | None:
     """Distance of the gradients at the first recorded step, relative to their norm.
 
-    Falls back on the trace's loss and gradient norm at the first differing step; None when the
-    runs recorded neither.
+    Falls back on the trace's loss and gradient norm at the first differing step, also where
+    gradients overflowed; 0 when that is known to be a later one, None when nothing was recorded.
     """
-    steps = recorded_steps(a, b)
-    if steps and steps[0] == 1:
-        return gradient_apart(places_at(a, b, 1))
+    recorded = 1 in recorded_steps(a, b)
+    apart = gradient_apart(places_at(a, b, 1)) if recorded else None
+    if apart is not None:
+        return apart
     parting = find_parting(a, b)
     if parting is None:
         return None
-    return parting.apart if parting.step is not None else 0.0
+    return parting.apart if parting.is_exact else 0.0
 
 
 def _in_steps(a: Record, b: Record) -> Fault | None:
@@ -102,7 +103,7 @@ def _in_first_step(a: Record, b: Record, limit: float) -> Fault | None:
 def rounding_explains(a: Record, b: Record, precision: str) -> bool | None:
     """Whether the first step is apart by no more than rounding; None when nothing recorded it."""
     apart, limit = first_step_apart(a, b), ROUNDING_LIMIT[precision]
-    if apart is not None and 1 in recorded_steps(a, b):
+    if 1 in recorded_steps(a, b):
         limit = gradient_limit(places_at(a, b, 1), limit)
     return None if apart is None else apart <= limit
 
@@ -142,7 +143,7 @@ _LOOK_AT = {
 def _in_trace(a: Record, b: Record, limit: float) -> Fault | None:
     """A first difference that is large at once, at any step of the trace."""
     parting = find_parting(a, b)
-    if parting is None or parting.step is None or (parting.apart or 0.0) <= limit:
+    if parting is None or (parting.apart or 0.0) <= limit:
         return None
     if parting.step in recorded_steps(a, b):  # looked at in full already
         return None
@@ -155,16 +156,18 @@ def _in_trace(a: Record, b: Record, limit: float) -> Fault | None:
 
 def part_in_words(parting: Parting) -> str:
     """The first differing step and what differs in it, as it stands in a sentence."""
+    if parting.part is None:
+        return parting.span()
     what = {
         "forward": "in the forward pass",
         "backward": "on the way back",
         "update": "in the optimiser's update",
-    }[str(parting.part)]
+    }[parting.part]
     if parting.part != "forward" and 0 < len(parting.tensors) < parting.of:
         shown = ", ".join(f"`{name}`" for name in parting.tensors[:3])
         more = len(parting.tensors) - 3
         what += f" of {shown}" + (f" and {more} more" if more > 0 else "")
-    return f"{what}, at step {parting.step}"
+    return f"{what}, {parting.span()}"
 
 
 def _in_evaluation(a: Record, b: Record, precision: str) -> Fault | None:

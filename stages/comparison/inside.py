@@ -5,8 +5,10 @@ Reads the rows that training records (`stages/training/inside.py`): hashes for e
 for distance. What counts as rounding is decided by `verdict`.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -46,9 +48,19 @@ class Place:
     dtypes: tuple[str, str]
 
     @property
+    def is_finite(self) -> bool:
+        """Whether numbers can be held side by side here; not where gradients overflowed."""
+        return math.isfinite(self.distance) and math.isfinite(self.size)
+
+    @property
     def apart(self) -> float:
-        """The distance relative to the size."""
+        """The distance relative to the size; means nothing where it is not finite."""
         return self.distance / self.size if self.size > 0 else float(self.distance > 0)
+
+    @property
+    def is_of_forward(self) -> bool:
+        """Whether the place comes before the gradients; runs on many devices record none such."""
+        return self.kind in ("input", "module", "target", "loss")
 
     def is_beyond(self, limit: float) -> bool:
         """Whether the place is apart by more than rounding explains.
@@ -103,6 +115,8 @@ def _rows(table: pd.DataFrame | None, step: int) -> pd.DataFrame:
 def _place(row: dict[str, Any], gradients: dict[str, bool]) -> Place:
     kind, name, norm = row["kind"], row["name"], float(row["norm_a"])
     mine, theirs = read_sketch(row["sketch_a"]), read_sketch(row["sketch_b"])
+    with np.errstate(invalid="ignore"):  # of infinities, which are no distance
+        distance = float(np.linalg.norm(mine - theirs))
     fed_alike: bool | None = None
     if kind == "update":
         fed_alike = gradients.get(name)
@@ -110,7 +124,7 @@ def _place(row: dict[str, Any], gradients: dict[str, bool]) -> Place:
         fed_alike = row["inputs_hash_a"] == row["inputs_hash_b"]
     size = float(np.linalg.norm(mine)) if kind == "update" else norm
     measured = (float(row[f"rounding_{side}"] or 0) for side in "ab")
-    rounding = max((value for value in measured if value == value), default=0.0)
+    rounding = max((value for value in measured if math.isfinite(value)), default=0.0)
     if kind == "update" and size > 0:
         # Weights are float32: half a unit in the last place each, on either machine.
         rounding = 2.0**-23 * norm / size
@@ -119,7 +133,7 @@ def _place(row: dict[str, Any], gradients: dict[str, bool]) -> Place:
         name=name,
         bits_differ=row["hash_a"] != row["hash_b"],
         fed_alike=fed_alike,
-        distance=float(np.linalg.norm(mine - theirs)),
+        distance=distance,
         size=size,
         rounding=rounding,
         dtypes=(str(row["dtype_a"]), str(row["dtype_b"])),
@@ -137,8 +151,13 @@ def first_bits(places: list[Place]) -> Place | None:
 
 
 def gradient_apart(places: list[Place]) -> float | None:
-    """Distance of all gradients together, relative to their norm; None without gradients."""
+    """Distance of all gradients together, relative to their norm.
+
+    None without gradients, or when one of them is not finite.
+    """
     gradients = [place for place in places if place.kind == "gradient"]
+    if not all(place.is_finite for place in gradients):
+        return None
     size = np.hypot.reduce([place.size for place in gradients]) if gradients else 0.0
     if size == 0:
         return None
@@ -148,7 +167,7 @@ def gradient_apart(places: list[Place]) -> float | None:
 def gradient_limit(places: list[Place], limit: float) -> float:
     """Up to where `gradient_apart` is rounding: `limit`, or more where one ULP carries far."""
     gradients = [place for place in places if place.kind == "gradient" and place.size > 0]
-    if not gradients:
+    if not gradients or not all(place.is_finite for place in gradients):
         return limit
     carried = np.hypot.reduce([place.rounding * place.size for place in gradients])
     size = np.hypot.reduce([place.size for place in gradients])
@@ -160,10 +179,11 @@ def first_beyond(places: list[Place], limit: float) -> Place | None:
 
     A single tensor's gradient may be mere rounding noise (the bias before a norm), so gradients
     count by the whole. Updates count where the gradient that made them had equal bits, or when
-    most of them are apart by far more than their gradients.
+    most of them are apart by far more than their gradients. A step whose gradients are not finite
+    is judged by its way forward alone, for the optimiser passes over it.
     """
-    for place in places:
-        if place.kind in ("input", "module", "target", "loss") and place.is_beyond(limit):
+    for place in filter(attrgetter("is_finite"), places):
+        if place.is_of_forward and place.is_beyond(limit):
             return place
     whole = gradient_apart(places)
     if whole is not None and whole > gradient_limit(places, limit):
@@ -183,29 +203,5 @@ def _updates_beyond(places: list[Place], limit: float) -> Iterator[Place]:
         if place.is_beyond(limit) and place.apart > ULP_FACTOR * fed.get(place.name, 0.0)
     ]
     most = len(beyond) * 2 > len(updates)
-    yield from (place for place in beyond if place.fed_alike or most)
-
-
-@dataclass(frozen=True)
-class Growth:
-    """How far the weights are apart after each step, relative to the norm of the weights."""
-
-    steps: tuple[int, ...]
-    apart: tuple[float, ...]
-
-
-def weight_growth(a: Record, b: Record) -> Growth | None:
-    """The distance of the weights as both runs go on; None when they share no such record."""
-    if a.inside is None or b.inside is None:
-        return None
-    one, other = (run[run["kind"] == "weights"] for run in (a.inside, b.inside))
-    both = one.merge(other, on="step", suffixes=("_a", "_b"))
-    if both.empty:
-        return None
-    apart = [
-        float(np.linalg.norm(read_sketch(mine) - read_sketch(theirs)) / norm)
-        for mine, theirs, norm in zip(
-            both["sketch_a"], both["sketch_b"], both["norm_a"], strict=True
-        )
-    ]
-    return Growth(tuple(int(step) for step in both["step"]), tuple(apart))
+    if all(place.is_finite for place in places if place.kind == "gradient"):
+        yield from (place for place in beyond if place.fed_alike or most)

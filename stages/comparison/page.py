@@ -57,9 +57,10 @@ def _with_code(sentence: str) -> Markup:
 def _tiles(found: Comparison) -> list[Tile]:
     tiles = [Tile("verdict", found.verdict.rung.words, found.verdict.where or "")]
     if found.parting is not None:
-        step = found.parting.step
-        detail = f"of {found.parting.compared} traced"
-        tiles.append(Tile("bits part at step", "never" if step is None else str(step), detail))
+        parting, detail = found.parting, f"of {found.parting.compared} traced"
+        first = "" if parting.is_exact else f"{parting.after + 1}–"
+        step = "never" if parting.step is None else f"{first}{parting.step}"
+        tiles.append(Tile("bits part at step", step, detail))
     if found.numerics is not None:
         detail = f"of {found.numerics.compared}"
         tiles.append(Tile("probes with other bits", str(found.numerics.count), detail))

@@ -1,16 +1,18 @@
 """Where two runs part: the first step whose bits differ, and which part of it.
 
-Reads the trace of steps and, for the tensors, the trace of tensors. How far the runs are apart at
-a place is left to `inside`, what it means to `verdict`.
+Reads the trace of steps and, for the tensors, the trace of tensors. A trace has every step up to a
+limit and then the last of every epoch; the weights that training hashes in between narrow a gap
+down. How far the runs are apart at a place is left to `inside`, what it means to `verdict`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from stages.comparison.growth import weight_growth
 from stages.comparison.record import Record
 
 Part = Literal["forward", "backward", "update"]
@@ -18,53 +20,81 @@ Part = Literal["forward", "backward", "update"]
 
 @dataclass(frozen=True)
 class Parting:
-    """The first differing step, counted from 1; None when all compared steps agree.
+    """The first step that is known to differ, counted from 1; None when all compared steps agree.
 
-    `part` is where in that step: the loss differs (forward), the gradients (backward), or only
-    the weights after it (update). `tensors` names the parameters that differ there, `of` all that
-    were traced. `apart` is the relative difference of loss and gradient norm, whichever is larger,
-    where it can first show: at that step, or at the next for an update. None when the trace ends
-    before.
+    `compared` counts the steps of both traces, and `after` is the last step before `step` that is
+    known to agree, 0 at the start: the runs part at `step` itself only when it is the one before.
+    Then `part` is where in that step: the loss differs (forward), the gradients (backward), or
+    only the weights after it (update); None when that step was not traced. `tensors` names the
+    parameters that differ there, `of` all that were traced. `apart` is the relative difference of
+    loss and gradient norm, whichever is larger, where it can first show: at that step, or at the
+    next for an update or where gradients overflowed. None when the trace ends before.
     """
 
     compared: int
+    after: int
     step: int | None
-    part: Part | None
-    epoch: int | None
-    tensors: tuple[str, ...]
-    of: int
-    apart: float | None
+    part: Part | None = None
+    epoch: int | None = None
+    tensors: tuple[str, ...] = ()
+    of: int = 0
+    apart: float | None = None
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the runs part at `step` itself and not somewhere before it."""
+        return self.step == self.after + 1
+
+    def span(self) -> str:
+        """The step, or the steps among which it is, as it stands in a sentence."""
+        if self.is_exact:
+            return f"at step {self.step}"
+        return f"between steps {self.after + 1} and {self.step}"
 
 
 def find_parting(a: Record, b: Record) -> Parting | None:
-    """Hold two traces side by side; None when a run has none or they share no step."""
+    """Hold two runs' steps side by side; None when they share neither a trace nor weights."""
+    rows = _traced(a, b)
+    growth = weight_growth(a, b)
+    seen = dict(zip(growth.steps, growth.equal, strict=True)) if growth else {}
+    if rows.empty and not seen:
+        return None
+    traced = dict(zip(rows["step"], ~rows[list(_PARTS)].any(axis=1), strict=True))
+    agrees = {step: seen.get(step, True) and traced.get(step, True) for step in {*seen, *traced}}
+    step = min((step for step, alike in agrees.items() if not alike), default=None)
+    before = [known for known in agrees if step is None or known < step]
+    found = Parting(len(rows), max(before, default=0), step)
+    if step is None or not found.is_exact or traced.get(step, True):
+        return found
+    return _in_step(a, b, rows, found)
+
+
+_PARTS: tuple[Part, ...] = ("forward", "backward", "update")
+
+
+def _traced(a: Record, b: Record) -> pd.DataFrame:
+    """The steps of both traces, with a column per part: whether its bits differ."""
     if a.trace is None or b.trace is None:
-        return None
-    both = a.trace.merge(b.trace, on="step", suffixes=("_a", "_b"))
-    if both.empty:
-        return None
-    unequal = pd.DataFrame(
-        {
-            "forward": both["loss_hex_a"] != both["loss_hex_b"],
-            "backward": both["grad_hash_a"] != both["grad_hash_b"],
-            "update": both["weights_hash_a"] != both["weights_hash_b"],
-        }
-    )
-    rows = np.flatnonzero(unequal.any(axis=1))
-    if len(rows) == 0:
-        return Parting(len(both), None, None, None, (), 0, None)
-    first = int(rows[0])
-    part: Part = next(name for name in ("forward", "backward", "update") if unequal[name][first])
-    step = int(both["step"][first])
+        return pd.DataFrame(columns=["step", *_PARTS])
+    both = a.trace.merge(b.trace, on="step", suffixes=("_a", "_b")).sort_values("step")
+    columns = zip(_PARTS, ("loss_hex", "grad_hash", "weights_hash"), strict=True)
+    return both.assign(**{part: both[f"{name}_a"] != both[f"{name}_b"] for part, name in columns})
+
+
+def _in_step(a: Record, b: Record, rows: pd.DataFrame, found: Parting) -> Parting:
+    """The part and the tensors of a traced step at which the runs part."""
+    first = int(np.flatnonzero(rows["step"] == found.step)[0])
+    part = next(name for name in _PARTS if rows[name].iloc[first])
+    step = int(rows["step"].iloc[first])
     tensors, of = _tensors_at(a, b, step, "weights_hash" if part == "update" else "grad_hash")
-    return Parting(
-        compared=len(both),
+    return replace(
+        found,
         step=step,
         part=part,
-        epoch=int(both["epoch_a"][first]) if "epoch_a" in both else None,
+        epoch=int(rows["epoch_a"].iloc[first]) if "epoch_a" in rows else None,
         tensors=tensors,
         of=of,
-        apart=_apart(both.iloc[first + (part == "update") :].head(1)),
+        apart=_apart(rows.iloc[first + (part == "update") :]),
     )
 
 
@@ -79,11 +109,13 @@ def _tensors_at(a: Record, b: Record, step: int, column: str) -> tuple[tuple[str
     return tuple(both["tensor"][unequal]), len(both)
 
 
-def _apart(row: pd.DataFrame) -> float | None:
-    """Relative difference of loss or gradient norm in a table of one row, None if it has none."""
+def _apart(rows: pd.DataFrame) -> float | None:
+    """Relative difference of loss or gradient norm in the first row where all four are finite."""
+    columns = [f"{name}_{side}" for name in ("loss", "grad_norm") for side in "ab"]
+    finite = rows[np.isfinite(rows[columns].to_numpy(dtype=float)).all(axis=1)].head(1)
     apart = np.maximum(
-        relative_gap(row["loss_a"], row["loss_b"]),
-        relative_gap(row["grad_norm_a"], row["grad_norm_b"]),
+        relative_gap(finite["loss_a"], finite["loss_b"]),
+        relative_gap(finite["grad_norm_a"], finite["grad_norm_b"]),
     )
     return float(apart[0]) if len(apart) else None
 

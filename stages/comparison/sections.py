@@ -108,7 +108,10 @@ def _parting(found: Comparison) -> Section:
     if parting is None:
         sentences.append("Without a trace of both runs it is not known where they part.")
     elif parting.step is None:
-        sentences.append(f"All {parting.compared} traced steps agree to the bit.")
+        traced = (
+            f"All {parting.compared} traced steps agree" if parting.compared else "Weights agree"
+        )
+        sentences.append(f"{traced} to the bit, up to step {parting.after}.")
     else:
         words = where_bits_part(found.a, found.b)
         sentences.append(f"{words[0].upper()}{words[1:]}.")

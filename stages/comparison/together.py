@@ -9,7 +9,7 @@ import pandas as pd
 from stages.comparison.causes import Numerics, compare_numerics, explain
 from stages.comparison.cost import Cost, compare_cost
 from stages.comparison.fault import first_step_apart
-from stages.comparison.inside import Growth, weight_growth
+from stages.comparison.growth import Growth, weight_growth
 from stages.comparison.parting import Parting, find_parting
 from stages.comparison.record import Record
 from stages.comparison.setup import Difference, setup_differences

@@ -17,7 +17,7 @@ from stages.comparison.fault import (
     rounding_explains,
     same_weights,
 )
-from stages.comparison.inside import first_bits, places_at, recorded_steps
+from stages.comparison.inside import first_bits, places_at
 from stages.comparison.parting import find_parting
 from stages.comparison.record import Record
 from stages.comparison.setup import Difference, effective_precision, same_machine
@@ -167,16 +167,15 @@ def where_bits_part(a: Record, b: Record) -> str:
     if same_weights(a, b):
         return _in_evaluation_alone(a, b)
     parting = find_parting(a, b)
-    if 1 in recorded_steps(a, b):
-        place = first_bits(places_at(a, b, 1))
-        if place:
-            return f"bits part at step 1 {place.in_words()}"
+    place = first_bits(places_at(a, b, 1))
+    if place and (place.is_of_forward or parting is None or parting.part != "forward"):
+        return f"bits part at step 1 {place.in_words()}"
     if parting is not None and parting.step is not None:
         return f"bits part {part_in_words(parting)}"
     if parting is not None:
         known = all(run.train.get("weights_sha256") for run in (a, b))
         later = "and part later" if known else "and may part later"
-        return f"bits agree in all {parting.compared} traced steps {later}"
+        return f"bits agree in all compared steps, of which the last is {parting.after}, {later}"
     return "where bits part is not known without a trace"
 
 

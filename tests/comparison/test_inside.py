@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stages.comparison.fault import rounding_explains
+from stages.comparison.growth import weight_growth
 from stages.comparison.inside import (
     first_beyond,
     first_bits,
@@ -14,10 +16,11 @@ from stages.comparison.inside import (
     gradient_limit,
     places_at,
     recorded_steps,
-    weight_growth,
 )
 from stages.comparison.record import Record
+from stages.comparison.verdict import where_bits_part
 from stages.training.inside import INSIDE_COLUMNS
+from tests.comparison.made import trace
 
 ORDER = (
     ("input", "images"), ("module", "conv"), ("module", "fc"), ("module", "(model)"),
@@ -135,3 +138,23 @@ def test_words_of_paths(tmp_path: Path) -> None:
     words = {place.kind: place.in_words() for place in places_at(*records({}), 1)}
     assert words["input"] == "in the images that enter the model"
     assert words["gradient"].startswith("on the way back, at the gradient of `")
+
+
+def test_runs_on_many_devices_have_no_way_forward_to_compare() -> None:
+    """Only gradients, updates and weights are recorded there, after all devices agreed on them."""
+    a, b = records({("gradient", "fc.weight"): 1e-7, ("module", "conv"): 0.3})
+    assert b.inside is not None
+    many = replace(b, inside=b.inside[b.inside["kind"].isin(["gradient", "update", "weights"])])
+    for one, other in ((a, many), (many, a), (many, many)):
+        places = places_at(one, other, 1)
+        assert {place.kind for place in places} == {"gradient", "update"}
+        assert first_beyond(places, 1e-4) is None
+    assert recorded_steps(a, many) == [1]
+    assert where_bits_part(a, many).endswith("at the gradient of `fc.weight`")
+    whole = replace(a, trace=trace()), replace(many, trace=trace(parted=1, part="forward"))
+    assert where_bits_part(*whole) == "bits part in the forward pass, at step 1"
+    assert rounding_explains(*whole, "fp32")
+    faulty = replace(many, inside=inside({("gradient", "fc.weight"): 0.1}).iloc[6:])
+    found = first_beyond(places_at(a, faulty, 1), 1e-4)
+    assert found is not None
+    assert found.kind == "gradient"

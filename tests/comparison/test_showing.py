@@ -31,7 +31,7 @@ def found(tmp_path: Path) -> Comparison:
         train={"weights_sha256": "v" * 64, "epoch_seconds_p50": 0.5},
         hardware={"cpu_capability": "AVX2", "memory_gb": 4.0},
         numerics={"bits": {"mm": "1", "softmax": "3"}, "not_repeatable": "index_add"},
-        trace=trace(parted=2),
+        trace=trace(parted=1, part="update"),
         predictions=predictions(moved=3),
         inside=inside({("module", "fc"): 1e-7}),
     )
@@ -68,7 +68,7 @@ def test_json_holds_every_answer(found: Comparison) -> None:
     value = json.loads(json.dumps(finite(as_json(found)), allow_nan=False))
     assert value["verdict"] == "rounding-equivalent"
     assert value["exit_status"] == 0
-    assert value["parting"]["step"] == 2
+    assert value["parting"]["step"] == 1
     assert value["answers"]["churn"] == 0.03
     assert value["numerics"]["changed"] == {"softmax and losses": ["softmax"]}
     assert {cost["name"] for cost in value["costs"]} >= {"epoch_seconds_p50"}

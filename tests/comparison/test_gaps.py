@@ -1,0 +1,95 @@
+"""Traces with gaps: every step up to a limit, then the last of every epoch, weights in between."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stages.comparison.parting import Parting, find_parting
+from stages.comparison.record import Record
+from stages.comparison.sections import sections_of
+from stages.comparison.together import compare_records
+from stages.comparison.verdict import where_bits_part
+from stages.training.inside import INSIDE_COLUMNS
+from tests.comparison.made import trace
+
+TRACED = (*range(1, 101), 128, 192, 256)
+MILESTONES = (*range(1, 8), *range(8, 16), *range(16, 32, 2), *range(32, 64, 4), *range(64, 128, 8),
+              *range(128, 257, 16))  # fmt: skip
+
+
+def weights(parted: int | None = None, by: float = 1e-6) -> pd.DataFrame:
+    """Sketches of weights that move by a little between milestones; from `parted` on, also by
+    `by` times their norm."""
+    rows = []
+    for step in MILESTONES:
+        apart = parted is not None and step >= parted
+        sketch = np.full(16, 1.0) + 1e-3 * step
+        sketch[0] += by * 4 * apart
+        rows.append((step, 0, "weights", "(all)", None, f"w{step}{'x' * apart}", "float32", 4.0,
+                     " ".join(map(str, sketch)), None))  # fmt: skip
+    return pd.DataFrame(rows, columns=INSIDE_COLUMNS)
+
+
+def run(name: str, parted: int | None = None, milestones: bool = True, by: float = 1e-6) -> Record:
+    """A run of 256 steps, four epochs, whose bits are others from step `parted` on."""
+    whole = trace(256, parted, "forward")
+    return Record(
+        name,
+        train={"weights_sha256": f"{parted}", "steps": 256},
+        trace=whole[whole["step"].isin(TRACED)],
+        inside=weights(parted, by) if milestones else None,
+    )
+
+
+def parting(parted: int | None, milestones: bool = True) -> Parting:
+    found = find_parting(run("a", None, milestones), run("b", parted, milestones))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("parted", "milestones", "after", "step"),
+    [
+        (3, True, 2, 3),
+        (101, True, 100, 104),
+        (104, True, 100, 104),
+        (129, True, 128, 144),
+        (150, True, 144, 160),
+        (150, False, 128, 192),
+        (256, True, 240, 256),
+        (None, True, 256, None),
+    ],
+)
+def test_the_step_is_bracketed(
+    parted: int | None, milestones: bool, after: int, step: int | None
+) -> None:
+    found = parting(parted, milestones)
+    assert (found.after, found.step) == (after, step)
+    assert found.is_exact == (parted == 3)
+    assert (found.part, found.apart is None) == (
+        ("forward", False) if found.is_exact else (None, True)
+    )
+
+
+def test_a_bracket_is_said_in_words() -> None:
+    a, b = run("a"), run("b", 150)
+    assert where_bits_part(a, b) == "bits part between steps 145 and 160"
+    (section,) = (s for s in sections_of(compare_records(a, b)) if s.anchor == "parting")
+    assert section.sentences[0] == "Bits part between steps 145 and 160."
+
+
+def test_agreement_is_told_up_to_its_last_step() -> None:
+    a, b = run("a"), replace(run("b"), train={"weights_sha256": "other"})
+    assert "of which the last is 256, and part later" in where_bits_part(a, b)
+    (section,) = (s for s in sections_of(compare_records(a, b)) if s.anchor == "parting")
+    assert section.sentences == ("All 103 traced steps agree to the bit, up to step 256.",)
+
+
+def test_weights_alone_tell_as_well() -> None:
+    a, b = (replace(run(name, parted), trace=None) for name, parted in (("a", None), ("b", 12)))
+    found = find_parting(a, b)
+    assert found is not None
+    assert (found.compared, found.after, found.step, found.part) == (0, 11, 12, None)
+    assert where_bits_part(a, b) == "bits part at step 12"

@@ -1,0 +1,104 @@
+"""Steps whose gradients overflow, as the first ones at fp16 do: read, and not held side by side."""
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stages.comparison.fault import find_fault, first_step_apart, rounding_explains
+from stages.comparison.inside import first_beyond, gradient_apart, gradient_limit, places_at
+from stages.comparison.parting import find_parting
+from stages.comparison.record import Record
+from stages.comparison.text import as_markdown
+from stages.comparison.together import compare_records
+from tests.comparison.made import made, trace
+from tests.comparison.test_inside import inside
+
+
+def overflowed(table: pd.DataFrame, value: float, digest: str = "") -> pd.DataFrame:
+    """The recorded step with a gradient of infinities, which the optimiser passed over."""
+    gradient = table["name"].eq("conv.weight") & table["kind"].eq("gradient")
+    table = table.assign(norm=table["norm"].mask(gradient, value))
+    sketch = " ".join(map(str, np.full(16, value)))
+    table["sketch"] = table["sketch"].mask(gradient, sketch)
+    table["hash"] = table["hash"].mask(gradient, f"overflow{digest}")
+    return table
+
+
+def with_gap(table: pd.DataFrame, value: float) -> pd.DataFrame:
+    """A trace whose first two steps have no finite norm."""
+    return table.assign(grad_norm=table["grad_norm"].mask(table["step"] <= 2, value))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("written", ["", "nan"])
+def test_norms_that_are_not_finite_are_read(tmp_path: Path, value: float, written: str) -> None:
+    run = made(tmp_path / "a", inside=inside())
+    tables = {"trace": with_gap(trace(), value), "inside": overflowed(inside(), value)}
+    for name, table in tables.items():
+        path = tmp_path / "a" / ("plots" if name == "trace" else "data") / f"{name}.csv"
+        table.to_csv(path, index=False, na_rep=written)
+    from stages.comparison.record import load_record
+    from stages.comparison.sources import open_source
+
+    again = load_record(open_source(run.name))
+    assert not [entry for entry in again.missing if "damaged" in entry]
+    assert again.trace is not None and again.inside is not None  # noqa: PT018
+    assert not np.isfinite(again.trace["grad_norm"][:2]).any()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_overflow_is_no_fault_and_no_distance(value: float) -> None:
+    mine = overflowed(inside(), value)
+    theirs = overflowed(inside({("update", "fc.weight"): 0.5}), value, "x")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        places = places_at(Record("a", inside=mine), Record("b", inside=theirs), 1)
+    assert gradient_apart(places) is None
+    assert gradient_limit(places, 1e-4) == 1e-4
+    assert first_beyond(places, 1e-4) is None
+
+
+def test_a_fault_on_the_way_forward_shows_beside_an_overflow() -> None:
+    a = Record("a", inside=overflowed(inside(), np.inf))
+    b = Record("b", inside=overflowed(inside({("module", "fc"): 0.5}), np.inf, "x"))
+    found = first_beyond(places_at(a, b, 1), 1e-4)
+    assert found is not None
+    assert found.in_words() == "in the forward of `fc`"
+
+
+def fp16(name: str, apart: float) -> Record:
+    """A run whose first two steps overflowed, and whose third is `apart` from the plain one's."""
+    return Record(
+        name,
+        train={"weights_sha256": name, "precision": "fp16"},
+        trace=with_gap(trace(parted=1 if apart else None, part="backward", apart=apart), np.nan),
+        inside=overflowed(inside(), np.nan, name),
+    )
+
+
+def test_the_next_finite_step_is_the_one_to_go_by() -> None:
+    a, b = fp16("a", 0.0), fp16("b", 1e-4)
+    parting = find_parting(a, b)
+    assert parting is not None
+    assert (parting.step, parting.apart) == (1, pytest.approx(1e-4, rel=0.01))
+    assert first_step_apart(a, b) == pytest.approx(1e-4, rel=0.01)
+    assert rounding_explains(a, b, "fp16")
+    assert find_fault(a, b, "fp16") is None
+    assert "nan" not in as_markdown(compare_records(a, b))
+
+
+def test_far_apart_at_the_next_finite_step_is_not_rounding() -> None:
+    assert rounding_explains(fp16("a", 0.0), fp16("b", 0.5), "fp16") is False
+
+
+def test_nothing_finite_is_nothing_known() -> None:
+    a, b = (replace(fp16(name, at), inside=None) for name, at in (("a", 0.0), ("b", 1e-4)))
+    assert a.trace is not None and b.trace is not None  # noqa: PT018
+    a, b = (replace(run, trace=run.trace.head(2)) for run in (a, b) if run.trace is not None)
+    assert first_step_apart(a, b) is None
+    assert rounding_explains(a, b, "fp16") is None
+    assert find_fault(a, b, "fp16") is None

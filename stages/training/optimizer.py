@@ -29,7 +29,13 @@ def make_optimizer(groups: Groups, train: Train) -> torch.optim.Optimizer:
 
 def _sgd(groups: Groups, train: Train) -> torch.optim.Optimizer:
     nesterov = train.momentum > 0
-    return torch.optim.SGD(groups, momentum=train.momentum, nesterov=nesterov, fused=True)
+    sgd = torch.optim.SGD(groups, momentum=train.momentum, nesterov=nesterov, fused=True)
+    if nesterov and train.precision == "fp16":
+        # The fused step makes its momentum uninitialised and fills it unless the step is skipped
+        # for an overflow, as the first ones at fp16 are.
+        for parameter in (p for group in sgd.param_groups for p in group["params"]):
+            sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return sgd
 
 
 def _adam(groups: Groups, _train: Train) -> torch.optim.Optimizer:

@@ -5,7 +5,7 @@ the place that `compare` names must contain. `MACHINES` are the opposite: anothe
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -198,7 +198,7 @@ def _other_order() -> None:
 
     def altered(self: Engine, epoch: int) -> Epoch:
         found = start(self, epoch)
-        return Epoch(found.number, found.order.roll(1), found.draws, found.task_draws)
+        return replace(found, order=found.order.roll(1), host_order=found.host_order.roll(1))
 
     Engine.epoch = altered  # type: ignore[method-assign]
 

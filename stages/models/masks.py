@@ -65,23 +65,29 @@ def _dropout(
     """`F.dropout`: zero a share `p` of the elements and scale the others by 1/(1-p)."""
     if not training or p == 0:
         return input
-    kept = _kept(source, input.shape, 1.0 - p).to(input.device)
+    kept = _kept(source, input.shape, 1.0 - p, input.device)
     scale = kept.to(input.dtype) * (1.0 / (1.0 - p))
     return input.mul_(scale) if inplace else input * scale
 
 
 def _bernoulli_(source: np.random.Philox, tensor: Tensor, p: float = 0.5, **_: Any) -> Tensor:
     """`Tensor.bernoulli_`: one with probability `p`, else zero; how drop path draws."""
-    return tensor.copy_(_kept(source, tensor.shape, p))
+    return tensor.copy_(_kept(source, tensor.shape, p, tensor.device))
 
 
-def _kept(source: np.random.Philox, shape: torch.Size, share: float) -> Tensor:
+def _kept(
+    source: np.random.Philox, shape: torch.Size, share: float, device: torch.device
+) -> Tensor:
     """A bool mask with `share` of ones: 32-bit integers below a threshold, two from each draw."""
     count = shape.numel()
     words = streams.integers(source, -(-count // 2))
     halves = np.stack([words & np.uint64(0xFFFFFFFF), words >> np.uint64(32)], axis=1)
     below = halves.reshape(-1)[:count] < np.uint64(round(share * 2**32))
-    return torch.from_numpy(below).view(shape)
+    mask = torch.from_numpy(below).view(shape)
+    # From pinned memory a copy need not wait until the device has done all before it.
+    if device.type == "cuda":
+        mask = mask.pin_memory()
+    return mask.to(device, non_blocking=device.type == "cuda")
 
 
 # A compiled model leaves its graph to draw: NumPy's generators cannot be traced.

@@ -77,10 +77,12 @@ class Engine:
 
     def epoch(self, epoch: int) -> "Epoch":
         """The order and all random draws of an epoch (from 1), on the device."""
-        order = streams.order(streams.stream(self.params.seed, "order", epoch), self.count)
+        drawn = streams.order(streams.stream(self.params.seed, "order", epoch), self.count)
+        order = torch.from_numpy(drawn)
         return Epoch(
             number=epoch,
-            order=torch.from_numpy(order).to(self.device),
+            order=order.to(self.device),
+            host_order=order,
             draws=self.augmenter.draw(epoch, self.device),
             task_draws=_to(
                 self.task.draw(self.params.seed, "train", epoch, self.count), self.device
@@ -94,16 +96,16 @@ class Engine:
         `train.accumulate`, unscaled, and clipped if `train.grad_clip` says so.
         """
         self.model.zero_grad(set_to_none=True)
-        rows = epoch.order[index * self.batch_size : (index + 1) * self.batch_size]
+        batch = slice(index * self.batch_size, (index + 1) * self.batch_size)
         step = (epoch.number - 1) * self.steps_per_epoch + index
         losses, correct = [], []
         masks = portable_masks(self.model, self.params.seed, step, part=distributed.rank())
         with masks, distributed.whole_batch_norm():
-            for inputs, targets in self._micro_batches(epoch, rows, step):
+            for inputs, targets in self._micro_batches(epoch, batch, step):
                 with autocast(self.device, self.params.train.precision):
                     outputs = self.forward(*inputs)
                     loss = self.task.loss(outputs, targets, self.params.train.label_smoothing)
-                share = inputs[0].shape[0] * distributed.world_size() / len(rows)
+                share = inputs[0].shape[0] * distributed.world_size() / self.batch_size
                 torch.autograd.backward(self.scaler.scale(loss * share))
                 losses.append(loss.detach() * share)
                 correct.append(self.task.correct(outputs, targets))
@@ -123,9 +125,10 @@ class Engine:
             self.ema.update(self.model)
 
     def _micro_batches(
-        self, epoch: "Epoch", rows: Tensor, step: int
+        self, epoch: "Epoch", batch: slice, step: int
     ) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
-        pixels = take(self._pixels, rows, self.device)
+        rows = epoch.order[batch]
+        pixels = take(self._pixels, rows, epoch.host_order[batch])
         images, targets = self.augmenter.apply(
             pixels, self._labels[rows], epoch.draws, rows, step % self.steps_per_epoch
         )
@@ -166,10 +169,14 @@ class Engine:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch's order [n] and draws, all on the device, indexed by position in the split."""
+    """One epoch's order [n] and draws, all on the device, indexed by position in the split.
+
+    `host_order` is the order in host memory, for pixels that are there.
+    """
 
     number: int
     order: Tensor
+    host_order: Tensor
     draws: dict[str, Tensor]
     task_draws: dict[str, Tensor]
 

@@ -82,9 +82,13 @@ class Evaluator:
         )
 
     def _batch(self, start: int) -> tuple[tuple[Tensor, ...], Tensor]:
-        rows = torch.arange(start, start + self.view.batch_size, device=self.device)
-        rows = rows.clamp_(max=self.count - 1)
-        images = take(self._pixels, rows, self.device).float() / 255
+        rows, host_rows = (
+            torch.arange(start, start + self.view.batch_size, device=device).clamp_(
+                max=self.count - 1
+            )
+            for device in (self.device, "cpu")
+        )
+        images = take(self._pixels, rows, host_rows).float() / 255
         images = to_input(images, self.view.px, self._mean, self._std, self.view.memory_format)
         draws = {name: draw[rows] for name, draw in self._draws.items()}
         return self.task.prepare(images, self._labels[rows], draws)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from stages.core import streams
+from stages.training.distributed import world_size
 from stages.training.engine import first_layer_weight
 from stages.training.trace import combine, hash_tensor
 
@@ -47,7 +48,8 @@ def sketch_tensors(tensors: Sequence[Tensor]) -> Tensor:
         flat = tensor.detach().reshape(-1)
         flat = flat[:: -(-len(flat) // SAMPLE) or 1].cpu().double()
         # Each tensor has signs of its own, or equal places of two tensors would add up.
-        signs = _signs().roll(7919 * index)[: len(flat)]
+        first = -7919 * index % SAMPLE
+        signs = _signs()[first : first + len(flat)]
         signed = nn.functional.pad(flat * signs, (0, -len(flat) % BUCKETS))
         total += signed.reshape(-1, BUCKETS).sum(0)
     return total
@@ -55,8 +57,9 @@ def sketch_tensors(tensors: Sequence[Tensor]) -> Tensor:
 
 @lru_cache(maxsize=1)
 def _signs() -> Tensor:
+    """Twice over, so that those of any tensor lie in one piece."""
     drawn = streams.integers(streams.stream(0, "sketch"), SAMPLE) >> np.uint64(63)
-    return torch.from_numpy(drawn.astype(np.float64) * 2 - 1)
+    return torch.from_numpy(np.tile(drawn.astype(np.float64) * 2 - 1, 2))
 
 
 class Inside:
@@ -119,8 +122,11 @@ def twin_rows(engine: "Engine", epoch: "Epoch", index: int) -> list[dict[str, ob
     return rows
 
 
-def _apart(row: dict[str, object], beside: dict[str, object]) -> float:
+def _apart(row: dict[str, object], beside: dict[str, object]) -> float | None:
+    """Distance relative to the size; None where a value is not finite."""
     mine, twin = (np.array(str(each["sketch"]).split(), dtype=np.float64) for each in (row, beside))
+    if not np.isfinite([mine, twin]).all():
+        return None
     size = float(np.linalg.norm(mine))
     return float(np.linalg.norm(mine - twin)) / size if size > 0 else 0.0
 
@@ -139,10 +145,12 @@ def is_milestone(step: int) -> bool:
 
 def _described(tensors: Sequence[Tensor], sketch: Tensor) -> dict[str, object]:
     norms = [float(torch.linalg.vector_norm(tensor.detach().float())) for tensor in tensors]
+    norm = math.hypot(*norms)
     return {
         "hash": hash_of(tensors),
         "dtype": str(tensors[0].dtype).removeprefix("torch."),
-        "norm": math.hypot(*norms),
+        # A table would write NaN, as fp16 makes it, as an empty cell.
+        "norm": norm if math.isfinite(norm) else str(norm),
         "sketch": " ".join(f"{value:.12g}" for value in sketch.tolist()),
         "rounding": None,
     }
@@ -153,9 +161,13 @@ def watching(engine: "Engine", step: int) -> Iterator[Inside]:
     """Record the step whose gradients are computed inside the context.
 
     Modules come in the order they finish, so a module's children stand before it; the images and
-    targets that enter, and the loss, stand among them.
+    targets that enter, and the loss, stand among them. Of several processes each sees only its
+    part of the batch on the way forward, so gradients and updates alone are recorded.
     """
     inside = Inside(engine.model, step)
+    if world_size() > 1:
+        yield inside
+        return
     task = engine.task
     with ExitStack() as held:
         for name, module in engine.model.named_modules():

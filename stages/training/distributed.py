@@ -58,8 +58,8 @@ def launch(processes: int, module: str, arguments: list[str]) -> None:
     if status:
         raise TrainingError(
             f"One of the {processes} training processes failed and the others were stopped; its "
-            "own message is above. Run the same command again: training goes on from its last "
-            "checkpoint."
+            "own message is above. If it was killed from outside, run the same command again: "
+            "training goes on from its last checkpoint."
         )
 
 
@@ -67,11 +67,16 @@ def launch(processes: int, module: str, arguments: list[str]) -> None:
 def process_group(device: torch.device) -> Iterator[torch.device]:
     """Join the other processes, if there are any; yields the device of this one.
 
-    Raises DeviceError when there are fewer CUDA devices than processes on this node.
+    Raises DeviceError when there are fewer CUDA devices than processes on this node, and on MPS.
     """
     if not launched():
         yield device
         return
+    if device.type == "mps":
+        raise DeviceError(
+            "`train.devices` shares a training between CUDA devices or CPU processes, but `device` "
+            f"is {device.type} here. Set `train.devices: 1` or `device: cpu`."
+        )
     if device.type == "cuda":
         local = int(os.environ["LOCAL_RANK"])
         if local >= torch.cuda.device_count():

@@ -11,16 +11,24 @@ from typing import Any
 
 import torch
 
-from stages.core.device import autocast, synchronize
+from stages.core.device import autocast, memory_advice, synchronize
 from stages.core.errors import ModelError, TrainingError
 from stages.training.engine import Engine
 
+SMALLER_BATCH = (
+    "Lower `train.batch_size`, or keep it and raise `train.accumulate`; for the validation lower "
+    "`evaluate.batch_size`."
+)
+TOO_LARGE = (
+    "does not fit even with two images. Choose a smaller model or `input_size`, or `device: cpu`."
+)
+
 
 def rehearse(engine: Engine) -> None:
-    """Run a forward and backward of two images through a copy of the model.
+    """Run a forward and backward of two images through a copy of the model, at its precision.
 
-    Raises TrainingError when an operation has no deterministic form or memory runs out,
-    ModelError when the model cannot take the input.
+    Raises TrainingError when an operation has no deterministic form, DeviceError when memory runs
+    out, ModelError when the model cannot take the input.
     """
     px, task, params = engine.built.model_px, engine.task, engine.params
     model = copy.deepcopy(engine.model).train()
@@ -31,12 +39,10 @@ def rehearse(engine: Engine) -> None:
         inputs, targets = task.prepare(
             images.contiguous(memory_format=engine.memory_format), labels, draws
         )
-        torch.autograd.backward(task.loss(model(*inputs), targets, 0.0))
-    except torch.OutOfMemoryError as error:
-        raise TrainingError(
-            f"`model` {params.model} does not fit into the memory of {engine.device} even with two "
-            "images. Choose a smaller model or `input_size`, or `device: cpu`."
-        ) from error
+        with memory_advice(engine.device, f"`model` {params.model} {TOO_LARGE}"):
+            with autocast(engine.device, params.train.precision):
+                loss = task.loss(model(*inputs), targets, 0.0)
+            torch.autograd.backward(loss)
     except (RuntimeError, ValueError, AssertionError) as error:
         first_line = str(error).partition("\n")[0]
         if "deterministic" in str(error):
@@ -61,14 +67,16 @@ class CompileGain:
 def measure_compile(engine: Engine) -> CompileGain:
     """Time forward and backward of a whole batch, eager and compiled, on copies of the model.
 
-    Raises TrainingError when the model or the machine cannot compile.
+    Raises TrainingError when the model or the machine cannot compile, DeviceError when the
+    memory of the device is too small for it.
     """
     eager = copy.deepcopy(engine.model).train()
     compiled = torch.compile(copy.deepcopy(eager))
     eager_seconds = _fastest(engine, eager)
     started = time.perf_counter()
     try:
-        _step(engine, compiled)
+        with memory_advice(engine.device, SMALLER_BATCH):
+            _step(engine, compiled)
     except RuntimeError as error:
         raise TrainingError(
             f"torch.compile failed on `model` {engine.params.model}: "

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+import torch
+
 from stages.core.device import choose_device, memory_advice, set_threads
 from stages.core.errors import DivergedError
 from stages.core.params import Params
@@ -17,7 +19,7 @@ from stages.training.determinism import keep_freed_memory, set_determinism
 from stages.training.distributed import barrier, process_group
 from stages.training.engine import Engine
 from stages.training.loop import Trained, fit
-from stages.training.rehearsal import CompileGain, measure_compile, rehearse
+from stages.training.rehearsal import SMALLER_BATCH, CompileGain, measure_compile, rehearse
 
 
 @dataclass(frozen=True)
@@ -53,20 +55,21 @@ def training(
     seed in float32. Raises DivergedError, TrainingError, ModelError, and DeviceError, also when
     the device's memory is too small.
     """
-    with ExitStack() as held:
-        abandoned = None
+    with process_group(choose_device(params.device)) as device, ExitStack() as held:
+        reason = abandoned = None
         try:
-            run = _train_once(params, splits, classes, inputs, tell, held, None)
+            run = _train_once(params, splits, classes, inputs, tell, device, held, reason)
         except DivergedError as error:
             if params.train.on_nonfinite != "fp32" or params.train.precision == "fp32":
                 raise
             reason = f"diverged in epoch {error.epoch}, step {error.step}, at {error.precision}"
+        if reason is not None:  # the error is gone, and with it the first run's memory
             held.close()
             abandoned = Checkpoints(run_key(params, inputs), tell)
             tell(f"{reason}: starting anew in fp32, as `train.on_nonfinite` asks")
             train = params.train.model_copy(update={"precision": "fp32"})
             params = params.model_copy(update={"train": train})
-            run = _train_once(params, splits, classes, inputs, tell, held, reason)
+            run = _train_once(params, splits, classes, inputs, tell, device, held, reason)
         yield run
         run.checkpoints.clear()
         if abandoned is not None:
@@ -79,29 +82,25 @@ def _train_once(
     classes: int,
     inputs: dict[str, str],
     tell: Callable[[str], None],
+    device: torch.device,
     held: ExitStack,
     fell_back: str | None,
 ) -> Run:
     keep_freed_memory()
     set_threads(params)
-    device = held.enter_context(process_group(choose_device(params.device)))
     set_determinism(params.train.deterministic, device)
     checkpoints = held.enter_context(Checkpoints(run_key(params, inputs), tell))
     barrier()  # the first process holds the lock before any other reads
-    engine = Engine(params, task_of(params), splits["train"], classes, device)
-    rehearse(engine)
-    tell(_announcement(engine))
-    gain = measure_compile(engine) if params.train.compile else None
-    if gain:
-        tell(
-            f"compiled in {gain.compile_seconds:.0f} s; a step is "
-            f"{gain.compile_speedup:.2f} times as fast as without"
-        )
-    advice = (
-        "Lower `train.batch_size`, or keep it and raise `train.accumulate`; for the validation "
-        "lower `evaluate.batch_size`."
-    )
-    with memory_advice(device, advice):
+    with memory_advice(device, SMALLER_BATCH):
+        engine = Engine(params, task_of(params), splits["train"], classes, device)
+        rehearse(engine)
+        tell(_announcement(engine))
+        gain = measure_compile(engine) if params.train.compile else None
+        if gain:
+            tell(
+                f"compiled in {gain.compile_seconds:.0f} s; a step is "
+                f"{gain.compile_speedup:.2f} times as fast as without"
+            )
         trained = fit(engine, splits.get("val"), checkpoints, tell)
     return Run(params, trained, checkpoints, fell_back, gain)
 

@@ -23,7 +23,7 @@ from stages.core.errors import TrainingError
 from stages.core.files import replacing, sha256_of_json
 from stages.core.params import Params
 from stages.core.paths import work_folder
-from stages.training.distributed import rank
+from stages.training.distributed import rank, world_size
 
 KEPT = 2
 _NAME = re.compile(r"^step-(\d{8})-([0-9a-f]{64})\.pt$")
@@ -38,6 +38,7 @@ def run_key(params: Params, inputs: dict[str, str]) -> str:
     """
     decisive = params.model_dump(mode="json", exclude={"profile"})
     decisive["train"].pop("checkpoint_steps")
+    decisive["world_size"] = world_size()  # over several nodes more than `train.devices`
     return sha256_of_json({"params": decisive, "inputs": inputs, "code": _code_sha256()})[:20]
 
 

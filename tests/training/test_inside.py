@@ -10,7 +10,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.training.inside import INSIDE_COLUMNS, hash_of, is_milestone, sketch_tensors
+from stages.core.files import write_csv
+from stages.training.inside import (
+    BUCKETS,
+    INSIDE_COLUMNS,
+    _apart,
+    hash_of,
+    is_milestone,
+    sketch_tensors,
+)
 from tests.training.helpers import params, run
 
 
@@ -65,6 +73,30 @@ def test_sums_over_micro_batches_are_told_apart_by_position() -> None:
 
 def test_the_same_run_records_the_same() -> None:
     pd.testing.assert_frame_equal(rows(), rows())
+
+
+def test_a_step_that_overflows_is_written_as_it_is_and_leaves_the_weights_whole(
+    tmp_path: Path,
+) -> None:
+    """The first steps at fp16 overflow while the scale of the loss is found."""
+    recipe = {"precision": "fp16", "optimizer": "sgd", "snapshots": True}
+    done = run(params("speedrun_small", train=recipe), images=64)
+    write_csv(tmp_path / "inside.csv", pd.DataFrame(done.trained.progress.inside))
+    cells = pd.read_csv(tmp_path / "inside.csv", dtype=str, keep_default_na=False)
+    assert (cells["norm"] != "").all()
+    table = pd.read_csv(tmp_path / "inside.csv")
+    assert table["norm"].dtype == np.float64
+    first = table[(table["step"] == 1) & (table["kind"] == "gradient")]
+    assert not np.isfinite(first["norm"]).all()
+    assert np.isfinite(table[table["kind"] == "update"]["norm"]).all()
+    assert all(torch.isfinite(weight).all() for weight in done.trained.weights.values())
+
+
+def test_the_distance_of_what_is_not_finite_is_unknown() -> None:
+    finite, overflowed = ({"sketch": " ".join([text] * BUCKETS)} for text in ("1", "inf"))
+    assert _apart(finite, finite) == 0
+    assert _apart(finite, overflowed) is None
+    assert _apart(overflowed, overflowed) is None
 
 
 @settings(max_examples=25, deadline=None)

@@ -1,9 +1,11 @@
 """Optimisers: one step against its closed form, layouts, groups, and resuming."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
+import torch.utils.deterministic as filling
 from torch import nn
 
 from stages.core.params import Train
@@ -92,6 +94,35 @@ def test_muon_makes_a_step_with_equal_singular_values() -> None:
     left, _, right = torch.linalg.svd(gradient)
     assert torch.linalg.matrix_norm(step - left @ right, 2) < 0.5  # Newton-Schulz is that rough
     torch.testing.assert_close(torch.linalg.svdvals(step), torch.ones(2), atol=0.35, rtol=0)
+
+
+@pytest.fixture
+def poisoned_memory() -> Iterator[None]:
+    """Whatever is read before it was written is NaN."""
+    before = torch.get_deterministic_debug_mode(), filling.fill_uninitialized_memory
+    torch.set_deterministic_debug_mode("error")
+    filling.fill_uninitialized_memory = True
+    yield
+    torch.set_deterministic_debug_mode(before[0])
+    filling.fill_uninitialized_memory = before[1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.usefixtures("poisoned_memory")
+def test_a_first_step_that_overflows_leaves_no_trace(name: str) -> None:
+    weight = nn.Parameter(torch.tensor([[0.5, -2.0], [1.0, 4.0]]))
+    train = Train(optimizer=name, lr=0.1, precision="fp16")
+    optimizer = make_optimizer([{"params": [weight]}], train)
+    scaler = torch.amp.GradScaler("cpu")
+    gradient = torch.tensor([[0.1, 0.2], [-0.3, 0.4]])
+    for overflowing in (True, True, False):
+        weight.grad = scaler.scale(gradient.clone())
+        if overflowing:
+            weight.grad[0, 0] = torch.inf
+        scaler.unscale_(optimizer)
+        scaler.step(optimizer)
+        scaler.update()
+    assert torch.equal(weight, one_step(name)[2])
 
 
 @pytest.mark.parametrize("name", NAMES)

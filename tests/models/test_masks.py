@@ -68,3 +68,19 @@ def test_masks_are_the_same_in_half_precision() -> None:
         with portable_masks(model, 0, 1):
             masks.append(model(torch.ones(1000, dtype=dtype)) != 0)
     assert torch.equal(*masks)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_masks_reach_a_gpu_without_waiting_for_it() -> None:
+    model = nn.Dropout(0.5)
+    images = torch.ones(1000)
+    with portable_masks(model, 0, 1):
+        expected = [model(images), torch.empty(100).bernoulli_(0.3)]
+    placed, empty = images.cuda(), torch.empty(100, device="cuda")
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        with portable_masks(model, 0, 1):
+            found = [model(placed), empty.bernoulli_(0.3)]
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert all(torch.equal(one.cpu(), other) for one, other in zip(found, expected, strict=True))

@@ -1,46 +1,110 @@
 """Two processes train as one: the same losses up to rounding, and a killed one ends the run."""
 
 import json
+import pickle
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
-from stages.core.errors import TrainingError
-from stages.training.distributed import launch
+from stages.comparison.record import Record
+from stages.comparison.together import compare_records
+from stages.comparison.verdict import Rung
+from stages.core.errors import DeviceError, TrainingError
+from stages.training.checkpoint import run_key
+from stages.training.distributed import launch, process_group
+from stages.training.inside import INSIDE_COLUMNS
+from stages.training.loop import Progressed
+from stages.training.trace import STEP_COLUMNS, TENSOR_COLUMNS, as_table
+from tests.comparison.made import predictions, trained
 from tests.training.distributed_child import RECIPE
-from tests.training.helpers import params, run
+from tests.training.helpers import params
 
 CHILD = "tests.training.distributed_child"
 
 
 @pytest.fixture(autouse=True)
 def _own_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "together"))
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
-def test_two_processes_agree_with_one_to_rounding(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def together(tmp_path: Path, model: str, **recipe: Any) -> tuple[Progressed, str | None]:
+    """Progress and the reason to fall back of a training by two processes."""
+    out = tmp_path / "progress.pickle"
+    out.unlink(missing_ok=True)
+    launch(2, CHILD, [model, str(out), json.dumps(recipe)])
+    progress, fell_back = pickle.loads(out.read_bytes())
+    return progress, fell_back
+
+
+def as_record(progress: Progressed, alone: Record) -> Record:
+    """The record of a run that differs from `alone` by its devices and by what was computed."""
+    assert alone.params is not None
+    return replace(
+        alone,
+        name="together",
+        params=alone.params | {"train": alone.params["train"] | {"devices": 2}},
+        trace=as_table(progress.trace, STEP_COLUMNS),
+        tensors=as_table(progress.tensor_trace, TENSOR_COLUMNS),
+        inside=as_table(progress.inside, INSIDE_COLUMNS),
+    )
+
+
+def test_two_processes_are_one_up_to_rounding(tmp_path: Path) -> None:
     """With batch norm and mixing, which both look at the whole batch."""
-    out = tmp_path / "losses.json"
-    launch(2, CHILD, ["shufflenet_v2_x0_5", "0", str(out)])
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "alone"))
-    alone = [
-        row["loss"]
-        for row in run(params("shufflenet_v2_x0_5", train=RECIPE)).trained.progress.trace
-    ]
+    recipe = RECIPE | {"snapshots": True}
+    progress, _ = together(tmp_path, "shufflenet_v2_x0_5", snapshots=True)
+    one = trained("alone", model="shufflenet_v2_x0_5", train=recipe)
+    one = replace(one, predictions=predictions())
+    assert one.trace is not None
     # Rounding grows from step to step; a wrong share of the batch would show in the first.
-    assert json.loads(out.read_text())[:2] == pytest.approx(alone[:2], rel=1e-5)
+    losses = [row["loss"] for row in progress.trace]
+    assert losses[:2] == pytest.approx(list(one.trace["loss"][:2]), rel=1e-5)
+    kinds = {row["kind"] for row in progress.inside}
+    assert kinds == {"gradient", "update", "weights"}  # what is the whole batch's on each of both
+    found = compare_records(one, as_record(progress, one))
+    assert found.verdict.rung is Rung.ROUNDING, found.verdict.sentence
+    assert "gradient" in found.verdict.sentence
+    assert found.first_step_apart is not None
+    assert 0 < found.first_step_apart < 1e-4
+
+
+def test_two_processes_with_dropout_repeat_themselves_after_a_fall_back(tmp_path: Path) -> None:
+    """Masks differ between the processes and not between runs; one group serves both attempts."""
+    asked = {"precision": "bf16", "on_nonfinite": "fp32", "poison": True, "dropout": 0.2}
+    fallen, reason = together(tmp_path, "lenet_small", **asked)
+    assert reason == "diverged in epoch 1, step 3, at bf16"
+    plain, reason = together(tmp_path, "lenet_small", dropout=0.2)
+    assert reason is None
+    assert fallen.trace == plain.trace
+    undropped = trained("alone", train=RECIPE).trace
+    assert undropped is not None
+    assert plain.trace[0]["loss"] != pytest.approx(undropped["loss"][0], rel=1e-5)
 
 
 def test_a_killed_process_ends_the_run_and_the_next_goes_on(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "losses.json"
     with pytest.raises(TrainingError, match="One of the 2 training processes failed"):
-        launch(2, CHILD, ["lenet_small", "9", str(out)])
-    assert not out.exists()
-    launch(2, CHILD, ["lenet_small", "0", str(out)])
+        together(tmp_path, "lenet_small", die_at=9)
+    progress, _ = together(tmp_path, "lenet_small")
     assert "going on after epoch 1" in capfd.readouterr().out
-    assert out.exists()
+    assert progress.steps == 12
+
+
+def test_mps_cannot_share_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "0")
+    wanted = pytest.raises(DeviceError, match=r"train\.devices: 1.*device: cpu")
+    with wanted, process_group(torch.device("mps")):
+        pass
+
+
+def test_another_number_of_processes_is_another_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = set()
+    for processes in ("2", "4"):
+        monkeypatch.setenv("WORLD_SIZE", processes)
+        keys.add(run_key(params(train={"devices": 2}), {}))
+    assert len(keys) == 2

@@ -105,8 +105,9 @@ def twin_rows(engine: "Engine", epoch: "Epoch", index: int) -> list[dict[str, ob
     """The rows of a step up to its gradients, with the first layer's weights one ULP away.
 
     The yardstick of rounding in this network: deep ones with small batches carry one ULP ten
-    thousand times as far as shallow ones. Weights and buffers are put back. Empty at fp16, whose
-    gradient scaler allows no rehearsal.
+    thousand times as far as shallow ones. At bf16 one ULP of float32 would be rounded away, so a
+    quarter of bf16's epsilon is taken, which moves about that share of the weights. Weights and
+    buffers are put back. Empty at fp16, whose gradient scaler allows no rehearsal.
     """
     if engine.scaler.is_enabled():
         return []
@@ -114,7 +115,11 @@ def twin_rows(engine: "Engine", epoch: "Epoch", index: int) -> list[dict[str, ob
     with torch.no_grad():
         weight = first_layer_weight(engine.model)
         up = torch.arange(weight.numel(), device=weight.device).reshape(weight.shape) % 2 == 0
-        weight.copy_(torch.nextafter(weight, torch.where(up, torch.inf, -torch.inf)))
+        if engine.params.train.precision == "bf16":
+            part = torch.finfo(torch.bfloat16).eps / 4
+            weight.mul_(torch.where(up, 1 + part, 1 - part))
+        else:
+            weight.copy_(torch.nextafter(weight, torch.where(up, torch.inf, -torch.inf)))
     with watching(engine, 0) as inside:
         engine.gradients(epoch, index)
     rows = inside.after_gradients()

@@ -1,5 +1,7 @@
 """Every family trains to the same bits twice, in float32 and in bfloat16."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,22 @@ def test_a_family_repeats_itself(
     traces = [run(chosen, images=16, val=False).trained.progress.trace for _ in range(2)]
     assert traces[0] == traces[1]
     assert len(traces[0]) == 2
+
+
+@pytest.mark.parametrize("model", ["lenet_small", "vit_2l_2h_128"])
+def test_a_busy_machine_changes_no_bit(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    chosen = params(model, train={"epochs": 1, "snapshots": False}, threads=2)
+    calm = run(chosen, val=False).trained.progress.trace
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4)]
+    try:
+        assert run(chosen, val=False).trained.progress.trace == calm
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
 
 
 def test_switches_are_set_and_can_be_lifted() -> None:

@@ -1,11 +1,12 @@
 """Faults to plant into a run, each a mistake that somebody has made on one machine of two.
 
 A fault changes the code that runs, not the parameters, so nothing declares it. `found` is what
-the place that `compare` names must contain. `MACHINES` are the opposite: another machine, no fault.
+the place that `compare` names must contain. Leaves other machines, which are no fault, to
+`machines`.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -21,35 +22,15 @@ from stages.training.engine import Engine, Epoch, StepResult
 
 @dataclass(frozen=True)
 class Fault:
-    """`plant` patches the modules of this process."""
+    """`plant` patches the modules of this process.
+
+    `found` is looked for in the place that is named; `at` is the precision of the runs at which
+    it is a fault, any if empty.
+    """
 
     plant: Callable[[], None]
     found: str
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Another machine on this box: environment variables, and a statement after `import torch`."""
-
-    environment: dict[str, str] = field(default_factory=dict)
-    statement: str = ""
-    changes: tuple[str, ...] = ()
-
-
-MACHINES = {
-    "2 threads": Machine(changes=("threads=2",)),
-    "3 threads": Machine(changes=("threads=3",)),
-    "ATEN AVX2": Machine({"ATEN_CPU_CAPABILITY": "avx2"}),
-    "ATEN default": Machine({"ATEN_CPU_CAPABILITY": "default"}),
-    "oneDNN AVX2": Machine({"ONEDNN_MAX_CPU_ISA": "AVX2"}),
-    "oneDNN SSE4.1": Machine({"ONEDNN_MAX_CPU_ISA": "SSE41"}),
-    "MKL compatible": Machine({"MKL_CBWR": "COMPATIBLE"}),
-    "all AVX2": Machine({"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2",
-                         "MKL_CBWR": "AVX2"}),
-    "all minimum": Machine({"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41",
-                            "MKL_CBWR": "COMPATIBLE"}),
-    "no oneDNN": Machine(statement="torch.backends.mkldnn.enabled = False"),
-}  # fmt: skip
+    at: str = ""
 
 
 def _change_model(change: Callable[[nn.Module], None]) -> None:
@@ -80,8 +61,9 @@ def _replace_module(name: str, make: Callable[[], nn.Module]) -> None:
     _change_model(lambda model: model.set_submodule(name, make()))
 
 
-def _bf16() -> None:
-    engine.autocast = lambda device, precision: autocast(device, "bf16")  # type: ignore[attr-defined]
+def _compute_in(used: str) -> None:
+    """The gradients are computed in another precision than was asked for."""
+    engine.autocast = lambda device, precision: autocast(device, used)  # type: ignore[attr-defined]
 
 
 def _label_smoothing() -> None:
@@ -223,7 +205,10 @@ def _leaky() -> nn.Module:
 
 
 FAULTS = {
-    "bf16 for float32": Fault(_bf16, "forward of `conv1.0` (float32 against bfloat16)"),
+    "bf16 for float32": Fault(
+        lambda: _compute_in("bf16"), "forward of `conv1.0` (float32 against bfloat16)", "fp32"),
+    "float32 for bf16": Fault(
+        lambda: _compute_in("fp32"), "forward of `conv1.0` (bfloat16 against float32)", "bf16"),
     "batch norm eps": Fault(lambda: _set_on_norms("eps", 1e-3), "forward of `conv1.1`"),
     "batch norm momentum": Fault(lambda: _set_on_norms("momentum", 0.01), "evaluation"),
     "label smoothing": Fault(_label_smoothing, "in the loss"),

@@ -1,9 +1,9 @@
 """Does `compare` call every fault different, name its place, and never cry wolf?
 
-`python benchmarks/planted_faults.py [--only WORD] [--keep FOLDER] [--jobs 2]` trains one small
-network as it is, as its one-ULP twin, on ten stand-in machines, and with each of twenty planted
-faults, then compares all with the first. Exit status 0 when every fault is called different at
-its place and no machine is. About five minutes on two idle cores.
+`python benchmarks/planted_faults.py [--only WORD] [--precision bf16] [--keep FOLDER] [--jobs 2]`
+trains one small network as it is, as its one-ULP twin, on ten stand-in machines, and with each of
+twenty planted faults, then compares all with the first. Exit status 0 when every fault is called
+different at its place and no machine is. About five minutes on two idle cores.
 """
 
 import argparse
@@ -20,7 +20,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.faults import FAULTS, MACHINES  # noqa: E402
+from benchmarks.faults import FAULTS  # noqa: E402
+from benchmarks.machines import MACHINES  # noqa: E402
 from benchmarks.small_run import make_pictures  # noqa: E402
 from stages.comparison.record import load_record  # noqa: E402
 from stages.comparison.sources import open_source  # noqa: E402
@@ -37,21 +38,26 @@ class Trial:
     found: str | None = None
 
 
-def trials(only: str = "") -> list[Trial]:
+def trials(only: str = "", precision: str = "fp32") -> list[Trial]:
     """All runs but the first, the twin before the others."""
     made = [Trial("twin", ("train.twin=true",))]
     for name, machine in MACHINES.items():
         statement = ("--statement", machine.statement) if machine.statement else ()
         arguments = (*statement, *machine.changes)
         made.append(Trial(name, arguments, tuple(machine.environment.items())))
-    made += [Trial(name, ("--fault", name), found=fault.found) for name, fault in FAULTS.items()]
+    made += [
+        Trial(name, ("--fault", name), found=fault.found)
+        for name, fault in FAULTS.items()
+        if fault.at in ("", precision)
+    ]
     return [trial for trial in made if only in trial.name]
 
 
-def start(folder: Path, trial: Trial) -> None:
+def start(folder: Path, trial: Trial, precision: str) -> None:
     """Train one run in a process of its own. Raises CalledProcessError with its output."""
+    command = [sys.executable, "-m", "benchmarks.small_run", str(folder / trial.name)]
     subprocess.run(
-        [sys.executable, "-m", "benchmarks.small_run", str(folder / trial.name), *trial.arguments],
+        [*command, f"train.precision={precision}", *trial.arguments],
         env={**os.environ, **dict(trial.environment), "PYTHONPATH": str(ROOT)},
         check=True,
         capture_output=True,
@@ -66,11 +72,13 @@ def judge(trial: Trial, found: Comparison) -> bool:
     return found.verdict.rung.exit_status == 1 and trial.found in (found.verdict.where or "")
 
 
-def run_trials(folder: Path, chosen: Sequence[Trial], jobs: int) -> list[tuple[Trial, Comparison]]:
+def run_trials(
+    folder: Path, chosen: Sequence[Trial], jobs: int, precision: str = "fp32"
+) -> list[tuple[Trial, Comparison]]:
     """Train the first run and all chosen ones in `folder`, and compare."""
     make_pictures(folder / "pictures")
     with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(lambda trial: start(folder, trial), (Trial("as it is"), *chosen)))
+        list(pool.map(lambda trial: start(folder, trial, precision), (Trial("as it is"), *chosen)))
     first = load_record(open_source(str(folder / "as it is")))
     return [
         (trial, compare_records(first, load_record(open_source(str(folder / trial.name)))))
@@ -83,11 +91,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="runs whose name holds this word")
     parser.add_argument("--keep", type=Path, help="a folder to keep the runs in")
+    parser.add_argument("--precision", default="fp32", help="of all runs: fp32 or bf16")
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
     keep = arguments.keep
     with nullcontext(keep) if keep else tempfile.TemporaryDirectory() as folder:
-        results = run_trials(Path(folder), trials(arguments.only), arguments.jobs)
+        chosen = trials(arguments.only, arguments.precision)
+        results = run_trials(Path(folder), chosen, arguments.jobs, arguments.precision)
     wrong = 0
     for trial, found in results:
         right = judge(trial, found)

@@ -1,11 +1,13 @@
 """How far rounding carries in a network, against what one ULP on its first layer does.
 
-`python benchmarks/rounding.py [MODEL …]` computes the first step of each model with oneDNN and
-without it, on two threads and on one, and prints how far the gradients and the worst module are
-apart as multiples of the yardstick that training records. `stages/comparison/inside.py` takes
-its factor from here.
+`python benchmarks/rounding.py [MODEL …] [--precision bf16]` computes the first step of each model
+with oneDNN and without it, on two threads and on one, and prints how far the gradients and the
+worst module are apart, also as multiples of the yardstick that training records, and the worst
+module without children that was fed equal bits. `stages/comparison/rounding.py` takes its limits
+from here.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -17,8 +19,9 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import torch  # noqa: E402
 
-from stages.comparison.inside import Place, gradient_apart, gradient_limit, places_at  # noqa: E402
+from stages.comparison.inside import Place, gradient_apart, places_at  # noqa: E402
 from stages.comparison.record import Record  # noqa: E402
+from stages.comparison.rounding import one_ulp_in_gradients, without_children  # noqa: E402
 from stages.core.params import parse_params  # noqa: E402
 from stages.datasets.pixels import Split  # noqa: E402
 from stages.tasks import task_of  # noqa: E402
@@ -32,10 +35,10 @@ MODELS = (
 CLASSES, IMAGES, PX = 4, 64, 32
 
 
-def first_step(model: str, threads: int) -> Record:
+def first_step(model: str, threads: int, precision: str) -> Record:
     """The recorded first step of a model, with its yardstick."""
     values = {"model": model, "threads": threads, "input_size": PX, "device": "cpu",
-              "train": {"batch_size": 16, "augment": ["flip"]}}  # fmt: skip
+              "train": {"batch_size": 16, "augment": ["flip"], "precision": precision}}  # fmt: skip
     params = parse_params(values, "benchmark")
     torch.set_num_threads(threads)
     draws = np.random.default_rng(0)
@@ -51,24 +54,38 @@ def first_step(model: str, threads: int) -> Record:
     return Record(model, inside=pd.DataFrame(inside.after_update(twin), columns=INSIDE_COLUMNS))
 
 
-def worst(places: list[Place]) -> tuple[float, str]:
-    """The module furthest apart as a multiple of the yardstick, where it is more than 1e-5."""
-    far = [p for p in places if p.kind == "module" and p.apart > 1e-5]
-    return max(((p.apart / max(p.rounding, 1e-12), p.name) for p in far), default=(0.0, "-"))
+def described(places: list[Place]) -> str:
+    """Gradients, loss and worst module in one line; a yardstick of 0 gives no multiple."""
+    ulp = one_ulp_in_gradients(places)
+    apart = gradient_apart(places) or 0.0
+    loss = max(p.apart for p in places if p.kind == "loss")
+    alone = without_children(places)
+    single = [p.apart for p in places if p.kind == "module" and p.name in alone and p.fed_alike]
+    worst = max((p for p in places if p.kind == "module"), key=lambda place: place.apart)
+    return (
+        f"gradients {_times(apart, ulp)}, loss {loss:.1e}, "
+        f"worst module {_times(worst.apart, worst.rounding)} ({worst.name}), "
+        f"worst operation {max(single, default=0.0):.1e}"
+    )
+
+
+def _times(apart: float, ulp: float) -> str:
+    return f"{apart:.1e}" + (f" ({apart / ulp:.1f} times one ULP)" if ulp > 0 else "")
 
 
 def main() -> None:
     """Print a line per model and machine."""
-    for model in sys.argv[1:] or MODELS:
-        plain = first_step(model, 2)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="*", default=MODELS, metavar="MODEL")
+    parser.add_argument("--precision", default="fp32")
+    arguments = parser.parse_args()
+    for model in arguments.models:
+        plain = first_step(model, 2, arguments.precision)
         for machine, threads, onednn in (("no oneDNN", 2, False), ("1 thread", 1, True)):
             torch.backends.mkldnn.enabled = onednn  # type: ignore[assignment]
-            places = places_at(plain, first_step(model, threads), 1)
+            places = places_at(plain, first_step(model, threads, arguments.precision), 1)
             torch.backends.mkldnn.enabled = True  # type: ignore[assignment]
-            apart, ulp = gradient_apart(places) or 0.0, gradient_limit(places, 0.0) / 50
-            times, name = worst(places)
-            told = f"gradients {apart:.1e}, {apart / max(ulp, 1e-12):5.1f} times one ULP"
-            print(f"{model:20} {machine:10} {told}; worst module {times:5.1f} times ({name})")
+            print(f"{model:20} {machine:10} {described(places)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """Evidence that two runs did not compute the same thing: more apart than rounding explains.
 
-Rounding on other machines was measured at 1e-8 to 1e-5 of the values in the first step, planted
-faults at 1e-3 and more (`benchmarks/planted_faults.py`). The limit lies between; networks that
-carry rounding further say so themselves, by what one ULP does in them. Later steps are judged by
-the optimiser alone, for rounding grows a thousandfold within a few steps.
+How far that is, is told by `rounding` and checked by `benchmarks/planted_faults.py`. Later steps
+are judged by the optimiser alone, for rounding grows a thousandfold within a few steps, and the
+weights after them by how far they moved.
 """
 
 from dataclasses import dataclass
@@ -12,11 +11,8 @@ import pandas as pd
 
 from stages.comparison.growth import weight_growth
 from stages.comparison.inside import (
-    ULP_FACTOR,
     Place,
-    first_beyond,
     gradient_apart,
-    gradient_limit,
     places_at,
     recorded_steps,
 )
@@ -28,16 +24,11 @@ from stages.comparison.parting import (
     steps_per_epoch,
 )
 from stages.comparison.record import Record
+from stages.comparison.rounding import LIMITS, Limits, first_beyond, gradient_limit, limit_of
 from stages.comparison.statistics import align
-
-ROUNDING_LIMIT = {"fp32": 1e-4, "tf32": 3e-2, "bf16": 3e-1, "fp16": 5e-2}
-"""Largest difference of first-step values, relative to their norm, that counts as rounding."""
 
 STILL_TOGETHER = 1e-5
 """Relative distance of the weights up to which a later step's optimiser can be judged."""
-
-PROBABILITY_LIMIT = {"fp32": 1e-3, "tf32": 3e-2, "bf16": 2e-1, "fp16": 5e-2}
-"""Largest change of a probability that evaluating the same weights elsewhere can make."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +41,15 @@ class Fault:
 
 def find_fault(a: Record, b: Record, precision: str) -> Fault | None:
     """The first proof, in the order of computation, that B computed something else; or None."""
-    limit = ROUNDING_LIMIT[precision]
+    limits = LIMITS[precision]
     return (
         _in_steps(a, b)
         or _in_rates(a, b)
-        or _in_first_step(a, b, limit)
-        or _in_optimiser_later(a, b, limit)
-        or _in_trace(a, b, 10 * limit)
-        or _in_evaluation(a, b, precision)
+        or _in_first_step(a, b, limits)
+        or _in_optimiser_later(a, b, limits)
+        or _in_trace(a, b, limits.scalar)
+        or _in_weights(a, b)
+        or _in_evaluation(a, b, limits)
     )
 
 
@@ -93,40 +85,53 @@ def _in_rates(a: Record, b: Record) -> Fault | None:
     return Fault("in the schedule of the learning rate", words) if words else None
 
 
-def _in_first_step(a: Record, b: Record, limit: float) -> Fault | None:
-    if 1 not in recorded_steps(a, b):
+def _in_first_step(a: Record, b: Record, limits: Limits) -> Fault | None:
+    places = places_at(a, b, 1)
+    place = first_beyond(places, limits)
+    typed = _of_another_type(a, b, places)
+    if typed and (place is None or places.index(typed) <= places.index(place)):
+        backend = a.hardware["backend"]
+        evidence = f"its numbers are of another type, although both runs computed on {backend}"
+        return Fault(f"{typed.in_words()}, at step 1", evidence)
+    return _at(place, 1, places, limits) if place else None
+
+
+def _of_another_type(a: Record, b: Record, places: list[Place]) -> Place | None:
+    """The first place of another type; autocast chooses types by the backend, so on one alone."""
+    one, other = (run.hardware.get("backend") for run in (a, b))
+    if one is None or one != other:
         return None
-    place = first_beyond(places_at(a, b, 1), limit)
-    return _at(place, 1, limit) if place else None
+    return next((place for place in places if place.dtypes[0] != place.dtypes[1]), None)
 
 
 def rounding_explains(a: Record, b: Record, precision: str) -> bool | None:
     """Whether the first step is apart by no more than rounding; None when nothing recorded it."""
-    apart, limit = first_step_apart(a, b), ROUNDING_LIMIT[precision]
-    if 1 in recorded_steps(a, b):
-        limit = gradient_limit(places_at(a, b, 1), limit)
-    return None if apart is None else apart <= limit
+    apart, limits, places = first_step_apart(a, b), LIMITS[precision], places_at(a, b, 1)
+    if apart is None:
+        return None
+    return apart <= gradient_limit(places, limits) and not first_beyond(places, limits, strict=True)
 
 
-def _in_optimiser_later(a: Record, b: Record, limit: float) -> Fault | None:
+def _in_optimiser_later(a: Record, b: Record, limits: Limits) -> Fault | None:
     """Updates that are mostly apart although gradients and weights are still together."""
-    growth = weight_growth(a, b)
+    growth, relaxed = weight_growth(a, b), limits.relaxed(10)
     together = dict(zip(growth.steps, growth.apart, strict=True)) if growth else {}
     for step in recorded_steps(a, b)[1:]:
         if together.get(step - 1, 1.0) > STILL_TOGETHER:
             return None
-        places = places_at(a, b, step)
+        places = [p for p in places_at(a, b, step) if p.kind in ("gradient", "update")]
         apart = gradient_apart(places)
-        if apart is not None and apart <= 10 * limit:
-            kinds = ("gradient", "update")
-            place = first_beyond([p for p in places if p.kind in kinds], 10 * limit)
+        if apart is not None and apart <= relaxed.gradient:
+            place = first_beyond(places, relaxed, strict=True)
             if place:
-                return _at(place, step, limit)
+                return _at(place, step, places, relaxed)
     return None
 
 
-def _at(place: Place, step: int, limit: float) -> Fault:
-    below = max(limit, ULP_FACTOR * place.rounding if place.kind != "update" else 0)
+def _at(place: Place, step: int, places: list[Place], limits: Limits) -> Fault:
+    below = limit_of(place, limits)
+    if place.kind == "gradient":
+        below = gradient_limit(places, limits)
     evidence = f"it is {place.apart:.1e} apart, where rounding stays below {below:.0e}"
     if place.kind in _LOOK_AT:
         evidence += f"; look at {_LOOK_AT[place.kind]}"
@@ -170,7 +175,28 @@ def part_in_words(parting: Parting) -> str:
     return f"{what}, {parting.span()}"
 
 
-def _in_evaluation(a: Record, b: Record, precision: str) -> Fault | None:
+def _in_weights(a: Record, b: Record) -> Fault | None:
+    """Weights that part by more than both runs' steps can move them while they compute alike.
+
+    Two runs that rounding drives apart still move about as far as each other, so their distance
+    grows by no more than twice A's own way; three times leaves room for the sketches.
+    """
+    growth = weight_growth(a, b)
+    if growth is None:
+        return None
+    for index in range(1, len(growth.steps)):
+        grown, moved = growth.apart[index] - growth.apart[index - 1], growth.moved[index]
+        if moved > 0 and grown > max(STILL_TOGETHER, 3 * moved):  # at fp16 a step may be skipped
+            steps = f"between steps {growth.steps[index - 1] + 1} and {growth.steps[index]}"
+            return Fault(
+                f"in the weights, {steps}",
+                f"they part by {grown:.1e} of their norm there, while {a.name}'s own move by "
+                f"{moved:.1e}",
+            )
+    return None
+
+
+def _in_evaluation(a: Record, b: Record, limits: Limits) -> Fault | None:
     """The same training to the bit, but other answers."""
     if a.predictions is not None and b.predictions is not None:
         both = align(a.predictions, b.predictions)
@@ -178,13 +204,13 @@ def _in_evaluation(a: Record, b: Record, precision: str) -> Fault | None:
             return Fault("in the labels of the test images", f"{others} of them are not the same")
     if same_weights(a, b) and a.predictions is not None and b.predictions is not None:
         apart = probability_gap(a.predictions, b.predictions)
-        if apart is not None and apart > PROBABILITY_LIMIT[precision]:
+        if apart is not None and apart > limits.probability:
             return Fault(
                 "in the evaluation",
                 f"the weights are bit-identical, but probabilities are up to {apart:.2g} apart",
             )
         return None
-    epoch = _first_other_validation(a, b, ROUNDING_LIMIT[precision])
+    epoch = _first_other_validation(a, b, limits.validation)
     if epoch is None:
         return None
     return Fault(

@@ -1,14 +1,11 @@
-"""The inside of a step on two machines: the first place with other bits, and the first that is
-apart by more than rounding.
+"""The inside of a step on two machines: its places side by side, and the first with other bits.
 
 Reads the rows that training records (`stages/training/inside.py`): hashes for equality, sketches
-for distance. What counts as rounding is decided by `verdict`.
+for distance. What counts as rounding is decided by `rounding`.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -16,9 +13,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stages.comparison.record import Record
-
-ULP_FACTOR = 50
-"""How many times the effect of one ULP still counts as rounding."""
 
 IN_WORDS = {
     "input": "in the images that enter the model",
@@ -61,14 +55,6 @@ class Place:
     def is_of_forward(self) -> bool:
         """Whether the place comes before the gradients; runs on many devices record none such."""
         return self.kind in ("input", "module", "target", "loss")
-
-    def is_beyond(self, limit: float) -> bool:
-        """Whether the place is apart by more than rounding explains.
-
-        Machines were measured to differ by up to 12 times what one ULP on the first layer does
-        (`benchmarks/rounding.py`); the factor leaves room.
-        """
-        return self.apart > max(limit, (4 if self.kind == "update" else ULP_FACTOR) * self.rounding)
 
     def in_words(self) -> str:
         """The place as it stands in a sentence."""
@@ -162,46 +148,3 @@ def gradient_apart(places: list[Place]) -> float | None:
     if size == 0:
         return None
     return float(np.hypot.reduce([place.distance for place in gradients]) / size)
-
-
-def gradient_limit(places: list[Place], limit: float) -> float:
-    """Up to where `gradient_apart` is rounding: `limit`, or more where one ULP carries far."""
-    gradients = [place for place in places if place.kind == "gradient" and place.size > 0]
-    if not gradients or not all(place.is_finite for place in gradients):
-        return limit
-    carried = np.hypot.reduce([place.rounding * place.size for place in gradients])
-    size = np.hypot.reduce([place.size for place in gradients])
-    return max(limit, ULP_FACTOR * float(carried / size))
-
-
-def first_beyond(places: list[Place], limit: float) -> Place | None:
-    """The first place that is apart by more than rounding, in the order of computation.
-
-    A single tensor's gradient may be mere rounding noise (the bias before a norm), so gradients
-    count by the whole. Updates count where the gradient that made them had equal bits, or when
-    most of them are apart by far more than their gradients. A step whose gradients are not finite
-    is judged by its way forward alone, for the optimiser passes over it.
-    """
-    for place in filter(attrgetter("is_finite"), places):
-        if place.is_of_forward and place.is_beyond(limit):
-            return place
-    whole = gradient_apart(places)
-    if whole is not None and whole > gradient_limit(places, limit):
-        return max(
-            (place for place in places if place.kind == "gradient"),
-            key=lambda place: place.distance,
-        )
-    return next(_updates_beyond(places, limit), None)
-
-
-def _updates_beyond(places: list[Place], limit: float) -> Iterator[Place]:
-    fed = {place.name: place.apart for place in places if place.kind == "gradient"}
-    updates = [place for place in places if place.kind == "update"]
-    beyond = [
-        place
-        for place in updates
-        if place.is_beyond(limit) and place.apart > ULP_FACTOR * fed.get(place.name, 0.0)
-    ]
-    most = len(beyond) * 2 > len(updates)
-    if all(place.is_finite for place in places if place.kind == "gradient"):
-        yield from (place for place in beyond if place.fed_alike or most)

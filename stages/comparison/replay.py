@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import pandas as pd
 import torch
 
-from stages.comparison.fault import ROUNDING_LIMIT
-from stages.comparison.inside import Place, first_beyond, first_bits, gradient_apart, places_at
+from stages.comparison.inside import Place, first_bits, gradient_apart, places_at
 from stages.comparison.record import Record
 from stages.comparison.rerun import MEMORY_ADVICE, build_engine, epoch_of, params_of
+from stages.comparison.rounding import LIMITS, Limits, first_beyond
 from stages.comparison.setup import effective_precision
 from stages.comparison.sources import Source
 from stages.core import paths
@@ -74,10 +74,10 @@ def replay(source: Source, record: Record) -> list[Replayed]:
     if not found:
         raise _nothing_to_replay(source, record)
     engine = build_engine(source, params_of(source))
-    limit = ROUNDING_LIMIT[effective_precision(record)]
+    limits = LIMITS[effective_precision(record)]
     with memory_advice(engine.device, MEMORY_ADVICE):
         replayed = [
-            _replay_one(engine, record, step, state, limit)
+            _replay_one(engine, record, step, state, limits)
             for step, name in found
             # A name may be known although the cache has lost the file.
             if (state := source.read(paths.SNAPSHOTS / name)) is not None
@@ -99,7 +99,9 @@ def _nothing_to_replay(source: Source, record: Record) -> RunError:
     )
 
 
-def _replay_one(engine: Engine, record: Record, after: int, state: bytes, limit: float) -> Replayed:
+def _replay_one(
+    engine: Engine, record: Record, after: int, state: bytes, limits: Limits
+) -> Replayed:
     _load(engine, state, f"{record.name}'s snapshot after step {after}")
     rows, twin = _inside(engine, after + 1)
     mine = replace(record, name="here", inside=rows)
@@ -110,7 +112,7 @@ def _replay_one(engine: Engine, record: Record, after: int, state: bytes, limit:
         apart=gradient_apart(places),
         twin_apart=gradient_apart(places_at(mine, beside, after + 1)),
         bits=first_bits(places),
-        beyond=first_beyond(places, limit),
+        beyond=first_beyond(places, limits),
     )
 
 

@@ -10,14 +10,13 @@ import pytest
 from stages.comparison.fault import rounding_explains
 from stages.comparison.growth import weight_growth
 from stages.comparison.inside import (
-    first_beyond,
     first_bits,
     gradient_apart,
-    gradient_limit,
     places_at,
     recorded_steps,
 )
 from stages.comparison.record import Record
+from stages.comparison.rounding import LIMITS, first_beyond, gradient_limit
 from stages.comparison.verdict import where_bits_part
 from stages.training.inside import INSIDE_COLUMNS
 from tests.comparison.made import trace
@@ -27,6 +26,8 @@ ORDER = (
     ("target", "labels"), ("loss", "loss"), ("gradient", "fc.weight"),
     ("gradient", "conv.weight"), ("update", "conv.weight"), ("update", "fc.weight"),
 )  # fmt: skip
+
+FP32 = LIMITS["fp32"]
 
 
 def inside(apart: dict[tuple[str, str], float] | None = None, step: int = 1) -> pd.DataFrame:
@@ -54,14 +55,14 @@ def test_equal_steps_have_no_place_apart() -> None:
     places = places_at(*records({}), 1)
     assert [(place.kind, place.name) for place in places] == list(ORDER)
     assert first_bits(places) is None
-    assert first_beyond(places, 1e-9) is None
+    assert first_beyond(places, FP32) is None
     assert gradient_apart(places) == 0
 
 
 @pytest.mark.parametrize(("kind", "name"), ORDER)
 def test_the_first_place_beyond_rounding_is_found(kind: str, name: str) -> None:
     places = places_at(*records({(kind, name): 0.1}), 1)
-    bits, beyond = first_bits(places), first_beyond(places, 1e-4)
+    bits, beyond = first_bits(places), first_beyond(places, FP32)
     assert bits is not None and beyond is not None  # noqa: PT018
     assert (bits.kind, bits.name) == (beyond.kind, beyond.name) == (kind, name)
     assert beyond.apart == pytest.approx(0.1)
@@ -70,7 +71,7 @@ def test_the_first_place_beyond_rounding_is_found(kind: str, name: str) -> None:
 
 def test_rounding_before_a_fault_does_not_hide_it() -> None:
     places = places_at(*records({("module", "conv"): 1e-7, ("loss", "loss"): 0.1}), 1)
-    bits, beyond = first_bits(places), first_beyond(places, 1e-4)
+    bits, beyond = first_bits(places), first_beyond(places, FP32)
     assert bits is not None and beyond is not None  # noqa: PT018
     assert bits.in_words() == "in the forward of `conv`"
     assert bits.fed_alike
@@ -80,11 +81,11 @@ def test_rounding_before_a_fault_does_not_hide_it() -> None:
 def test_a_network_that_carries_rounding_far_says_so_itself() -> None:
     a, b = records({("module", "fc"): 1e-3})
     assert a.inside is not None
-    assert first_beyond(places_at(a, b, 1), 1e-4) is not None
+    assert first_beyond(places_at(a, b, 1), FP32) is not None
     carried = replace(a, inside=a.inside.assign(rounding=5e-5))
-    assert first_beyond(places_at(carried, b, 1), 1e-4) is None
-    assert gradient_limit(places_at(carried, b, 1), 1e-4) == pytest.approx(50 * 5e-5)
-    assert gradient_limit(places_at(a, b, 1), 1e-4) == 1e-4
+    assert first_beyond(places_at(carried, b, 1), FP32) is None
+    assert gradient_limit(places_at(carried, b, 1), FP32) == pytest.approx(50 * 5e-5)
+    assert gradient_limit(places_at(a, b, 1), FP32) == 1e-4
 
 
 def test_a_noisy_gradient_of_no_size_is_no_fault() -> None:
@@ -95,11 +96,11 @@ def test_a_noisy_gradient_of_no_size_is_no_fault() -> None:
     plain = inside()
     plain.loc[tiny, "norm"] = 1e-9
     places = places_at(Record("a", inside=plain), Record("b", inside=table), 1)
-    assert first_beyond(places, 1e-4) is None
+    assert first_beyond(places, FP32) is None
 
 
 def test_an_update_of_equal_gradients_is_the_optimisers() -> None:
-    found = first_beyond(places_at(*records({("update", "fc.weight"): 0.01}), 1), 1e-4)
+    found = first_beyond(places_at(*records({("update", "fc.weight"): 0.01}), 1), FP32)
     assert found is not None
     assert found.in_words() == "in the optimiser, at the update of `fc.weight`"
 
@@ -108,7 +109,7 @@ def test_another_type_is_named() -> None:
     a, b = records({("module", "conv"): 0.01})
     assert b.inside is not None
     changed = b.inside.assign(dtype=["float32", "bfloat16", *["float32"] * 9])
-    place = first_beyond(places_at(a, replace(b, inside=changed), 1), 1e-4)
+    place = first_beyond(places_at(a, replace(b, inside=changed), 1), FP32)
     assert place is not None
     assert place.in_words() == "in the forward of `conv` (float32 against bfloat16)"
 
@@ -148,13 +149,13 @@ def test_runs_on_many_devices_have_no_way_forward_to_compare() -> None:
     for one, other in ((a, many), (many, a), (many, many)):
         places = places_at(one, other, 1)
         assert {place.kind for place in places} == {"gradient", "update"}
-        assert first_beyond(places, 1e-4) is None
+        assert first_beyond(places, FP32) is None
     assert recorded_steps(a, many) == [1]
     assert where_bits_part(a, many).endswith("at the gradient of `fc.weight`")
     whole = replace(a, trace=trace()), replace(many, trace=trace(parted=1, part="forward"))
     assert where_bits_part(*whole) == "bits part in the forward pass, at step 1"
     assert rounding_explains(*whole, "fp32")
     faulty = replace(many, inside=inside({("gradient", "fc.weight"): 0.1}).iloc[6:])
-    found = first_beyond(places_at(a, faulty, 1), 1e-4)
+    found = first_beyond(places_at(a, faulty, 1), FP32)
     assert found is not None
     assert found.kind == "gradient"

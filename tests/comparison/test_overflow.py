@@ -9,13 +9,16 @@ import pandas as pd
 import pytest
 
 from stages.comparison.fault import find_fault, first_step_apart, rounding_explains
-from stages.comparison.inside import first_beyond, gradient_apart, gradient_limit, places_at
+from stages.comparison.inside import gradient_apart, places_at
 from stages.comparison.parting import find_parting
 from stages.comparison.record import Record
+from stages.comparison.rounding import LIMITS, first_beyond, gradient_limit
 from stages.comparison.text import as_markdown
 from stages.comparison.together import compare_records
 from tests.comparison.made import made, trace
 from tests.comparison.test_inside import inside
+
+FP32 = LIMITS["fp32"]
 
 
 def overflowed(table: pd.DataFrame, value: float, digest: str = "") -> pd.DataFrame:
@@ -58,14 +61,14 @@ def test_an_overflow_is_no_fault_and_no_distance(value: float) -> None:
         warnings.simplefilter("error")
         places = places_at(Record("a", inside=mine), Record("b", inside=theirs), 1)
     assert gradient_apart(places) is None
-    assert gradient_limit(places, 1e-4) == 1e-4
-    assert first_beyond(places, 1e-4) is None
+    assert gradient_limit(places, FP32) == 1e-4
+    assert first_beyond(places, FP32) is None
 
 
 def test_a_fault_on_the_way_forward_shows_beside_an_overflow() -> None:
     a = Record("a", inside=overflowed(inside(), np.inf))
     b = Record("b", inside=overflowed(inside({("module", "fc"): 0.5}), np.inf, "x"))
-    found = first_beyond(places_at(a, b, 1), 1e-4)
+    found = first_beyond(places_at(a, b, 1), FP32)
     assert found is not None
     assert found.in_words() == "in the forward of `fc`"
 

@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING
 from stages.core.cli import reporting_errors
 
 if TYPE_CHECKING:
+    from stages.comparison.outcome import Rung
     from stages.comparison.record import Record
     from stages.comparison.sections import Section
     from stages.comparison.sources import Source
     from stages.comparison.together import Comparison
-    from stages.comparison.verdict import Rung
 
 NOT_COMPARABLE = 2
 
@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def compare(arguments: argparse.Namespace) -> int:
     """Read, compare and show. Raises RunError for what is no run or does not fit together."""
+    from stages.comparison.groups import require_twin
     from stages.comparison.matrix import worst_status
     from stages.comparison.record import load_run
     from stages.comparison.sources import open_source
@@ -108,7 +109,14 @@ def compare(arguments: argparse.Namespace) -> int:
         _show_here(sources[0][0].name, sections, arguments)
         return worst_status(rungs)
     twin = load_run(open_source(arguments.twin)) if arguments.twin else None
+    if twin is not None:
+        require_twin(groups[0][0], twin)
     if len(groups) > 2:
+        if any(len(group) > 1 for group in groups):
+            raise RunError(
+                "More than two machines are compared by one run each: name no seeds joined by "
+                "commas, or only two machines."
+            )
         shown = _matrix([group[0] for group in groups], twin, sections, arguments)
         return worst_status([*shown, *rungs])
     found = _pair(groups[0], groups[1], twin, arguments)
@@ -145,29 +153,12 @@ def _pair(
     twin: "Record | None",
     arguments: argparse.Namespace,
 ) -> "Comparison":
+    from stages.comparison.groups import pair_by_seed
     from stages.comparison.together import compare_records
 
-    pairs = _by_seed(ours, theirs)
+    pairs = pair_by_seed(ours, theirs)
     a, b = pairs[0]
     return compare_records(a, b, arguments.margin / 100, twin, pairs[1:])
-
-
-def _by_seed(ours: "Sequence[Record]", theirs: "Sequence[Record]") -> "list[tuple[Record, Record]]":
-    """Runs of two machines with the same seed; a single pair is taken as it is."""
-    from stages.core.errors import RunError
-
-    if len(ours) == len(theirs) == 1:
-        return [(ours[0], theirs[0])]
-    seeds = {run.params.get("seed"): run for run in theirs}
-    pairs = [
-        (run, seeds[run.params.get("seed")]) for run in ours if run.params.get("seed") in seeds
-    ]
-    if not pairs:
-        raise RunError(
-            "The two groups share no seed, so their runs cannot be paired. Name runs that were "
-            "trained with the same seeds on both machines."
-        )
-    return pairs
 
 
 def _show(

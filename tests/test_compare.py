@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stages.compare import main
-from tests.comparison.made import predictions, trace, write_run
+from tests.comparison.made import PARAMS, predictions, trace, write_run
 
 
 @pytest.fixture
@@ -21,6 +21,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         predictions=predictions(moved=1),
     )  # fmt: skip
     write_run(tmp_path / "far", train={"weights_sha256": "u" * 64}, trace=trace(parted=1, apart=0.1))  # fmt: skip  # noqa: E501
+    write_run(tmp_path / "twin", params={"train": PARAMS["train"] | {"twin": True}})
     write_run(tmp_path / "else", params={"seed": 8})
     return tmp_path
 
@@ -34,7 +35,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["a", "else"], 2, "Inputs differ"),
         (["a", "same", "near"], 0, "| bit-identical, churn 0.00%"),
         (["a", "same", "far"], 1, "different"),
-        (["a", "near", "--twin", "same"], 0, "one ULP changes 0.00%"),
+        (["a", "near", "--twin", "twin"], 0, "one ULP changes 0.00%"),
     ],
 )
 def test_verdicts_and_statuses(
@@ -63,7 +64,7 @@ def test_seeds_are_paired_across_machines(runs: Path, capsys: pytest.CaptureFixt
     assert main(["mac-1,mac-2,mac-3", "cuda-3,cuda-1,cuda-2"]) == 0
     assert "Over 3 seeds on each machine" in capsys.readouterr().out
     assert main(["mac-1,mac-2", "else,a"]) == 2
-    assert "share no seed" in capsys.readouterr().err
+    assert "mac-1 (seed 1)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -71,6 +72,8 @@ def test_seeds_are_paired_across_machines(runs: Path, capsys: pytest.CaptureFixt
     [
         (["a"], "One run alone cannot be compared"),
         (["a", "same", "--margin", "0"], "--margin is 0"),
+        (["a", "near", "--twin", "same"], "same is no twin"),
+        (["a,else", "same", "near"], "More than two machines are compared by one run each"),
         (["a", "same", "--replay"], "has no state to replay from"),
         (["a", "--origin", "none.json"], "is no log of operations"),
     ],

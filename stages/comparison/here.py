@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from stages.comparison.origin import Op, Origins, capture_ops, find_origins, load_ops, ops_as_json
+from stages.comparison.outcome import Rung
 from stages.comparison.record import Record
 from stages.comparison.replay import Replayed, replay
 from stages.comparison.sections import Grid, Section
 from stages.comparison.sources import Source
-from stages.comparison.verdict import Rung
 from stages.core.files import write_json
 
 

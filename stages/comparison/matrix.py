@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from stages.comparison.outcome import Rung
 from stages.comparison.record import Record
 from stages.comparison.together import compare_records
-from stages.comparison.verdict import Rung
 
 
 @dataclass(frozen=True)

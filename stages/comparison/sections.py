@@ -178,16 +178,16 @@ def _seeds(found: Comparison) -> list[str]:
     seeds = found.seeds
     if seeds is None:
         return []
-    held = "within" if seeds.tost_p < 0.05 else "not shown to be within"
+    held = "within" if seeds.equivalent else "not shown to be within"
     sentence = (
         f"Over {seeds.seeds} seeds on each machine the accuracy differs by "
         f"{points(seeds.difference, True)} points (95 % interval {points(seeds.low, True)} to "
         f"{points(seeds.high, True)}), {held} ±{points(seeds.margin)} points (TOST p "
         f"{seeds.tost_p:.2g}); seeds on one machine spread by {points(seeds.sd_within)} points."
     )
-    needed = found.seeds_needed
-    more = f"To show equivalence takes about {needed:,} seeds per machine." if needed else ""
-    return [sentence, more] if more and seeds.tost_p >= 0.05 else [sentence]
+    if seeds.equivalent or seeds.needed is None:
+        return [sentence]
+    return [sentence, f"To show equivalence takes about {seeds.needed:,} seeds per machine."]
 
 
 def _figures(found: Comparison) -> Grid:

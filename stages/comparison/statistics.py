@@ -6,13 +6,10 @@ is B minus A.
 """
 
 import math
-from bisect import bisect_left
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
-from scipy import integrate, stats
+from scipy import stats
 
 ALPHA = 0.05
 
@@ -40,6 +37,11 @@ class Paired:
     churn: float
     churn_low: float
     churn_high: float
+
+    @property
+    def error(self) -> float:
+        """The standard error of the difference that the choice of the images makes."""
+        return paired_difference(self.only_a, self.only_b, self.images)[1]
 
     @property
     def equivalent(self) -> bool:
@@ -123,68 +125,6 @@ def compare_classes(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     table["difference"] = table["top1_b"] - table["top1_a"]
     table["p_adjusted"] = stats.false_discovery_control(table["p"]) if len(table) else []
     return table
-
-
-@dataclass(frozen=True)
-class Seeds:
-    """Several seeds on each of two machines, paired by seed.
-
-    `sd` is the spread of the paired differences, `sd_within` that of the seeds on one machine.
-    """
-
-    seeds: int
-    difference: float
-    low: float
-    high: float
-    sd: float
-    sd_within: float
-    tost_p: float
-    margin: float
-
-
-def compare_seeds(a: Sequence[float], b: Sequence[float], margin: float) -> Seeds | None:
-    """Accuracies of the same seeds on two machines; None for fewer than two pairs."""
-    if len(a) != len(b) or len(a) < 2:
-        return None
-    differences = np.subtract(b, a)
-    sd = float(differences.std(ddof=1))
-    mean, error, freedom = float(differences.mean()), sd / math.sqrt(len(a)), len(a) - 1
-    reach = float(stats.t.ppf(1 - ALPHA / 2, freedom)) * error
-    within = math.sqrt((np.var(a, ddof=1) + np.var(b, ddof=1)) / 2)
-    p = tost(mean, error, margin, freedom) if error else float(abs(mean) >= margin)
-    return Seeds(len(a), mean, mean - reach, mean + reach, sd, within, p, margin)
-
-
-def runs_needed(sd: float, margin: float, power: float = 0.8, most: int = 10_000) -> int | None:
-    """Runs per machine for TOST to show equivalence when there is no difference; None if > most.
-
-    `sd` is that of one machine's runs over seeds, unpaired; both in the same unit.
-    """
-    if sd == 0:
-        return 2
-    counts = range(2, most + 1)
-    place = bisect_left(counts, power, key=lambda runs: tost_power(sd, margin, runs))
-    return counts[place] if place < len(counts) else None
-
-
-def tost_power(sd: float, margin: float, runs: int) -> float:
-    """Exact power of TOST for two groups of `runs` each with no true difference.
-
-    Integrates the normal difference over the distribution of the pooled standard deviation
-    (Phillips 1990, "Power of the two one-sided tests procedure").
-    """
-    freedom, error = 2 * runs - 2, sd * math.sqrt(2 / runs)
-    critical, reach = stats.t.ppf(1 - ALPHA, freedom), margin / error
-
-    def integrand(ratio: float) -> float:
-        inside = 2 * stats.norm.cdf(reach - critical * ratio) - 1
-        density = stats.chi.pdf(ratio * math.sqrt(freedom), freedom) * math.sqrt(freedom)
-        return float(inside * density)
-
-    # The density is a narrow peak around 1, which a search over all ratios would miss.
-    width = 10 / math.sqrt(2 * freedom)
-    low, high = max(0.0, 1 - width), min(reach / critical, 1 + width)
-    return float(integrate.quad(integrand, low, high)[0]) if low < high else 0.0
 
 
 def points(share: float, sign: bool = False) -> str:

@@ -9,19 +9,20 @@ import pandas as pd
 from stages.comparison.causes import Numerics, compare_numerics, explain
 from stages.comparison.cost import Cost, compare_cost
 from stages.comparison.fault import first_step_apart
+from stages.comparison.groups import inputs_between
 from stages.comparison.growth import Growth, weight_growth
+from stages.comparison.outcome import Evidence, Verdict, worst_of
 from stages.comparison.parting import Parting, find_parting
 from stages.comparison.record import Record
+from stages.comparison.seeds import Seeds, compare_seeds
 from stages.comparison.setup import Difference, setup_differences
 from stages.comparison.statistics import (
     Paired,
-    Seeds,
     compare_answers,
     compare_classes,
-    compare_seeds,
-    runs_needed,
+    paired_difference,
 )
-from stages.comparison.verdict import Evidence, Verdict, reach_verdict
+from stages.comparison.verdict import reach_verdict
 
 DEFAULT_MARGIN = 0.005
 
@@ -51,13 +52,6 @@ class Comparison:
         """Files that a run lacks, by run."""
         return {run.name: run.missing for run in (self.a, self.b) if run.missing}
 
-    @property
-    def seeds_needed(self) -> int | None:
-        """Seeds per machine that would show equivalence if there is no difference."""
-        if self.seeds is None:
-            return None
-        return runs_needed(self.seeds.sd_within, self.seeds.margin)
-
 
 def compare_records(
     a: Record,
@@ -69,50 +63,80 @@ def compare_records(
     """Answer every question about two runs.
 
     `twin` is A again with one weight one ULP away; `more_seeds` are pairs of runs on the machines
-    of A and B with other seeds.
+    of A and B with other seeds. The verdict is no better than that of any pair.
     """
-    answers = _answers(a, b, margin)
-    beside_twin = _answers(a, twin, margin) if twin else None
-    seeds = _over_seeds([(a, b), *more_seeds], margin)
-    evidence = Evidence(
-        differences=setup_differences(a, b),
-        numerics=compare_numerics(a, b),
-        answers=answers,
-        seeds=seeds,
-        twin_churn=beside_twin.churn if beside_twin else None,
-    )
+    pairs = [(a, b), *more_seeds]
+    seeds = _over_seeds(pairs, margin)
+    evidence = [
+        _evidence(one, other, margin, seeds, twin if index == 0 else None)
+        for index, (one, other) in enumerate(pairs)
+    ]
+    verdicts = [reach_verdict(*pair, told) for pair, told in zip(pairs, evidence, strict=True)]
+    first = evidence[0]
     classes = None
-    if a.predictions is not None and b.predictions is not None and answers:
+    if a.predictions is not None and b.predictions is not None and first.answers:
         classes = compare_classes(a.predictions, b.predictions)
     return Comparison(
         a=a,
         b=b,
-        verdict=reach_verdict(a, b, evidence),
-        differences=evidence.differences,
-        numerics=evidence.numerics,
-        causes=explain(a, b, evidence.numerics),
+        verdict=worst_of(verdicts, pairs),
+        differences=first.differences,
+        numerics=first.numerics,
+        causes=explain(a, b, first.numerics),
         parting=find_parting(a, b),
         first_step_apart=first_step_apart(a, b),
-        growth=weight_growth(a, b),
-        twin_growth=weight_growth(a, twin) if twin else None,
-        twin_churn=evidence.twin_churn,
-        answers=answers,
+        growth=first.growth,
+        twin_growth=first.twin_growth,
+        twin_churn=first.twin_churn,
+        answers=first.answers,
         classes=classes,
         costs=compare_cost(a, b),
         seeds=seeds,
     )
 
 
+def _evidence(
+    a: Record, b: Record, margin: float, seeds: Seeds | None, twin: Record | None
+) -> Evidence:
+    beside_twin = _answers(a, twin, margin) if twin else None
+    return Evidence(
+        differences=setup_differences(a, b),
+        numerics=compare_numerics(a, b),
+        answers=_answers(a, b, margin),
+        seeds=seeds,
+        growth=weight_growth(a, b),
+        twin_churn=beside_twin.churn if beside_twin else None,
+        twin_growth=weight_growth(a, twin) if twin else None,
+    )
+
+
 def _over_seeds(pairs: Sequence[tuple[Record, Record]], margin: float) -> Seeds | None:
-    """Accuracies of all pairs, by the first accuracy of the task."""
+    """Accuracies of all pairs of one experiment, by the first accuracy of the task."""
     found = [
-        (one, other)
+        (one, other, _image_error(a, b, other - one))
         for a, b in pairs
-        if other_question(a, b) is None
+        if not inputs_between(a, b)
+        and other_question(a, b) is None
         and (one := test_accuracy(a)) is not None
         and (other := test_accuracy(b)) is not None
     ]
-    return compare_seeds([one for one, _ in found], [other for _, other in found], margin)
+    errors = [error for _, _, error in found if error is not None]
+    mine, theirs = [one for one, _, _ in found], [other for _, other, _ in found]
+    return compare_seeds(mine, theirs, margin, errors)
+
+
+def _image_error(a: Record, b: Record, difference: float) -> float | None:
+    """The standard error that the choice of test images makes; None when nothing tells it.
+
+    Without the answers as many images are discordant as the difference takes at least.
+    """
+    answers = _answers(a, b, DEFAULT_MARGIN)
+    if answers is not None:
+        return answers.error
+    images = a.evaluate.get("test_images")
+    if not isinstance(images, int) or images < 1:
+        return None
+    return paired_difference(0, round(abs(difference) * images), images)[1]
 
 
 def test_accuracy(record: Record) -> float | None:

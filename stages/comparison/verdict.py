@@ -1,14 +1,10 @@
 """The ladder: inputs differ, bit-identical, rounding-equivalent, statistically equivalent,
 different. A verdict stops at the rung that the records prove, and says what would prove more.
+
+Leaves what the answers alone can tell to `outcome`.
 """
 
-import math
-from dataclasses import dataclass
-from enum import Enum
-
-from scipy import stats
-
-from stages.comparison.causes import Numerics, explain, said
+from stages.comparison.causes import explain, said
 from stages.comparison.fault import (
     find_fault,
     first_step_apart,
@@ -17,83 +13,93 @@ from stages.comparison.fault import (
     rounding_explains,
     same_weights,
 )
+from stages.comparison.growth import Growth
 from stages.comparison.inside import first_bits, places_at
+from stages.comparison.outcome import (
+    Evidence,
+    Rung,
+    Verdict,
+    accuracy_in_words,
+    by_outcome,
+    contradicts_rounding,
+)
 from stages.comparison.parting import find_parting
 from stages.comparison.record import Record
-from stages.comparison.setup import Difference, effective_precision, same_machine
-from stages.comparison.statistics import ALPHA, Paired, Seeds, points
+from stages.comparison.setup import effective_precision, same_machine
 
-SURE = 0.001
-"""McNemar's p below which two runs that should agree are called different all the same."""
+TWIN_FACTOR = 30
+"""How many times as far as its one-ULP twin's weights another machine's may be at the end."""
 
-
-class Rung(Enum):
-    """The outcomes, with the exit status of each."""
-
-    INPUTS_DIFFER = ("inputs differ", 2)
-    BIT_IDENTICAL = ("bit-identical", 0)
-    ROUNDING = ("rounding-equivalent", 0)
-    STATISTICAL = ("statistically equivalent", 0)
-    DIFFERENT = ("different", 1)
-    UNDECIDED = ("not decided", 2)
-
-    @property
-    def words(self) -> str:
-        """The rung as it is printed."""
-        return self.value[0]
-
-    @property
-    def exit_status(self) -> int:
-        """0 equivalent, 1 different, 2 not comparable or not decided."""
-        return self.value[1]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The rung, one sentence, and for a difference the place (None when no place was found)."""
-
-    rung: Rung
-    sentence: str
-    where: str | None = None
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What the verdict is reached from. `twin_churn` is A's churn against its one-ULP twin."""
-
-    differences: list[Difference]
-    numerics: Numerics | None
-    answers: Paired | None
-    seeds: Seeds | None
-    twin_churn: float | None
+STILL_ONE = 1e-3
+"""Relative distance of the final weights up to which two runs made one model without a doubt."""
 
 
 def reach_verdict(a: Record, b: Record, evidence: Evidence) -> Verdict:
     """Climb the ladder."""
-    inputs = [difference for difference in evidence.differences if difference.kind == "input"]
-    if inputs:
-        return _inputs_differ(inputs, evidence.answers)
+    if any(difference.kind == "input" for difference in evidence.differences):
+        return _inputs_differ(evidence)
     if _identical(a, b):
         return _bit_identical(a, b, evidence)
     precisions = {effective_precision(a), effective_precision(b)}
     if len(precisions) > 1:  # declared, and more than rounding: only the outcome can tell
-        return _by_outcome(a, b, evidence)
+        return by_outcome(a, b, evidence)
     precision = precisions.pop()
     if fault := find_fault(a, b, precision):
         sentence = f"Different {fault.where}: {fault.evidence}."
-        return Verdict(Rung.DIFFERENT, sentence + _said_of(evidence.answers), fault.where)
+        return Verdict(Rung.DIFFERENT, sentence + accuracy_in_words(evidence), fault.where)
     if _only_rounding(a, b, precision):
-        if evidence.answers and evidence.answers.mcnemar_p < SURE:
-            return _later_difference(a, b, evidence.answers)
-        return _rounding(a, b, evidence)
-    return _by_outcome(a, b, evidence)
+        return _after_equal_steps(a, b, evidence)
+    return by_outcome(a, b, evidence)
 
 
-def _inputs_differ(inputs: list[Difference], answers: Paired | None) -> Verdict:
+def _inputs_differ(evidence: Evidence) -> Verdict:
+    inputs = [difference for difference in evidence.differences if difference.kind == "input"]
     named = ", ".join(f"{d.key} ({said(d.a)} against {said(d.b)})" for d in inputs[:4])
     more = f" and {len(inputs) - 4} more" if len(inputs) > 4 else ""
     sentence = f"Inputs differ: {named}{more}. These are two experiments, not one on two machines."
-    return Verdict(Rung.INPUTS_DIFFER, sentence + _said_of(answers))
+    return Verdict(Rung.INPUTS_DIFFER, sentence + accuracy_in_words(evidence))
+
+
+def _after_equal_steps(a: Record, b: Record, evidence: Evidence) -> Verdict:
+    """The first steps agree but for rounding: do the later ones, as far as anything tells?"""
+    if against := contradicts_rounding(evidence):
+        return _later_difference(evidence, against)
+    if _beyond_the_twin(evidence):
+        found = by_outcome(a, b, evidence)
+        told = f" The weights end more than {TWIN_FACTOR} times as far apart as one ULP takes them."
+        return Verdict(found.rung, found.sentence + told, found.where)
+    judged = evidence.answers or evidence.seeds or same_weights(a, b)
+    if judged or _followed_to_the_end(a, evidence.growth):
+        return _rounding(a, b, evidence)
+    sentence = (
+        f"Not decided: rounding-equivalent in the recorded steps ({where_bits_part(a, b)}), but "
+        "what came after them is not known without the predictions of both runs."
+    )
+    return Verdict(Rung.UNDECIDED, sentence)
+
+
+def _beyond_the_twin(evidence: Evidence) -> bool:
+    """Whether the weights end further apart than what one ULP does explains."""
+    growth, twin = evidence.growth, evidence.twin_growth
+    if growth is None or twin is None or growth.steps[-1] not in twin.steps:
+        return False
+    beside = twin.apart[twin.steps.index(growth.steps[-1])]
+    return growth.apart[-1] > max(STILL_ONE, TWIN_FACTOR * beside)
+
+
+def _followed_to_the_end(a: Record, growth: Growth | None) -> bool:
+    """Whether the weights were compared after the last step, and are still the same model's."""
+    steps = a.train.get("steps")
+    return growth is not None and growth.steps[-1] == steps and growth.apart[-1] <= STILL_ONE
+
+
+def _later_difference(evidence: Evidence, against: str) -> Verdict:
+    where = "after the recorded steps, or in the evaluation"
+    sentence = (
+        f"Different {where}: the first steps agree but for rounding, yet the answers are not "
+        f"those of equal models ({against})."
+    )
+    return Verdict(Rung.DIFFERENT, sentence + accuracy_in_words(evidence), where)
 
 
 def _identical(a: Record, b: Record) -> bool:
@@ -145,7 +151,7 @@ def _rounding(a: Record, b: Record, evidence: Evidence) -> Verdict:
         sentence += f"; {evidence.answers.churn:.2%} of predictions differ"
         if evidence.twin_churn is not None:
             sentence += f", where one ULP changes {evidence.twin_churn:.2%} on {a.name}"
-    return Verdict(Rung.ROUNDING, sentence + ".")
+    return Verdict(Rung.ROUNDING, sentence + "." + accuracy_in_words(evidence))
 
 
 def _shared(a: Record, b: Record) -> str:
@@ -184,63 +190,3 @@ def _in_evaluation_alone(a: Record, b: Record) -> str:
         return "the weights are bit-identical"
     apart = probability_gap(a.predictions, b.predictions)
     return f"the weights are bit-identical and probabilities at most {apart or 0:.0e} apart"
-
-
-def _later_difference(a: Record, b: Record, answers: Paired) -> Verdict:
-    where = "after the recorded steps, or in the evaluation"
-    sentence = (
-        f"Different {where}: the first steps agree but for rounding, yet the answers are not "
-        f"those of equal models (McNemar p {answers.mcnemar_p:.1g})."
-    )
-    return Verdict(Rung.DIFFERENT, sentence + _said_of(answers), where)
-
-
-def _by_outcome(a: Record, b: Record, evidence: Evidence) -> Verdict:
-    """Nothing but the answers can tell; those over several seeds tell more than one pair."""
-    answers, seeds = evidence.answers, evidence.seeds
-    if seeds is not None and seeds.tost_p < ALPHA:
-        return Verdict(Rung.STATISTICAL, _over_seeds(seeds) + _said_of(answers))
-    if answers is None:
-        return Verdict(Rung.UNDECIDED, "Not decided: " + _lacking(a, b))
-    if answers.equivalent:
-        sentence = f"Statistically equivalent within ±{points(answers.margin)} points"
-        return Verdict(Rung.STATISTICAL, sentence + "." + _said_of(answers))
-    if answers.mcnemar_p < ALPHA and (answers.low > 0 or answers.high < 0):
-        return Verdict(Rung.DIFFERENT, "Different in accuracy." + _said_of(answers), "accuracy")
-    sentence = (
-        f"Not decided: neither a difference nor equivalence within ±{points(answers.margin)} "
-        f"points is shown; {_needed(answers)}."
-    )
-    return Verdict(Rung.UNDECIDED, sentence + _said_of(answers))
-
-
-def _over_seeds(seeds: Seeds) -> str:
-    return (
-        f"Statistically equivalent within ±{points(seeds.margin)} points over {seeds.seeds} seeds "
-        f"on each machine ({points(seeds.difference, sign=True)} points, 95 % interval "
-        f"{points(seeds.low, sign=True)} to {points(seeds.high, sign=True)})."
-    )
-
-
-def _lacking(a: Record, b: Record) -> str:
-    missing = {run.name: run.missing for run in (a, b) if run.missing}
-    named = "; ".join(f"{name} lacks {', '.join(files)}" for name, files in missing.items())
-    return f"there is too little to go by. {named or 'The runs share no test image'}."
-
-
-def _needed(answers: Paired) -> str:
-    """Test images at which TOST would pass with a power of 80 % if there is no difference."""
-    spread = (answers.only_a + answers.only_b + 1) / (answers.images + 2)
-    reach = stats.norm.ppf(1 - ALPHA) + stats.norm.ppf(0.9)
-    images = math.ceil(spread * (reach / answers.margin) ** 2)
-    return f"that takes about {images:,} test images, or several seeds on each machine"
-
-
-def _said_of(answers: Paired | None) -> str:
-    if answers is None:
-        return ""
-    return (
-        f" Accuracy differs by {points(answers.difference, sign=True)} points (95 % interval "
-        f"{points(answers.low, sign=True)} to {points(answers.high, sign=True)}, margin "
-        f"{points(answers.margin)}, n = {answers.images:,})."
-    )

@@ -5,15 +5,19 @@ evaluation, so that what training records must do.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from benchmarks.faults import FAULTS
+from stages.comparison.fault import find_fault, rounding_explains
+from stages.comparison.inside import places_at
+from stages.comparison.outcome import Rung
 from stages.comparison.record import Record
+from stages.comparison.rounding import is_measured
 from stages.comparison.together import compare_records
-from stages.comparison.verdict import Rung
 from stages.tasks.classify import Classify
 from stages.training import engine
 from tests.comparison.made import trained, without_onednn
@@ -65,6 +69,43 @@ def test_a_planted_fault_is_different_and_located(plain: Record, name: str) -> N
     assert SHORT[name] in (verdict.where or "")
 
 
+BF16 = {
+    "float32 for bf16": "(bfloat16 against float32)",
+    "label smoothing": "in the loss",
+    "one class's labels swapped": "labels",
+    "weight decay tenfold": "optimiser",
+    "another epsilon in AdamW": "optimiser",
+    "gradients clipped": "way back",
+}
+
+
+@pytest.fixture(scope="module")
+def plain_bf16(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Record]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_ROOT", str(tmp_path_factory.mktemp("bf16")))
+        yield trained("plain", train={"precision": "bf16"})
+
+
+@pytest.mark.parametrize("name", BF16)
+def test_a_fault_at_bf16_is_different_and_located(plain_bf16: Record, name: str) -> None:
+    fault = FAULTS.get(name)
+    if fault is not None:
+        fault.plant()
+    decay = {"weight_decay": 0.5} if fault is None else {}
+    faulty = trained("faulty", train={"precision": "bf16", **decay})
+    verdict = compare_records(plain_bf16, replace(faulty, params=plain_bf16.params)).verdict
+    assert verdict.rung is Rung.DIFFERENT, verdict.sentence
+    assert BF16[name] in (verdict.where or "")
+
+
+def test_another_machine_at_bf16_is_rounding(plain_bf16: Record) -> None:
+    with without_onednn():
+        other = trained("plain kernels", train={"precision": "bf16"})
+    assert find_fault(plain_bf16, other, "bf16") is None
+    assert rounding_explains(plain_bf16, other, "bf16")
+    assert is_measured(places_at(plain_bf16, other, 1))
+
+
 def test_a_fault_in_one_layer_is_found_at_its_step_and_layer(
     plain: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,8 +136,10 @@ def test_other_threads_are_rounding(plain: Record) -> None:
 
 def test_without_onednn_is_rounding(plain: Record) -> None:
     with without_onednn():
-        found = compare_records(plain, trained("plain kernels"))
-    assert found.verdict.rung is Rung.ROUNDING, found.verdict.sentence
+        other = trained("plain kernels")
+    found = compare_records(plain, other)
+    assert rounding_explains(plain, other, "fp32")
+    assert found.verdict.rung in (Rung.ROUNDING, Rung.UNDECIDED), found.verdict.sentence
     assert found.first_step_apart is not None
     assert 0 < found.first_step_apart < 1e-5
 

@@ -19,10 +19,10 @@ from stages.comparison.origin import (
     load_ops,
     ops_as_json,
 )
+from stages.comparison.outcome import Rung
 from stages.comparison.record import Record, load_record
 from stages.comparison.replay import replay
 from stages.comparison.sources import Source, open_source
-from stages.comparison.verdict import Rung
 from stages.core import paths
 from stages.core.errors import DeviceError, RunError
 from stages.training.engine import Engine

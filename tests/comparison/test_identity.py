@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from stages.comparison.outcome import Rung
 from stages.comparison.record import load_record
 from stages.comparison.sources import open_source
 from stages.comparison.together import Comparison, compare_records
-from stages.comparison.verdict import Rung
 from stages.core.params import Params, parse_params
 from stages.download import download
 from stages.evaluate import evaluate

@@ -1,19 +1,16 @@
-"""Paired statistics: known values, symmetry, and the planning of runs."""
+"""Paired statistics of two models' answers: known values and symmetry."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.comparison.statistics import (
     align,
     compare_answers,
     compare_classes,
-    compare_seeds,
     exact_mcnemar,
     paired_difference,
-    runs_needed,
-    tost_power,
 )
 from tests.comparison.made import predictions
 
@@ -84,43 +81,3 @@ def test_classes_name_the_one_that_suffers() -> None:
     assert classes.loc[0, "difference"] == 0
     assert classes.loc[1, "difference"] == pytest.approx(-0.1)
     assert classes.loc[1, "p_adjusted"] < 1e-6
-
-
-def test_seeds_are_paired() -> None:
-    spread = [0.90, 0.92, 0.91, 0.93]
-    found = compare_seeds(spread, [value + 0.001 for value in spread], margin=0.005)
-    assert found is not None
-    assert found.difference == pytest.approx(0.001)
-    assert found.sd < 1e-9 < found.sd_within
-    assert found.tost_p < 0.05
-    assert compare_seeds([0.9], [0.9], 0.005) is None
-
-
-def test_seeds_without_any_difference_are_equivalent() -> None:
-    found = compare_seeds([0.9, 0.91], [0.9, 0.91], 0.005)
-    assert found is not None
-    assert (found.difference, found.tost_p) == (0.0, 0.0)
-
-
-@pytest.mark.parametrize(
-    ("sd", "margin", "runs"),
-    [(0.15, 0.1, 40), (0.15, 0.2, 11), (0.25, 0.1, 108), (0.25, 0.2, 28), (0.25, 0.3, 13)],
-)
-def test_runs_needed_per_machine(sd: float, margin: float, runs: int) -> None:
-    assert runs_needed(sd, margin) == runs
-    assert tost_power(sd, margin, runs) >= 0.8 > tost_power(sd, margin, runs - 1)
-
-
-def test_runs_needed_has_ends() -> None:
-    assert runs_needed(0.0, 0.1) == 2
-    assert runs_needed(100.0, 0.001) is None
-
-
-@settings(max_examples=10, deadline=None)
-@given(st.floats(0.05, 2.0), st.floats(0.5, 3.0), st.integers(2, 40))
-def test_power_is_a_probability_and_grows_with_the_margin(
-    sd: float, margin: float, runs: int
-) -> None:
-    power = tost_power(sd, margin, runs)
-    assert -1e-9 <= power <= 1 + 1e-9
-    assert tost_power(sd, 1.5 * margin, runs) >= power - 1e-6

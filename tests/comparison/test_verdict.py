@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from stages.comparison.matrix import compare_all, worst_status
+from stages.comparison.outcome import Rung
 from stages.comparison.text import as_markdown
 from stages.comparison.together import Comparison, compare_records
-from stages.comparison.verdict import Rung
 from tests.comparison.made import PARAMS, made, predictions, tensors, trace
 
 OTHER = {"weights_sha256": "v" * 64}
@@ -133,19 +133,6 @@ def test_not_significant_is_not_equal(tmp_path: Path) -> None:
 def test_different_by_outcome(tmp_path: Path) -> None:
     found = by_outcome(tmp_path, predictions(900, 1000), predictions(900, 1000, moved=50), 0.005)
     assert found.verdict.rung is Rung.DIFFERENT
-
-
-def test_seeds_decide_what_one_pair_cannot(tmp_path: Path) -> None:
-    first = by_outcome(tmp_path, predictions(), predictions(moved=1), 0.005)
-    more = [
-        (made(tmp_path / f"a{seed}", evaluate={"test_top1": top1}),
-         made(tmp_path / f"b{seed}", evaluate={"test_top1": top1 + 0.0002 * seed}))
-        for seed, top1 in enumerate((0.901, 0.899, 0.902), start=1)
-    ]  # fmt: skip
-    found = compare_records(first.a, first.b, 0.005, None, more)
-    assert found.verdict.rung is Rung.STATISTICAL
-    assert "over 4 seeds" in found.verdict.sentence
-    assert found.seeds_needed is not None
 
 
 def test_runs_without_anything_are_not_decided(tmp_path: Path) -> None:

@@ -1,0 +1,213 @@
+"""Several pairs of runs make one verdict, no better than that of any; what is not known is said."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.comparison.groups import pair_by_seed, require_twin
+from stages.comparison.outcome import Rung
+from stages.comparison.record import Record
+from stages.comparison.text import as_markdown
+from stages.comparison.together import Comparison, compare_records
+from stages.core.errors import RunError
+from tests.comparison.made import PARAMS, made, predictions, trace
+from tests.comparison.test_gaps import run
+
+OTHER = {"weights_sha256": "v" * 64}
+BF16: dict[str, Any] = {"train": {**PARAMS["train"], "precision": "bf16"}}
+
+
+def pair(folder: Path, seed: int, **b: Any) -> tuple[Record, Record]:
+    """A run on two machines; `b` are the pieces of the second."""
+    params = b.pop("params", {})
+    return (
+        made(folder / f"a{seed}", params={"seed": seed}, predictions=b.pop("mine", predictions())),
+        made(folder / f"b{seed}", params={"seed": seed} | params, **b),
+    )
+
+
+def compared(pairs: list[tuple[Record, Record]], margin: float = 0.005) -> Comparison:
+    return compare_records(*pairs[0], margin, None, pairs[1:])
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_another_model_in_one_pair_makes_the_inputs_differ(tmp_path: Path, first: int) -> None:
+    worse = {"evaluate": {"test_top1": 0.6}, "params": {"model": "resnet18"}, "train": OTHER}
+    pairs = [pair(tmp_path, seed, **(worse if seed == first else {})) for seed in (0, 1)]
+    found = compared(pairs)
+    assert found.verdict.rung is Rung.INPUTS_DIFFER
+    assert "model (lenet_small against resnet18)" in found.verdict.sentence
+    assert f"b{first} against" in found.verdict.sentence
+    assert found.seeds is None
+
+
+def test_a_fault_in_the_second_pair_is_a_fault(tmp_path: Path) -> None:
+    faulty = {"train": OTHER, "trace": trace(parted=7, apart=0.05)}
+    found = compared([pair(tmp_path, 0), pair(tmp_path, 1, **faulty)])
+    assert found.verdict.rung is Rung.DIFFERENT
+    assert "that pair decides" in found.verdict.sentence
+
+
+def test_pairs_that_are_all_alike_are_said_to_be(tmp_path: Path) -> None:
+    found = compared([pair(tmp_path, seed) for seed in (0, 1)])
+    assert found.verdict.rung is Rung.BIT_IDENTICAL
+    assert found.verdict.sentence.endswith("The same goes for all 2 pairs of seeds.")
+
+
+def by_seeds(tmp_path: Path, lower: tuple[float, ...], images: int = 10_000) -> Comparison:
+    """Four seeds at another precision; the answers of the first pair agree within the margin."""
+    answers = predictions(int(0.9 * images), images)
+    made_of: dict[str, Any] = {"params": BF16, "train": OTHER | {"precision": "bf16"}}
+    pairs = []
+    for seed, less in enumerate(lower):
+        right = int((0.9 - (less if seed else 0)) * images)
+        pairs.append(
+            pair(tmp_path, seed, mine=answers, predictions=predictions(right, images),
+                 evaluate={"test_top1": 0.9 - less}, **made_of)
+        )  # fmt: skip
+    return compared(pairs)
+
+
+def test_seeds_that_differ_outweigh_a_first_pair_that_does_not(tmp_path: Path) -> None:
+    found = by_seeds(tmp_path, (0.0200, 0.0206, 0.0202, 0.0204))
+    assert found.answers is not None
+    assert found.answers.equivalent
+    assert found.seeds is not None
+    assert found.seeds.beyond_margin
+    assert found.verdict.rung is Rung.DIFFERENT
+    assert "Over 4 seeds on each machine accuracy differs by -2.03 points" in found.verdict.sentence
+
+
+def test_seeds_that_agree_are_equivalent(tmp_path: Path) -> None:
+    found = by_seeds(tmp_path, (0.0002, -0.0001, 0.0003, 0.0001))
+    assert found.verdict.rung is Rung.STATISTICAL
+    assert "Over 4 seeds" in found.verdict.sentence
+    assert "To show equivalence" not in as_markdown(found)
+
+
+def test_too_few_seeds_say_how_many_would_do(tmp_path: Path) -> None:
+    found = by_seeds(tmp_path, (0.004, -0.004))
+    assert found.verdict.rung is Rung.UNDECIDED
+    assert found.seeds is not None
+    assert found.seeds.needed is not None
+    assert f"takes about {found.seeds.needed} seeds per machine" in found.verdict.sentence
+    assert f"takes about {found.seeds.needed} seeds per machine." in as_markdown(found)
+
+
+def test_rounding_in_all_steps_does_not_outweigh_the_seeds(tmp_path: Path) -> None:
+    near: dict[str, Any] = {"train": OTHER, "trace": trace(parted=1)}
+    pairs = [
+        pair(tmp_path, seed, evaluate={"test_top1": 0.87 - 0.0002 * seed}, **near)
+        for seed in range(3)
+    ]
+    sharp = [(a, replace(b, predictions=predictions(9000, 10_000))) for a, b in pairs]
+    sharp = [(replace(a, predictions=predictions(9000, 10_000)), b) for a, b in sharp]
+    found = compared(sharp)
+    assert found.verdict.rung is Rung.DIFFERENT
+    assert "the interval over the seeds lies beyond the margin" in found.verdict.sentence
+
+
+def test_one_pair_is_told_how_many_seeds_by_an_assumed_spread(tmp_path: Path) -> None:
+    made_of: dict[str, Any] = {"params": BF16, "train": OTHER | {"precision": "bf16"}}
+    found = compared([pair(tmp_path, 0, predictions=predictions(moved=1), **made_of)])
+    assert found.verdict.rung is Rung.UNDECIDED
+    assert "5 if accuracy spreads over seeds by 0.20 points, which is assumed" in (
+        found.verdict.sentence
+    )
+
+
+def near(name: str, **more: Any) -> Record:
+    """A run of 256 steps that agrees but for rounding as far as anything was recorded."""
+    return replace(run(name, 1 if name != "a" else None), **more)
+
+
+def test_without_answers_the_recorded_steps_are_not_the_whole_run() -> None:
+    """Weights multiplied by 1.5 at a step that nothing recorded, and no evaluation."""
+    a, b = (replace(near(name), inside=None) for name in "ab")
+    verdict = compare_records(a, b).verdict
+    assert verdict.rung is Rung.UNDECIDED
+    assert "rounding-equivalent in the recorded steps" in verdict.sentence
+
+
+def test_without_answers_weights_that_stay_together_to_the_end_are_enough() -> None:
+    verdict = compare_records(near("a"), near("b")).verdict
+    assert verdict.rung is Rung.ROUNDING
+    stopped = compare_records(near("a", train={"steps": 300}), near("b")).verdict
+    assert stopped.rung is Rung.UNDECIDED
+
+
+@pytest.mark.parametrize("parted", [1, 150])
+def test_weights_that_jump_are_different_between_two_milestones(parted: int) -> None:
+    a, b, jumped = run("a"), run("b", parted), run("b", 150, by=0.5)
+    assert b.inside is not None and jumped.inside is not None  # noqa: PT018
+    late = b.inside["step"] >= 150
+    b = replace(b, inside=b.inside.where(~late, jumped.inside))
+    verdict = compare_records(a, b).verdict
+    assert verdict.rung is Rung.DIFFERENT
+    assert verdict.where == "in the weights, between steps 145 and 160"
+
+
+def test_answers_beyond_the_margin_are_not_rounding(tmp_path: Path) -> None:
+    a = made(tmp_path / "a", predictions=predictions(900, 1000))
+    b = made(tmp_path / "b", train=OTHER, trace=trace(parted=1), predictions=predictions(890, 1000))
+    found = compare_records(a, b, 0.001)
+    assert found.answers is not None
+    assert found.answers.beyond_margin
+    assert found.answers.mcnemar_p > 0.001
+    assert found.verdict.rung is Rung.DIFFERENT
+    assert "the whole interval lies beyond the margin" in found.verdict.sentence
+    within = compare_records(a, b, 0.05).verdict
+    assert within.rung is Rung.ROUNDING
+    assert "Accuracy differs by -1.00 points (95 % interval" in within.sentence
+
+
+def test_weights_far_beyond_the_twins_are_not_called_rounding() -> None:
+    a, twin = near("a"), replace(run("twin", 1, by=1e-7), params={"train": {"twin": True}})
+    far = replace(run("b", 1, by=2e-3), params={})
+    assert far.inside is not None
+    # Too slow a growth to be a jump.
+    answers = predictions(9000, 10_000)
+    a, far = replace(a, predictions=answers), replace(far, predictions=answers)
+    verdict = compare_records(a, far, 0.005, twin).verdict
+    assert verdict.rung is Rung.STATISTICAL
+    assert "30 times as far apart as one ULP takes them" in verdict.sentence
+    assert compare_records(
+        a, replace(near("b"), predictions=answers), 0.005, twin
+    ).verdict.rung is (Rung.ROUNDING)
+
+
+def of(name: str, seed: int, **params: Any) -> Record:
+    return Record(name, params={"model": "lenet_small", "seed": seed, "train": {}} | params)
+
+
+def test_groups_are_paired_by_seed() -> None:
+    pairs = pair_by_seed([of("a1", 1), of("a2", 2)], [of("b2", 2), of("b1", 1)])
+    assert [(a.name, b.name) for a, b in pairs] == [("a1", "b1"), ("a2", "b2")]
+    ((a, b),) = pair_by_seed([of("a", 1)], [of("b", 2)])
+    assert (a.name, b.name) == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "words"),
+    [
+        ([of("a1", 1), of("a2", 2)], [of("b1", 1)], r"a2 \(seed 2\) has no counterpart"),
+        ([of("a1", 1), of("a", 1)], [of("b1", 1)], r"a1 and a have the same seed \(1\)"),
+        ([of("a1", 1), of("a2", 2, model="resnet18")], [of("b1", 1), of("b2", 2)], "in model"),
+    ],
+)
+def test_groups_that_do_not_fit_are_refused(
+    ours: list[Record], theirs: list[Record], words: str
+) -> None:
+    with pytest.raises(RunError, match=words):
+        pair_by_seed(ours, theirs)
+
+
+def test_a_twin_is_the_same_run_but_for_one_weight() -> None:
+    a = of("a", 1)
+    require_twin(a, of("t", 1, train={"twin": True}))
+    with pytest.raises(RunError, match="t is no twin: its"):
+        require_twin(a, of("t", 1))
+    with pytest.raises(RunError, match="t is no twin of a: they differ in seed"):
+        require_twin(a, of("t", 2, train={"twin": True}))

@@ -1,0 +1,93 @@
+"""Several seeds on each machine: paired, no surer than the test images, and how many would do."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stages.comparison.seeds import compare_seeds, seeds_needed, tost_power
+from stages.comparison.statistics import ALPHA, paired_difference, tost
+
+
+def test_seeds_are_paired() -> None:
+    spread = [0.90, 0.92, 0.91, 0.93]
+    found = compare_seeds(spread, [value + 0.001 for value in spread], 0.005, [0.0005] * 4)
+    assert found is not None
+    assert found.difference == pytest.approx(0.001)
+    assert found.sd < found.sd_within
+    assert found.equivalent
+    assert compare_seeds([0.9], [0.9], 0.005) is None
+
+
+def test_equal_differences_of_two_seeds_prove_nothing() -> None:
+    """0.4 points twice: what 40 images of 10,000 do by chance spreads more than that."""
+    error = paired_difference(0, 40, 10_000)[1]
+    found = compare_seeds([0.95, 0.96], [0.954, 0.964], 0.005, [error, error])
+    assert found is not None
+    assert found.low < 0 < found.high
+    assert not found.equivalent
+    assert compare_seeds([0.95, 0.96], [0.954, 0.964], 0.005) is None
+
+
+@pytest.mark.parametrize(("images", "equivalent"), [(100, False), (10_000, True)])
+def test_seeds_without_any_difference_are_as_sure_as_their_images(
+    images: int, equivalent: bool
+) -> None:
+    error = paired_difference(0, 0, images)[1]
+    found = compare_seeds([0.9, 0.91, 0.92], [0.9, 0.91, 0.92], 0.005, [error] * 3)
+    assert found is not None
+    assert found.difference == 0
+    assert found.high - found.low > 0
+    assert found.equivalent == equivalent
+
+
+def test_enough_seeds_are_not_told_to_be_too_few() -> None:
+    """A real difference of 0.4 points is not shown to be within 0.5, however many seeds."""
+    noise = np.random.default_rng(0).normal(0, 0.002, 20)
+    a = np.full(20, 0.9)
+    found = compare_seeds(list(a), list(a + 0.005 + noise), 0.005)
+    assert found is not None
+    assert not found.equivalent
+    assert found.needed is None
+    assert found.differ
+    assert not found.beyond_margin
+
+
+@pytest.mark.parametrize(
+    ("sd", "margin", "runs"),
+    [(0.15, 0.1, 40), (0.15, 0.2, 11), (0.25, 0.1, 108), (0.25, 0.2, 28), (0.25, 0.3, 13)],
+)
+def test_power_against_known_sizes_of_two_unpaired_groups(
+    sd: float, margin: float, runs: int
+) -> None:
+    powers = [tost_power(sd * (2 / n) ** 0.5, 2 * n - 2, margin) for n in (runs - 1, runs)]
+    assert powers[0] < 0.8 <= powers[1]
+
+
+def test_power_is_that_of_the_test_that_is_made() -> None:
+    """At the number of seeds that is said to do, four of five trials show equivalence."""
+    sd, margin = 0.003, 0.002
+    needed = seeds_needed(sd, margin)
+    assert needed is not None
+    draws = np.random.default_rng(1).normal(0, sd, (4000, needed))
+    means, errors = draws.mean(1), draws.std(1, ddof=1) / needed**0.5
+    shown = [
+        tost(mean, error, margin, needed - 1) < ALPHA
+        for mean, error in zip(means, errors, strict=True)
+    ]
+    assert 0.78 < np.mean(shown) < 0.86
+
+
+def test_seeds_needed_has_ends() -> None:
+    assert seeds_needed(0.0, 0.1) == 2
+    assert seeds_needed(100.0, 0.001) is None
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.floats(0.05, 2.0), st.floats(0.5, 3.0), st.integers(2, 40))
+def test_power_is_a_probability_and_grows_with_the_margin(
+    sd: float, margin: float, seeds: int
+) -> None:
+    power = tost_power(sd / seeds**0.5, seeds - 1, margin)
+    assert -1e-9 <= power <= 1 + 1e-9
+    assert tost_power(sd / seeds**0.5, seeds - 1, 1.5 * margin) >= power - 1e-6

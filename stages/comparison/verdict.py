@@ -30,6 +30,10 @@ from stages.comparison.setup import effective_precision, same_machine
 TWIN_FACTOR = 30
 """How many times as far as its one-ULP twin's weights another machine's may be at the end."""
 
+TWIN_AWAKE = 1e-4
+"""Distance of the twin's weights from which it tells anything: rounding grows by jumps at chance
+steps, and at bf16 one ULP of float32 may be swallowed for good."""
+
 STILL_ONE = 1e-3
 """Relative distance of the final weights up to which two runs made one model without a doubt."""
 
@@ -84,7 +88,7 @@ def _beyond_the_twin(evidence: Evidence) -> bool:
     if growth is None or twin is None or growth.steps[-1] not in twin.steps:
         return False
     beside = twin.apart[twin.steps.index(growth.steps[-1])]
-    return growth.apart[-1] > max(STILL_ONE, TWIN_FACTOR * beside)
+    return growth.apart[-1] > TWIN_FACTOR * beside > TWIN_FACTOR * TWIN_AWAKE
 
 
 def _followed_to_the_end(a: Record, growth: Growth | None) -> bool:

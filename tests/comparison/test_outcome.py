@@ -164,18 +164,17 @@ def test_answers_beyond_the_margin_are_not_rounding(tmp_path: Path) -> None:
 
 
 def test_weights_far_beyond_the_twins_are_not_called_rounding() -> None:
-    a, twin = near("a"), replace(run("twin", 1, by=1e-7), params={"train": {"twin": True}})
-    far = replace(run("b", 1, by=2e-3), params={})
-    assert far.inside is not None
-    # Too slow a growth to be a jump.
     answers = predictions(9000, 10_000)
-    a, far = replace(a, predictions=answers), replace(far, predictions=answers)
+    a, far = (replace(run(*of), predictions=answers) for of in (("a",), ("b", 1, True, 2e-2)))
+    twin = replace(run("twin", 1, by=2e-4), params={"train": {"twin": True}})
     verdict = compare_records(a, far, 0.005, twin).verdict
     assert verdict.rung is Rung.STATISTICAL
     assert "30 times as far apart as one ULP takes them" in verdict.sentence
-    assert compare_records(
-        a, replace(near("b"), predictions=answers), 0.005, twin
-    ).verdict.rung is (Rung.ROUNDING)
+    swallowed = replace(twin, inside=run("twin", 1, by=1e-9).inside)
+    others = ((near("b"), twin), (far, swallowed), (far, replace(twin, inside=None)))
+    for other, beside in others:
+        b = replace(other, predictions=answers)
+        assert compare_records(a, b, 0.005, beside).verdict.rung is Rung.ROUNDING
 
 
 def of(name: str, seed: int, **params: Any) -> Record:

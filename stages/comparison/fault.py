@@ -7,8 +7,6 @@ weights after them by how far they moved.
 
 from dataclasses import dataclass
 
-import pandas as pd
-
 from stages.comparison.growth import weight_growth
 from stages.comparison.inside import (
     Place,
@@ -24,8 +22,15 @@ from stages.comparison.parting import (
     steps_per_epoch,
 )
 from stages.comparison.record import Record
-from stages.comparison.rounding import LIMITS, Limits, first_beyond, gradient_limit, limit_of
-from stages.comparison.statistics import align
+from stages.comparison.rounding import (
+    LIMITS,
+    Limits,
+    first_beyond,
+    gradient_limit,
+    limit_of,
+    without_children,
+)
+from stages.comparison.statistics import align, probability_gap
 
 STILL_TOGETHER = 1e-5
 """Relative distance of the weights up to which a later step's optimiser can be judged."""
@@ -129,10 +134,10 @@ def _in_optimiser_later(a: Record, b: Record, limits: Limits) -> Fault | None:
 
 
 def _at(place: Place, step: int, places: list[Place], limits: Limits) -> Fault:
-    below = limit_of(place, limits)
+    below = limit_of(place, limits, place.name in without_children(places))
     if place.kind == "gradient":
         below = gradient_limit(places, limits)
-    evidence = f"it is {place.apart:.1e} apart, where rounding stays below {below:.0e}"
+    evidence = f"it is {place.apart:.1e} apart, where rounding stays below {below:.1e}"
     if place.kind in _LOOK_AT:
         evidence += f"; look at {_LOOK_AT[place.kind]}"
     return Fault(f"{place.in_words()}, at step {step}", evidence)
@@ -223,16 +228,6 @@ def same_weights(a: Record, b: Record) -> bool:
     """Whether the weights of both are known and equal to the bit."""
     one, other = a.train.get("weights_sha256"), b.train.get("weights_sha256")
     return one is not None and one == other
-
-
-def probability_gap(a: pd.DataFrame, b: pd.DataFrame) -> float | None:
-    """The largest difference of any probability of any shared image; None without probabilities."""
-    columns = [name for name in a.columns if name[0] == "p" and name[1:].isdigit() and name in b]
-    if not columns:
-        return None
-    one, other = (table.set_index("name")[columns] for table in (a, b))
-    shared = one.index.intersection(other.index)
-    return float((one.loc[shared] - other.loc[shared]).abs().to_numpy().max(initial=0.0))
 
 
 def _first_other_validation(a: Record, b: Record, limit: float) -> int | None:

@@ -57,7 +57,7 @@ LIMITS = {
                    validation=1e-4, probability=1e-3, ulps=50),
     "tf32": _HALF,
     "fp16": replace(_HALF, gradient=5e-2, validation=5e-2, probability=5e-2),
-    "bf16": Limits(module=1.5e-2, loss=5e-3, gradient=6e-2, update=6e-1, scalar=5e-1,
+    "bf16": Limits(module=1.5e-2, loss=3e-3, gradient=6e-2, update=6e-1, scalar=5e-1,
                    validation=5e-2, probability=2e-1, ulps=2, unmeasured=6e-1, operation=8e-3),
 }  # fmt: skip
 """By precision. TF32 and fp16 were not measured on other machines: their significands are three
@@ -75,13 +75,12 @@ def first_beyond(places: list[Place], limits: Limits, strict: bool = False) -> P
     A single tensor's gradient may be mere rounding noise (the bias before a norm), so gradients
     count by the whole. Updates count where the gradient that made them had equal bits, or when
     most of them are apart by far more than their gradients. A step whose gradients are not finite
-    is judged by its way forward alone, for the optimiser passes over it. With `strict` a step
-    without a yardstick is held to the limits of one with it: what passes is rounding, what does
-    not may still be.
+    is judged by its way forward alone, for the optimiser passes over it. With `strict` the
+    limits are those up to which a difference is taken for rounding, without it those beyond which
+    it is proof of a fault; below fp32 there is room between the two.
     """
-    if not (strict or is_measured(places)):
-        gross = {kind: max(limits.unmeasured, getattr(limits, kind)) for kind in _FLOORS}
-        limits = replace(limits, **gross)
+    if not strict:
+        limits = _lenient(places, limits)
     alone = without_children(places)
     for place in places:
         beyond = place.is_finite and place.apart > limit_of(place, limits, place.name in alone)
@@ -94,6 +93,21 @@ def first_beyond(places: list[Place], limits: Limits, strict: bool = False) -> P
             key=lambda place: place.distance,
         )
     return next(_updates_beyond(places, limits), None)
+
+
+def _lenient(places: list[Place], limits: Limits) -> Limits:
+    """Limits beyond which a difference is proof: wider where a step's yardstick is a poor one.
+
+    None may be measured, and that of the loss, a single number, may be small by chance: it moves
+    as far as the outputs do.
+    """
+    if limits.unmeasured == 0:
+        return limits
+    if not is_measured(places):
+        gross = {kind: max(limits.unmeasured, getattr(limits, kind)) for kind in _FLOORS}
+        return replace(limits, **gross)
+    outputs = max((place.rounding for place in places if place.name == "(model)"), default=0.0)
+    return replace(limits, loss=max(limits.loss, limits.ulps * outputs))
 
 
 _FLOORS = ("module", "loss", "gradient")

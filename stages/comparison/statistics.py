@@ -89,6 +89,16 @@ def align(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     return a.merge(b, on="name", suffixes=("_a", "_b"), validate="one_to_one")
 
 
+def probability_gap(a: pd.DataFrame, b: pd.DataFrame) -> float | None:
+    """The largest difference of any probability of any shared image; None without probabilities."""
+    columns = [name for name in a.columns if name[0] == "p" and name[1:].isdigit() and name in b]
+    if not columns:
+        return None
+    one, other = (table.set_index("name")[columns] for table in (a, b))
+    shared = one.index.intersection(other.index)
+    return float((one.loc[shared] - other.loc[shared]).abs().to_numpy().max(initial=0.0))
+
+
 def paired_difference(only_a: int, only_b: int, n: int) -> tuple[float, float]:
     """Difference of two paired shares and its standard error, with half an image added per cell.
 

@@ -9,7 +9,6 @@ from stages.comparison.fault import (
     find_fault,
     first_step_apart,
     part_in_words,
-    probability_gap,
     rounding_explains,
     same_weights,
 )
@@ -26,6 +25,7 @@ from stages.comparison.outcome import (
 from stages.comparison.parting import find_parting
 from stages.comparison.record import Record
 from stages.comparison.setup import effective_precision, same_machine
+from stages.comparison.statistics import probability_gap
 
 TWIN_FACTOR = 30
 """How many times as far as its one-ULP twin's weights another machine's may be at the end."""

@@ -159,3 +159,42 @@ def test_runs_on_many_devices_have_no_way_forward_to_compare() -> None:
     found = first_beyond(places_at(a, faulty, 1), FP32)
     assert found is not None
     assert found.kind == "gradient"
+
+
+@pytest.mark.parametrize(
+    ("apart", "outputs", "rounding", "fault"),
+    [(2e-3, 1e-3, True, False), (4e-3, 4e-3, False, False), (4e-3, 1e-3, False, True)],
+)
+def test_at_bf16_there_is_room_between_rounding_and_a_fault(
+    apart: float, outputs: float, rounding: bool, fault: bool
+) -> None:
+    """A loss apart by less than the outputs may move it is no proof, and no rounding either."""
+    moved = {("module", "(model)"): 1e-3, ("target", "labels"): 1e-6, ("loss", "loss"): apart}
+    a, b = records(moved)
+    assert a.inside is not None
+    measured = a.inside["rounding"].mask(a.inside["name"] == "(model)", outputs)
+    a = replace(a, inside=a.inside.assign(rounding=measured))
+    places = places_at(a, b, 1)
+    assert (first_beyond(places, LIMITS["bf16"], strict=True) is None) == rounding
+    assert (first_beyond(places, LIMITS["bf16"]) is not None) == fault
+
+
+@pytest.mark.parametrize(("apart", "rounding", "fault"), [(0.05, True, False), (0.3, False, False), (0.9, False, True)])  # fmt: skip  # noqa: E501
+def test_at_bf16_a_run_without_a_yardstick_is_judged_by_gross_differences(
+    apart: float, rounding: bool, fault: bool
+) -> None:
+    a, b = records({("gradient", "fc.weight"): apart * 2**0.5})
+    places = places_at(a, b, 1)
+    assert gradient_apart(places) == pytest.approx(apart)
+    assert (first_beyond(places, LIMITS["bf16"], strict=True) is None) == rounding
+    assert (first_beyond(places, LIMITS["bf16"]) is not None) == fault
+
+
+def test_what_float32_computes_from_equal_bits_is_held_to_float32_at_bf16() -> None:
+    for place in (("target", "labels"), ("loss", "loss"), ("update", "fc.weight")):
+        found = first_beyond(places_at(*records({place: 1e-3}), 1), LIMITS["bf16"])
+        assert found is not None
+        assert (found.kind, found.name) == place
+    module = first_beyond(places_at(*records({("module", "fc"): 1e-2}), 1), LIMITS["bf16"])
+    assert module is not None
+    assert module.name == "fc"

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from stages.comparison.outcome import Rung
 from stages.comparison.record import Record
 from stages.comparison.together import compare_records
-from stages.comparison.verdict import Rung
 from stages.core.errors import DeviceError, TrainingError
 from stages.training.checkpoint import run_key
 from stages.training.distributed import launch, process_group

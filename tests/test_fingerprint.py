@@ -101,7 +101,7 @@ def test_a_second_machine_has_another_identity(root: Path) -> None:
         root, ATEN_CPU_CAPABILITY="default", ONEDNN_MAX_CPU_ISA="SSE41", MKL_CBWR="COMPATIBLE"
     )
     assert there["cpu_capability"] != here["cpu_capability"]
-    assert there["environment"] == {"ONEDNN_MAX_CPU_ISA": "sse41", "MKL_CBWR": "compatible"}
+    assert there["environment"] == {"ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_CBWR": "COMPATIBLE"}
     assert there["numerics"] != here["numerics"]
 
 

@@ -10,9 +10,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES, PX = 50_000, 32
 DATA_BYTES = 3 * PX * PX * IMAGES
-ALLOWED_BYTES = 1_000_000_000  # besides data and model: PyTorch's libraries and a batch at work
+ALLOWED_BYTES = 200_000_000  # besides the data: what an epoch draws, and names
 
-# A process of its own, since the peak of a resident set never falls again.
+# A process of its own, since the peak of a resident set never falls again. A small training comes
+# first: libraries and a batch at work are in both, and how much of the libraries is resident is
+# up to the system.
 CHILD = f"""
 import numpy as np
 from stages.datasets.pixels import Split
@@ -20,17 +22,18 @@ from stages.measures.memory import peak_resident_bytes
 from tests.training.helpers import params
 from stages.training.run import training
 
-pixels = np.random.default_rng(0).integers(0, 256, ({IMAGES}, 3, {PX}, {PX}), np.uint8)
-split = Split(pixels, np.arange({IMAGES}) % 10, [str(row) for row in range({IMAGES})])
-recipe = {{"epochs": 1, "batch_size": 256, "augment": ["crop", "flip", "color_jitter", "mixup"]}}
-chosen = params("lenet_small", recipe | {{"snapshots": False}})
-with training(chosen, {{"train": split}}, 10, {{"data": "random"}}, lambda line: None):
-    print(peak_resident_bytes())
+for images in (1_000, {IMAGES}):
+    pixels = np.random.default_rng(0).integers(0, 256, (images, 3, {PX}, {PX}), np.uint8)
+    split = Split(pixels, np.arange(images) % 10, [str(row) for row in range(images)])
+    recipe = {{"epochs": 1, "batch_size": 256, "snapshots": False}}
+    chosen = params("lenet_small", recipe | {{"augment": ["crop", "flip", "color_jitter", "mixup"]}})
+    with training(chosen, {{"train": split}}, 10, {{"data": str(images)}}, lambda line: None):
+        print(peak_resident_bytes())
 """
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's peak of memory")
-def test_peak_memory_stays_near_the_data(tmp_path: Path) -> None:
+def test_peak_memory_grows_with_the_bytes_of_the_images_alone(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", CHILD],
         cwd=tmp_path,
@@ -39,4 +42,5 @@ def test_peak_memory_stays_near_the_data(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert int(done.stdout) < DATA_BYTES + ALLOWED_BYTES
+    few, many = map(int, done.stdout.split())
+    assert many - few < DATA_BYTES + ALLOWED_BYTES

@@ -26,7 +26,8 @@ for images in (1_000, {IMAGES}):
     pixels = np.random.default_rng(0).integers(0, 256, (images, 3, {PX}, {PX}), np.uint8)
     split = Split(pixels, np.arange(images) % 10, [str(row) for row in range(images)])
     recipe = {{"epochs": 1, "batch_size": 256, "snapshots": False}}
-    chosen = params("lenet_small", recipe | {{"augment": ["crop", "flip", "color_jitter", "mixup"]}})
+    augment = {{"augment": ["crop", "flip", "color_jitter", "mixup"]}}
+    chosen = params("lenet_small", recipe | augment)
     with training(chosen, {{"train": split}}, 10, {{"data": str(images)}}, lambda line: None):
         print(peak_resident_bytes())
 """

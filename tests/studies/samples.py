@@ -104,14 +104,6 @@ def write_cell(
     files.write_csv(folder / "history.csv", pd.DataFrame(history).assign(seconds=1.0))
     size = {"good": 20e6, "fair": 5e6, "poor": 1e6}.get(cell.model, 2e6)
     seconds = 3e-6 * size / faster
-    cost = {
-        "input_px": form.params(cell).input_size, "params_total": size,
-        "macs_g": size / 1e9, "latency_ms_p50": size / 1e6,
-        "latency_note": None, "throughput_images_per_second": 1e9 / size,
-        "throughput_batch_size": 64, "peak_memory_mb": None,
-        "peak_memory_reason": "the allocator reported nothing",
-        "training_images_per_second": 3e8 / size,
-    }  # fmt: skip
     train = {
         "train_top1": min(1.0, top1 + 0.1), "val_top1": top1, "train_loss": 0.6, "val_loss": 0.7,
         "train_seconds": seconds, "epoch_seconds_p50": seconds / 3, "epochs_run": 3,
@@ -131,6 +123,18 @@ def write_cell(
                     "chip": "made-up chip", "backend": backend, "os": "Linux", "torch": "2",
                     "threads": 1},
         "code": code_id(), "trace": {}, "cell_seconds": seconds + 2, "train": train,
-        "evaluate": evaluate, "profile": cost,
+        "evaluate": evaluate, "profile": _profile(form.params(cell).input_size, size),
     }  # fmt: skip
     files.write_json(folder / "cell.json", about)
+
+
+def _profile(input_px: int, size: float) -> dict[str, Any]:
+    """What a network of `size` parameters costs."""
+    return {
+        "input_px": input_px, "params_total": size,
+        "macs_g": size / 1e9, "latency_ms_p50": size / 1e6,
+        "latency_note": None, "throughput_images_per_second": 1e9 / size,
+        "throughput_batch_size": 64, "peak_memory_mb": None,
+        "peak_memory_reason": "the allocator reported nothing",
+        "training_images_per_second": 3e8 / size,
+    }  # fmt: skip

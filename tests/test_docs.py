@@ -1,0 +1,28 @@
+"""The pages for readers hold what they promise: the tree is current, links lead somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from docs.tree import PAGE, page_with, tree
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "studies/README.md"],
+    key=lambda page: page.as_posix(),
+)
+
+
+def test_the_tree_is_the_present_one() -> None:
+    assert PAGE.read_text("utf-8") == page_with(tree()), "write it anew: python docs/tree.py"
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 220
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_to_files(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", page.read_text("utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 import torch
 
+from stages.comparison.growth import weight_growth
+from stages.comparison.inside import places_at
 from stages.comparison.outcome import Rung
 from stages.comparison.record import Record
 from stages.comparison.together import compare_records
+from stages.comparison.verdict import TWIN_FACTOR
 from stages.core.errors import DeviceError, TrainingError
 from stages.training.checkpoint import run_key
 from stages.training.distributed import launch, process_group
@@ -54,22 +57,36 @@ def as_record(progress: Progressed, alone: Record) -> Record:
 
 
 def test_two_processes_are_one_up_to_rounding(tmp_path: Path) -> None:
-    """With batch norm and mixing, which both look at the whole batch."""
-    recipe = RECIPE | {"snapshots": True}
-    progress, _ = together(tmp_path, "shufflenet_v2_x0_5", snapshots=True)
-    one = trained("alone", model="shufflenet_v2_x0_5", train=recipe)
+    """With batch norm and mixing, which both look at the whole batch.
+
+    How far rounding may take them is what one ULP does in the same training on this machine, up
+    to the factor that the verdict allows: it takes them 1 to 5 times as far, and a batch wrongly
+    shared 4,000 times and more. The network is smooth, for one ULP and rounding need not do alike
+    where a ReLU switches over.
+    """
+    model, recipe = "timm/test_efficientnet", RECIPE | {"snapshots": True}
+    progress, _ = together(tmp_path, model, snapshots=True)
+    one, twin = (
+        trained("alone", model=model, train=recipe | {"twin": twin}) for twin in (False, True)
+    )
     one = replace(one, predictions=predictions())
+    other = as_record(progress, one)
+    apart, ulp = weight_growth(one, other), weight_growth(one, twin)
+    assert apart is not None
+    assert ulp is not None
+    assert apart.steps == ulp.steps == tuple(range(1, 13))
+    times = [a / b for a, b in zip(apart.apart, ulp.apart, strict=True)]
+    assert max(times) < TWIN_FACTOR, times
+    outputs = next(place for place in places_at(one, twin, 1) if place.name == "(model)")
     assert one.trace is not None
-    # Rounding grows from step to step; a wrong share of the batch would show in the first.
-    losses = [row["loss"] for row in progress.trace]
-    assert losses[:2] == pytest.approx(list(one.trace["loss"][:2]), rel=1e-5)
+    loss = pytest.approx(one.trace["loss"][0], rel=TWIN_FACTOR * outputs.rounding)
+    assert progress.trace[0]["loss"] == loss
     kinds = {row["kind"] for row in progress.inside}
     assert kinds == {"gradient", "update", "weights"}  # what is the whole batch's on each of both
-    found = compare_records(one, as_record(progress, one))
+    found = compare_records(one, other)
     assert found.verdict.rung is Rung.ROUNDING, found.verdict.sentence
     assert "gradient" in found.verdict.sentence
-    assert found.first_step_apart is not None
-    assert 0 < found.first_step_apart < 1e-4
+    assert found.first_step_apart
 
 
 def test_two_processes_with_dropout_repeat_themselves_after_a_fall_back(tmp_path: Path) -> None:

@@ -206,10 +206,10 @@ def _leaky() -> nn.Module:
 
 FAULTS = {
     "bf16 for float32": Fault(
-        lambda: _compute_in("bf16"), "forward of `conv1.0` (float32 against bfloat16)", "fp32"),
+        lambda: _compute_in("bf16"), "`conv1.0` (float32 against bfloat16)", "fp32"),
     "float32 for bf16": Fault(
-        lambda: _compute_in("fp32"), "forward of `conv1.0` (bfloat16 against float32)", "bf16"),
-    "batch norm eps": Fault(lambda: _set_on_norms("eps", 1e-3), "forward of `conv1.1`"),
+        lambda: _compute_in("fp32"), "`conv1.0` (bfloat16 against float32)", "bf16"),
+    "batch norm eps": Fault(lambda: _set_on_norms("eps", 1e-3), "forward pass of `conv1.1`"),
     "batch norm momentum": Fault(lambda: _set_on_norms("momentum", 0.01), "evaluation"),
     "label smoothing": Fault(_label_smoothing, "in the loss"),
     "no normalisation": Fault(
@@ -227,8 +227,8 @@ FAULTS = {
     "dropped last batch": Fault(_drop_last_batch, "steps"),
     "gradients clipped": Fault(lambda: _change_gradients(_clip), "gradient"),
     "leaky for plain ReLU": Fault(
-        lambda: _replace_module("layer2.0.act1", _leaky), "forward of `layer2.0.act1`"),
+        lambda: _replace_module("layer2.0.act1", _leaky), "forward pass of `layer2.0.act1`"),
     "average for max pooling": Fault(
-        lambda: _replace_module("maxpool", lambda: nn.AvgPool2d(3, 2, 1)), "forward of `maxpool`"),
+        lambda: _replace_module("maxpool", lambda: nn.AvgPool2d(3, 2, 1)), "pass of `maxpool`"),
     "evaluated in training mode": Fault(_evaluate_in_training_mode, "evaluation"),
 }  # fmt: skip

@@ -1,9 +1,10 @@
 """Compare runs across machines: is it the same result, where does it first differ, does it matter?
 
 A run is a git revision, a branch, an experiment from `dvc exp list`, a folder, or `workspace`;
-several seeds on one machine are joined by commas and paired by seed. The verdict stops at the
-rung that can be proved: inputs differ, bit-identical, rounding-equivalent, statistically
-equivalent, different. Exit status 0 equivalent, 1 different, 2 not comparable or not decided.
+several seeds on one machine are joined by commas and paired by seed. The verdict is the strongest
+that can be proved: inputs differ, bit-identical, rounding-equivalent, statistically equivalent,
+different, or not decided. Exit status 0 equivalent, 1 different, 2 not comparable or not decided.
+Only what differs is printed; --json has everything.
 The work is in `stages.comparison`.
 
   python -m stages.compare main origin/machine/mac
@@ -23,9 +24,9 @@ from typing import TYPE_CHECKING
 from stages.core.cli import reporting_errors
 
 if TYPE_CHECKING:
-    from stages.comparison.outcome import Rung
+    from stages.comparison.outcome import Rung, Verdict
     from stages.comparison.record import Record
-    from stages.comparison.sections import Section
+    from stages.comparison.section import Section
     from stages.comparison.sources import Source
     from stages.comparison.together import Comparison
 
@@ -65,10 +66,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--margin", type=float, default=0.5, help="points of accuracy that do not matter (0.5)"
     )
-    parser.add_argument("--twin", metavar="RUN", help="the first run again with train.twin=true")
+    parser.add_argument(
+        "--twin",
+        metavar="RUN",
+        help="the first run perturbed by one ULP (trained with train.twin=true), as a yardstick",
+    )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--md", action="store_true", help="print Markdown (the default)")
-    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--md", action="store_true", help="print Markdown, as for a pull request")
+    form.add_argument("--json", action="store_true", help="print JSON with all that was found")
     parser.add_argument("--html", metavar="FILE", type=Path, help="also write a page")
     parser.add_argument(
         "--replay", action="store_true", help="compute kept steps of the first run again, here"
@@ -166,7 +171,8 @@ def _show(
 ) -> None:
     from dataclasses import asdict
 
-    from stages.comparison.text import as_json, as_markdown
+    from stages.comparison.sections import sections_of, title_of
+    from stages.comparison.text import as_json
 
     def page() -> str:
         from stages.comparison.page import as_html  # brings matplotlib along
@@ -174,18 +180,17 @@ def _show(
         return as_html(found, sections)
 
     value = as_json(found) | {"here": [asdict(section) for section in sections]}
-    _put(arguments, value, as_markdown(found, sections), page)
+    title, shown = title_of(found.a, found.b), [*sections_of(found), *sections]
+    _put(arguments, value, title, shown, page, found.verdict)
 
 
 def _show_here(name: str, sections: "Sequence[Section]", arguments: argparse.Namespace) -> None:
     """One run alone: what was computed with it on the present machine."""
     from dataclasses import asdict
 
-    from stages.comparison.text import section_as_markdown
-
     value = {"a": name, "here": [asdict(section) for section in sections]}
-    text = "\n\n".join(section_as_markdown(section) for section in sections) + "\n"
-    _put(arguments, value, text, lambda: _page(f"{name} on this machine", sections))
+    title = f"{name} on this machine"
+    _put(arguments, value, title, sections, lambda: _page(title, sections))
 
 
 def _matrix(
@@ -198,33 +203,41 @@ def _matrix(
 
     from stages.comparison.matrix import compare_all
     from stages.comparison.overview import TITLE, overview
-    from stages.comparison.text import section_as_markdown
 
     pairs = compare_all(records, arguments.margin / 100, twin)
     shown = [*overview(pairs, records), *sections]
     rows = [asdict(pair) | {"rung": pair.rung.words} for pair in pairs]
-    text = "\n\n".join([f"# {TITLE}", *map(section_as_markdown, shown)]) + "\n"
-    _put(arguments, rows, text, lambda: _page(TITLE, shown))
+    _put(arguments, rows, TITLE, shown, lambda: _page(TITLE, shown))
     return [pair.rung for pair in pairs]
 
 
 def _page(title: str, sections: "Sequence[Section]") -> str:
     from stages.comparison.page import page_of
 
-    return page_of(title, "", sections)
+    return page_of(title, sections)
 
 
 def _put(
-    arguments: argparse.Namespace, value: object, text: str, page: "Callable[[], str]"
+    arguments: argparse.Namespace,
+    value: object,
+    title: str,
+    sections: "Sequence[Section]",
+    page: "Callable[[], str]",
+    verdict: "Verdict | None" = None,
 ) -> None:
     """Print the answer in the form that was asked for, and write the page."""
     import json
 
-    from stages.comparison.text import finite
+    from stages.comparison.terminal import as_text
+    from stages.comparison.text import as_markdown, finite
     from stages.core.files import write_text
 
     if arguments.json:
         text = json.dumps(finite(value), indent=2, allow_nan=False) + "\n"
+    elif arguments.md:
+        text = as_markdown(title, sections, verdict.sentence if verdict else "")
+    else:
+        text = as_text(title, sections, verdict)
     sys.stdout.write(text)
     if arguments.html:
         write_text(arguments.html, page())

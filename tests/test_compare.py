@@ -31,9 +31,9 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         (["a", "same"], 0, "Bit-identical"),
         (["a", "near"], 0, "Rounding-equivalent"),
-        (["a", "far"], 1, "Different on the way back"),
+        (["a", "far"], 1, "Different in the backward pass"),
         (["a", "else"], 2, "Inputs differ"),
-        (["a", "same", "near"], 0, "| bit-identical, churn 0.00%"),
+        (["a", "same", "near"], 0, "bit-identical, churn 0.00%"),
         (["a", "same", "far"], 1, "different"),
         (["a", "near", "--twin", "twin"], 0, "one ULP changes 0.00%"),
     ],
@@ -52,7 +52,7 @@ def test_json_and_page(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["a", "near", "far", "--json", "--html", "report/matrix.html"]) == 1
     assert len(json.loads(capsys.readouterr().out)) == 3
     page = (runs / "report/matrix.html").read_text()
-    assert "Machines against one another" in page
+    assert "Runs compared with one another" in page
     assert page.count("Rounding-equivalent:") == 1
 
 
@@ -72,7 +72,7 @@ def test_seeds_are_paired_across_machines(runs: Path, capsys: pytest.CaptureFixt
     [
         (["a"], "One run alone cannot be compared"),
         (["a", "same", "--margin", "0"], "--margin is 0"),
-        (["a", "near", "--twin", "same"], "same is no twin"),
+        (["a", "near", "--twin", "same"], "same is no run perturbed by one ULP"),
         (["a,else", "same", "near"], "More than two machines are compared by one run each"),
         (["a", "same", "--replay"], "has no state to replay from"),
         (["a", "--origin", "none.json"], "is no log of operations"),

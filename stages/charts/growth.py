@@ -19,14 +19,14 @@ def growth_curves(apart: Line, twin: Line | None, name: str) -> Figure:
     drawn, axes = chart()
     _line(axes, apart, name, BLUE, "-")
     if twin is not None:
-        _line(axes, twin, "one-ULP twin", VERMILLION, (0, (4, 1.5)))
+        _line(axes, twin, "perturbed by one ULP", VERMILLION, (0, (4, 1.5)))
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("step")
-    axes.set_ylabel("distance of the weights / their norm")
-    axes.set_title("Growth of the distance")
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="lower right")
+    axes.set_ylabel("relative distance of the weights")
+    axes.set_title("Distance of the weights")
+    if twin is not None and axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="upper left")
     return drawn
 
 

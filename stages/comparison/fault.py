@@ -137,7 +137,7 @@ def _at(place: Place, step: int, places: list[Place], limits: Limits) -> Fault:
     below = limit_of(place, limits, place.name in without_children(places))
     if place.kind == "gradient":
         below = gradient_limit(places, limits)
-    evidence = f"it is {place.apart:.1e} apart, where rounding stays below {below:.1e}"
+    evidence = f"relative distance {place.apart:.1e}, where rounding stays below {below:.1e}"
     if place.kind in _LOOK_AT:
         evidence += f"; look at {_LOOK_AT[place.kind]}"
     return Fault(f"{place.in_words()}, at step {step}", evidence)
@@ -159,8 +159,8 @@ def _in_trace(a: Record, b: Record, limit: float) -> Fault | None:
         return None
     return Fault(
         part_in_words(parting),
-        f"loss and gradient norm are {parting.apart:.1e} apart at once, where rounding stays "
-        f"below {limit:.0e}",
+        f"relative distance of loss and gradient norm {parting.apart:.1e} at once, where rounding "
+        f"stays below {limit:.0e}",
     )
 
 
@@ -170,8 +170,8 @@ def part_in_words(parting: Parting) -> str:
         return parting.span()
     what = {
         "forward": "in the forward pass",
-        "backward": "on the way back",
-        "update": "in the optimiser's update",
+        "backward": "in the backward pass",
+        "update": "in the optimiser step",
     }[parting.part]
     if parting.part != "forward" and 0 < len(parting.tensors) < parting.of:
         shown = ", ".join(f"`{name}`" for name in parting.tensors[:3])
@@ -195,8 +195,8 @@ def _in_weights(a: Record, b: Record) -> Fault | None:
             steps = f"between steps {growth.steps[index - 1] + 1} and {growth.steps[index]}"
             return Fault(
                 f"in the weights, {steps}",
-                f"they part by {grown:.1e} of their norm there, while {a.name}'s own move by "
-                f"{moved:.1e}",
+                f"their relative distance grows by {grown:.1e} there, while {a.name}'s own move "
+                f"by {moved:.1e} of their norm",
             )
     return None
 
@@ -212,7 +212,7 @@ def _in_evaluation(a: Record, b: Record, limits: Limits) -> Fault | None:
         if apart is not None and apart > limits.probability:
             return Fault(
                 "in the evaluation",
-                f"the weights are bit-identical, but probabilities are up to {apart:.2g} apart",
+                f"the weights are bit-identical, but probabilities differ by up to {apart:.2g}",
             )
         return None
     epoch = _first_other_validation(a, b, limits.validation)
@@ -220,7 +220,7 @@ def _in_evaluation(a: Record, b: Record, limits: Limits) -> Fault | None:
         return None
     return Fault(
         "in the evaluation or in the running statistics of norms",
-        f"training agrees to the bit, but the validation loss parts in epoch {epoch}",
+        f"training agrees to the bit, but the validation loss differs from epoch {epoch} on",
     )
 
 

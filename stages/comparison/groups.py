@@ -65,11 +65,11 @@ def require_twin(a: Record, twin: Record) -> None:
     """Raises RunError unless `twin` is `a` again with one weight one ULP away."""
     if not twin.is_twin:
         raise RunError(
-            f"{twin.name} is no twin: its `train.twin` is not true. Make one of {a.name} with "
-            "`dvc exp run -S train.twin=true`."
+            f"{twin.name} is no run perturbed by one ULP: its `train.twin` is not true. Make one "
+            f"of {a.name} with `dvc exp run -S train.twin=true`."
         )
     if differing := inputs_between(a, twin):
         raise RunError(
-            f"{twin.name} is no twin of {a.name}: they differ in {', '.join(differing)}. Make one "
-            "from the same parameters and images."
+            f"{twin.name} is not {a.name} perturbed by one ULP: they differ in "
+            f"{', '.join(differing)}. Make one from the same parameters and images."
         )

@@ -8,7 +8,7 @@ from stages.comparison.origin import Op, Origins, capture_ops, find_origins, loa
 from stages.comparison.outcome import Rung
 from stages.comparison.record import Record
 from stages.comparison.replay import Replayed, replay
-from stages.comparison.sections import Grid, Section
+from stages.comparison.section import Grid, Section
 from stages.comparison.sources import Source
 from stages.core.files import write_json
 
@@ -17,11 +17,12 @@ def replay_here(source: Source, record: Record) -> tuple[Section, Rung]:
     """Replay a run's kept steps; different when any is apart by more than rounding."""
     steps = replay(source, record)
     rows = tuple((str(s.step), _told(s.apart), _told(s.twin_apart), _place(s)) for s in steps)
-    head = ("step", "gradients apart", "one-ULP twin", "first place")
+    head = ("step", "distance of gradients", "by one ULP", "first divergence")
     rung = _rung(steps)
     sentences = (
         f"The steps after {record.name}'s snapshots, computed again here from its own state: "
-        f"{rung.words}.",
+        f"{rung.words}. Distances are relative to the norm of the gradients; beside them, what a "
+        "change of the first layer's weights by one ULP does here.",
         *(f"{step.in_words()[0].upper()}{step.in_words()[1:]}." for step in steps),
     )
     return Section(
@@ -47,7 +48,7 @@ def _place(step: Replayed) -> str:
 def origins_here(
     a: tuple[Source, Record], b: tuple[Source, Record] | None, log: Path | None
 ) -> Section:
-    """The first operation with other bits: between stand-ins for two machines, or with a log.
+    """The first operation with other bits: between two machines' switches, or with a log.
 
     With `log`, A's first step here is held against the one that the log's machine made.
     """
@@ -58,9 +59,8 @@ def origins_here(
         return _origins(
             find_origins(*_both(a, (a[0], None))), f"{a[0].name}'s machine and this one"
         )
-    return _origins(
-        find_origins(*_both(a, b)), f"{a[0].name} and {b[0].name}, both stood in for here"
-    )
+    what = f"{a[0].name} and {b[0].name}, both computed here with the switches of their machines"
+    return _origins(find_origins(*_both(a, b)), what)
 
 
 def _both(a: tuple[Source, Record], b: tuple[Source, Record | None]) -> tuple[list[Op], list[Op]]:
@@ -73,7 +73,8 @@ def _both(a: tuple[Source, Record], b: tuple[Source, Record | None]) -> tuple[li
 def _origins(found: Origins, what: str) -> Section:
     rows = tuple((op.name, op.module, op.dtype) for op in found.origins[:20])
     grids = (Grid(("operation", "module", "type"), rows, title="Equal inputs, other output"),)
-    return Section("origin", "Origin", (f"{what}: {found.in_words()}",), grids if rows else ())
+    sentence = f"{what}: {found.in_words()}"
+    return Section("origin", "First operation with other bits", (sentence,), grids if rows else ())
 
 
 def save_ops(source: Source, log: Path) -> str:

@@ -59,9 +59,9 @@ class Place:
     def in_words(self) -> str:
         """The place as it stands in a sentence."""
         words = {
-            "module": f"in the forward of `{self.name}`",
-            "gradient": f"on the way back, at the gradient of `{self.name}`",
-            "update": f"in the optimiser, at the update of `{self.name}`",
+            "module": f"in the forward pass of `{self.name}`",
+            "gradient": f"in the backward pass, at the gradient of `{self.name}`",
+            "update": f"in the optimiser step, at the update of `{self.name}`",
             **IN_WORDS,
         }[self.kind]
         if self.dtypes[0] != self.dtypes[1]:

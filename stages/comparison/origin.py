@@ -58,8 +58,8 @@ class Origins:
         first = self.origins[0]
         more = len(self.origins) - 1
         return (
-            f"Bits part in `{first.name}` in `{first.module}` ({first.dtype}): equal inputs, "
-            f"another output; {self.differing} of {self.operations} operations differ"
+            f"First divergence in `{first.name}` of `{first.module}` ({first.dtype}): equal "
+            f"inputs, other output; {self.differing} of {self.operations} operations differ"
             + (f", {more} more of them with equal inputs." if more else ".")
         )
 

@@ -78,7 +78,7 @@ def worst_of(verdicts: Sequence[Verdict], pairs: Sequence[tuple[Record, Record]]
     if all(verdict.rung is worst.rung for verdict in verdicts):
         told = f"{worst.sentence} The same goes for all {len(verdicts)} pairs of seeds."
     else:
-        told = f"{worst.sentence} So it is with {b.name} against {a.name}, and that pair decides."
+        told = f"{worst.sentence} So it is for {a.name} and {b.name}, and that pair decides."
     return Verdict(worst.rung, told, worst.where)
 
 
@@ -137,15 +137,15 @@ def accuracy_in_words(evidence: Evidence) -> str:
     if answers is None:
         return ""
     return (
-        f" Accuracy differs by {points(answers.difference, sign=True)} points (95 % interval "
-        f"{points(answers.low, sign=True)} to {points(answers.high, sign=True)}, margin "
-        f"{points(answers.margin)}, n = {answers.images:,})."
+        f" Accuracy, second run minus first: {points(answers.difference, sign=True)} points "
+        f"(95 % interval {points(answers.low, sign=True)} to {points(answers.high, sign=True)}, "
+        f"margin {points(answers.margin)}, n = {answers.images:,})."
     )
 
 
 def _seeds_in_words(seeds: Seeds) -> str:
     return (
-        f" Over {seeds.seeds} seeds on each machine accuracy differs by "
+        f" Accuracy over {seeds.seeds} seeds on each machine, second minus first: "
         f"{points(seeds.difference, sign=True)} points (95 % interval "
         f"{points(seeds.low, sign=True)} to {points(seeds.high, sign=True)}, margin "
         f"{points(seeds.margin)})."

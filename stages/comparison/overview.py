@@ -4,15 +4,15 @@ Leaves the verdicts to `matrix` and the form to `text` and `page`.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from stages.comparison.matrix import Pair
 from stages.comparison.record import Record
-from stages.comparison.sections import Grid, Section
+from stages.comparison.section import Grid, Section
 from stages.comparison.statistics import points
+from stages.comparison.values import UNKNOWN
+from stages.reporting.words import number
 
-TITLE = "Machines against one another"
-UNKNOWN = "–"
+TITLE = "Runs compared with one another"
 
 
 def overview(pairs: Sequence[Pair], records: Sequence[Record]) -> list[Section]:
@@ -26,8 +26,8 @@ def _matrix(pairs: Sequence[Pair], names: Sequence[str]) -> Section:
         (name, *(_cell(by_names.get((name, other))) for other in names[1:])) for name in names[:-1]
     )
     sentence = (
-        "How far the verdict climbs for the column's run against the row's; then the share of "
-        "predictions that differ (churn), and by how many points the column's accuracy is higher."
+        "The verdict on the row's run and the column's; then the share of predictions that differ "
+        "(churn), and the accuracy of the column's run minus that of the row's, in points."
     )
     return Section("matrix", "Every pair", (sentence,), (Grid(("", *names[1:]), rows),))
 
@@ -59,17 +59,13 @@ def _machine(record: Record, first: float | None) -> tuple[str, ...]:
         f"{computes} ({hardware['backend']})" if "backend" in hardware else str(computes),
         str(hardware.get("id", UNKNOWN)),
         f"{top1:.2%}" if top1 is not None else UNKNOWN,
-        _figure(seconds),
+        number(seconds),
         f"{first / seconds:.2f}×" if first and seconds else UNKNOWN,
-        _figure(record.profile.get("latency_ms_p50")),
-        _figure(record.profile.get("throughput_images_per_second")),
+        number(record.profile.get("latency_ms_p50")),
+        number(record.profile.get("throughput_images_per_second")),
     )
 
 
-def _figure(value: Any) -> str:
-    return f"{value:,.3g}" if isinstance(value, (int, float)) else UNKNOWN
-
-
 def _said(pairs: Sequence[Pair]) -> Section:
-    sentences = tuple(f"{pair.b} against {pair.a}: {pair.sentence}" for pair in pairs)
-    return Section("pairs", "What was found", sentences)
+    rows = tuple((pair.a, pair.b, pair.sentence) for pair in pairs)
+    return Section("pairs", "What was found", (), (Grid(("first run", "second run", ""), rows),))

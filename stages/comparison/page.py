@@ -6,31 +6,37 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup, escape
 
 from stages.charts.growth import growth_curves
-from stages.comparison.sections import Grid, Section, sections_of, title_of
+from stages.comparison.outcome import Rung, Verdict
+from stages.comparison.section import Grid, Section
+from stages.comparison.sections import sections_of, title_of
 from stages.comparison.statistics import points
 from stages.comparison.together import Comparison
 from stages.reporting.parts import Picture, Table, Tile, drawing
 from stages.reporting.render import render
 
+OUTCOMES = ("equivalent", "different", "undecided")
+"""Names of the colours of a verdict, by its exit status."""
+
 
 def as_html(found: Comparison, more: Sequence[Section] = ()) -> str:
     """The page: verdict, tiles, every section and `more`, the growth of the distance as a chart."""
     sections = [*sections_of(found), *more]
-    title, charts = title_of(found.a, found.b), {"parting": _charts(found)}
-    return page_of(title, found.verdict.sentence, sections, _tiles(found), charts)
+    title, charts = title_of(found.a, found.b), {"divergence": _charts(found)}
+    return page_of(title, sections, found.verdict, _tiles(found), charts)
 
 
 def page_of(
     title: str,
-    verdict: str,
     sections: Sequence[Section],
+    verdict: Verdict | None = None,
     tiles: Sequence[Tile] = (),
     charts: Mapping[str, list[Picture]] | None = None,
 ) -> str:
     """Sections as a page; `charts` by the anchor of the section they stand in."""
     view = {
         "title": title,
-        "verdict": _with_code(verdict),
+        "verdict": _with_code(verdict.sentence) if verdict else "",
+        "outcome": OUTCOMES[verdict.rung.exit_status] if verdict else "",
         "tiles": tiles,
         "sections": [
             {
@@ -54,36 +60,50 @@ def _with_code(sentence: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))
 
 
+def _cell(text: str) -> Markup:
+    """A cell; one that begins with a verdict has its colour."""
+    cell = _with_code(text)
+    rung = next((rung for rung in Rung if re.match(rf"{rung.words}(,|$)", text)), None)
+    if rung is None:
+        return cell
+    return Markup('<span class="{}">{}</span>').format(OUTCOMES[rung.exit_status], cell)
+
+
 def _tiles(found: Comparison) -> list[Tile]:
-    tiles = [Tile("verdict", found.verdict.rung.words, found.verdict.where or "")]
+    tiles = [Tile("verdict", found.verdict.rung.words, _with_code(found.verdict.where or ""))]
     if found.parting is not None:
         parting, detail = found.parting, f"of {found.parting.compared} traced"
         first = "" if parting.is_exact else f"{parting.after + 1}–"
-        step = "never" if parting.step is None else f"{first}{parting.step}"
-        tiles.append(Tile("bits part at step", step, detail))
+        step = "none" if parting.step is None else f"{first}{parting.step}"
+        tiles.append(Tile("first divergent step", step, detail))
     if found.numerics is not None:
-        detail = f"of {found.numerics.compared}"
-        tiles.append(Tile("probes with other bits", str(found.numerics.count), detail))
+        detail = f"of {found.numerics.compared} probed"
+        tiles.append(Tile("operations with other bits", str(found.numerics.count), detail))
     if found.answers is not None:
         answers = found.answers
-        reach = f"{points(answers.low, True)} to {points(answers.high, True)}"
+        reach = f"95 %: {points(answers.low, True)} to {points(answers.high, True)}"
         tiles.append(Tile("accuracy, points", points(answers.difference, True), reach))
         tiles.append(Tile("answers that differ", f"{answers.churn:.2%}", f"n = {answers.images:,}"))
     return tiles
 
 
 def _charts(found: Comparison) -> list[Picture]:
+    """The growth of the distance; what rounding does is said only where it explains the runs."""
     growth, twin = found.growth, found.twin_growth
     if growth is None or not any(growth.apart):
         return []
     figure = growth_curves(
         (growth.steps, growth.apart), (twin.steps, twin.apart) if twin else None, found.b.name
     )
-    label = f"Distance of the weights of {found.b.name} from {found.a.name} by step"
-    return [
-        drawing(figure, label, "Rounding grows slowly, then a thousandfold within a few steps.")
-    ]
+    label = (
+        f"Distance of the weights of {found.b.name} from those of {found.a.name}, relative to "
+        f"their norm, from {growth.apart[0]:.0e} after step {growth.steps[0]} to "
+        f"{growth.apart[-1]:.0e} after step {growth.steps[-1]}"
+    )
+    rounding = found.verdict.rung is Rung.ROUNDING
+    caption = "Rounding grows slowly, then a thousandfold within a few steps." if rounding else ""
+    return [drawing(figure, label, caption)]
 
 
 def _table(grid: Grid) -> Table:
-    return Table(grid.head, grid.rows, grid.numeric)
+    return Table(grid.head, tuple(tuple(map(_cell, row)) for row in grid.rows), grid.numeric)

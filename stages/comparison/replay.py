@@ -52,11 +52,11 @@ class Replayed:
         if self.apart is None:
             words = "gradients are not finite, so their distance is not known"
         else:
-            words = f"gradients {self.apart:.1e} apart"
+            words = f"relative distance of the gradients {self.apart:.1e}"
         if self.apart is not None and self.twin_apart:
             words += f", {self.apart / self.twin_apart:.2g} times what one ULP does"
         if self.beyond is None:
-            return start + f"{words}; bits part {self.bits.in_words()}"
+            return start + f"{words}; first divergence {self.bits.in_words()}"
         return start + f"{words}; more than rounding {self.beyond.in_words()}"
 
 

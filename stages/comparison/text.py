@@ -1,22 +1,24 @@
-"""A comparison as Markdown, which reads well in a terminal too, and as JSON for other programs."""
+"""A comparison as Markdown, for a pull request, and as JSON for other programs."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from stages.comparison.sections import Grid, Section, sections_of, title_of
+from stages.comparison.section import Grid, Section
 from stages.comparison.together import Comparison
 
-
-def as_markdown(found: Comparison, more: Sequence[Section] = ()) -> str:
-    """The verdict first, then every section, then `more`."""
-    parts = [f"# {title_of(found.a, found.b)}", f"**{found.verdict.sentence}**"]
-    parts += [section_as_markdown(section) for section in (*sections_of(found), *more)]
-    return "\n\n".join(parts) + "\n"
+WIDEST = 120
+"""Columns up to which tables are padded."""
 
 
-def section_as_markdown(section: Section) -> str:
+def as_markdown(title: str, sections: Sequence[Section], verdict: str = "") -> str:
+    """The title, the verdict's sentence if there is one, then every section."""
+    parts = [f"# {title}", *([f"**{verdict}**"] if verdict else [])]
+    return "\n\n".join([*parts, *map(_section, sections)]) + "\n"
+
+
+def _section(section: Section) -> str:
     """A heading, its sentences and its tables."""
     parts = [f"## {section.title}", *section.sentences]
     for grid in section.grids:
@@ -26,9 +28,11 @@ def section_as_markdown(section: Section) -> str:
 
 
 def markdown_table(grid: Grid) -> str:
-    """A table whose columns are padded, so that the source reads as a table as well."""
+    """A table whose columns are padded where it is not wide, so that its source can be read too."""
     cells = [tuple(cell.replace("|", "\\|") for cell in row) for row in (grid.head, *grid.rows)]
     widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
+    if sum(widths) + 3 * len(widths) > WIDEST:
+        widths = [3] * len(widths)
     rule = ["-" * (w - 1) + ":" if i in grid.numeric else "-" * w for i, w in enumerate(widths)]
     lines = [
         " | ".join(

@@ -70,7 +70,7 @@ def _after_equal_steps(a: Record, b: Record, evidence: Evidence) -> Verdict:
         return _later_difference(evidence, against)
     if _beyond_the_twin(evidence):
         found = by_outcome(a, b, evidence)
-        told = f" The weights end more than {TWIN_FACTOR} times as far apart as one ULP takes them."
+        told = f" The final weights differ more than {TWIN_FACTOR} times as much as by one ULP."
         return Verdict(found.rung, found.sentence + told, found.where)
     judged = evidence.answers or evidence.seeds or same_weights(a, b)
     if judged or _followed_to_the_end(a, evidence.growth):
@@ -150,7 +150,7 @@ def _rounding(a: Record, b: Record, evidence: Evidence) -> Verdict:
         sentence += ", although machine and settings are the same"
     apart = first_step_apart(a, b)
     if apart:
-        sentence += f"; the gradients are {apart:.0e} apart there"
+        sentence += f"; relative distance of the gradients there {apart:.0e}"
     if evidence.answers:
         sentence += f"; {evidence.answers.churn:.2%} of predictions differ"
         if evidence.twin_churn is not None:
@@ -179,18 +179,18 @@ def where_bits_part(a: Record, b: Record) -> str:
     parting = find_parting(a, b)
     place = first_bits(places_at(a, b, 1))
     if place and (place.is_of_forward or parting is None or parting.part != "forward"):
-        return f"bits part at step 1 {place.in_words()}"
+        return f"first divergence at step 1, {place.in_words()}"
     if parting is not None and parting.step is not None:
-        return f"bits part {part_in_words(parting)}"
+        return f"first divergence {part_in_words(parting)}"
     if parting is not None:
         known = all(run.train.get("weights_sha256") for run in (a, b))
-        later = "and part later" if known else "and may part later"
-        return f"bits agree in all compared steps, of which the last is {parting.after}, {later}"
-    return "where bits part is not known without a trace"
+        later = "the runs diverge later" if known else "they may diverge later"
+        return f"all compared steps agree to the bit, the last is step {parting.after}; {later}"
+    return "the first divergence is not known without a trace"
 
 
 def _in_evaluation_alone(a: Record, b: Record) -> str:
     if a.predictions is None or b.predictions is None:
         return "the weights are bit-identical"
     apart = probability_gap(a.predictions, b.predictions)
-    return f"the weights are bit-identical and probabilities at most {apart or 0:.0e} apart"
+    return f"the weights are bit-identical, and probabilities differ by at most {apart or 0:.0e}"

@@ -12,7 +12,10 @@ import torch
 import yaml
 
 from stages.comparison.record import Record, load_record
+from stages.comparison.sections import sections_of, title_of
 from stages.comparison.sources import open_source
+from stages.comparison.text import as_markdown
+from stages.comparison.together import Comparison
 from stages.core import paths
 from stages.training.inside import INSIDE_COLUMNS
 from stages.training.trace import STEP_COLUMNS, TENSOR_COLUMNS, as_table
@@ -114,6 +117,11 @@ def _write(path: Path, value: Any) -> None:
         path.write_text(value)
     else:
         path.write_text(json.dumps(value) if path.suffix == ".json" else yaml.safe_dump(value))
+
+
+def markdown_of(found: Comparison) -> str:
+    """A comparison as `--md` prints it."""
+    return as_markdown(title_of(found.a, found.b), sections_of(found), found.verdict.sentence)
 
 
 @contextmanager

@@ -8,10 +8,9 @@ import pytest
 from stages.comparison.record import JSON_FILES, load_record
 from stages.comparison.sources import open_source
 from stages.comparison.tables import TABLES
-from stages.comparison.text import as_markdown
 from stages.comparison.together import compare_records
 from stages.core import paths
-from tests.comparison.made import made, write_run
+from tests.comparison.made import made, markdown_of, write_run
 from tests.comparison.test_inside import inside
 
 TEXTS = [*JSON_FILES.values(), paths.PARAMS, Path("dvc.lock")]
@@ -26,7 +25,7 @@ def told_of(tmp_path: Path, path: Path, content: bytes) -> str:
     (tmp_path / "b" / path).write_bytes(content)
     a, b = (load_record(open_source(str(tmp_path / name))) for name in "ab")
     assert any(entry.startswith(f"{path} (") for entry in b.missing)
-    return as_markdown(compare_records(b, a)) + as_markdown(compare_records(a, b))
+    return markdown_of(compare_records(b, a)) + markdown_of(compare_records(a, b))
 
 
 @pytest.mark.parametrize("content", [b"\0\0\0", b"[1, 2]", b"\xff\xfe", b"- a\n- b: {"])
@@ -43,7 +42,7 @@ def test_values_of_another_kind(tmp_path: Path, path: Path, value: object) -> No
     (folder / path).write_text(json.dumps(dict.fromkeys(keys, value)))
     a, b = load_record(open_source(str(folder))), made(tmp_path / "b")
     for found in (compare_records(a, b), compare_records(b, a)):
-        assert as_markdown(found).startswith("# ")
+        assert markdown_of(found).startswith("# ")
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])

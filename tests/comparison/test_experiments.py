@@ -38,7 +38,7 @@ def test_one_run_by_many_names(
     assert main(list(names)) == 0
     said = capsys.readouterr().out
     assert "Bit-identical: the same weights and predictions on 359 images." in said
-    assert "traced steps agree to the bit" in said
+    assert "The same bits in " in said
     assert "lacks data/" not in said
 
 

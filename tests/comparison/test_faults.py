@@ -32,7 +32,7 @@ SHORT = {
     "another beta in AdamW": "optimiser",
     "stale learning rate": "learning rate",
     "dropped last batch": "steps",
-    "gradients clipped": "way back",
+    "gradients clipped": "backward pass",
 }
 
 
@@ -75,7 +75,7 @@ BF16 = {
     "one class's labels swapped": "labels",
     "weight decay tenfold": "optimiser",
     "another epsilon in AdamW": "optimiser",
-    "gradients clipped": "way back",
+    "gradients clipped": "backward pass",
 }
 
 
@@ -124,7 +124,7 @@ def test_a_fault_in_one_layer_is_found_at_its_step_and_layer(
     assert found.parting is not None
     assert (found.parting.step, found.parting.part) == (5, "update")
     assert found.parting.tensors == (layer,)
-    assert found.verdict.where == f"in the optimiser's update of `{layer}`, at step 5"
+    assert found.verdict.where == f"in the optimiser step of `{layer}`, at step 5"
 
 
 def test_other_threads_are_rounding(plain: Record) -> None:

@@ -75,16 +75,16 @@ def test_the_step_is_bracketed(
 
 def test_a_bracket_is_said_in_words() -> None:
     a, b = run("a"), run("b", 150)
-    assert where_bits_part(a, b) == "bits part between steps 145 and 160"
-    (section,) = (s for s in sections_of(compare_records(a, b)) if s.anchor == "parting")
-    assert section.sentences[0] == "Bits part between steps 145 and 160."
+    assert where_bits_part(a, b) == "first divergence between steps 145 and 160"
+    (section,) = (s for s in sections_of(compare_records(a, b)) if s.anchor == "divergence")
+    assert section.sentences[0] == "Between steps 145 and 160."
 
 
 def test_agreement_is_told_up_to_its_last_step() -> None:
     a, b = run("a"), replace(run("b"), train={"weights_sha256": "other"})
-    assert "of which the last is 256, and part later" in where_bits_part(a, b)
-    (section,) = (s for s in sections_of(compare_records(a, b)) if s.anchor == "parting")
-    assert section.sentences == ("All 103 traced steps agree to the bit, up to step 256.",)
+    assert "the last is step 256; the runs diverge later" in where_bits_part(a, b)
+    (section,) = (s for s in sections_of(compare_records(a, b)) if s.anchor == "divergence")
+    assert section.sentences == ("The same bits in 103 traced steps, up to step 256.",)
 
 
 def test_weights_alone_tell_as_well() -> None:
@@ -92,4 +92,4 @@ def test_weights_alone_tell_as_well() -> None:
     found = find_parting(a, b)
     assert found is not None
     assert (found.compared, found.after, found.step, found.part) == (0, 11, 12, None)
-    assert where_bits_part(a, b) == "bits part at step 12"
+    assert where_bits_part(a, b) == "first divergence at step 12"

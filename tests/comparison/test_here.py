@@ -193,7 +193,7 @@ def test_consequences_are_no_origins() -> None:
     found = find_origins(a, b)
     assert [origin.name for origin in found.origins] == ["conv", "mm"]
     assert (found.operations, found.differing) == (3, 3)
-    assert "Bits part in `conv` in `net`" in found.in_words()
+    assert "First divergence in `conv` of `net`" in found.in_words()
 
 
 def test_steps_that_begin_apart_have_no_origin_and_are_not_equal() -> None:
@@ -219,7 +219,7 @@ def test_a_log_can_be_brought_along(
     captured = [op("conv", outputs="x"), op("mm")]
     monkeypatch.setattr(here, "capture_ops", lambda *_: captured)
     section = here.origins_here((source, record), None, log)
-    assert "Bits part in `conv`" in section.sentences[0]
+    assert "First divergence in `conv`" in section.sentences[0]
     assert here.save_ops(source, tmp_path / "mine.json").startswith("2 operations")
     assert load_ops(tmp_path / "mine.json") == captured
 

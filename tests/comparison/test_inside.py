@@ -73,7 +73,7 @@ def test_rounding_before_a_fault_does_not_hide_it() -> None:
     places = places_at(*records({("module", "conv"): 1e-7, ("loss", "loss"): 0.1}), 1)
     bits, beyond = first_bits(places), first_beyond(places, FP32)
     assert bits is not None and beyond is not None  # noqa: PT018
-    assert bits.in_words() == "in the forward of `conv`"
+    assert bits.in_words() == "in the forward pass of `conv`"
     assert bits.fed_alike
     assert beyond.in_words() == "in the loss"
 
@@ -102,7 +102,7 @@ def test_a_noisy_gradient_of_no_size_is_no_fault() -> None:
 def test_an_update_of_equal_gradients_is_the_optimisers() -> None:
     found = first_beyond(places_at(*records({("update", "fc.weight"): 0.01}), 1), FP32)
     assert found is not None
-    assert found.in_words() == "in the optimiser, at the update of `fc.weight`"
+    assert found.in_words() == "in the optimiser step, at the update of `fc.weight`"
 
 
 def test_another_type_is_named() -> None:
@@ -111,7 +111,7 @@ def test_another_type_is_named() -> None:
     changed = b.inside.assign(dtype=["float32", "bfloat16", *["float32"] * 9])
     place = first_beyond(places_at(a, replace(b, inside=changed), 1), FP32)
     assert place is not None
-    assert place.in_words() == "in the forward of `conv` (float32 against bfloat16)"
+    assert place.in_words() == "in the forward pass of `conv` (float32 against bfloat16)"
 
 
 def test_places_that_one_run_lacks_are_passed_over() -> None:
@@ -138,7 +138,7 @@ def test_growth_is_relative_to_the_weights() -> None:
 def test_words_of_paths(tmp_path: Path) -> None:
     words = {place.kind: place.in_words() for place in places_at(*records({}), 1)}
     assert words["input"] == "in the images that enter the model"
-    assert words["gradient"].startswith("on the way back, at the gradient of `")
+    assert words["gradient"].startswith("in the backward pass, at the gradient of `")
 
 
 def test_runs_on_many_devices_have_no_way_forward_to_compare() -> None:
@@ -153,7 +153,7 @@ def test_runs_on_many_devices_have_no_way_forward_to_compare() -> None:
     assert recorded_steps(a, many) == [1]
     assert where_bits_part(a, many).endswith("at the gradient of `fc.weight`")
     whole = replace(a, trace=trace()), replace(many, trace=trace(parted=1, part="forward"))
-    assert where_bits_part(*whole) == "bits part in the forward pass, at step 1"
+    assert where_bits_part(*whole) == "first divergence in the forward pass, at step 1"
     assert rounding_explains(*whole, "fp32")
     faulty = replace(many, inside=inside({("gradient", "fc.weight"): 0.1}).iloc[6:])
     found = first_beyond(places_at(a, faulty, 1), FP32)

@@ -9,10 +9,9 @@ import pytest
 from stages.comparison.groups import pair_by_seed, require_twin
 from stages.comparison.outcome import Rung
 from stages.comparison.record import Record
-from stages.comparison.text import as_markdown
 from stages.comparison.together import Comparison, compare_records
 from stages.core.errors import RunError
-from tests.comparison.made import PARAMS, made, predictions, trace
+from tests.comparison.made import PARAMS, made, markdown_of, predictions, trace
 from tests.comparison.test_gaps import run
 
 OTHER = {"weights_sha256": "v" * 64}
@@ -39,7 +38,7 @@ def test_another_model_in_one_pair_makes_the_inputs_differ(tmp_path: Path, first
     found = compared(pairs)
     assert found.verdict.rung is Rung.INPUTS_DIFFER
     assert "model (lenet_small against resnet18)" in found.verdict.sentence
-    assert f"b{first} against" in found.verdict.sentence
+    assert f"b{first}, and that pair" in found.verdict.sentence
     assert found.seeds is None
 
 
@@ -77,14 +76,16 @@ def test_seeds_that_differ_outweigh_a_first_pair_that_does_not(tmp_path: Path) -
     assert found.seeds is not None
     assert found.seeds.beyond_margin
     assert found.verdict.rung is Rung.DIFFERENT
-    assert "Over 4 seeds on each machine accuracy differs by -2.03 points" in found.verdict.sentence
+    assert (
+        "over 4 seeds on each machine, second minus first: -2.03 points" in found.verdict.sentence
+    )
 
 
 def test_seeds_that_agree_are_equivalent(tmp_path: Path) -> None:
     found = by_seeds(tmp_path, (0.0002, -0.0001, 0.0003, 0.0001))
     assert found.verdict.rung is Rung.STATISTICAL
-    assert "Over 4 seeds" in found.verdict.sentence
-    assert "To show equivalence" not in as_markdown(found)
+    assert "over 4 seeds" in found.verdict.sentence
+    assert "To show equivalence" not in markdown_of(found)
 
 
 def test_too_few_seeds_say_how_many_would_do(tmp_path: Path) -> None:
@@ -93,7 +94,7 @@ def test_too_few_seeds_say_how_many_would_do(tmp_path: Path) -> None:
     assert found.seeds is not None
     assert found.seeds.needed is not None
     assert f"takes about {found.seeds.needed} seeds per machine" in found.verdict.sentence
-    assert f"takes about {found.seeds.needed} seeds per machine." in as_markdown(found)
+    assert f"takes about {found.seeds.needed} seeds per machine." in markdown_of(found)
 
 
 def test_rounding_in_all_steps_does_not_outweigh_the_seeds(tmp_path: Path) -> None:
@@ -160,7 +161,7 @@ def test_answers_beyond_the_margin_are_not_rounding(tmp_path: Path) -> None:
     assert "the whole interval lies beyond the margin" in found.verdict.sentence
     within = compare_records(a, b, 0.05).verdict
     assert within.rung is Rung.ROUNDING
-    assert "Accuracy differs by -1.00 points (95 % interval" in within.sentence
+    assert "Accuracy, second run minus first: -1.00 points (95 % interval" in within.sentence
 
 
 def test_weights_far_beyond_the_twins_are_not_called_rounding() -> None:
@@ -169,7 +170,7 @@ def test_weights_far_beyond_the_twins_are_not_called_rounding() -> None:
     twin = replace(run("twin", 1, by=2e-4), params={"train": {"twin": True}})
     verdict = compare_records(a, far, 0.005, twin).verdict
     assert verdict.rung is Rung.STATISTICAL
-    assert "30 times as far apart as one ULP takes them" in verdict.sentence
+    assert "more than 30 times as much as by one ULP" in verdict.sentence
     swallowed = replace(twin, inside=run("twin", 1, by=1e-9).inside)
     others = ((near("b"), twin), (far, swallowed), (far, replace(twin, inside=None)))
     for other, beside in others:
@@ -206,7 +207,7 @@ def test_groups_that_do_not_fit_are_refused(
 def test_a_twin_is_the_same_run_but_for_one_weight() -> None:
     a = of("a", 1)
     require_twin(a, of("t", 1, train={"twin": True}))
-    with pytest.raises(RunError, match="t is no twin: its"):
+    with pytest.raises(RunError, match="t is no run perturbed by one ULP: its"):
         require_twin(a, of("t", 1))
-    with pytest.raises(RunError, match="t is no twin of a: they differ in seed"):
+    with pytest.raises(RunError, match="t is not a perturbed by one ULP: they differ in seed"):
         require_twin(a, of("t", 2, train={"twin": True}))

@@ -13,9 +13,8 @@ from stages.comparison.inside import gradient_apart, places_at
 from stages.comparison.parting import find_parting
 from stages.comparison.record import Record
 from stages.comparison.rounding import LIMITS, first_beyond, gradient_limit
-from stages.comparison.text import as_markdown
 from stages.comparison.together import compare_records
-from tests.comparison.made import made, trace
+from tests.comparison.made import made, markdown_of, trace
 from tests.comparison.test_inside import inside
 
 FP32 = LIMITS["fp32"]
@@ -70,7 +69,7 @@ def test_a_fault_on_the_way_forward_shows_beside_an_overflow() -> None:
     b = Record("b", inside=overflowed(inside({("module", "fc"): 0.5}), np.inf, "x"))
     found = first_beyond(places_at(a, b, 1), FP32)
     assert found is not None
-    assert found.in_words() == "in the forward of `fc`"
+    assert found.in_words() == "in the forward pass of `fc`"
 
 
 def fp16(name: str, apart: float) -> Record:
@@ -91,7 +90,7 @@ def test_the_next_finite_step_is_the_one_to_go_by() -> None:
     assert first_step_apart(a, b) == pytest.approx(1e-4, rel=0.01)
     assert rounding_explains(a, b, "fp16")
     assert find_fault(a, b, "fp16") is None
-    assert "nan" not in as_markdown(compare_records(a, b))
+    assert "nan" not in markdown_of(compare_records(a, b))
 
 
 def test_far_apart_at_the_next_finite_step_is_not_rounding() -> None:

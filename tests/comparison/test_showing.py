@@ -9,16 +9,13 @@ from stages.comparison.matrix import compare_all
 from stages.comparison.overview import overview
 from stages.comparison.page import as_html
 from stages.comparison.record import Record
-from stages.comparison.sections import Grid, Section, ratio_in_words, sections_of
-from stages.comparison.text import (
-    as_json,
-    as_markdown,
-    finite,
-    markdown_table,
-    section_as_markdown,
-)
+from stages.comparison.section import Grid, Section
+from stages.comparison.sections import sections_of, title_of
+from stages.comparison.terminal import as_text
+from stages.comparison.text import as_json, as_markdown, finite, markdown_table
 from stages.comparison.together import Comparison, compare_records
-from tests.comparison.made import made, predictions, trace
+from stages.comparison.values import ratio_in_words, shown, shown_pair
+from tests.comparison.made import made, markdown_of, predictions, trace
 from tests.comparison.test_inside import inside
 
 
@@ -41,15 +38,15 @@ def found(tmp_path: Path) -> Comparison:
 def test_every_question_has_its_section(found: Comparison) -> None:
     titles = [section.title for section in sections_of(found)]
     assert titles == [
-        "What differs in the set-up", "Numeric DNA", "Where they part", "Whether it matters",
+        "What differs in the set-up", "Numeric DNA", "First divergence", "Whether it matters",
         "What it costs",
     ]  # fmt: skip
 
 
 def test_markdown_begins_with_the_verdict(found: Comparison) -> None:
-    text = as_markdown(found)
+    text = markdown_of(found)
     assert text.splitlines()[2].startswith("**Rounding-equivalent:")
-    assert "1 of 2 probes have other bits." in text
+    assert "1 of 2 probed operations give other bits." in text
     assert "4.00× better" in text
     assert "lacks data/inside.csv" not in text
     assert "Not repeatable on" in text
@@ -57,11 +54,10 @@ def test_markdown_begins_with_the_verdict(found: Comparison) -> None:
 
 def test_missing_pieces_are_told_and_the_rest_answered(tmp_path: Path) -> None:
     less = dict.fromkeys(("trace", "predictions", "numerics", "profile"))
-    text = as_markdown(compare_records(made(tmp_path / "a"), made(tmp_path / "b", **less)))
+    text = markdown_of(compare_records(made(tmp_path / "a"), made(tmp_path / "b", **less)))
     assert "lacks metrics/numerics.json" in text
-    assert "Without a trace of both runs it is not known where they part." in text
+    assert "Without a trace of both runs the first divergence is not known." in text
     assert "Without the predictions of both runs" in text
-    assert "epoch_seconds_p50" in text
 
 
 def test_json_holds_every_answer(found: Comparison) -> None:
@@ -81,7 +77,7 @@ def test_numbers_that_json_lacks_become_null() -> None:
 def test_the_page_stands_alone(found: Comparison) -> None:
     page = as_html(found)
     assert "<svg" in page
-    assert "Growth of the distance" in page
+    assert "Distance of the weights" in page
     assert 'src="http' not in page
     assert 'href="http' not in page
     assert page.count("<h2") == 5
@@ -92,6 +88,59 @@ def test_names_in_sentences_are_code_on_the_page(found: Comparison) -> None:
     assert "Look at <code>a&lt;b</code>." in as_html(found, [more])
 
 
+def test_names_in_tables_and_tiles_are_code_and_verdicts_have_their_colour(tmp_path: Path) -> None:
+    far = trace(parted=1, apart=0.1)
+    found = compare_records(
+        made(tmp_path / "a"), made(tmp_path / "b", train={"weights_sha256": "v" * 64}, trace=far)
+    )
+    grid = Grid(("", "b"), (("a", "different, churn 1.00%"), ("in `conv`", "differential")))
+    page = as_html(found, [Section("more", "More", (), (grid,))])
+    assert "`" not in page
+    assert "<td>in <code>conv</code></td>" in page
+    assert '<td><span class="different">different, churn 1.00%</span></td>' in page
+    assert "<td>differential</td>" in page
+    assert '<header class="different">' in page
+    assert "Rounding grows" not in page
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_terminal_is_never_overrun(found: Comparison, width: int) -> None:
+    text = as_text(title_of(found.a, found.b), sections_of(found), found.verdict, width)
+    assert max(map(len, text.splitlines())) <= width
+    words = " ".join(text.split())
+    assert "Rounding-equivalent: same data and initial weights;" in words
+    assert "the same" not in text.partition("What it costs")[2]
+
+
+def test_a_wide_matrix_is_broken_into_parts(tmp_path: Path) -> None:
+    records = [Record(f"machine-{letter}") for letter in "abcdefghij"]
+    text = as_text("Many", overview(compare_all(records, 0.005), records), width=100)
+    assert max(map(len, text.splitlines())) <= 100
+    matrix = text.partition("Every pair")[2].partition("What it costs")[0]
+    heads = [line.split() for line in matrix.splitlines() if line.startswith("  ") and "-" in line]
+    assert len(heads) > 1
+    assert [name for head in heads for name in head] == [record.name for record in records[1:]]
+    assert matrix.count("decided") == 45
+
+
+def test_runs_stand_in_the_order_of_the_arguments(found: Comparison) -> None:
+    a, b = found.a.name, found.b.name
+    assert title_of(found.a, found.b) == f"{a} compared with {b}"
+    grids = [grid for section in sections_of(found) for grid in section.grids]
+    heads = [grid.head for grid in grids if {a, b} <= {*grid.head}]
+    assert len(heads) >= 3
+    assert all(head.index(a) < head.index(b) for head in heads)
+
+
+def test_hashes_are_cut_and_lists_shown_by_what_differs() -> None:
+    assert shown("0123456789abcdef" * 4) == "0123456789ab"
+    assert [shown(value) for value in (None, 0.1, "AMD EPYC", True)] == ["–", "0.1", "AMD EPYC", "True"]  # fmt: skip  # noqa: E501
+    assert shown_pair("cpu_features", "avx avx2 sse4a", "avx avx2") == (
+        "cpu_features, in one alone", "sse4a", "none",
+    )  # fmt: skip
+    assert shown_pair("chip", "A b", "A c") == ("chip", "A b", "A c")
+
+
 def test_tables_keep_bars_in_their_cells() -> None:
     lines = markdown_table(Grid(("a", "b"), (("x|y", "1"),), (1,))).splitlines()
     assert lines == ["| a    |   b |", "| ---- | --: |", "| x\\|y |   1 |"]
@@ -100,8 +149,7 @@ def test_tables_keep_bars_in_their_cells() -> None:
 def test_the_matrix_is_a_table(tmp_path: Path) -> None:
     records = [made(tmp_path / name) for name in "abc"]
     pairs = compare_all(records, 0.005)
-    shown = overview(pairs, records)
-    text = "\n".join(section_as_markdown(section) for section in shown)
+    text = as_markdown("", overview(pairs, records))
     assert text.count("bit-identical, churn 0.00%, +0.00 points") == 3
     assert text.index("Every pair") < text.index("What was found")
     assert "1.00×" in text
@@ -109,7 +157,7 @@ def test_the_matrix_is_a_table(tmp_path: Path) -> None:
 
 def test_the_matrix_says_what_is_not_known(tmp_path: Path) -> None:
     records = [Record(name) for name in "abc"]
-    text = "\n".join(map(section_as_markdown, overview(compare_all(records, 0.005), records)))
+    text = as_markdown("", overview(compare_all(records, 0.005), records))
     assert text.count("| –") >= 3
 
 

@@ -8,9 +8,8 @@ import pytest
 
 from stages.comparison.matrix import compare_all, worst_status
 from stages.comparison.outcome import Rung
-from stages.comparison.text import as_markdown
 from stages.comparison.together import Comparison, compare_records
-from tests.comparison.made import PARAMS, made, predictions, tensors, trace
+from tests.comparison.made import PARAMS, made, markdown_of, predictions, tensors, trace
 
 OTHER = {"weights_sha256": "v" * 64}
 
@@ -36,7 +35,7 @@ def test_inputs_differ(tmp_path: Path) -> None:
     assert verdict.rung is Rung.INPUTS_DIFFER
     assert verdict.rung.exit_status == 2
     assert "seed (0 against 4)" in verdict.sentence
-    assert "Accuracy differs" in verdict.sentence
+    assert "Accuracy, second run minus first" in verdict.sentence
 
 
 def test_rounding(tmp_path: Path) -> None:
@@ -52,7 +51,7 @@ def test_rounding(tmp_path: Path) -> None:
     assert found.verdict.rung.exit_status == 0
     sentence = found.verdict.sentence
     assert "same data and initial weights" in sentence
-    assert "bits part on the way back of `conv.weight`, at step 3" in sentence
+    assert "first divergence in the backward pass of `conv.weight`, at step 3" in sentence
     assert "(threads that share a sum: 2 against 4)" in sentence
     assert "1.00% of predictions differ" in sentence
 
@@ -69,7 +68,10 @@ def test_rounding_with_a_twin_beside_it(tmp_path: Path) -> None:
 def test_rounding_in_the_evaluation_alone(tmp_path: Path) -> None:
     verdict = compared(tmp_path, predictions=predictions(drift=1e-6)).verdict
     assert verdict.rung is Rung.ROUNDING
-    assert "the weights are bit-identical and probabilities at most 1e-06 apart" in verdict.sentence
+    assert (
+        "the weights are bit-identical, and probabilities differ by at most 1e-06"
+        in verdict.sentence
+    )
 
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
@@ -175,7 +177,7 @@ def test_answers_to_other_questions_are_not_paired(tmp_path: Path, name: str) ->
     pieces = pieces | {"params": asked | pieces.get("params", {})}
     found = compared(tmp_path, {"params": asked}, train=OTHER, **pieces)
     assert found.answers is None
-    assert words in as_markdown(found)
+    assert words in markdown_of(found)
 
 
 def test_the_matrix_has_every_pair(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@
   wire NAME          write its dvc.yaml from the grids of its params.yaml
   new NAME …         a study of your own pictures: models × sizes × seeds
 
-NAME/small is the small form of a study. `dvc repro studies/NAME/dvc.yaml` runs what is missing.
-The work is in `stages.studies`.
+NAME/small is the small form of a study. The studies are a DVC project of their own, in `studies/`:
+`dvc --cd studies repro NAME/dvc.yaml` runs what is missing. The work is in `stages.studies`.
 """
 
 import argparse
@@ -73,7 +73,7 @@ def _pictures(arguments: argparse.Namespace) -> int:
     from stages.studies.form import load_form
     from stages.studies.pictures import list_pictures
 
-    return _tell(f"listed {', '.join(list_pictures(load_form(arguments.study)))}")
+    return _tell("\n".join(list_pictures(load_form(arguments.study))))
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ folders that must outlive a run or a temporary clone are found through `DVC_ROOT
 import os
 from pathlib import Path
 
+STUDIES = Path("studies")
 PARAMS = Path("params.yaml")
 TARGETS = Path("targets.yaml")
 
@@ -45,8 +46,13 @@ ZOO_MD = Path("report/zoo.md")
 
 
 def dvc_root() -> Path:
-    """The real repository's root, also inside DVC's temporary clones (DVC sets `DVC_ROOT`)."""
-    return Path(os.environ.get("DVC_ROOT", "."))
+    """The real repository's root, also inside DVC's temporary clones (DVC sets `DVC_ROOT`).
+
+    The studies are a DVC project of their own, whose `DVC_ROOT` is a folder of the repository.
+    """
+    root = Path(os.environ.get("DVC_ROOT", "."))
+    inner = root.name == STUDIES.name and (root.parent / ".dvc").is_dir()
+    return root.parent if inner else root
 
 
 def raw_folder() -> Path:

@@ -21,6 +21,7 @@ from stages.studies.code import code_id
 from stages.studies.form import Cell, Form, identity_of
 from stages.studies.machine import machine_of
 from stages.studies.pictures import pool_for
+from stages.studies.pools import located
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +51,8 @@ def run_cell(form: Form, cell: Cell, tell: Callable[[str], None]) -> dict[str, A
     params = form.params(cell)
     pool = pool_for(form, params.dataset, params.input_size)
     indices = indices_table(pool, choose(pool, params.subset, params.dataset.name))
-    splits = load_splits(params.dataset, indices, params.input_size, ["train", "val", "test"])
+    dataset = located(params.dataset)
+    splits = load_splits(dataset, indices, params.input_size, ["train", "val", "test"])
     machine = machine_of(params)
     known = _about(cell, params, splits, indices, machine)
     profile = profile_of(params, len(pool.classes), machine["id"])

@@ -15,13 +15,12 @@ def cell_list(form: Form, results: Results) -> Table:
     The command names no single stage: on a fresh clone the cell needs the machine's identity and
     the list of pictures first, and DVC makes both.
     """
-    pipeline = (form.folder / "dvc.yaml").as_posix()
     ran: dict[str, list[Mapping[Any, Any]]] = {}
     for found in results.cells.to_dict("records"):
         ran.setdefault(found["cell"], []).append(found)
     rows = []
     for cell in form.cells:
-        command = f"dvc repro -f {pipeline}:{cell.grid}@{cell.name}"
+        command = form.repro("-f", f"{cell.grid}@{cell.name}")
         for row in ran.get(cell.name, [{}]):
             state = _state(results, row) if row else "not run"
             seconds = duration(row.get("cell_seconds")) if row else ""

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 from stages.core.errors import ModelError, ParamsError
 from stages.core.mistakes import unknown_name
-from stages.studies.form import SMALL, STUDIES, Form, load_form
+from stages.core.paths import STUDIES
+from stages.studies.form import SMALL, Form, load_form
 
 LATENCY = "latency_ms_p50"
 COSTS = ("train_seconds", LATENCY, "params_total")

@@ -41,6 +41,5 @@ def code_note(form: Form, codes: Sequence[str | None]) -> str | None:
     return (
         f"{len(other)} of {len(codes)} cells were made by other code than the present version "
         f"{code_id()[:SHOWN]} ({'; '.join(made)}). They are kept. All are repeated by: "
-        f"dvc repro -f -k {form.folder.as_posix()}/dvc.yaml (one: dvc repro -f "
-        f"{form.folder.as_posix()}/dvc.yaml:GRID@CELL)."
+        f"{form.repro('-f -k')} (one: {form.repro('-f', 'GRID@CELL')})."
     )

@@ -6,6 +6,7 @@ recipe what it changes, both in the keys of the root params.yaml. Leaves the que
 and the claims to `story`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,16 +14,36 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from stages.core.errors import ParamsError
 from stages.core.files import parse_yaml, sha256_of_json
-from stages.core.mistakes import unknown_name
+from stages.core.mistakes import shown, unknown_name
 from stages.core.params import Params, parse_params
+from stages.core.paths import STUDIES
 
-STUDIES = Path("studies")
 SMALL = "small"
-Names = Annotated[list[str], Field(min_length=1)]
+NAME = r"[A-Za-z0-9_][A-Za-z0-9_-]*"
+MODEL = r"[A-Za-z0-9_][A-Za-z0-9_./:@+-]*"
+
+
+def _word(value: str) -> str:
+    """A grid's or a recipe's name: it becomes part of a DVC stage, of a key and of a folder."""
+    if not re.fullmatch(NAME, value):
+        raise ValueError(f"{shown(value)} is no name of letters, digits, - and _")
+    return value
+
+
+def _model(value: str) -> str:
+    """A model's name: it becomes part of a command and of a folder."""
+    if not re.fullmatch(MODEL, value) or ".." in value:
+        raise ValueError(f"{shown(value)} is no model's name")
+    return value
+
+
+Word = Annotated[str, AfterValidator(_word)]
+Words = Annotated[list[Word], Field(min_length=1)]
+Models = Annotated[list[Annotated[str, AfterValidator(_model)]], Field(min_length=1)]
 
 
 class Grid(BaseModel):
@@ -30,9 +51,9 @@ class Grid(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    models: Names
-    sizes: Annotated[list[int | float | str], Field(min_length=1)]
-    recipes: Names
+    models: Models
+    sizes: Annotated[list[int | float | Word], Field(min_length=1)]
+    recipes: Words
     seeds: Annotated[list[int], Field(min_length=1)]
 
 
@@ -43,9 +64,9 @@ class FormFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    grids: dict[str, Grid]
+    grids: dict[Word, Grid]
     base: dict[str, Any]
-    recipes: dict[str, dict[str, Any]]
+    recipes: dict[Word, dict[str, Any]]
     stands_for: dict[int | str, int | str] = {}
     revisions: Annotated[list[str], Field(alias="with")] = []
 
@@ -76,6 +97,11 @@ class Form:
     name: str
     folder: Path
     file: FormFile
+
+    def repro(self, options: str = "", stage: str = "") -> str:
+        """The command that runs the form's pipeline, or a stage of it, from the root."""
+        words = ["dvc --cd", STUDIES.as_posix(), "repro", options, f"{self.name}/dvc.yaml"]
+        return " ".join(filter(None, words)) + (f":{stage}" if stage else "")
 
     @property
     def study(self) -> str:
@@ -131,8 +157,20 @@ class Form:
         return params
 
 
+def check_name(name: str, small: bool = True) -> None:
+    """Raise ParamsError unless `name` can be a study's, or with `small` its small form's."""
+    form = f"(/{SMALL})?" if small else ""
+    if not re.fullmatch(NAME + form, name):
+        also = f", with /{SMALL} after it for the small form" if small else ""
+        raise ParamsError(
+            f"{shown(name)} cannot be the name of a study: it is a folder below {STUDIES}/, of "
+            f"letters, digits, - and _ alone{also}, such as my_pets."
+        )
+
+
 def load_form(name: str) -> Form:
     """Read `studies/<name>/params.yaml`. Raises ParamsError when it is missing or malformed."""
+    check_name(name)
     folder = STUDIES / name
     path = folder / "params.yaml"
     if not path.is_file():

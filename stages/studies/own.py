@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 from stages.core import files
 from stages.core.errors import ParamsError
+from stages.core.paths import STUDIES
 from stages.models import resolve
-from stages.studies.form import STUDIES, Form, FormFile, first_mistake
+from stages.studies.form import Form, FormFile, check_name, first_mistake, load_form
 from stages.studies.wiring import pipeline
 
 HEADER = """# Models x sizes x seeds on your own pictures. Change a list and run again: what is
@@ -24,14 +25,15 @@ HEADER = """# Models x sizes x seeds on your own pictures. Change a list and run
 def new_study(name: str, folder: Path, grid: Mapping[str, Any], epochs: int, px: int) -> str:
     """Write `studies/<name>`; return what to run next.
 
-    Raises ParamsError when the study exists or a value is mistaken, ModelError for an unknown
-    model.
+    Raises ParamsError when the study exists, its name cannot be or a value is mistaken, ModelError
+    for an unknown model.
     """
+    check_name(name, small=False)
     target = STUDIES / name
     if (target / "params.yaml").exists():
         raise ParamsError(
-            f"{target / 'params.yaml'} exists already. Edit its grid and run `dvc repro "
-            f"{target / 'dvc.yaml'}`, or choose another name."
+            f"{target / 'params.yaml'} exists already. Edit its grid and run "
+            f"`{load_form(name).repro()}`, or choose another name."
         )
     for model in grid["models"]:
         resolve(model)
@@ -63,7 +65,7 @@ def new_study(name: str, folder: Path, grid: Mapping[str, Any], epochs: int, px:
     files.write_text(target / "params.yaml", HEADER + _yaml(values))  # last: now it is a study
     return (
         f"Wrote {target} with {len(form.cells)} cells. Run them, and write {target}/report.html, "
-        f"with: dvc repro -k {target / 'dvc.yaml'}"
+        f"with: {form.repro('-k')}"
     )
 
 

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from stages.core import files
+from stages.core.paths import STUDIES
 from stages.reporting.render import render
 from stages.studies.cell_list import cell_list
-from stages.studies.form import SMALL, STUDIES, Form, load_form
+from stages.studies.form import SMALL, Form, load_form
 from stages.studies.heading import lead, notes, tiles
 from stages.studies.machine_tables import device_table, machine_table
 from stages.studies.results import Results, read_results
@@ -69,7 +70,7 @@ def page_view(form: Form, story: Story, results: Results) -> dict[str, Any]:
         "devices": device_table(whole) if whole else None,
         "cells": cell_list(form, results),
         "form": form.name,
-        "pipeline": (form.folder / "dvc.yaml").as_posix(),
+        "repro": form.repro("-k"),
     }
 
 

@@ -1,71 +1,83 @@
-"""The pictures of a study: every data set its cells use, listed once and read by all of them.
+"""The pictures of a study in git: `pictures.json`, on which its cells depend.
 
-The table of a data set is `pools/<data set>.csv` in the form's folder, with the class names beside
-it. Leaves fetching and decoding to `stages.datasets`.
+The file has a few lines per data set: how many images and classes, and a hash of their list. Where
+the pictures are not at hand, as in a fresh clone, those lines stand and cells that exist need not
+run. Leaves the lists themselves to `pools`.
 """
 
-import csv
-from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from stages.core import files
+from stages.core.errors import DataError
 from stages.core.params import Dataset
-from stages.datasets import SOURCES
-from stages.datasets.packs import pack_folder, save_pack
-from stages.datasets.pool import Pool, pool_of, read_pool
-from stages.datasets.reading import fits_in_a_pack, read_collection
+from stages.datasets.pool import Pool
 from stages.studies.form import Form
+from stages.studies.pools import is_here, located, pool_here, summary_here
 
 
 def list_pictures(form: Form) -> list[str]:
-    """Write the pool of every data set of the form anew; return the data sets' names."""
-    wanted: dict[tuple[str, str], tuple[Dataset, int]] = {}
+    """Write `pictures.json` anew; return a line per data set.
+
+    Raises DataError when pictures can neither be read nor were listed before.
+    """
+    wanted: dict[str, tuple[Dataset, int]] = {}
     for cell in form.cells:
         params = form.params(cell)
-        key = (params.dataset.name, params.dataset.folder)
-        largest = max(params.input_size, wanted[key][1] if key in wanted else 0)
-        wanted[key] = (params.dataset, largest)
-    for dataset, input_px in wanted.values():
-        _write_pool(form.folder, dataset, input_px)
-    return [dataset.name for dataset, _ in wanted.values()]
+        name = _name(params.dataset)
+        largest = max(params.input_size, wanted[name][1] if name in wanted else 0)
+        wanted[name] = (params.dataset, largest)
+    known, listed, told = _listed(form), {}, []
+    for name, (dataset, input_px) in wanted.items():
+        absent = name in known and not is_here(located(dataset))
+        listed[name] = known[name] if absent else summary_here(located(dataset), input_px)
+        images = sum(listed[name]["images"].values())
+        told.append(f"{name}: {images:,} images" + (", listed before, not here" if absent else ""))
+    files.write_json(_path(form), listed)
+    return told
 
 
 def pool_for(form: Form, dataset: Dataset, input_px: int) -> Pool:
-    """The pool that `list_pictures` left, or a new one. Raises DataError as reading does."""
-    table, classes = _files(form.folder, dataset)
-    if not (table.exists() and classes.exists()):
-        _write_pool(form.folder, dataset, input_px)
-    return read_pool(table, files.read_json(classes))
+    """The pool that a cell chooses from.
+
+    Raises DataError as reading does, and when the pictures are not those that were listed.
+    """
+    pool, summary = pool_here(located(dataset), input_px)
+    name = _name(dataset)
+    listed = _listed(form).get(name, summary)
+    if listed != summary:
+        raise DataError(
+            f"The pictures of {name} are not those in {_path(form)}: {_told(summary)} instead of "
+            f"{_told(listed)}, or others of that number. List them anew, and run the cells again, "
+            f"with: {form.repro('-k')}"
+        )
+    return pool
 
 
-def pool_size(form: Form, name: str, folder: str) -> int | None:
+def pool_size(form: Form, dataset: Dataset) -> int | None:
     """How many images may train or validate, as listed; None where they are not listed yet.
 
     Of a pool without an official split a fifth is set aside for testing.
     """
-    table, _ = _files(form.folder, Dataset(name=name, folder=folder))
-    if not table.exists():
+    listed = _listed(form).get(_name(dataset))
+    if listed is None:
         return None
-    with table.open(encoding="utf-8", newline="") as lines:
-        splits = Counter(row["split"] for row in csv.DictReader(lines))
-    return splits["train"] + splits["any"] * 4 // 5
+    images = listed["images"]
+    return int(images.get("train", 0) + images.get("any", 0) * 4 // 5)
 
 
-def _files(folder: Path, dataset: Dataset) -> tuple[Path, Path]:
-    name = f"{dataset.name}-{files.sha256_of_json(dataset.folder)[:8]}"
-    if dataset.name != "image_folder":
-        name = dataset.name
-    return folder / "pools" / f"{name}.csv", folder / "pools" / f"{name}.json"
+def _name(dataset: Dataset) -> str:
+    return dataset.folder if dataset.name == "image_folder" else dataset.name
 
 
-def _write_pool(folder: Path, dataset: Dataset, input_px: int) -> None:
-    collection = SOURCES[dataset.name].open_collection(dataset)
-    rows = range(len(collection.names))
-    keep = fits_in_a_pack(len(rows), input_px)
-    reading = read_collection(collection, rows, input_px, dataset.on_corrupt, keep)
-    if keep:
-        save_pack(pack_folder(dataset.name), reading.pack)
-    pool = pool_of(collection, reading.rows, reading.pack.digests)
-    table, classes = _files(folder, dataset)
-    files.write_csv(table, pool.table())
-    files.write_json(classes, pool.classes)
+def _told(summary: dict[str, Any]) -> str:
+    return f"{sum(summary['images'].values()):,} images of {summary['classes']} classes"
+
+
+def _path(form: Form) -> Path:
+    return form.folder / "pictures.json"
+
+
+def _listed(form: Form) -> dict[str, Any]:
+    path = _path(form)
+    return dict(files.read_json(path)) if path.exists() else {}

@@ -6,7 +6,6 @@ Leaves the time of a missing cell to `estimate` and running to DVC.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from stages.core.params import Params
@@ -54,7 +53,7 @@ class Plan:
         summary = f"{done} of {len(self.planned)} cells exist for DNA {self.machine}"
         lines.append(f"{summary}, {left}." if self.missing else f"{summary}. Nothing is missing.")
         if self.missing:
-            lines.append(f"Run them with: dvc repro {self.form.folder / 'dvc.yaml'}")
+            lines.append(f"Run them with: {self.form.repro('-k')}")
         if self.note:
             lines.append(self.note)
         return "\n".join(lines)
@@ -84,17 +83,12 @@ def _known(
     form: Form, read: Mapping[str, dict[str, Any] | None], machines: Mapping[str, str]
 ) -> Known:
     """What the cells, the lists of pictures and a profile of many models say about time."""
-
-    @cache
-    def pool(name: str, folder: str) -> int | None:
-        return pool_size(form, name, folder)
-
     mine = {name: found for name, found in read.items() if found}
     ours = {name for name in mine if mine[name]["machine"]["declared_id"] == machines[name]}
     return Known(
         here=[found for name, found in mine.items() if name in ours],
         elsewhere=[found for name, found in mine.items() if name not in ours],
-        pool=lambda params: pool(params.dataset.name, params.dataset.folder),
+        pool=lambda params: pool_size(form, params.dataset),
         rates=measured_rates(),
     )
 

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stages.core.errors import ParamsError
 from stages.core.files import parse_yaml
-from stages.studies.form import STUDIES, Form, first_mistake
+from stages.core.paths import STUDIES
+from stages.studies.form import Form, first_mistake
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

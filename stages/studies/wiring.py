@@ -1,7 +1,8 @@
 """The dvc.yaml of a study: a matrix stage per grid, so that DVC knows every cell.
 
 Made from params.yaml's grids by name; a longer or shorter grid needs no new dvc.yaml, another
-grid does. Leaves running to DVC.
+grid does. Its paths are relative to the form's folder, and its commands run from the root. Leaves
+running to DVC.
 """
 
 from stages.reporting.render import render
@@ -10,13 +11,11 @@ from stages.studies.form import Form
 
 def pipeline(form: Form) -> str:
     """The text of the form's dvc.yaml."""
-    folder = form.folder.as_posix()
-    cell = f"{folder}/cells/${{item.model}}-${{item.size}}-${{item.recipe}}-${{item.seed}}"
     view = {
         "name": form.name,
-        "folder": folder,
+        "repro": form.repro("-k"),
         "root": "/".join([".."] * len(form.folder.parts)),
         "grids": list(form.file.grids),
-        "cell": cell,
+        "cell": "cells/${item.model}-${item.size}-${item.recipe}-${item.seed}",
     }
     return render("study_dvc.yaml.j2", view)

@@ -17,9 +17,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-FILE = "studies/made/dvc.yaml"
+FILE = "made/dvc.yaml"
 COMMANDS = {
-    "status": (5.0, "dvc", "status", FILE),
+    "status": (5.0, "dvc", "--cd", "studies", "status", FILE),
     "plan": (5.0, "stages.study", "plan", "made"),
     "page": (15.0, "stages.study", "page", "made"),
 }
@@ -36,12 +36,11 @@ def make(models: int, sizes: int, seeds: int, test_images: int) -> None:
     form = make_study(Path(), names, tuple(100 * 2**index for index in range(sizes)), seeds)
     machine = f"{declared_id(form.params(form.cells[0]))}-1111"
     fill(form, machine, images_per_class=test_images // len(CLASSES))
-    for name in ("identity.json", "hardware.json", "pools/digits.json"):
+    for name in ("identity.json", "hardware.json", "pictures.json"):
         files.write_json(form.folder / name, {})
     files.write_text(form.folder / "dvc.yaml", pipeline(form))
-    Path("pictures").mkdir()
-    run("dvc", "init", "-q", "--no-scm")
-    run("dvc", "commit", "-q", "-f", FILE)
+    run("dvc", "--cd", "studies", "init", "-q", "--no-scm")
+    run("dvc", "--cd", "studies", "commit", "-q", "-f", FILE)
 
 
 def run(module: str, *words: str) -> str:

@@ -8,32 +8,19 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.pipeline.running import BIN, QUICK, ROOT, Dvc
+from tests.pipeline.running import BIN, QUICK, Dvc, commit_all, copy_tracked
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone of the working tree with a quick recipe, committed, and nothing run in it."""
     folder = tmp_path_factory.mktemp("clone")
-    tracked = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    ).stdout.split("\n")  # fmt: skip
-    for name in tracked:
-        source = ROOT / name
-        results = name.startswith(("metrics/", "plots/", "studies/")) or name == "dvc.lock"
-        if name and source.is_file() and not results:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(source.read_bytes())
+    copy_tracked(folder, without=("metrics/", "plots/", "studies/", "dvc.lock"))
     params = yaml.safe_load((folder / "params.yaml").read_text())
     for key, value in QUICK.items():
         params[key] = {**params[key], **value} if isinstance(value, dict) else value
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
-    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
-        subprocess.run([*git, *arguments], cwd=folder, check=True)
-    for key, value in (("user.name", "test"), ("user.email", "test@localhost")):
-        subprocess.run(["git", "config", key, value], cwd=folder, check=True)
+    commit_all(folder)
     return folder
 
 

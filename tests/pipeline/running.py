@@ -19,6 +19,28 @@ QUICK = {
 Dvc = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+def copy_tracked(folder: Path, without: tuple[str, ...] = ()) -> None:
+    """Copy the working tree as git would clone it, but for paths with these beginnings."""
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    tracked = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True)
+    for name in tracked.stdout.splitlines():
+        if (ROOT / name).is_file() and not name.startswith(without):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes((ROOT / name).read_bytes())
+
+
+def commit_all(folder: Path) -> None:
+    """Make the folder a git repository with all of it in one commit, ready for more."""
+    for arguments in (
+        ["init", "-q"],
+        ["config", "user.name", "test"],
+        ["config", "user.email", "test@localhost"],
+        ["add", "-A"],
+        ["commit", "-qm", "start"],
+    ):
+        subprocess.run(["git", *arguments], cwd=folder, check=True)
+
+
 def stages_run(done: "subprocess.CompletedProcess[str]") -> list[str]:
     """The stages whose command was run, in order."""
     lines = done.stdout.splitlines()

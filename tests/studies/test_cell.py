@@ -1,6 +1,7 @@
 """One real cell, one that diverges, the plan, and a study that goes on where it stopped."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,7 +41,6 @@ def form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Form:
     values = {"grids": {"main": grid}, "base": BASE, "recipes": {"calm": {}, "wild": wild}}
     files.write_text(tmp_path / "studies/tiny/params.yaml", yaml.safe_dump(values))
     story = {"title": "Tiny", "question": "Does it run?", "source": "None."}
-    (tmp_path / "pictures").mkdir()  # DVC wants the folder even where the data are embedded
     files.write_text(tmp_path / "studies/tiny/study.yaml", yaml.safe_dump(story))
     return load_form("tiny")
 
@@ -93,8 +93,7 @@ if command == "fingerprint":
     (folder / "identity.json").write_text("{}")
     (folder / "hardware.json").write_text("{}")
 if command == "pictures":
-    (folder / "pools").mkdir(exist_ok=True)
-    (folder / "pools" / "digits.csv").write_text("")
+    (folder / "pictures.json").write_text(pathlib.Path("pictures.txt").read_text())
 """
 
 
@@ -107,20 +106,31 @@ def test_a_study_goes_on_where_it_stopped(form: Form) -> None:
     stand_in = text.replace("python -m stages.study", f"{sys.executable} stand_in.py")
     files.write_text(form.folder / "dvc.yaml", stand_in)
     files.write_text("stand_in.py", STAND_IN)
+    files.write_text("pictures.txt", "{}")
     files.write_text("broken", "")
 
     def dvc(*words: str) -> int:
-        return subprocess.run([sys.executable, "-m", "dvc", *words], capture_output=True).returncode
+        command = [sys.executable, "-m", "dvc", "--cd", "studies", *words]
+        return subprocess.run(command, capture_output=True).returncode
+
+    def repro() -> list[str]:
+        """The seeds whose cells ran."""
+        files.write_text("log.txt", "")
+        assert dvc("repro", "tiny/dvc.yaml") == 0
+        assert len(list(form.folder.glob("cells/*/cell.json"))) == 3
+        ran = Path("log.txt").read_text().splitlines()
+        assert "page" in ran
+        return sorted(line.split()[-1] for line in ran if line.startswith("run"))
 
     assert dvc("init", "-q", "--no-scm") == 0
-    assert dvc("repro", "-k", "studies/tiny/dvc.yaml") != 0
-    files.write_text("log.txt", "")
+    assert dvc("repro", "-k", "tiny/dvc.yaml") != 0
     Path("broken").unlink()
-    assert dvc("repro", "studies/tiny/dvc.yaml") == 0
-    ran = Path("log.txt").read_text().splitlines()
-    assert [line for line in ran if line.startswith("run")] == ["run speedrun_small 64 calm 1"]
-    assert "page" in ran
-    assert len(list(form.folder.glob("cells/*/cell.json"))) == 3
+    assert repro() == ["1"]
+    shutil.rmtree(form.folder / "cells")
+    (form.folder / "dvc.lock").unlink()
+    assert repro() == []  # all came back from the run cache
+    files.write_text("pictures.txt", '{"other": "pictures"}')
+    assert repro() == ["0", "1", "2"]
 
 
 def test_own_pictures_become_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

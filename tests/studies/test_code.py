@@ -47,4 +47,4 @@ def test_cells_of_other_code_are_kept_and_told(form: Form) -> None:
     )
     for text in (plan.text(), page):
         assert told in text
-        assert "dvc repro -f -k studies/made/dvc.yaml (one: " in text
+        assert "dvc --cd studies repro -f -k made/dvc.yaml (one: " in text

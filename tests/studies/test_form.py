@@ -6,7 +6,8 @@ import yaml
 from stages.core import files
 from stages.core.errors import ParamsError
 from stages.studies.claims import parse
-from stages.studies.form import identity_of, load_form
+from stages.studies.form import check_name, identity_of, load_form
+from stages.studies.own import new_study
 from stages.studies.story import load_story
 from stages.studies.wiring import pipeline
 from tests.studies.samples import make_study
@@ -99,4 +100,41 @@ def test_mistakes_are_one_paragraph(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     values["gridz"] = {}
     files.write_text(form.folder / "params.yaml", yaml.safe_dump(values))
     with pytest.raises(ParamsError, match="gridz"):
+        load_form("made")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["y;touch x", "../../x", "/abs", "", "my pets", "-pets", "pets/", "pets/large", "$HOME", "a\n"],
+)
+def test_a_name_that_is_no_name_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ParamsError, match="letters, digits, - and _"):
+        load_form(name)
+    with pytest.raises(ParamsError, match="letters, digits, - and _"):
+        new_study(name, Path("pictures"), {}, epochs=1, px=32)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_small_form_has_a_name_but_is_no_new_study() -> None:
+    check_name("pets_2-b/small")
+    with pytest.raises(ParamsError):
+        check_name("pets_2-b/small", small=False)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("models", "x'; touch y; '"), ("models", "../x"), ("recipes", "a.b"), ("sizes", "1;2")],
+)
+def test_what_would_break_a_command_is_refused(
+    key: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    form = make_study(tmp_path)
+    values = yaml.safe_load((form.folder / "params.yaml").read_text())
+    values["grids"]["main"][key] = [value]
+    files.write_text(form.folder / "params.yaml", yaml.safe_dump(values))
+    with pytest.raises(ParamsError, match=rf"grids\.main\.{key}"):
         load_form("made")

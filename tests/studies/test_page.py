@@ -197,7 +197,7 @@ def test_every_figure_names_its_cells_and_every_cell_its_command(
     form, text, html = whole
     assert '<abbr title="cells: good-100-plain-0, good-100-plain-1; ' in html
     for cell in form.cells:
-        command = f"dvc repro -f studies/made/dvc.yaml:main@{cell.name}"
+        command = f"dvc --cd studies repro -f made/dvc.yaml:main@{cell.name}"
         assert command in text
         assert command in html
 
@@ -232,4 +232,4 @@ def test_a_page_without_any_cell_still_says_what_to_run(
     made = make_study(tmp_path)
     text, html = page(made)
     assert "no cell has finished yet" in text
-    assert "dvc repro studies/made/dvc.yaml" in html
+    assert "dvc --cd studies repro -k made/dvc.yaml" in html

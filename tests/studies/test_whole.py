@@ -16,7 +16,7 @@ from stages.core import files, streams
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BIN = Path(sys.executable).parent
-PIPELINE = "studies/mine/dvc.yaml"
+PIPELINE = "mine/dvc.yaml"
 MODELS = ["lenet_small", "timm/test_resnet"]  # a library's name has a slash, and so has its folder
 CELLS = [f"{model}-{size}-default-0" for model in MODELS for size in (20, 40)]
 
@@ -43,7 +43,7 @@ class Workplace:
 
     def dvc(self, *words: str) -> list[str]:
         """The cells that a DVC command ran, in order."""
-        lines = self.run("dvc", *words).splitlines()
+        lines = self.run("dvc", "--cd", "studies", *words).splitlines()
         names = [line.split("'")[1] for line in lines if line.startswith("Running stage")]
         return [name.partition("@")[2] for name in names if "@" in name]
 
@@ -75,12 +75,13 @@ def workplace(tmp_path: Path) -> Workplace:
     """A new study of own pictures, killed in its second cell."""
     made = Workplace(tmp_path)
     draw_pictures(made.folder / "pictures")
-    made.run("dvc", "init", "-q", "--no-scm")
+    (made.folder / "studies").mkdir()
+    made.dvc("init", "-q", "--no-scm")
     made.run("python", "-m", "stages.study", "new", "mine", "--folder", "pictures", "--models",
              ",".join(MODELS), "--sizes", "20,40", "--seeds", "1", "--epochs", "2", "--px",
              "16")  # fmt: skip
     made.change()
-    with made.start("dvc", "repro", PIPELINE) as started:
+    with made.start("dvc", "--cd", "studies", "repro", PIPELINE) as started:
         assert started.stdout
         assert any("Running stage" in line and CELLS[1] in line for line in started.stdout)
         os.killpg(started.pid, signal.SIGKILL)
@@ -98,7 +99,7 @@ def test_a_study_is_killed_goes_on_repeats_a_cell_and_loses_a_model(workplace: W
     told = workplace.run("python", "-m", "stages.study", "plan", "mine")
     assert "4 of 4 cells exist" in told
     assert "Which one to take" in workplace.page
-    assert f"dvc repro -f {PIPELINE}:backbones@{CELLS[3]}" in workplace.page
+    assert f"dvc --cd studies repro -f {PIPELINE}:backbones@{CELLS[3]}" in workplace.page
     assert workplace.dvc("repro", "-f", f"{PIPELINE}:backbones@{CELLS[3]}") == [CELLS[3]]
     workplace.change(models=MODELS[:1])
     assert workplace.dvc("repro", PIPELINE) == []

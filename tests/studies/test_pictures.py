@@ -1,0 +1,96 @@
+"""What a study knows of its pictures: read once, anew when they change, kept where they are not."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+from stages.core import files
+from stages.core.errors import DataError
+from stages.studies.form import Form
+from stages.studies.pictures import list_pictures, pool_for, pool_size
+from tests.studies.samples import make_study
+
+PLACE = Path("data/images/pets")
+
+
+@pytest.fixture
+def form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Form:
+    """A study of twelve pictures in two classes, in the real repository."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "studies"))
+    (tmp_path / ".dvc").mkdir()
+    made = make_study(tmp_path, models=("lenet_small",), sizes=(8,), seeds=1)
+    path = made.folder / "params.yaml"
+    values = yaml.safe_load(path.read_text())
+    values["base"]["dataset"] = {"name": "image_folder", "folder": PLACE.as_posix()}
+    files.write_text(path, yaml.safe_dump(values))
+    made.file.base["dataset"] = values["base"]["dataset"]
+    for label in ("cat", "dog"):
+        (PLACE / label).mkdir(parents=True)
+        for index in range(6):
+            draw(label, index)
+    return made
+
+
+def draw(label: str, index: int, shade: int = 0) -> None:
+    colour = (20 * index, 100 if label == "cat" else 200, shade)
+    Image.new("RGB", (8, 8), colour).save(PLACE / label / f"{index}.png")
+
+
+def listed(form: Form) -> dict[str, object]:
+    list_pictures(form)
+    return dict(files.read_json(form.folder / "pictures.json")[PLACE.as_posix()])
+
+
+def test_the_list_changes_with_the_pictures_and_with_nothing_else(form: Form) -> None:
+    first = listed(form)
+    assert first["images"] == {"any": 12}
+    assert first["classes"] == 2
+    assert pool_size(form, form.params(form.cells[0]).dataset) == 9
+    os.utime(PLACE / "cat/0.png", ns=(0, 0))
+    assert listed(form) == first
+    draw("cat", 0, shade=255)
+    changed = listed(form)
+    assert changed["images"] == first["images"]
+    assert changed["sha256"] != first["sha256"]
+
+
+def test_pictures_are_read_once(form: Form, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = listed(form)
+    monkeypatch.setattr("stages.studies.pools.open_collection", None)
+    assert listed(form) == first
+
+
+def test_where_there_are_no_pictures_the_list_stands(form: Form) -> None:
+    first = listed(form)
+    shutil.rmtree(PLACE)
+    assert "not here" in list_pictures(form)[0]
+    assert listed(form) == first
+    (form.folder / "pictures.json").unlink()
+    with pytest.raises(DataError, match="does not exist"):
+        list_pictures(form)
+
+
+def test_a_cell_refuses_other_pictures_than_were_listed(form: Form) -> None:
+    list_pictures(form)
+    dataset = form.params(form.cells[0]).dataset
+    assert len(pool_for(form, dataset, 8).names) == 12
+    draw("dog", 7)
+    with pytest.raises(DataError, match="13 images of 2 classes instead of 12 images"):
+        pool_for(form, dataset, 8)
+
+
+def test_a_temporary_clone_reads_the_pictures_of_the_repository(
+    form: Form, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = listed(form)
+    clone = tmp_path_factory.mktemp("clone")
+    shutil.copytree("studies", clone / "studies")
+    monkeypatch.chdir(clone)
+    (form.folder / "pictures.json").unlink()
+    assert listed(form) == first
+    assert not (clone / ".work").exists()

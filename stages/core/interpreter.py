@@ -25,13 +25,19 @@ def ensure_packages() -> None:
     absent = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if not absent:
         return
-    here = Path(__file__).resolve().parents[2]
-    environment = Path(os.environ.get("DVC_ROOT", str(here))) / ".venv"
-    python = environment / "bin" / "python"
-    elsewhere = Path(sys.prefix).resolve() != environment.resolve()
-    if elsewhere and python.is_file() and hasattr(sys, "orig_argv"):
-        os.execv(str(python), [str(python), *command])
+    for folder in _where_environments_lie():
+        python = folder / ".venv" / "bin" / "python"
+        elsewhere = Path(sys.prefix).resolve() != (folder / ".venv").resolve()
+        if elsewhere and python.is_file() and hasattr(sys, "orig_argv"):
+            os.execv(str(python), [str(python), *command])
     sys.exit(
-        f"error: {sys.executable} lacks {', '.join(absent)}. Set up the environment with `make "
-        "repro`, or activate the one that has them, then run the same command again."
+        f"error: {sys.executable} lacks {', '.join(absent)}.\nSet up the environment with `make "
+        "repro`, or activate it with `source .venv/bin/activate`,\nthen run the same command again."
     )
+
+
+def _where_environments_lie() -> "list[Path]":
+    """The checkout; and the one that a temporary clone, or a DVC project within, belongs to."""
+    here = Path(__file__).resolve().parents[2]
+    root = Path(os.environ.get("DVC_ROOT", str(here)))
+    return [here, root, root.parent]

@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from stages.core.mistakes import shown
 from stages.core.paths import PARAMS, dvc_root
 from stages.core.yaml_text import YamlError, parse_yaml
 
 LOCK = Path("dvc.lock")
 NAMED_AT_MOST = 3
+REMOVED = "DVC removes the earlier results of a stage before it starts it."
 
 
 def way_back() -> str:
@@ -28,9 +30,9 @@ def way_back() -> str:
     told = []
     if changed:
         told.append(
-            f"{PARAMS} now has {_listed(changed)}, which is not committed: `dvc exp run -S` writes "
-            "its values there, and the next run takes them. Give the right value with -S, or "
-            f"undo with `git restore {PARAMS}`."
+            f"{PARAMS} now has {_listed(changed)}, not as committed: `dvc exp run -S` writes its "
+            "values there, and the next run takes them. Give the right value with -S, or undo with "
+            f"`git restore {PARAMS}`."
         )
     if removed := _removed_results(stage, [f"{PARAMS}"] if changed else []):
         told.append(removed)
@@ -43,9 +45,8 @@ def _changed_params() -> list[str]:
     if not committed:
         return []
     if not here:
-        return ["something that is not YAML"]
-    before = dict(_leaves(committed))
-    return [f"`{key}: {value}`" for key, value in _leaves(here) if before.get(key) != value]
+        return ["text that is not YAML"]
+    return _unlike(here, committed)
 
 
 def _removed_results(stage: str, also: list[str]) -> str:
@@ -58,16 +59,28 @@ def _removed_results(stage: str, also: list[str]) -> str:
         return ""
     if now != committed:
         return (
-            "Before it started this stage, DVC removed its earlier results. `dvc repro` with the "
-            "earlier values brings them back from the run cache, if they were made here."
+            f"{REMOVED} Those of this one are not committed: `dvc repro` with the earlier values"
+            f"{_earlier_params(now)} brings them back from its run cache, if they were made here."
         )
     tracked = (_git("ls-files", "--", *map(str, removed)) or "").splitlines()
     folders = sorted({Path(name).parts[0] for name in tracked})
     return (
-        "Before it started this stage, DVC removed its earlier results. The committed ones come "
-        f"back with `git restore {' '.join([*also, f'{LOCK}', *folders])} && dvc checkout "
-        "--allow-missing`."
+        f"{REMOVED} What git and DVC's cache have of this one comes back with `git restore "
+        f"{' '.join([*also, f'{LOCK}', *folders])} && dvc checkout --allow-missing`."
     )
+
+
+def _earlier_params(locked: dict[str, Any]) -> str:
+    """The values of params.yaml that the lock file has for a stage and that differ now."""
+    here = _values(_text(PARAMS)) or {}
+    changed = _unlike(locked.get("params", {}).get(f"{PARAMS}", {}), here)
+    return f" ({_listed(changed)})" if changed else ""
+
+
+def _unlike(values: dict[str, Any], others: dict[str, Any]) -> list[str]:
+    """The values that differ from the other ones, as `key: value`."""
+    known = dict(_leaves(others))
+    return [f"`{key}: {shown(v)}`" for key, v in _leaves(values) if known.get(key) != v]
 
 
 def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -133,7 +133,7 @@ def _torchvision_attempts(identifier: str, px: int, native_px: int) -> Iterable[
 def _timm_native_px(identifier: str) -> int:
     import timm
 
-    base, dot, tag = identifier.partition(".")
+    base, dot, _ = identifier.partition(".")
     known = timm.list_models()
     if base not in known:
         raise _unknown("timm", identifier, known)

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.pipeline.running import BIN, Dvc, stage, stages_run
 
@@ -104,3 +105,11 @@ def test_the_way_back_that_is_told_leads_back(committed: Path, dvc: Dvc) -> None
     assert shell(committed, "git status --short") == ""
     assert (committed / "data/weights.safetensors").read_bytes() == weights
     assert stages_run(dvc("repro")) == ["fingerprint"]
+
+
+def test_dvc_keeps_what_the_fingerprint_wrote(clone: Path) -> None:
+    """It refuses mistakes, so DVC must not remove any of its files before it runs."""
+    written = yaml.safe_load((clone / "dvc.yaml").read_text())["stages"]["fingerprint"]
+    outputs = [entry for kind in ("outs", "metrics", "plots") for entry in written.get(kind, [])]
+    assert outputs
+    assert all(next(iter(entry.values()))["persist"] for entry in outputs)

@@ -7,6 +7,10 @@ Stage modules parse, load, call and write. What is worth knowing lives in the ro
 
 import os
 
+from stages.core.interpreter import ensure_packages
+
+ensure_packages()
+
 # OpenMP threads spin while they wait for one another, by default for milliseconds. On a machine
 # that does anything else at the time, the thread waited for is often not running, and a training
 # step takes up to a hundred times as long; asleep at once, a network of many small operations

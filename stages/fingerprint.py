@@ -3,9 +3,9 @@
 Reads `device`, `threads`, `seed`, `pretrained`, `train.precision`, `train.memory_format`,
 `train.deterministic` and `evaluate.batch_size`. Writes `metrics/hardware.json` (everything worth
 showing), `metrics/numerics.json` (the probes) and `metrics/identity.json` (what decides bits:
-training, evaluation and profile run again when it changes). It is the first stage, so it stops at
-once, before DVC removes an older result, when the model, data set, device or file of weights that
-is asked for does not exist. What is recorded is left to `dna`.
+training, evaluation and profile run again when it changes). It is the first stage and DVC keeps
+its files until they are replaced, so what the parameters cannot mean is refused here, by
+`preflight`, before any older result is gone. What is recorded is left to `dna`.
 """
 
 import sys
@@ -20,16 +20,14 @@ if TYPE_CHECKING:
 def fingerprint(params: "Params") -> None:
     """Apply the settings of the run, read and measure the machine, write the three files.
 
-    Raises ModelError, DataError and DeviceError when the parameters name what does not exist.
+    Raises ModelError, DataError and DeviceError as `preflight` does.
     """
     from stages.core import paths
     from stages.core.device import choose_device, set_threads
     from stages.core.files import sha256_of_file, write_json
-    from stages.datasets import require_known
-    from stages.models import resolve
+    from stages.preflight import preflight
 
-    require_known(params.dataset.name)
-    resolve(params.model)
+    preflight(params)
     device = choose_device(params.device)
     from stages.dna.declared import read_declared, short_id
     from stages.dna.numerics import measure_numerics

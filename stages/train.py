@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 def train(params: "Params") -> None:
     """The stage. Raises UserError subclasses for what the user can mend."""
     from stages.core import files, paths
+    from stages.core.device import choose_device, require_devices
     from stages.datasets.pixels import load_splits, read_indices
     from stages.training.distributed import launch, launched, rank
     from stages.training.run import training
 
     if params.train.devices > 1 and not launched():
+        require_devices(params.train.devices, choose_device(params.device))
         launch(params.train.devices, "stages.train", sys.argv[1:])
         return
     classes = files.read_json(paths.MANIFEST)["classes"]

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import yaml
 
 from stages.comparison.sources import Source
 from stages.comparison.tables import TABLES, read_table
 from stages.core import paths
 from stages.core.errors import RunError
-from stages.core.files import parse_yaml
+from stages.core.yaml_text import parse_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,7 +107,7 @@ def _parsed(source: Source, path: Path, parse: "Callable[[str], Any]", missing: 
         return {}
     try:
         value = parse(content.decode())
-    except (ValueError, yaml.YAMLError) as error:
+    except ValueError as error:
         missing.append(f"{path} (unreadable: {str(error).splitlines()[0]})")
         return {}
     if not isinstance(value, dict):

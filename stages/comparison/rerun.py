@@ -16,8 +16,7 @@ from stages.comparison.sources import Source
 from stages.core import paths
 from stages.core.device import choose_device, memory_advice, set_threads
 from stages.core.errors import DeviceError, RunError
-from stages.core.files import parse_yaml
-from stages.core.params import Params, Precision, load_params, parse_params
+from stages.core.params import Params, Precision, load_params, read_params
 from stages.training.engine import Engine
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def params_of(source: Source) -> Params:
     content = source.read(paths.PARAMS)
     if content is None:
         raise RunError(f"{source.name} has no {paths.PARAMS}, so nothing of it can be repeated.")
-    params = parse_params(parse_yaml(content.decode()), f"{paths.PARAMS} of {source.name}")
+    params = read_params(content.decode(), f"{paths.PARAMS} of {source.name}")
     train = params.train.model_copy(update=_fallen_back(source))
     return params.model_copy(update={"dataset": _dataset_here(params), "train": train})
 

@@ -82,9 +82,11 @@ def reporting_errors(work: Callable[[], int]) -> int:
 
 
 def _complain(message: str) -> int:
+    from stages.core.way_back import way_back
+
     paragraphs = [
         textwrap.fill(part, 100, break_long_words=False, break_on_hyphens=False)
-        for part in message.split("\n")
+        for part in (message + way_back()).split("\n")
     ]
     print("error: " + "\n".join(paragraphs), file=sys.stderr)
     return 1

@@ -4,6 +4,7 @@ Chosen when a stage asks, never at import. Leaves determinism switches to
 `training.determinism` and the description of the machine to `dna`.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -47,6 +48,26 @@ def choose_device(name: str) -> "torch.device":
 
 def _absent(name: str, why: str) -> str:
     return f"`device` is {name}, but {why}. Set `device: auto` or `device: cpu`."
+
+
+def require_devices(count: int, device: "torch.device") -> None:
+    """Raise DeviceError when this machine cannot run `count` training processes on such devices."""
+    import torch
+
+    if count == 1:
+        return
+    if device.type == "mps":
+        raise DeviceError(
+            f"`train.devices` is {count}, but a training is shared between CUDA devices or CPU "
+            "processes, and `device` is mps here. Set `train.devices: 1` or `device: cpu`."
+        )
+    cuda = device.type == "cuda"
+    there = torch.cuda.device_count() if cuda else os.cpu_count() or 1
+    if count > there:
+        raise DeviceError(
+            f"`train.devices` is {count}, but this machine has {there} "
+            f"{'CUDA devices' if cuda else 'CPU cores, one for each process'}. Lower it."
+        )
 
 
 def set_threads(params: "Params") -> int:

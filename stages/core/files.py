@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from stages.core.errors import RunError, UserError
 
 if TYPE_CHECKING:
@@ -108,17 +106,3 @@ def sha256_of_json(value: Any) -> str:
     """Hex SHA-256 of a JSON value in canonical form: sorted keys, no spaces."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-class _YamlLoader(yaml.SafeLoader):
-    """YAML 1.1 reads 1e-3 as text; DVC (YAML 1.2) and people mean a number."""
-
-
-_YamlLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
-
-
-def parse_yaml(text: str) -> Any:
-    """The value of a YAML text, with numbers as DVC reads them. Raises yaml.YAMLError."""
-    return yaml.load(text, Loader=_YamlLoader)

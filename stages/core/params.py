@@ -9,13 +9,12 @@ checked where it is known, not here.
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from stages.core import files
 from stages.core.amounts import Amount
 from stages.core.errors import ParamsError
 from stages.core.mistakes import conflict, explain, unknown_name
+from stages.core.yaml_text import YamlError, parse_yaml
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -105,6 +104,11 @@ class Train(Section):
                 f"`train.warmup_epochs` is {self.warmup_epochs:g} of {self.epochs} `train.epochs`; "
                 "the warm-up must be shorter than the training",
             )
+        if self.warmup_epochs and self.schedule == "one_cycle":
+            raise conflict(
+                f"`train.warmup_epochs` is {self.warmup_epochs:g}, but `train.schedule: one_cycle` "
+                "has a rise of its own, of `train.pct_start`; set `warmup_epochs: 0`",
+            )
         if len(set(self.augment)) < len(self.augment):
             raise conflict("`train.augment` names an augmentation twice; name each once")
         if self.early_stopping is not None and self.keep == "last":
@@ -173,7 +177,7 @@ class Params(Section):
             pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$", description="auto, cpu, cuda, cuda:1, or mps"
         ),
     ] = "auto"
-    threads: Count | Literal["auto"] = "auto"
+    threads: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
     dataset: Dataset = Dataset()
     subset: Subset = Subset()
     train: Train = Train()
@@ -227,10 +231,9 @@ def read_params(text: str, where: str) -> Params:
     Raises ParamsError as `load_params` does.
     """
     try:
-        values = files.parse_yaml(text)
-    except yaml.YAMLError as error:
-        place = " ".join(str(error).replace('in "<unicode string>",', "in").split())
-        raise ParamsError(f"{where} is not valid YAML: {place}") from None
+        values = parse_yaml(text)
+    except YamlError as error:
+        raise ParamsError(f"{where} is not valid YAML: {error}.") from None
     if not isinstance(values, dict):
         raise ParamsError(f"{where} must be a mapping of keys to values, as in the README.")
     return parse_params(values, where)

@@ -15,7 +15,7 @@ of a training image, is left out.
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -74,6 +74,16 @@ def choose(pool: Pool, subset: "Subset", dataset: str) -> Selection:
         len(test) - len({pool.digests[row] for row in test}),
         conflicting_labels(pool),
     )
+
+
+def require_enough(subset: "Subset", images: Mapping[str, int]) -> None:
+    """Raise DataError when so many images per split (train, test, or any) cannot be enough.
+
+    Copies and what cannot be read, which only `choose` knows of, are not left out.
+    """
+    everything, official = sum(images.values()), images.get("test", 0)
+    test = _test_count(subset, official or everything, official > 0)
+    _train_and_val_counts(subset, everything - (official or test))
 
 
 def nested_order(pool: Pool, rows: Rows, dataset: str, purpose: str, seed: int) -> Rows:

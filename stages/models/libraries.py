@@ -133,11 +133,11 @@ def _torchvision_attempts(identifier: str, px: int, native_px: int) -> Iterable[
 def _timm_native_px(identifier: str) -> int:
     import timm
 
-    base, _, tag = identifier.partition(".")
+    base, dot, _ = identifier.partition(".")
     known = timm.list_models()
     if base not in known:
         raise _unknown("timm", identifier, known)
-    if tag and identifier not in (tagged := timm.list_models(f"{base}.*", pretrained=True)):
+    if dot and identifier not in (tagged := timm.list_models(f"{base}.*", pretrained=True)):
         raise _unknown("timm", identifier, tagged)
     cfg = timm.get_pretrained_cfg(identifier)
     return int(cfg.input_size[-1]) if cfg else 224

@@ -6,7 +6,7 @@ embeddings, window tables and patch embeddings of another size are resampled wit
 helpers. Leaves freezing and learning rates to `groups`.
 """
 
-import pickle
+import re
 import sys
 import warnings
 from collections.abc import Mapping
@@ -107,12 +107,12 @@ def _read(name: str) -> tuple[State, str]:
             found: Any = load_file(path)
         else:
             found = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise _no_checkpoint(path, str(error)) from None
-    except Exception as error:
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise _no_checkpoint(path, str(error)) from None
+    except OSError:
+        raise
+    except Exception as error:  # whatever the readers make of bytes that they do not know
+        foreign = re.search(r"GLOBAL (\S+)", str(error))
+        why = f"it holds a {foreign[1]}, which is no tensor" if foreign else "it is none, or broken"
+        raise _no_checkpoint(path, why) from None
     return _unwrapped(found, path), f"{name} (SHA-256 {sha256_of_file(path)[:12]})"
 
 

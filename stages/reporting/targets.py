@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stages.core.errors import ParamsError
-from stages.core.files import parse_yaml
 from stages.core.params import Params, parse_params
+from stages.core.yaml_text import YamlError, parse_yaml
 from stages.reporting.repeat import flat
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -62,7 +61,7 @@ def load_targets(path: Path) -> list[Target]:
     try:
         read = parse_yaml(path.read_text(encoding="utf-8")) or {}
         targets = [Target.model_validate(row) for row in read["targets"]]
-    except (yaml.YAMLError, KeyError, TypeError) as error:
+    except (YamlError, KeyError, TypeError) as error:
         raise ParamsError(
             f"{path} cannot be read ({error}). It must hold a list `targets`."
         ) from None

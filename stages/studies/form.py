@@ -13,14 +13,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from stages.core.errors import ParamsError
-from stages.core.files import parse_yaml, sha256_of_json
+from stages.core.files import sha256_of_json
 from stages.core.mistakes import shown, unknown_name
 from stages.core.params import Params, parse_params
 from stages.core.paths import STUDIES
+from stages.core.yaml_text import YamlError, parse_yaml
 
 SMALL = "small"
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_-]*"
@@ -182,8 +182,8 @@ def load_form(name: str) -> Form:
     try:
         values = parse_yaml(path.read_text(encoding="utf-8"))
         return Form(name, folder, FormFile.model_validate(values))
-    except yaml.YAMLError as error:
-        raise ParamsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    except YamlError as error:
+        raise ParamsError(f"{path} is not valid YAML: {error}.") from None
     except ValidationError as error:
         raise ParamsError(f"{path}: {first_mistake(error)}") from None
 

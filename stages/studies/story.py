@@ -8,12 +8,11 @@ that stands. Leaves judging claims to `judging`.
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stages.core.errors import ParamsError
-from stages.core.files import parse_yaml
 from stages.core.paths import STUDIES
+from stages.core.yaml_text import YamlError, parse_yaml
 from stages.studies.form import Form, first_mistake
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -92,5 +91,5 @@ def _read(path: Path) -> Any:
         raise ParamsError(
             f"There is no {path}; it holds `title`, `question` and `source`."
         ) from None
-    except yaml.YAMLError as error:
-        raise ParamsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    except YamlError as error:
+        raise ParamsError(f"{path} is not valid YAML: {error}.") from None

@@ -109,8 +109,13 @@ def _announcement(engine: Engine) -> str:
     """What is about to be trained, for whoever waits for the first epoch."""
     millions = sum(p.numel() for p in engine.model.parameters()) / 1e6
     train = engine.params.train
+    fewer = (
+        f"; `train.batch_size` is {train.batch_size:,}, so every step takes all the images"
+        if engine.batch_size < train.batch_size
+        else ""
+    )
     return (
         f"training {engine.params.model} ({millions:.2f} M parameters) on {engine.count:,} images: "
         f"{train.epochs} epochs of {engine.steps_per_epoch} steps, {train.precision} on "
-        f"{engine.device}"
+        f"{engine.device}{fewer}"
     )

@@ -1,18 +1,16 @@
-"""A user's mistake is one paragraph and a non-zero exit, and leaves no result."""
+"""A user's mistake is one paragraph and a non-zero exit, leaves no result and loses none."""
 
+import os
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.pipeline.running import Dvc, stage
+from tests.pipeline.running import BIN, Dvc, stage, stages_run
 
 MISTAKES = {
-    "unknown model, told first": ("fingerprint", {"model": "resnet81"}, "Did you mean resnet18?"),
-    "unknown data set, told first": (
-        "fingerprint",
-        {"dataset": {"name": "cifar"}},
-        "Did you mean cifar10?",
-    ),
     "unknown model": ("train", {"model": "resnet81"}, "Did you mean resnet18?"),
     "unknown data set": ("download", {"dataset": {"name": "cifar"}}, "Did you mean cifar10?"),
     "unknown key": ("subset", {"sed": 1}, "Did you mean `seed`?"),
@@ -29,6 +27,11 @@ MISTAKES = {
         "train",
         {"train": {"devices": 3}},
         "cannot be shared evenly by `train.devices` 3",
+    ),
+    "absent devices": (
+        "train",
+        {"train": {"devices": 4096, "batch_size": 8192}, "device": "cpu"},
+        "but this machine has",
     ),
     "unreachable weights": ("train", {"pretrained": "gone.safetensors"}, "gone.safetensors"),
 }
@@ -49,3 +52,64 @@ def test_a_mistake_is_one_paragraph_and_leaves_no_result(
     assert told in complaint
     assert "Traceback" not in complaint
     assert not (clone / "metrics/train.json").exists()
+
+
+def shell(clone: Path, command: str) -> str:
+    """What a command prints, run as a user types it."""
+    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        command, shell=True, cwd=clone, env=environment, check=True, capture_output=True, text=True
+    )
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def committed(clone: Path, dvc: Dvc) -> Path:
+    """The clone after a run whose results are committed."""
+    assert stages_run(dvc("repro"))[0] == "fingerprint"
+    shell(clone, "git add -A && git commit -qm results")
+    return clone
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("model=lenet_smal", "Did you mean lenet_small?"),
+        ("subset.train=5000", "can be 1 to"),
+        ("dataset.name=image_folder", "holds no pictures"),
+    ],
+)
+def test_what_can_be_refused_is_refused_while_everything_is_there(
+    setting: str, told: str, committed: Path, dvc: Dvc
+) -> None:
+    shell(committed, "git restore .")
+    before = sorted(path.name for path in (committed / "data").iterdir())
+    done = dvc("exp", "run", "-S", setting, status=255)
+    assert stages_run(done) == ["fingerprint"]
+    complaint = " ".join(done.stderr.split())
+    assert told in complaint
+    assert f"params.yaml now has `{setting.partition('=')[0]}: " in complaint
+    assert "undo with `git restore params.yaml`" in complaint
+    assert shell(committed, "git status --short") == " M params.yaml\n"
+    assert sorted(path.name for path in (committed / "data").iterdir()) == before
+
+
+def test_the_way_back_that_is_told_leads_back(committed: Path, dvc: Dvc) -> None:
+    """Also when earlier stages of the failed experiment have written other results."""
+    shell(committed, "git restore .")
+    weights = (committed / "data/weights.safetensors").read_bytes()
+    done = dvc("exp", "run", "-S", "train.lr=1e30", "-S", "subset.train=900", status=255)
+    assert not (committed / "metrics/train.json").exists()
+    command = re.findall("`(git restore [^`]*dvc checkout[^`]*)`", " ".join(done.stderr.split()))
+    shell(committed, command[0])
+    assert shell(committed, "git status --short") == ""
+    assert (committed / "data/weights.safetensors").read_bytes() == weights
+    assert stages_run(dvc("repro")) == ["fingerprint"]
+
+
+def test_dvc_keeps_what_the_fingerprint_wrote(clone: Path) -> None:
+    """It refuses mistakes, so DVC must not remove any of its files before it runs."""
+    written = yaml.safe_load((clone / "dvc.yaml").read_text())["stages"]["fingerprint"]
+    outputs = [entry for kind in ("outs", "metrics", "plots") for entry in written.get(kind, [])]
+    assert outputs
+    assert all(next(iter(entry.values()))["persist"] for entry in outputs)

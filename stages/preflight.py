@@ -1,0 +1,65 @@
+"""Refuse what cannot work while every earlier result is still there.
+
+DVC removes the outputs of a stage before it starts it, but not those of the fingerprint, which
+runs first: what can be known then is told then, for all stages. Checks in the order of their cost
+that the data set, the model, its weights, the device and the number of images exist and go
+together; pictures and published weights that are absent are fetched here. What shows only in the
+middle of the work (a broken picture, a loss that diverges, memory that ends) is left to the
+stages.
+"""
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stages.core.params import Dataset, Params
+
+
+def preflight(params: "Params") -> None:
+    """Raise the UserError that a later stage would raise for these parameters."""
+    from stages.core.device import choose_device, require_devices
+    from stages.datasets import require_known
+    from stages.datasets.selection import require_enough
+    from stages.models import resolve
+
+    require_known(params.dataset.name)
+    resolve(params.model)
+    require_enough(params.subset, _images(params.dataset))
+    require_devices(params.train.devices, choose_device(params.device))
+    _require_buildable(params)
+
+
+def _images(dataset: "Dataset") -> "Counter[str]":
+    """How many images each split has: as listed before, or as found now.
+
+    Own pictures are looked through each time, for they may have changed; nothing is decoded.
+    """
+    from stages.core import files, paths
+    from stages.datasets import open_collection
+
+    if dataset.name != "image_folder" and paths.MANIFEST.is_file():
+        listed = files.read_json(paths.MANIFEST)
+        if listed.get("dataset") == dataset.name:
+            return Counter(listed["images"])
+    return Counter(open_collection(dataset).splits)
+
+
+def _require_buildable(params: "Params") -> None:
+    """Build the model, as cheaply as can be, for any number of classes.
+
+    Raises ModelError as `models.build` does.
+    """
+    import torch
+
+    from stages.core.errors import ModelError
+    from stages.models import build
+
+    if params.pretrained is False:
+        try:
+            with torch.device("meta"):  # shapes alone, nothing is drawn
+                build(params, classes=10)
+        except (ModelError, RuntimeError, NotImplementedError):
+            pass  # some models cannot be built without memory
+        else:
+            return
+    build(params, classes=10)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from stages.studies.answers import ImageErrors, chance, constant_runs, image_errors
+from stages.studies.answers import ImageErrors, constant_runs, image_errors, label_shares
 from stages.studies.intervals import Measured, summarize, tied_with
 from stages.studies.spread import pooled
 

@@ -81,7 +81,7 @@ def test_what_all_data_sets_share_stands_once(both: tuple[str, str, Mapping[str,
     ids = re.findall(r' id="(results[^"]*|part[^"]*|advice[^"]*)"', html)
     assert len(ids) == len(set(ids)) == 6
     labels = [tile.label for tile in view["tiles"]]
-    assert labels[:2] == ["tens, highest at 100 images", "hundreds, highest at 100 images"]
+    assert labels[:2] == ["tens, highest at 100 images", "hundreds, best at 100 images"]
     assert "Full form on tens: 100 training and 100 test images; hundreds: 100 training" in text
 
 

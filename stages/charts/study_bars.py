@@ -62,6 +62,7 @@ def overfitting(rows: pd.DataFrame, metric: str) -> Figure:
     axes.set_yticks(places, [str(name) for name in ordered["series"]])
     axes.tick_params(axis="y", labelcolor=INK, length=0)
     axes.set_ylim(len(ordered) - 0.4, -0.6)
+    axes.set_xlim(0, 1.05 * float(ordered[["train", "test"]].to_numpy().max()))
     percent_axis(axes, "x")
     axes.set_xlabel(metric)
     axes.set_title("Training and test accuracy")

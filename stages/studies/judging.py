@@ -1,7 +1,7 @@
-"""What the runs say about a claim: holds, does not hold, too few runs, not judged, not run.
+"""What the runs say about a claim: holds, does not hold, undecided, not judged, not run.
 
 A claim holds when the 95 % interval of the difference lies wholly on its side, does not hold when
-it lies wholly on the other, and otherwise there are too few runs to tell. Accuracies and gaps of
+it lies wholly on the other, and otherwise it is undecided. Accuracies and gaps of
 runs that are not surely above one answer to every image are not judged: they may have learned
 nothing yet. Latency is measured once per model and not once per seed: the span of its repeats
 stands for the interval. Recipes that
@@ -25,7 +25,7 @@ from stages.studies.machine_tables import HOST
 from stages.studies.results import Results
 from stages.studies.table import series_of
 
-Status = Literal["holds", "does not hold", "too few runs", "not judged", "not run"]
+Status = Literal["holds", "does not hold", "undecided", "not judged", "not run"]
 
 
 @dataclass(frozen=True)
@@ -192,11 +192,11 @@ def _status(
         found = Estimate(found.value, None)
     told = (_told_times if is_time(measured.column) else _told_shares)(parsed, means, found)
     if found.reach is None:
-        return "too few runs", told
+        return "undecided", told
     claimed = parsed.figure if parsed.b else 0.0
     lead = (found.value if parsed.larger else -found.value) - claimed
     if abs(lead) <= found.reach:
-        return "too few runs", told
+        return "undecided", told
     return ("holds" if lead > 0 else "does not hold"), told
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from stages.reporting.parts import Table
 from stages.reporting.words import NONE, percent, rounded
 from stages.studies.intervals import NORMAL
-from stages.studies.scaling import FARTHEST, Check, Curve, fit, leave_out_largest
+from stages.studies.scaling import Check, Curve, fit, leave_out_largest
 from stages.studies.table import View
 from stages.studies.traced import over, range_text
 
@@ -141,7 +141,7 @@ def images_told(curve: Curve, target: float, smallest: int) -> str:
     beyond = f"more than {curve.farthest:,.0f}"
     expected, fewest, most = curve.images_for(target)
     if expected is None:
-        return f"{beyond}, {FARTHEST} times what was run: too far to say"
+        return f"{beyond}: too far to say"
     low = f"under {smallest:,}" if fewest is None or fewest < smallest else rounded(fewest)
     high = beyond if most is None else rounded(most)
     return f"{rounded(expected)} ({low} to {high})"

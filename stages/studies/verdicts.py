@@ -16,7 +16,7 @@ Judged = list[tuple[Claim, list[Verdict]]]
 COUNTED = {  # one, several
     "holds": ("holds", "hold"),
     "does not hold": ("does not", "do not"),
-    "too few runs": ("undecided", "undecided"),
+    "undecided": ("undecided", "undecided"),
     "not judged": ("not judged", "not judged"),
     "not run": ("not run", "not run"),
 }

@@ -38,7 +38,7 @@ def verdict(form: Form, claim: str, machine: str = MACHINE) -> Verdict:
 
 
 @pytest.mark.parametrize(
-    ("spread", "status"), [(0.1, "holds"), (1.5, "too few runs"), (None, "too few runs")]
+    ("spread", "status"), [(0.1, "holds"), (1.5, "undecided"), (None, "undecided")]
 )
 def test_a_latency_that_all_seeds_share_is_no_sure_figure(
     spread: float | None, status: str, form: Form
@@ -61,9 +61,7 @@ def test_half_a_study_compares_the_size_that_both_have(form: Form) -> None:
             write_cell(form, cell.name, MACHINE)
     found = verdict(form, "good trains faster than fair")
     assert {name.split("-")[1] for name in found.cells} == {"100"}
-    assert verdict(form, "good beats fair at 400").told == "no run of good plain 400".replace(
-        " plain", ""
-    )
+    assert verdict(form, "good beats fair at 400").told == "no run of good at 400"
     assert {name.split("-")[1] for name in verdict(form, "fair 400 beats fair 100").cells} == {
         "100",
         "400",

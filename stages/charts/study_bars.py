@@ -15,8 +15,11 @@ from stages.charts.style import (
 )
 
 
-def accuracy_bars(rows: pd.DataFrame, metric: str) -> Figure:
-    """A bar per `series`, best first: accuracy (mean) with its interval (low, high)."""
+def accuracy_bars(rows: pd.DataFrame, metric: str, chance: float) -> Figure:
+    """A bar per `series`, best first: accuracy (mean) with its interval (low, high).
+
+    `chance`, the score of one answer to every image, is a dotted line.
+    """
     ordered = rows.sort_values("mean", ascending=False)
     drawn, axes = chart(height_in=1.2 + 0.3 * len(rows))
     places = range(len(ordered))
@@ -24,6 +27,7 @@ def accuracy_bars(rows: pd.DataFrame, metric: str) -> Figure:
     axes.errorbar(ordered["mean"], places,
                   xerr=[ordered["mean"] - ordered["low"], ordered["high"] - ordered["mean"]],
                   fmt="none", ecolor=INK, elinewidth=1, capsize=2.5)  # fmt: skip
+    axes.axvline(chance, color=INK, lw=1.2, ls=":")
     axes.set_xlim(0, min(1.0, 1.15 * float(ordered["high"].max())))
     axes.set_ylim(len(ordered) - 0.45, -0.55)
     percent_axis(axes, "x")
@@ -58,6 +62,7 @@ def overfitting(rows: pd.DataFrame, metric: str) -> Figure:
     axes.set_yticks(places, [str(name) for name in ordered["series"]])
     axes.tick_params(axis="y", labelcolor=INK, length=0)
     axes.set_ylim(len(ordered) - 0.4, -0.6)
+    axes.set_xlim(0, 1.05 * float(ordered[["train", "test"]].to_numpy().max()))
     percent_axis(axes, "x")
     axes.set_xlabel(metric)
     axes.set_title("Training and test accuracy")

@@ -10,7 +10,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
-from stages.charts.style import SERIES, WIDTH_IN, chart, figure, percent_axis, whole_number_axis
+from stages.charts.style import (
+    MUTED,
+    SERIES,
+    WIDTH_IN,
+    chart,
+    figure,
+    percent_axis,
+    whole_number_axis,
+)
 
 MARKERS = "osD^vPX*"
 LINES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)), (0, (2, 3)))
@@ -27,8 +35,12 @@ def look(place: int) -> dict[str, Any]:
     }
 
 
-def accuracy_by_size(summary: pd.DataFrame, bands: Mapping[str, Band], label: str) -> Figure:
+def accuracy_by_size(
+    summary: pd.DataFrame, bands: Mapping[str, Band], label: str, chance: float
+) -> Figure:
     """Mean accuracy by `train_images`, a line per `series`, with 95 % intervals.
+
+    `chance`, the score of one answer to every image, is a dotted line.
 
     `summary` has the columns series, train_images, mean, low, high; `bands` holds fitted curves as
     (images, accuracy, low, high) and is drawn thin behind the points.
@@ -45,6 +57,7 @@ def accuracy_by_size(summary: pd.DataFrame, bands: Mapping[str, Band], label: st
             images, middle, low, high = bands[str(name)]
             axes.plot(images, middle, color=style["color"], linestyle=style["linestyle"], lw=1.2)
             axes.fill_between(images, low, high, color=style["color"], alpha=0.12, lw=0)
+    axes.axhline(chance, color=MUTED, lw=1.0, ls=":", zorder=0)
     _log_images(axes, sorted(summary["train_images"].unique()))
     percent_axis(axes, "y")
     axes.set_ylabel(f"test {label}")

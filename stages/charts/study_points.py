@@ -7,11 +7,13 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from stages.charts.bars import figure_text
 from stages.charts.labels import label_points
-from stages.charts.style import BLUE, GRID, VERMILLION, chart, percent_axis
+from stages.charts.style import BLUE, GRID, MUTED, VERMILLION, chart, percent_axis
 
 
-def cost_against_accuracy(points: pd.DataFrame, cost: str, label: str, title: str) -> Figure:
-    """Accuracy against a cost on a logarithmic axis.
+def cost_against_accuracy(
+    points: pd.DataFrame, cost: str, label: str, title: str, chance: float
+) -> Figure:
+    """Accuracy against a cost on a logarithmic axis; `chance` is a dotted line.
 
     `points` has the columns series, mean, low, high, the column `cost`, and `front` (bool), which
     are joined by a line: none of them is beaten in both.
@@ -25,6 +27,7 @@ def cost_against_accuracy(points: pd.DataFrame, cost: str, label: str, title: st
                       yerr=[[row["mean"] - row["low"]], [row["high"] - row["mean"]]],
                       fmt="D" if on_front else "o", color=VERMILLION if on_front else BLUE,
                       ecolor=GRID, elinewidth=1.2, markersize=6)  # fmt: skip
+    axes.axhline(chance, color=MUTED, lw=1.0, ls=":", zorder=0)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_minor_formatter(NullFormatter())

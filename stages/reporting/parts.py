@@ -8,6 +8,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from stages.charts.style import inline_svg
+from stages.reporting.words import NONE
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,19 @@ class Table:
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     numeric: tuple[int, ...] = ()
+
+    def without_empty(self) -> "Table":
+        """The table without columns that have nothing in any row."""
+        kept = [
+            place
+            for place in range(len(self.head))
+            if any(row[place] not in (NONE, "") for row in self.rows)
+        ]
+        return Table(
+            tuple(self.head[place] for place in kept),
+            tuple(tuple(row[place] for place in kept) for row in self.rows),
+            tuple(new for new, old in enumerate(kept) if old in self.numeric),
+        )
 
 
 def drawing(figure: Figure, label: str, caption: str = "", wide: bool = False) -> Picture:

@@ -31,6 +31,14 @@ def number(value: float | None) -> str:
     return f"{value:.3g}"
 
 
+def rounded(value: float | None, digits: int = 2) -> str:
+    """So many significant digits of what was measured but roughly, thousands grouped: 13,000."""
+    if _unknown(value):
+        return NONE
+    value = float(f"{float(value or 0):.{digits}g}")
+    return f"{value:,.0f}" if abs(value) >= 10 ** (digits - 1) else f"{value:.{digits}g}"
+
+
 def large(count: float | None) -> str:
     """A count in thousands, millions or billions: 11.2 M."""
     if _unknown(count):
@@ -42,14 +50,16 @@ def large(count: float | None) -> str:
     return f"{count:g}"
 
 
-def duration(seconds: float | None) -> str:
-    """Seconds as s, min or h."""
+def duration(seconds: float | None, digits: int = 3) -> str:
+    """Seconds as s, min or h, to so many significant digits."""
     if _unknown(seconds):
         return NONE
     seconds = float(seconds or 0)
     if seconds < 100:
-        return f"{seconds:.3g} s"
-    return f"{seconds / 60:.3g} min" if seconds < 6000 else f"{seconds / 3600:.3g} h"
+        return f"{rounded(seconds, digits)} s"
+    if seconds < 6000:
+        return f"{rounded(seconds / 60, digits)} min"
+    return f"{rounded(seconds / 3600, digits)} h"
 
 
 def plain(value: Any) -> str:

@@ -4,6 +4,7 @@ Every figure is a `Traced` text. Leaves learning curves to `size_tables`, costs 
 form to the templates.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from stages.reporting.words import NONE, percent
 from stages.studies.results import Results
 from stages.studies.table import View, series_of
 from stages.studies.traced import Traced, cells_of, mean_text, over
+
+WORST_SHARE = 1.96 * 0.5  # half the 95 % interval of a share of one half, for one image
 
 
 def results_table(view: View, others: Sequence[View], metric: str) -> Table:
@@ -32,11 +35,15 @@ def results_table(view: View, others: Sequence[View], metric: str) -> Table:
     return Table(tuple(head), tuple(rows), numeric=tuple(range(1, len(head))))
 
 
-def gap_table(view: View) -> Table:
-    """Training and test accuracy, and what lies between, smallest gap first."""
+def gap_table(view: View) -> Table | None:
+    """Training and test accuracy, and what lies between, smallest gap first.
+
+    What is at chance on the test images has no gap to speak of and is left out.
+    """
     metric = view.results.metrics[0]
     rows = []
-    gaps = view.means(f"gap_{metric}").sort_values("mean")
+    gaps = view.means(f"gap_{metric}")
+    gaps = gaps[view.main["learned"] & ~gaps["series"].isin(view.repeated)].sort_values("mean")
     for row in gaps.to_dict("records"):
         cells = view.cells[
             (view.cells["series"] == row["series"])
@@ -50,14 +57,18 @@ def gap_table(view: View) -> Table:
             over(cells, _points(row["mean"], row["high"] - row["mean"])),
         ))  # fmt: skip
     head = ("backbone", "images", "training", "test", "gap in points")
-    return Table(head, tuple(rows), numeric=(1, 2, 3, 4))
+    return Table(head, tuple(rows), numeric=(1, 2, 3, 4)) if rows else None
 
 
 def class_shares(view: View) -> pd.DataFrame:
-    """Accuracy per series (row) and class (column) at the largest size, means over seeds."""
-    largest = view.cells[view.cells["train_images"] == view.sizes[-1]]
-    predicted = view.results.predictions
-    predicted = predicted[predicted["machine"] == view.machine]
+    """Accuracy per series (row) and class (column) at the largest size, means over seeds.
+
+    Of the series that are surely above chance; empty where there are none.
+    """
+    largest = view.learned(view.sizes[-1])
+    if largest.empty or view.predictions.empty:
+        return pd.DataFrame()
+    predicted = view.predictions
     joined = predicted.merge(largest[["cell", "series"]], on="cell")
     right = joined["label"] == joined["predicted"]
     per_run = right.groupby([joined["series"], joined["cell"], joined["label"]]).mean()
@@ -67,36 +78,71 @@ def class_shares(view: View) -> pd.DataFrame:
     return table.loc[[name for name in dict.fromkeys(largest["series"]) if name in table.index]]
 
 
-def class_table(view: View, shares: pd.DataFrame) -> Table:
-    """A row per class, with the difference from the leading series in points."""
+def class_table(view: View, shares: pd.DataFrame) -> Table | None:
+    """A row per class, with the difference from the leading series in points; None without any.
+
+    In whole per cent: a class has but a part of the test images, see `class_error`.
+    """
+    if shares.empty:
+        return None
     images = view.sizes[-1]
-    leader = str(view.at(images).iloc[0]["series"])
+    leader = str(view.ranked(images).iloc[0]["series"])
     others = [name for name in shares.index if name != leader]
     head = ("class", leader, *(f"{name} (difference)" for name in others))
     rows = []
     for label in shares.columns:
         lead = float(shares[label][leader])
-        cells = [over(cells_of(view, leader, images), percent(lead))]
+        cells = [over(cells_of(view, leader, images), percent(lead, 0))]
         for name in others:
             value = float(shares[label][name])
-            told = f"{percent(value)} ({100 * (value - lead):+.1f})"
+            difference = round(100 * (value - lead))
+            told = f"{percent(value, 0)} ({f'{difference:+d}' if difference else '0'})"
             cells.append(over(cells_of(view, name, images), told))
         rows.append((str(label), *cells))
     return Table(head, tuple(rows), numeric=tuple(range(1, len(head))))
 
 
-def ranking_table(view: View, images: int) -> Table:
-    """Places at one size; series that cannot be told from the first are tied with it."""
-    rows = []
-    for place, row in enumerate(view.at(images).to_dict("records"), 1):
-        tie = "" if place == 1 else "tied with the first" if row["tied"] else "behind"
-        rows.append((str(place), row["series"], _mean_text(view, row), tie))
-    head = ("place", "backbone", f"accuracy at {images:,} images", "")
-    return Table(head, tuple(rows), numeric=(0, 2))
+def class_error(view: View) -> str | None:
+    """How far the test images alone leave a figure of one class uncertain; None without any."""
+    largest = view.learned(view.sizes[-1])
+    predicted = view.predictions
+    if largest.empty or predicted.empty:
+        return None
+    one = predicted[predicted["cell"] == largest["cell"].iloc[0]]
+    images = int(one["label"].value_counts().min())
+    reach = 100 * WORST_SHARE / math.sqrt(images)
+    return (
+        f"Whole per cent: a class has {images:,} test images or more, which alone leave a figure "
+        f"uncertain by up to ± {reach:.0f} points and a difference by up to "
+        f"± {math.sqrt(2) * reach:.0f}."
+    )
+
+
+def ranking_table(view: View, images: int) -> Table | None:
+    """Places at one size: one more than the number of others that are surely better.
+
+    What is not surely above chance has no place; None where nothing has.
+    """
+    ranked = view.ranked(images)
+    if ranked.empty:
+        return None
+    rows = [
+        (str(row["place"]), row["series"], _mean_text(view, row), "")
+        for row in ranked.to_dict("records")
+    ]
+    others = view.at(images)
+    for row in others[~others["learned"]].to_dict("records"):
+        rows.append((NONE, row["series"], _mean_text(view, row), "not surely above one answer"))
+    marked = len(rows) > len(ranked)
+    head = ("place", "backbone", f"accuracy at {images:,} images", *([""] if marked else []))
+    return Table(head, tuple(row[: len(head)] for row in rows), numeric=(0, 2))
 
 
 def epochs_table(view: View, recipes: Sequence[str]) -> Table | None:
-    """Accuracy along recipes of growing length: what each further epoch brought."""
+    """Accuracy along recipes of growing length: what each further epoch brought.
+
+    Only where nothing but the epochs differs from the row before and the gain is sure.
+    """
     means = view.main[view.main["recipe"].isin(recipes)]
     rows, before = [], None
     for recipe in recipes:
@@ -111,12 +157,26 @@ def epochs_table(view: View, recipes: Sequence[str]) -> Table | None:
             gain = view.scores.difference(cells, before[1])
             both = pd.concat([before[1], cells])
             gained = over(both, _points(gain.value, gain.reach))
-            if epochs > before[0]:
-                per_epoch = over(both, f"{100 * gain.value / (epochs - before[0]):+.2f}")
+            alone = _epochs_alone(view, before[1], cells)
+            if not alone:
+                per_epoch = "more than the epochs differs"
+            elif epochs > before[0]:
+                each = 100 * gain.value / (epochs - before[0])
+                per_epoch = over(both, "not sure" if gain.open else f"{each:+.1f}")
         rows.append((recipe, str(epochs), _mean_text(view, row), gained, per_epoch))
         before = (epochs, cells)
     head = ("recipe", "epochs run", "accuracy", "points gained", "per further epoch")
     return Table(head, tuple(rows), numeric=(1, 2, 3, 4)) if len(rows) > 1 else None
+
+
+def _epochs_alone(view: View, a: pd.DataFrame, b: pd.DataFrame) -> bool:
+    """Whether two groups of cells differ in nothing but their epochs (and seeds)."""
+    cells = {cell.name: cell for cell in view.form.cells}
+    pair = []
+    for runs in (a, b):
+        params = view.form.params(cells[str(runs["cell"].iloc[0])])
+        pair.append(params.model_dump(exclude={"seed": True, "train": {"epochs"}}))
+    return bool(pair[0] == pair[1])
 
 
 def _all_series(results: Results, views: Sequence[View]) -> Iterable[str]:

@@ -1,7 +1,9 @@
 """Which backbone to take: four uses, each with a rule that is stated beside its answer.
 
-Accuracies count as tied when the 95 % interval of their difference holds zero, and among the tied
-the cheaper is advised. Leaves the page to `section`.
+Advice comes only from runs that are surely above one answer to every image: the lower end of their
+95 % interval lies above the share of the most frequent class. Where there are none, the answer is
+"none yet", with the reason. Accuracies count as tied when the 95 % interval of their difference
+holds zero, and among the tied the cheaper is advised. Leaves the page to `section`.
 """
 
 import math
@@ -10,12 +12,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from stages.reporting.words import percent
-from stages.studies.intervals import Estimate, tied_with
+from stages.reporting.words import duration, percent
+from stages.studies.intervals import Estimate, latency_difference, tied_with
 from stages.studies.table import View, front
-from stages.studies.traced import cells_of, over
+from stages.studies.traced import cells_of, latency_text, over, share_text
 
+NONE_YET = "none yet"
 WITHIN = 0.9  # of the leader's accuracy: what counts as accurate enough for a small device
+PART_WAY = 0.5  # from one answer to the leader's accuracy: what counts as a useful experiment
 
 
 @dataclass(frozen=True)
@@ -37,28 +41,58 @@ def advise(view: View) -> list[Advice]:
     return [advice for rule in rules if (advice := rule(view)) is not None]
 
 
+def unlearned_text(view: View, images: int) -> str:
+    """Why nothing can be said of the runs at a size: none is surely above one answer to all."""
+    told = (
+        f"because no run with {images:,} images is surely above {percent(view.chance)}, the score "
+        "of one answer to every image"
+    )
+    return over(view.cells[view.cells["train_images"] == images], told)
+
+
+def _none_yet(view: View, use: str, rule: str, images: int) -> Advice:
+    nearest = view.at(images).iloc[0]
+    remedy = (
+        f"highest: {nearest['series']} with {share_text(nearest)}; train on more images or for "
+        "more epochs first"
+    )
+    return Advice(use, NONE_YET, rule, unlearned_text(view, images), remedy)
+
+
 def _small_data(view: View) -> Advice:
     images = view.sizes[0]
+    rule = (
+        f"highest mean accuracy at the smallest size ({images:,} images); of those tied, "
+        "the one with the fewest parameters"
+    )
+    rows = view.ranked(images)
+    if rows.empty:
+        return _none_yet(view, "small data", rule, images)
     sizes = view.cells.groupby("series")["params_total"].median().rename("params_total")
-    rows = view.at(images).merge(sizes.reset_index(), on="series", how="left")
-    best = rows.iloc[0]
+    rows = rows.merge(sizes.reset_index(), on="series", how="left")
     tied = rows[rows["tied"]]
-    chosen = tied.iloc[int(tied["params_total"].argmin())] if len(tied) > 1 else best
+    chosen = tied.iloc[int(tied["params_total"].argmin())]
     figures = f"{percent(chosen['mean'])}, {chosen['params_total'] / 1e6:.2f} M parameters"
     return Advice(
         "small data",
         str(chosen["series"]),
-        f"highest mean accuracy at the smallest size ({images:,} images); of those tied, "
-        "the one with the fewest parameters",
+        rule,
         over(cells_of(view, chosen["series"], images), figures),
-        (_alone(rows) or _tie(tied, best)) + _unlearned(view, chosen),
+        _alone(view, images) or _tie(tied, chosen),
     )
 
 
 def _edge(view: View) -> Advice | None:
-    rows = view.costs().dropna(subset=["latency_ms_p50"])
-    if rows.empty:
+    every = view.costs()
+    rule = (
+        "lowest latency at batch 1 among those that, within the interval, reach "
+        f"{percent(WITHIN, 0)} of the best accuracy at the largest size"
+    )
+    if every["latency_ms_p50"].isna().all():
         return None
+    rows = every[every["learned"]].dropna(subset=["latency_ms_p50"])
+    if rows.empty:
+        return _none_yet(view, "small devices", rule, view.sizes[-1])
     beyond = [_over_share_of_best(view, row, rows) for row in rows["series"]]
     enough = rows[[found.value >= 0 or found.open for found in beyond]]
     chosen = enough.iloc[int(enough["latency_ms_p50"].argmin())]
@@ -69,61 +103,71 @@ def _edge(view: View) -> Advice | None:
     return Advice(
         "small devices",
         str(chosen["series"]),
-        "lowest latency at batch 1 among those that, within the interval, reach "
-        f"{percent(WITHIN, 0)} of the best accuracy at the largest size",
-        _figures(view, chosen, f"{chosen['latency_ms_p50']:.3g} ms, {percent(chosen['mean'])}"),
-        (_alone(rows) or told) + _noisy(view, chosen) + _unlearned(view, chosen),
+        rule,
+        _figures(view, chosen, f"{_latency(view, chosen)}, {percent(chosen['mean'])}"),
+        (_alone(view, view.sizes[-1]) or told) + _as_fast(view, chosen, enough),
     )
 
 
 def _balanced(view: View) -> Advice | None:
-    rows = view.costs().dropna(subset=["latency_ms_p50"]).reset_index(drop=True)
-    if len(rows) < 2:
+    every = view.costs()
+    rule = (
+        "on the Pareto front of accuracy and latency, the largest sum of both, each scaled to 0…1 "
+        "over those compared (latency by its logarithm)"
+    )
+    if every["latency_ms_p50"].notna().sum() < 2:
         return None
-    logs = rows["latency_ms_p50"].map(math.log)
-    score = _scaled(rows["mean"]) + 1 - _scaled(logs)
+    rows = every[every["learned"]].dropna(subset=["latency_ms_p50"]).reset_index(drop=True)
+    if rows.empty:
+        return _none_yet(view, "balanced", rule, view.sizes[-1])
+    score = _scaled(rows["mean"]) + 1 - _scaled(rows["latency_ms_p50"].map(math.log))
     score = score.where(front(rows, "latency_ms_p50"), -1.0)
     place = int(score.argmax())
     chosen, best = rows.iloc[place], rows.iloc[0]
     tied = rows[tied_with(view.scores, rows, place)]
     others = [str(name) for name in tied["series"] if name != chosen["series"]]
-    told = (f"{percent(chosen['mean'])} ({percent(best['mean'])} at best), "
-            f"{chosen['latency_ms_p50']:.3g} ms")  # fmt: skip
+    told = percent(chosen["mean"])
+    told += "" if place == 0 else f" ({percent(best['mean'])} at best)"
     return Advice(
         "balanced",
         str(chosen["series"]),
-        "on the Pareto front of accuracy and latency, the largest sum of both, each scaled to 0…1 "
-        "over the study (latency by its logarithm)",
-        _figures(view, chosen, told),
-        _not_apart(others) + _noisy(view, chosen) + _unlearned(view, chosen),
+        rule,
+        _figures(view, chosen, f"{told}, {_latency(view, chosen)}"),
+        (_alone(view, view.sizes[-1]) or _not_apart(others)) + _as_fast(view, chosen, rows),
     )
 
 
 def _quick(view: View) -> Advice | None:
-    rows = view.costs().dropna(subset=["train_seconds"])
-    alone = _alone(rows)
-    learns = rows[(rows["low"] > view.chance) & (rows["mean"] >= rows["mean"].max() / 2)]
-    rows, surely = (learns, True) if not learns.empty else (rows, False)
-    if rows.empty:
+    every = view.costs().dropna(subset=["train_seconds"])
+    if every.empty:
         return None
-    chosen = rows.iloc[int(rows["train_seconds"].argmin())]
-    told_chance = (
-        "surely above chance" if surely else "none is surely above chance: train longer first"
+    rule = (
+        "shortest training at the largest size among those that come at least half way from one "
+        f"answer to every image ({percent(view.chance)}) to the best accuracy"
     )
-    told = f"{chosen['train_seconds']:.3g} s per training, {percent(chosen['mean'])}"
+    learned = every[every["learned"]]
+    if learned.empty:
+        return _none_yet(view, "quick experiments", rule, view.sizes[-1])
+    enough = view.chance + PART_WAY * (learned["mean"].max() - view.chance)
+    rows = learned[learned["mean"] >= enough]
+    chosen = rows.iloc[int(rows["train_seconds"].argmin())]
+    told = f"{duration(chosen['train_seconds'], 2)} per training, {percent(chosen['mean'])}"
     return Advice(
         "quick experiments",
         str(chosen["series"]),
-        "shortest training at the largest size among those with half of the best accuracy and "
-        f"surely better than one answer to all images ({percent(view.chance)})",
+        rule,
         _figures(view, chosen, told),
-        "; ".join(part for part in (told_chance, alone) if part),
+        _alone(view, view.sizes[-1]) or _quickest(view, chosen, rows),
     )
 
 
 def _figures(view: View, chosen: "pd.Series[float]", told: str) -> str:
     """Figures at the largest size, with the cells behind them."""
     return over(cells_of(view, chosen["series"], view.sizes[-1]), told)
+
+
+def _latency(view: View, chosen: "pd.Series[float]") -> str:
+    return f"{latency_text(cells_of(view, chosen['series'], view.sizes[-1]).iloc[-1])} ms"
 
 
 def _over_share_of_best(view: View, series: str, rows: pd.DataFrame) -> Estimate:
@@ -133,21 +177,42 @@ def _over_share_of_best(view: View, series: str, rows: pd.DataFrame) -> Estimate
     return view.scores.difference(runs, leading, WITHIN)
 
 
-def _noisy(view: View, chosen: "pd.Series[float]") -> str:
-    """A word where the latency that the advice rests on was noisy."""
-    cells = cells_of(view, chosen["series"])
-    noisy = "latency_note" in cells and bool(cells["latency_note"].notna().any())
-    return "; its latency was noisy" if noisy else ""
+def _as_fast(view: View, chosen: "pd.Series[float]", rows: pd.DataFrame) -> str:
+    """Names those whose latency the repeats cannot tell from the chosen one's."""
+    own = cells_of(view, chosen["series"], view.sizes[-1])
+    others = {name: cells_of(view, name, view.sizes[-1]) for name in rows["series"]}
+    found = {name: latency_difference(cells, own) for name, cells in others.items()}
+    same = [
+        str(name)
+        for name, difference in found.items()
+        if not others[name]["model"].isin(own["model"]).any()  # recipes of one network
+        and difference.reach is not None
+        and difference.open
+    ]
+    return f"; latencies too noisy to tell it from {', '.join(same)}" if same else ""
 
 
-def _unlearned(view: View, chosen: "pd.Series[float]") -> str:
-    """A word where one answer to all images might do as well."""
-    return "" if chosen["low"] > view.chance else "; not surely above chance"
+def _quickest(view: View, chosen: "pd.Series[float]", rows: pd.DataFrame) -> str:
+    seconds = view.measured("train_seconds")
+    own = cells_of(view, chosen["series"], view.sizes[-1])
+    same = [
+        str(name)
+        for name in rows["series"]
+        if name != chosen["series"]
+        and seconds.difference(cells_of(view, name, view.sizes[-1]), own).open
+    ]
+    if same:
+        return f"times too noisy to tell it from {', '.join(same)}"
+    return "quicker than all others that are accurate enough"
 
 
-def _alone(rows: pd.DataFrame) -> str | None:
-    """Said instead of a comparison where one series alone has run at a size."""
-    return "only one has run at this size: nothing to compare it with" if len(rows) < 2 else None
+def _alone(view: View, images: int) -> str | None:
+    """Said instead of a comparison where there is nothing to compare with."""
+    if len(view.at(images)) < 2:
+        return "only one has run at this size: nothing to compare it with"
+    if len(view.ranked(images)) < 2:
+        return "the only one surely above one answer to every image"
+    return None
 
 
 def _scaled(values: "pd.Series[float]") -> "pd.Series[float]":
@@ -155,11 +220,11 @@ def _scaled(values: "pd.Series[float]") -> "pd.Series[float]":
     return (values - values.min()) / reach if reach else values * 0.0
 
 
-def _tie(tied: pd.DataFrame, best: "pd.Series[float]") -> str:
-    if len(tied) < 2:
+def _tie(tied: pd.DataFrame, chosen: "pd.Series[float]") -> str:
+    others = [str(name) for name in tied["series"] if name != chosen["series"]]
+    if not others:
         return "ahead of all others that ran at this size"
-    others = ", ".join(str(name) for name in tied["series"])
-    return f"statistically tied: {others}; the highest mean is {best['series']}'s"
+    return f"statistically tied with {', '.join(others)}"
 
 
 def _not_apart(others: list[str]) -> str:

@@ -14,11 +14,14 @@ from stages.charts.study_matrix import WIDE, class_heat_map
 from stages.charts.study_points import cost_against_accuracy
 from stages.charts.style import metric_label
 from stages.reporting.parts import Picture, drawing
-from stages.studies.scaling import fit
+from stages.studies.size_tables import fitted_curves
 from stages.studies.table import View, front
 from stages.studies.traced import Traced
 
-FRONT = "Diamonds are the Pareto front: no other is as accurate and as cheap."
+FRONT = (
+    "Diamonds are the Pareto front: no other is as accurate and as cheap. Dotted: the score of one "
+    "answer to every image."
+)
 MOST_LINES = 12  # series in one chart of curves
 FEW = 4  # cells that a caption names one by one
 
@@ -32,20 +35,23 @@ def data_size(view: View) -> list[Picture]:
     caption = "Points: means over seeds with 95 % intervals."
     if fitted:
         caption += " Lines and bands: power law of the error, fitted to all runs."
-    drawn = accuracy_by_size(view.main, fitted, label)
+    caption += " Dotted: the score of one answer to every image."
+    drawn = accuracy_by_size(view.main, fitted, label, view.chance)
     caption = drawn_from(view.cells, caption, "every finished one")
     return [drawing(drawn, "accuracy against data size", caption)]
 
 
 def bands(view: View) -> dict[str, Band]:
-    """The fitted curve of each series at 40 places over the sizes and twice the largest."""
+    """The fitted curve of each series at 40 places over the sizes and twice the largest.
+
+    Of a curve that missed the largest size when it was left out, nothing is drawn.
+    """
     images = np.geomspace(view.sizes[0], 2 * view.sizes[-1], 40)
     found = {}
-    for name, cells in view.cells.groupby("series", sort=False):
-        curve = fit(cells, view.results.main)
-        if curve is not None:
-            places = np.array([curve.accuracy(float(size)) for size in images])
-            found[str(name)] = (images, places[:, 0], places[:, 1], places[:, 2])
+    for name, fitted in fitted_curves(view).items():
+        if not fitted.doubted:
+            places = np.array([fitted.curve.accuracy(float(size)) for size in images])
+            found[name] = (images, places[:, 0], places[:, 1], places[:, 2])
     return found
 
 
@@ -62,14 +68,20 @@ def trade_offs(view: View) -> list[Picture]:
             continue
         points = _best_of_each(costs.dropna(subset=[column]))
         points = points.assign(**{column: points[column] * scale})
-        points = points.assign(front=front(points, column))
-        figure = cost_against_accuracy(points, column, name, f"{title} (test {label})")
+        points = points.assign(front=_front(points, column))
+        figure = cost_against_accuracy(points, column, name, f"{title} (test {label})", view.chance)
         cells = _largest(view)
         cells = cells[cells["series"].isin(points["series"])]
         which = "each model at its best recipe" if len(points) < len(costs) else "each backbone"
         caption = drawn_from(cells, FRONT, f"{which}, at {view.sizes[-1]:,} images")
         drawn.append(drawing(figure, title, caption))
     return drawn
+
+
+def _front(points: pd.DataFrame, column: str) -> "pd.Series[bool]":
+    """The Pareto front of what has learned; what is at chance is on none."""
+    learned = front(points[points["learned"]], column)
+    return learned.reindex(points.index, fill_value=False)
 
 
 def _best_of_each(points: pd.DataFrame) -> pd.DataFrame:
@@ -89,12 +101,21 @@ def bars(view: View) -> list[Picture]:
         return []
     label = metric_label(view.results.metrics[0])
     where = f"all at {view.sizes[-1]:,} images"
-    caption = drawn_from(_largest(view), "", where)
-    speed = speed_bars(costs, column, "images per second, best batch")
+    chance = "Dotted: the score of one answer to every image."
+    caption = drawn_from(_largest(view), chance, where)
+    speed = speed_bars(_networks(costs, column), column, "images per second, best batch")
     return [
-        drawing(accuracy_bars(costs, label), "accuracy", caption),
-        drawing(speed, "speed", caption),
+        drawing(accuracy_bars(costs, label, view.chance), "accuracy", caption),
+        drawing(speed, "speed", drawn_from(_largest(view), "Measured once per network.", where)),
     ]
+
+
+def _networks(costs: pd.DataFrame, column: str) -> pd.DataFrame:
+    """A row per model and value: recipes of one network cost the same and need no bars each."""
+    speed = costs[column].map(lambda value: float(f"{value:.2g}"))  # as in the table
+    rows = costs.assign(**{column: speed}).drop_duplicates(["model", column])
+    single = ~rows["model"].duplicated(keep=False)
+    return rows.assign(series=rows["series"].where(~single, rows["model"]))
 
 
 def losses(view: View) -> list[Picture]:
@@ -113,7 +134,9 @@ def losses(view: View) -> list[Picture]:
 def gaps(view: View) -> list[Picture]:
     """Training and test accuracy at the largest size."""
     metric = view.results.metrics[0]
-    largest = _largest(view)
+    largest = view.learned(view.sizes[-1])
+    if largest.empty:
+        return []
     means = largest.groupby("series", sort=False)[[f"train_{metric}", f"test_{metric}"]].mean()
     rows = means.set_axis(["train", "test"], axis=1).reset_index()
     rows = rows.assign(gap=rows["train"] - rows["test"])
@@ -125,15 +148,21 @@ def gaps(view: View) -> list[Picture]:
 
 def heat_map(view: View, shares: pd.DataFrame) -> list[Picture]:
     """Accuracy per class and series."""
-    caption = drawn_from(_largest(view), "", f"all at {view.sizes[-1]:,} images")
+    if shares.empty:
+        return []
+    caption = drawn_from(
+        view.learned(view.sizes[-1]), "", f"those at {view.sizes[-1]:,} images that have learned"
+    )
     wide = shares.shape[1] > WIDE
     return [drawing(class_heat_map(shares), "accuracy per class", caption, wide=wide)]
 
 
 def confusion(view: View) -> list[Picture]:
     """The leading series' confusion at the largest size, all its seeds together."""
-    leader = str(view.at(view.sizes[-1]).iloc[0]["series"])
-    largest = _largest(view)
+    ranked, largest = view.ranked(view.sizes[-1]), _largest(view)
+    if ranked.empty:
+        return []
+    leader = str(ranked.iloc[0]["series"])
     names = largest.loc[largest["series"] == leader, "cell"]
     predicted = view.results.predictions
     mine = (predicted["machine"] == view.machine) & predicted["cell"].isin(names)
@@ -154,7 +183,7 @@ def confusion(view: View) -> list[Picture]:
 def drawn_from(cells: pd.DataFrame, caption: str, which: str) -> str:
     """The caption with a line that says which cells a picture was drawn from."""
     names = list(cells["cell"])
-    told = f"From {len(names)} cells: {which}."
+    told = f"From {len(names)} runs: {which}."
     if len(names) <= FEW:
         told = f"From {', '.join(names)}."
     return Markup("{} <small>{}</small>").format(caption, Traced(told, names))

@@ -17,7 +17,7 @@ from scipy.linalg import block_diag
 
 from stages.studies.spread import GROUP
 
-CONSTANT = 0.95  # of the answers alike: the run tells nothing apart
+CONSTANT = 0.95  # of the answers alike: the run tells (nearly) nothing apart
 Run = tuple[str, str]  # machine and cell
 
 
@@ -72,19 +72,22 @@ def image_errors(predictions: pd.DataFrame, column: str) -> ImageErrors:
     return ImageErrors(column, runs, block_diag(*blocks))
 
 
-def chance(predictions: pd.DataFrame, answers: int) -> float:
-    """What one answer to every image would score at best: the share of the most frequent label.
-
-    It is at least 1 / `answers`, which stands where there are no predictions. Labels that are
-    drawn per seed differ between runs; the largest share counts.
-    """
-    return max([1 / max(2, answers), *_largest(predictions, "label").values()])
+def label_shares(predictions: pd.DataFrame) -> dict[Run, float]:
+    """By run, the share of the most frequent label: what one answer to every image scores."""
+    return _largest(predictions, "label")
 
 
 def constant_runs(predictions: pd.DataFrame) -> dict[Run, float]:
-    """Runs that give one answer to (nearly) all test images, and to which share of them."""
+    """Runs that give one answer to (nearly) all test images, and to which share of them.
+
+    Where most images are of one class, a good run often gives that answer: there the share must
+    be nearer to all images than to those of the class.
+    """
+    labels = label_shares(predictions)
     found = _largest(predictions, "predicted")
-    return {run: share for run, share in found.items() if share >= CONSTANT}
+    return {
+        run: share for run, share in found.items() if share >= max(CONSTANT, (1 + labels[run]) / 2)
+    }
 
 
 def _largest(predictions: pd.DataFrame, column: str) -> dict[Run, float]:

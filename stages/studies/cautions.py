@@ -3,9 +3,8 @@
 import pandas as pd
 
 from stages.reporting.words import percent
-from stages.studies.answers import constant_runs
 from stages.studies.table import View, series_of
-from stages.studies.traced import Traced, over
+from stages.studies.traced import Traced, cells_of, over
 
 
 def interval_text(view: View) -> str:
@@ -13,24 +12,26 @@ def interval_text(view: View) -> str:
     spread = view.scores.spread
     if spread.sd is None:
         told = (
-            "One seed per cell: the intervals are those of the test images alone and say nothing "
-            "of how another seed would do."
+            "No two runs that differ in the seed alone tell images apart: the intervals are those "
+            "of the test images and say nothing of how another seed would do."
         )
         return over(view.cells, told)
+    left_out = ", runs with one answer to all images left out" if view.constant else ""
     told = (
         "Mean ± 95 % interval (number of runs), for other seeds and other test images: the error "
-        "of both, added in quadrature. The spread of one run over seeds, "
-        f"{100 * spread.sd:.2f} points, is the median over all groups of this machine "
-        f"({spread.freedom} degrees of freedom, Student's t); a group that spreads wider keeps its "
-        "own. Two figures are tied when the interval of their difference, paired image by image, "
-        "holds zero, which their own intervals may overlap without."
+        "of both, added in quadrature. One run differs from another of its backbone and size by "
+        f"{100 * spread.sd:.2f} points (standard deviation over seeds, the median over all of "
+        f"them{left_out}; {spread.freedom} degrees of freedom, Student's t); where seeds differ "
+        "more, their own spread counts. Two figures are tied when the interval of their "
+        "difference, paired image by image, holds zero; their own intervals may overlap all the "
+        "same."
     )
     return over(view.cells, told)
 
 
 def cautions(view: View) -> list[str]:
-    """Groups whose seeds disagree widely, and runs that give one answer to nearly all images."""
-    return [*_erratic(view), *_constant(view)]
+    """Seeds that disagree widely, runs that give one answer to all images, and runs at chance."""
+    return [*_erratic(view), *_constant(view), *_unlearned(view)]
 
 
 def _erratic(view: View) -> list[str]:
@@ -47,25 +48,41 @@ def _erratic(view: View) -> list[str]:
 
 
 def _constant(view: View) -> list[str]:
-    found = constant_runs(view.predictions)
     said: list[str] = []
     for runs in view.scores.groups.values():
         shares = {
-            str(row["cell"]): found[view.machine, str(row["cell"])]
-            for row in runs.to_dict("records")
-            if (view.machine, str(row["cell"])) in found
+            str(cell): view.constant[str(cell)]
+            for cell in runs["cell"]
+            if str(cell) in view.constant
         }
         if shares:
             which = f"{len(shares)} of {len(runs)} runs" if len(runs) > 1 else "its run"
             ends = dict.fromkeys(
-                percent(end) for end in (min(shares.values()), max(shares.values()))
+                percent(end, 0) for end in (min(shares.values()), max(shares.values()))
             )
             gives = "gives" if len(shares) == 1 else "give"
             told = f"{which} {gives} one answer for {' to '.join(ends)} of images"
             said.append(Traced(f"{_named(view, runs)}: {told}", list(shares)))
-    if said:
-        said.append(f"One answer for all images would score up to {percent(view.chance)}")
     return said
+
+
+def _unlearned(view: View) -> list[str]:
+    """Series whose interval reaches down to what one answer to every image scores."""
+    rows = view.main[~view.main["learned"]]
+    if rows.empty:
+        return []
+    names = "; ".join(
+        f"{row['series']} at {int(row['train_images']):,} images" for row in rows.to_dict("records")
+    )
+    cells = pd.concat([
+        cells_of(view, row["series"], row["train_images"]) for row in rows.to_dict("records")
+    ])  # fmt: skip
+    told = (
+        f"Not surely above {percent(view.chance)}, the score of one answer to every image: "
+        f"{names}. They may have learned nothing yet: they are shown, but neither ranked nor "
+        "advised, and claims about them are not judged. More images or epochs would help"
+    )
+    return [over(cells, told)]
 
 
 def _named(view: View, cells: pd.DataFrame) -> str:

@@ -25,7 +25,7 @@ def cell_list(form: Form, results: Results) -> Table:
             state = _state(results, row) if row else "not run"
             seconds = duration(row.get("cell_seconds")) if row else ""
             rows.append((cell.name, state, seconds, str(row.get("machine", "")), command))
-    head = ("cell", "result", "took", "hardware DNA", "command that repeats it")
+    head = ("run", "result", "took", "hardware DNA", "command that repeats it")
     return Table(head, tuple(rows), numeric=(1, 2))
 
 

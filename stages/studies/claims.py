@@ -53,7 +53,8 @@ class Side:
     stands_for: str | None = None
 
     def __str__(self) -> str:
-        return " ".join(part for part in (self.model, self.recipe, self.size) if part)
+        size = f"at {self.size}" if self.size else None
+        return " ".join(part for part in (self.model, self.recipe, size) if part)
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def code_note(form: Form, codes: Sequence[str | None]) -> str | None:
     made = [f"by version {', '.join(named)}"] if named else []
     made += [f"{other.count(None)} by a version that they do not name"] if None in other else []
     return (
-        f"{len(other)} of {len(codes)} cells were made by other code than the present version "
+        f"{len(other)} of {len(codes)} runs were made by other code than the present version "
         f"{code_id()[:SHOWN]} ({'; '.join(made)}). They are kept. All are repeated by: "
         f"{form.repro('-f -k')} (one: {form.repro('-f', 'GRID@CELL')})."
     )

@@ -4,15 +4,16 @@ Every figure is a `Traced` text; why one could not be measured is said in `cost_
 accuracy to `accuracy_tables` and who computed to `machine_tables`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from stages.reporting.parts import Table
-from stages.reporting.words import NONE, duration, large, number, percent
-from stages.studies.table import View
-from stages.studies.traced import Traced, cells_of, one, over, ratio, times
+from stages.reporting.words import NONE, duration, large, number, percent, rounded
+from stages.studies.table import View, geometric_mean
+from stages.studies.traced import Traced, cells_of, latency_text, one, over, ratio, times
 
 
 def cost_table(view: View, others: Sequence[View] = ()) -> Table:
@@ -25,15 +26,34 @@ def cost_table(view: View, others: Sequence[View] = ()) -> Table:
         tag = _tag(own, others)
         head += [f"latency p50 (ms){tag}", f"images/s at batch{tag}", f"peak memory (MB){tag}",
                  f"training images/s{tag}"]  # fmt: skip
-    rows = []
+    rows: dict[tuple[str, ...], list[str]] = {}  # recipes of one network cost the same
     for name in _series(views):
         cells = [_last(own, name) for own in views]
         known = next(cell for cell in cells if cell is not None)
-        row = [name, one(known, large(known.get("params_total"))),
+        row: list[str]
+        row = [one(known, large(known.get("params_total"))),
                one(known, number(times(known.get("macs_g"), 1000)))]  # fmt: skip
         row += [one(known, number(known.get("input_px")))] if len(px) > 1 else []
-        rows.append((*row, *(text for cell in cells for text in _measured(cell))))
-    return Table(tuple(head), tuple(rows), numeric=tuple(range(1, len(head))))
+        row += [text for cell in cells for text in _measured(cell)]
+        rows.setdefault((str(known["model"]), *row), []).append(name)
+    named = [(_together(views, names), *row[1:]) for row, names in rows.items()]
+    return Table(tuple(head), tuple(named), numeric=tuple(range(1, len(head))))
+
+
+def _together(views: Sequence[View], names: Sequence[str]) -> str:
+    """The names of series, or of their models where all series of a model are among them."""
+    models = {
+        str(name): str(model)
+        for own in views
+        for name, model in zip(own.cells["series"], own.cells["model"], strict=True)
+    }
+    whole = {
+        model
+        for model in models.values()
+        if all(name in names for name, its in models.items() if its == model)
+    }
+    told = (models[name] if models[name] in whole else name for name in names)
+    return ", ".join(dict.fromkeys(told))
 
 
 def _measured(cell: "pd.Series[Any] | None") -> tuple[str, ...]:
@@ -42,70 +62,91 @@ def _measured(cell: "pd.Series[Any] | None") -> tuple[str, ...]:
         return (NONE,) * 4
     batch = number(cell.get("throughput_batch_size"))
     return (
-        one(cell, number(cell.get("latency_ms_p50"))),
-        one(cell, f"{number(cell.get('throughput_images_per_second'))} at {batch}"),
+        one(cell, latency_text(cell)),
+        one(cell, f"{rounded(cell.get('throughput_images_per_second'))} at {batch}"),
         one(cell, number(cell.get("peak_memory_mb"))),
-        one(cell, number(cell.get("training_images_per_second"))),
+        one(cell, rounded(cell.get("training_images_per_second"))),
     )
 
 
-def efficiency_table(view: View) -> Table:
-    """Parameters and latency per unit of accuracy, at the largest size."""
+def efficiency_table(view: View) -> Table | None:
+    """Parameters and latency per unit of accuracy, at the largest size, of what has learned.
+
+    Times to two digits: they are rarely measured better.
+    """
     rows = []
-    for row in view.costs().to_dict("records"):
+    costs = view.costs()
+    for row in costs[costs["learned"]].to_dict("records"):
         cells = cells_of(view, row["series"], view.sizes[-1])
-        per = row["mean"] or None
+        per = row["mean"]
         rows.append((
             row["series"],
             over(cells, percent(row["mean"])),
             over(cells, number(ratio(times(row.get("params_total"), 1e-6), per))),
-            over(cells, number(ratio(row.get("latency_ms_p50"), per))),
-            over(cells, number(ratio(row.get("train_seconds"), per))),
+            over(cells, rounded(ratio(row.get("latency_ms_p50"), per))),
+            over(cells, rounded(ratio(row.get("train_seconds"), per))),
         ))  # fmt: skip
     head = ("backbone", "accuracy", "M parameters / accuracy", "ms / accuracy",
             "training s / accuracy")  # fmt: skip
-    return Table(head, tuple(rows), numeric=(1, 2, 3, 4))
+    return Table(head, tuple(rows), numeric=(1, 2, 3, 4)) if rows else None
 
 
 def time_table(view: View, others: Sequence[View] = ()) -> Table:
-    """Seconds of training, per run and epoch, and how many times those of the fastest."""
+    """Seconds of training, per run and epoch, and those per epoch as times the quickest's.
+
+    Recipes differ in their epochs, so an epoch is what is compared.
+    """
     views = [view, *others]
     groups = [dict(list(own.cells.groupby(["series", "train_images"]))) for own in views]
     fastest = [_fastest(own) for own in views]
     head = ["backbone", "images", "epochs"]
     for own in views:
         head += [f"{told}{_tag(own, others)}" for told in ("training", "per epoch")]
-        head += [f"of the fastest{_tag(own, others)}"]
+        head += [f"times the quickest epoch{_tag(own, others)}"]
     rows = []
     for name, images in dict.fromkeys(key for own in views for key in _keys(own)):
         found = [group.get((name, images)) for group in groups]
         known = next(cells for cells in found if cells is not None)
         told = [
             text
-            for cells, least in zip(found, fastest, strict=True)
-            for text in _times(cells, least.get(images))
+            for own, cells, least in zip(views, found, fastest, strict=True)
+            for text in _times(own, cells, least.get(images))
         ]
         epochs = over(known, str(int(known["epochs_run"].max())))
         rows.append((name, f"{images:,}", epochs, *told))
     return Table(tuple(head), tuple(rows), numeric=tuple(range(1, len(head))))
 
 
-def _times(cells: pd.DataFrame | None, fastest: float | None) -> tuple[str, ...]:
+def _times(
+    view: View, cells: pd.DataFrame | None, quickest: pd.DataFrame | None
+) -> tuple[str, ...]:
     if cells is None:
         return (NONE,) * 3
-    seconds = float(cells["train_seconds"].mean())
     return (
-        over(cells, duration(seconds)),
-        over(cells, duration(float(cells["epoch_seconds_p50"].mean()))),
-        over(cells, f"{seconds / fastest:.1f}×" if fastest else NONE),
+        over(cells, duration(geometric_mean(cells["train_seconds"]), 2)),
+        over(cells, duration(geometric_mean(cells["epoch_seconds_p50"]), 2)),
+        NONE if quickest is None else _slower(view, cells, quickest),
     )
 
 
-def _fastest(view: View) -> dict[int, float]:
-    """Seconds of the fastest series at each size."""
-    means = view.cells.groupby(["series", "train_images"])["train_seconds"].mean()
-    least = means.groupby("train_images").min()
-    return {int(str(images)): float(seconds) for images, seconds in least.items()}
+def _slower(view: View, cells: pd.DataFrame, quickest: pd.DataFrame) -> str:
+    """How many times the quickest's time of an epoch, with its 95 % interval."""
+    if cells.index.equals(quickest.index):
+        return over(cells, "the quickest")
+    found = view.measured("epoch_seconds_p50").difference(cells, quickest)
+    both = pd.concat([cells, quickest])
+    if found.low is None or found.high is None:
+        return over(both, f"{rounded(math.exp(found.value))}×")
+    ends = (rounded(math.exp(end)) for end in (found.value, found.low, found.high))
+    told = "{}× ({} to {})".format(*ends)
+    return over(both, "not told apart" if found.open else told)
+
+
+def _fastest(view: View) -> dict[int, pd.DataFrame]:
+    """The cells of the series with the quickest epoch at each size."""
+    groups = dict(list(view.cells.groupby(["train_images", "series"])))
+    means = view.cells.groupby(["train_images", "series"])["epoch_seconds_p50"].mean()
+    return {int(key[0]): groups[key] for key in means.groupby("train_images").idxmin().dropna()}
 
 
 def _keys(view: View) -> list[tuple[str, int]]:
@@ -155,20 +196,25 @@ def _end(view: View, a: Mapping[Any, Any], b: str) -> tuple[str, ...]:
     same = a["weights_hash"] == second["weights_hash"]
     main = view.results.main
     return (
-        f"{a['model']}, seed {a['seed']}", "kept",
-        Traced(percent(float(str(a[main])), 2), [str(a["cell"])]),
-        Traced(percent(second[main], 2), [b]),
+        f"{a['model']}, seed {a['seed']}", "final",
+        Traced(f"test accuracy {percent(float(str(a[main])), 2)}", [str(a["cell"])]),
+        Traced(f"test accuracy {percent(second[main], 2)}", [b]),
         "the same bits" if same else "differ",
     )  # fmt: skip
 
 
 def cost_notes(views: Sequence[View]) -> list[str]:
     """Why a figure of the cost table is missing or shaky, and for which series and machine."""
-    said: dict[str, list[str]] = {}
+    told = {"latency_note": "Latency", "peak_memory_reason": "Memory", "flops_reason": "MACs"}
+    said: list[str] = []
     for view in views:
-        for name, cells in view.cells.groupby("series", sort=False):
-            last = cells.iloc[-1]
-            for key in ("latency_note", "peak_memory_reason", "flops_reason"):
-                if isinstance(last.get(key), str):
-                    said.setdefault(last[key], []).append(f"{name}{_tag(view, views[1:])}")
-    return [f"{', '.join(names)}: {note}" for note, names in said.items()]
+        for key, figure in told.items():
+            notes: dict[str, list[str]] = {}
+            for name, cells in view.cells.groupby("series", sort=False):
+                if isinstance(note := cells.iloc[-1].get(key), str):
+                    notes.setdefault(note, []).append(str(name))
+            said += [
+                f"{figure} of {_together([view], names)}{_tag(view, views[1:])}: {note}"
+                for note, names in notes.items()
+            ]
+    return said

@@ -23,7 +23,10 @@ def lead(form: Form, results: Results, sections: Sequence[Section]) -> str:
     machines = results.finished["machine"].value_counts().index.tolist()
     facts = results.machines[machines[0]]
     device = facts.get("accelerator") or facts.get("chip") or "unknown device"
-    where = f"{device} ({facts.get('backend')}), hardware DNA {machines[0]}"
+    where = (
+        f"{device} ({facts.get('backend')}), hardware DNA {machines[0]} (the id of its processor, "
+        "system, PyTorch and arithmetic)"
+    )
     others = len(machines) - 1
     more = f" and {others} more machine{'s' if others > 1 else ''}" if others else ""
     names = [str(found.shown["name"]) for found in sections]
@@ -40,19 +43,19 @@ def notes(form: Form, results: Results) -> list[str]:
     ran = set(results.cells["cell"])
     missing = [cell.name for cell in form.cells if cell.name not in ran]
     if missing:
-        said.append(f"{len(missing)} of {len(form.cells)} cells have not run yet.")
+        said.append(f"{len(missing)} of {len(form.cells)} runs are still missing.")
     for row in results.cells[results.cells["status"] == "diverged"].to_dict("records"):
         said.append(f"{row['cell']} {row['why']}; it has no accuracy.")
     codes = [code if isinstance(code, str) else None for code in results.cells["code"]]
     if note := code_note(form, codes):
         said.append(note)
     if form.file.stands_for:
-        pairs = ", ".join(f"{ours} for {theirs}" for ours, theirs in form.file.stands_for.items())
-        said.append(f"In this form stand {pairs}; claims are written in the source's words.")
+        said.append(f"{_in_place(form)}; claims keep the source's words.")
     if form.name != form.study:
         said.append(
-            "The small form shows that the study runs and which way it leans; its accuracies are "
-            "far below those of full training and must not be held against published ones."
+            "This is the small form of the study, minutes of training on a fraction of the "
+            "images: it shows that the study runs and which way it leans. Its accuracies are far "
+            "below those of full training and must not be held against published ones."
         )
     return said
 
@@ -70,11 +73,28 @@ def tiles(form: Form, results: Results, sections: Sequence[Section], judged: Jud
             for found in sections
         ]
     if claims := claims_tile(judged):
-        shown.append(claims)
+        small = form.name != form.study
+        shown.append(
+            replace(claims, label=f"{claims.label} in the small form") if small else claims
+        )
     done = len(set(results.cells["cell"]))
     seconds = results.cells["cell_seconds"].sum() if done else None
-    shown.append(Tile("cells", f"{done} of {len(form.cells)}", f"{duration(seconds)} in all"))
+    shown.append(Tile("runs", f"{done} of {len(form.cells)}", f"{duration(seconds)} in all"))
     return shown
+
+
+def _in_place(form: Form) -> str:
+    """Which models and how many images run here in place of the source's."""
+    models, images = [], []
+    for ours, theirs in form.file.stands_for.items():
+        if str(ours).isdigit():
+            told = f"{int(theirs):,}" if str(theirs).isdigit() else "all"
+            images.append(f"{int(ours):,} in place of {told}")
+        else:
+            models.append(f"{ours} runs in place of {theirs}")
+    if images:
+        models.append(f"training images are {', '.join(images)}")
+    return f"Here {' and '.join(models)}"
 
 
 def _images(found: Section) -> str:

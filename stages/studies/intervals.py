@@ -9,7 +9,8 @@ differences are ratios. Leaves the spread to `spread` and the images to `answers
 """
 
 import math
-from collections.abc import Hashable
+import re
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -49,14 +50,14 @@ class Estimate:
         return self.reach is None or abs(self.value) <= self.reach
 
 
-def is_share(column: str) -> bool:
-    """Whether a column is a share of the test images."""
-    return column.startswith("test_") and column.endswith("top1")
+def tested(column: str) -> str | None:
+    """The share of the test images that a column is, or that its gap is taken from."""
+    return re.sub("^gap_", "test_", column) if re.match("(test|gap)_.*top1$", column) else None
 
 
 def is_time(column: str) -> bool:
     """Whether a column is a duration, compared by ratio."""
-    return column.endswith("_seconds") or column.startswith("latency_ms")
+    return column.endswith("_seconds") or column.startswith(("latency_ms", "epoch_seconds"))
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Measured:
     cells: pd.DataFrame
     column: str
     errors: ImageErrors
+    constant: Collection[str] = ()  # cells that give one answer to every image
 
     @cached_property
     def values(self) -> "pd.Series[float]":
@@ -76,7 +78,8 @@ class Measured:
     @cached_property
     def spread(self) -> Spread:
         """Of one run about its group's mean."""
-        return pooled(self.cells.loc[self.values.index], self.values)
+        constant = () if is_time(self.column) else self.constant
+        return pooled(self.cells.loc[self.values.index], self.values, constant)
 
     @cached_property
     def groups(self) -> dict[Group, pd.DataFrame]:
@@ -99,14 +102,30 @@ class Measured:
         runs, weight = self.cells.loc[weights.index], weights.to_numpy(float)
         value = float(weight @ self.values[weights.index].to_numpy(float))
         parts = []
-        if self.spread.sd is not None:
-            keys = runs[GROUP].astype(str).itertuples(index=False, name=None)
-            spreads = np.array([self.spread.of(key) for key in keys], dtype=float)
+        keys = runs[GROUP].astype(str).itertuples(index=False, name=None)
+        known = [self.spread.of(key) for key in keys]
+        if any(sd is not None for sd in known):
+            spreads = np.array([sd or 0.0 for sd in known])
             parts.append(self.spread.quantile * float(np.linalg.norm(weight * spreads)))
-        if is_share(self.column):
-            variance = float(weight @ self.errors.among(runs, self.column) @ weight)
+        share = tested(self.column)
+        if share is not None and share in runs:
+            variance = float(weight @ self.errors.among(runs, share) @ weight)
             parts.append(NORMAL * math.sqrt(max(0.0, variance)))
         return Estimate(value, math.hypot(*parts) if parts else None)
+
+
+def latency_difference(a: pd.DataFrame, b: pd.DataFrame) -> Estimate:
+    """How much longer `a` takes than `b`, in logarithms; no reach where no repeats were timed.
+
+    A network is timed a few times in a row, whatever the seeds. Three repeats may all lie on one
+    side of the truth, so half their span is too little: Student's t of three normal draws asks
+    for 1.3 spans (Lord, Biometrika 34, 1947). The whole spans of both are added.
+    """
+    medians = [math.log(float(runs["latency_ms_p50"].astype(float).mean())) for runs in (a, b)]
+    spans = [float(runs["latency_spread"].astype(float).mean()) if "latency_spread" in runs
+             else math.nan for runs in (a, b)]  # fmt: skip
+    reach = None if math.isnan(sum(spans)) else sum(spans)
+    return Estimate(medians[0] - medians[1], reach)
 
 
 def summarize(measured: Measured) -> pd.DataFrame:

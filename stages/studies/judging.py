@@ -1,8 +1,10 @@
-"""What the runs say about a claim: holds, does not hold, too few runs, not run.
+"""What the runs say about a claim: holds, does not hold, undecided, not judged, not run.
 
 A claim holds when the 95 % interval of the difference lies wholly on its side, does not hold when
-it lies wholly on the other, and otherwise there are too few runs to tell. Latency is measured once
-per model and not once per seed: half the span of its repeats stands for the interval. Recipes that
+it lies wholly on the other, and otherwise it is undecided. Accuracies and gaps of
+runs that are not surely above one answer to every image are not judged: they may have learned
+nothing yet. Latency is measured once per model and not once per seed: the span of its repeats
+stands for the interval. Recipes that
 name different devices are looked up on all devices of the host; every other claim compares runs of
 one machine. Leaves the words of claims to `claims` and intervals to `intervals`.
 """
@@ -14,14 +16,16 @@ from typing import Literal
 
 import pandas as pd
 
+from stages.reporting.words import percent, rounded
 from stages.studies.answers import ImageErrors, image_errors
 from stages.studies.claims import COSTS, LATENCY, Parsed, Side, parse
 from stages.studies.form import Form
-from stages.studies.intervals import Estimate, Measured, is_time
+from stages.studies.intervals import Estimate, Measured, is_time, latency_difference
 from stages.studies.machine_tables import HOST
 from stages.studies.results import Results
+from stages.studies.table import series_of
 
-Status = Literal["holds", "does not hold", "too few runs", "not run"]
+Status = Literal["holds", "does not hold", "undecided", "not judged", "not run"]
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,8 @@ def judge(claim: str, form: Form, results: Results, machine: str) -> Verdict:
     names = {"main": results.main, "gap": f"gap_{results.metrics[0]}"}
     column = names.get(parsed.column, parsed.column)
     if stand_ins and column in COSTS:
-        told = " and ".join(f"{ours} stands for {theirs}" for theirs, ours in stand_ins)
-        return Verdict("not run", f"{told}: the one's cost is not the other's", (), stand_ins)
+        told = " and ".join(f"{ours} ran in place of {theirs}" for theirs, ours in stand_ins)
+        return Verdict("not run", f"{told}, whose cost is another", (), stand_ins)
     cells = _within_reach(parsed, form, results, machine)
     if column not in cells:
         return Verdict("not run", "no run measured it", (), stand_ins)
@@ -55,9 +59,15 @@ def judge(claim: str, form: Form, results: Results, machine: str) -> Verdict:
     reason = _absent(parsed, named, picked) or _one_device(parsed, form, results, picked)
     if reason:
         return Verdict("not run", reason, (), stand_ins)
-    measured = Measured(known, column, _errors(results, picked))
-    status, told = _status(parsed, measured, picked)
     used = tuple(dict.fromkeys(name for runs in picked for name in runs["cell"]))
+    errors, constant = _errors(results, picked), [cell for _, cell in results.constant]
+    if parsed.column in ("main", "gap"):
+        scores = Measured(known, results.main, errors, constant)
+        reason = _at_chance(form, scores, picked, results)
+        if reason:
+            return Verdict("not judged", reason, used, stand_ins)
+    measured = Measured(known, column, errors, constant)
+    status, told = _status(parsed, measured, picked)
     return Verdict(status, told, used, stand_ins)
 
 
@@ -135,6 +145,26 @@ def _one_device(
     return f"both ran on the same device ({devices.pop()})" if len(devices) == 1 else None
 
 
+def _at_chance(
+    form: Form, scores: Measured, picked: Sequence[pd.DataFrame], results: Results
+) -> str | None:
+    """Which sides are not surely above one answer to every image; None where all are."""
+    told = {}
+    for runs in picked:
+        row, found = runs.iloc[0].to_dict(), scores.mean(runs)
+        chance = results.chance(str(row["machine"]))
+        if found.low is None or found.low <= chance:
+            reach = "" if found.reach is None else f" ± {100 * found.reach:.1f}"
+            name = f"{series_of(row, form)} with {int(row['train_images']):,} images"
+            told[f"{name} ({100 * found.value:.1f}{reach} %)"] = chance
+    if not told:
+        return None
+    return (
+        f"because {' and '.join(told)} {'is' if len(told) == 1 else 'are'} not surely above "
+        f"{percent(max(told.values()))}, the score of one answer to every image"
+    )
+
+
 def _errors(results: Results, picked: Sequence[pd.DataFrame]) -> ImageErrors:
     used = results.predictions
     if len(used):
@@ -157,42 +187,34 @@ def _status(
     else:
         found = measured.difference(picked[0], picked[1])
     if measured.column == LATENCY:
-        found = Estimate(found.value, _latency_reach(picked))
+        found = latency_difference(picked[0], picked[1])
     elif measured.spread.sd is None or min(map(len, picked)) < 2:
         found = Estimate(found.value, None)
     told = (_told_times if is_time(measured.column) else _told_shares)(parsed, means, found)
     if found.reach is None:
-        return "too few runs", told
+        return "undecided", told
     claimed = parsed.figure if parsed.b else 0.0
     lead = (found.value if parsed.larger else -found.value) - claimed
     if abs(lead) <= found.reach:
-        return "too few runs", told
+        return "undecided", told
     return ("holds" if lead > 0 else "does not hold"), told
 
 
-def _latency_reach(picked: Sequence[pd.DataFrame]) -> float | None:
-    """Half the spans of both sides' repeats, added, as shares of the median: in logarithms."""
-    if any("latency_spread" not in runs for runs in picked):
-        return None
-    reach = sum(float(runs["latency_spread"].astype(float).mean()) / 2 for runs in picked)
-    return None if math.isnan(reach) else reach
-
-
 def _told_times(parsed: Parsed, means: Sequence[float], found: Estimate) -> str:
-    """As in `10.1 s against 53.6 s: 0.19 times (0.15 to 0.24)`, from logarithms."""
+    """As in `10 s against 54 s: 5.3 times as fast (4.2 to 6.6)`, from logarithms."""
     unit = "ms" if parsed.column == LATENCY else "s"
-    figures = " against ".join(f"{math.exp(mean):.3g} {unit}" for mean in means)
+    figures = " against ".join(f"{rounded(math.exp(mean))} {unit}" for mean in means)
     if found.low is None or found.high is None:
         return figures
-    ratio, low, high = (math.exp(end) for end in (found.value, found.low, found.high))
-    return f"{figures}: {ratio:.2g} times ({low:.2g} to {high:.2g})"
+    ratio, low, high = (rounded(math.exp(-end)) for end in (found.value, found.high, found.low))
+    return f"{figures}: {ratio} times as fast ({low} to {high})"
 
 
 def _told_shares(parsed: Parsed, means: Sequence[float], found: Estimate) -> str:
     """As in `61.2 % against 58.0 %: +3.2 ± 1.4 points`."""
     unit = "points" if parsed.column == "gap" else "%"
     shares = [*means, parsed.figure] if parsed.b is None else means
-    figures = " against ".join(f"{100 * share:.3g} {unit}" for share in shares)
+    figures = " against ".join(f"{100 * share:.1f} {unit}" for share in shares)
     if found.reach is None:
         return figures
-    return f"{figures}: {100 * found.value:+.3g} ± {100 * found.reach:.3g} points"
+    return f"{figures}: {100 * found.value:+.1f} ± {100 * found.reach:.1f} points"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from stages.reporting.parts import Table
-from stages.reporting.words import NONE, duration
+from stages.reporting.words import NONE, duration, rounded
 from stages.studies.form import Form, work_of
 from stages.studies.table import View
 from stages.studies.traced import over
@@ -31,11 +31,12 @@ def machine_table(views: Sequence[View]) -> Table:
             str(facts.get("os") or NONE), str(facts.get("torch") or NONE),
             str(facts.get("threads") or NONE), str(len(view.cells)),
             over(view.cells, duration(float(view.cells["train_seconds"].sum()))),
-            NONE if speed is None else over(_both(base, own), f"{speed:.2f}×"),
+            NONE if speed is None else over(_both(base, own), f"{rounded(speed)}×"),
         ))  # fmt: skip
-    head = ("", "hardware DNA", "device", "system", "PyTorch", "threads", "cells", "training",
-            "speed-up on shared work")  # fmt: skip
-    return Table(head, tuple(rows), numeric=(5, 6, 7, 8))
+    head = ("machine", "hardware DNA", "device", "system", "PyTorch", "threads", "runs", "training",
+            "speed-up on the same runs")  # fmt: skip
+    shown = len(head) if len(rows) > 1 else len(head) - 1
+    return Table(head[:shown], tuple(row[:shown] for row in rows), numeric=(5, 6, 7, 8))
 
 
 def device_table(views: Sequence[View]) -> Table | None:
@@ -79,8 +80,9 @@ def _pairs(fast: View, slow: View, works: dict[str, str]) -> list[tuple[str, ...
         means = [float(own["train_seconds"].mean()) for own in (ours, theirs)]
         rows.append((
             f"{names[0]} · machine {fast.place}", f"{names[1]} · machine {slow.place}",
-            str(len(ours)), over(ours, duration(means[0])), over(theirs, duration(means[1])),
-            over(_both(ours, theirs), f"{means[1] / means[0]:.2f}×"),
+            str(len(ours)), over(ours, duration(means[0], 2)),
+            over(theirs, duration(means[1], 2)),
+            over(_both(ours, theirs), f"{rounded(means[1] / means[0])}×"),
         ))  # fmt: skip
     return rows
 

@@ -9,12 +9,14 @@ import subprocess
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from stages.core.errors import RunError
+from stages.studies.answers import Run, constant_runs, label_shares
 from stages.studies.form import Form
 from stages.studies.record import parse_cell
 
@@ -79,6 +81,25 @@ class Results:
     def main(self) -> str:
         """The column of the main test accuracy."""
         return f"test_{self.metrics[0]}"
+
+    @cached_property
+    def constant(self) -> dict[Run, float]:
+        """Runs that give one answer to (nearly) every test image, and to which share of them."""
+        return constant_runs(self.predictions)
+
+    @cached_property
+    def _labels(self) -> dict[Run, float]:
+        return label_shares(self.predictions)
+
+    def chance(self, machine: str) -> float:
+        """What one answer to every image would score at best on a machine's test images.
+
+        It is the share of the most frequent label, at least one over the number of answers, which
+        stands where no answers were kept. Labels that are drawn per seed differ between runs: the
+        largest share counts.
+        """
+        shares = [share for (name, _), share in self._labels.items() if name == machine]
+        return max([1 / max(2, len(self.answers)), *shares])
 
     @property
     def finished(self) -> pd.DataFrame:

@@ -11,12 +11,14 @@ from typing import Any
 from stages.reporting.parts import Tile
 from stages.studies import accuracy_tables as accuracy
 from stages.studies import album, cost_tables, size_tables
-from stages.studies.advice import advise
+from stages.studies.advice import NONE_YET, advise, unlearned_text
 from stages.studies.cautions import cautions, interval_text
 from stages.studies.story import Goal, Story
 from stages.studies.table import View
-from stages.studies.traced import Traced, over
+from stages.studies.traced import Traced, over, share_text
 from stages.studies.verdicts import target_table
+
+FEW = 3  # backbones that a tile names one by one
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,17 @@ def problem_name(view: View) -> str:
 def leader_tile(view: View) -> Tile:
     """Who is best at the largest size."""
     images = view.sizes[-1]
-    rows = view.at(images)
-    best, tied = rows.iloc[0], int(rows["tied"].sum()) - 1
-    detail = f"{100 * best['mean']:.1f} ± {100 * (best['high'] - best['mean']):.1f} %"
+    rows = view.ranked(images)
+    if rows.empty:
+        return Tile(f"best at {images:,} images", NONE_YET, unlearned_text(view, images))
+    best, tied = rows.iloc[0], [str(name) for name in rows.loc[rows["tied"], "series"]][1:]
+    detail = share_text(best)
     if tied:
-        detail += f", tied with {tied} more"
+        others = ", ".join(tied) if len(tied) <= FEW else f"{len(tied)} others"
+        detail += f", not to be told from {others}"
     compared = view.cells[view.cells["train_images"] == images]
-    return Tile(f"best at {images:,} images", str(best["series"]), over(compared, detail))
+    label = f"{'highest' if tied else 'best'} at {images:,} images"
+    return Tile(label, str(best["series"]), over(compared, detail))
 
 
 def no_curve(view: View) -> str:
@@ -74,7 +80,10 @@ def no_curve(view: View) -> str:
     if len(view.sizes) < 2:
         return "One size was run: a learning curve needs at least two."
     kind = "backbone" if len(view.form.file.recipes) == 1 else "backbone and recipe"
-    return f"No {kind} has three runs over two sizes: a learning curve needs that many."
+    return (
+        f"No {kind} has three runs over two sizes that are surely above one answer to every image: "
+        "a learning curve needs that many."
+    )
 
 
 def _tables(story: Story, views: Sequence[View]) -> dict[str, Any]:
@@ -82,7 +91,9 @@ def _tables(story: Story, views: Sequence[View]) -> dict[str, Any]:
     metrics = view.results.metrics
     return {
         "results": [(name, accuracy.results_table(view, others, name)) for name in metrics],
-        "rankings": [accuracy.ranking_table(view, images) for images in view.sizes],
+        "rankings": [
+            table for images in view.sizes if (table := accuracy.ranking_table(view, images))
+        ],
         "costs": cost_tables.cost_table(view, others),
         "cost_notes": cost_tables.cost_notes(views),
         "efficiency": cost_tables.efficiency_table(view),
@@ -92,6 +103,8 @@ def _tables(story: Story, views: Sequence[View]) -> dict[str, Any]:
         "epochs": accuracy.epochs_table(view, story.epochs),
         "gaps": accuracy.gap_table(view),
         "classes": accuracy.class_table(view, accuracy.class_shares(view)),
+        "class_error": accuracy.class_error(view),
+        "no_classes": f"Not shown, {unlearned_text(view, view.sizes[-1])}.",
         "times": cost_tables.time_table(view, others),
     }
 
@@ -100,8 +113,8 @@ def _winner(view: View) -> str | None:
     told = size_tables.winner_beyond(view)
     if told is None:
         return None
-    fitted = view.cells["series"].isin(list(album.bands(view)))
-    return Traced(told, view.cells.loc[fitted, "cell"])
+    fitted = size_tables.fitted_curves(view).values()
+    return Traced(told, [str(cell) for found in fitted for cell in found.cells["cell"]])
 
 
 def _pictures(view: View) -> dict[str, Any]:

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from stages.studies.answers import ImageErrors, chance, image_errors
+from stages.studies.answers import ImageErrors, image_errors
 from stages.studies.form import Form
 from stages.studies.intervals import Measured, summarize, tied_with
 from stages.studies.results import Results
+from stages.studies.spread import SAME_RUN
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,25 @@ class View:
     @cached_property
     def chance(self) -> float:
         """The main accuracy of one answer to every test image."""
-        return chance(self.predictions, len(self.results.answers))
+        return self.results.chance(self.machine)
+
+    @cached_property
+    def constant(self) -> dict[str, float]:
+        """The cells that give one answer to (nearly) every test image, and to which share."""
+        every = self.results.constant.items()
+        return {cell: share for (machine, cell), share in every if machine == self.machine}
+
+    @cached_property
+    def repeated(self) -> frozenset[str]:
+        """Series that repeat the runs of another to the bit: no further backbones to compare."""
+        if not set(SAME_RUN) <= set(self.cells.columns):
+            return frozenset()
+        again = self.cells[SAME_RUN].duplicated().groupby(self.cells["series"]).all()
+        return frozenset(str(name) for name, repeats in again.items() if repeats)
 
     def measured(self, value: str) -> Measured:
         """A column of the cells, with what its means and differences leave uncertain."""
-        return Measured(self.cells, value, self.errors)
+        return Measured(self.cells, value, self.errors, list(self.constant))
 
     @cached_property
     def scores(self) -> Measured:
@@ -70,8 +86,9 @@ class View:
 
     @cached_property
     def main(self) -> pd.DataFrame:
-        """`means` of the main accuracy."""
-        return self.means(self.results.main)
+        """`means` of the main accuracy; `learned` where surely above one answer to all images."""
+        table = self.means(self.results.main)
+        return table.assign(learned=table["low"] > self.chance)
 
     @cached_property
     def sizes(self) -> list[int]:
@@ -79,13 +96,36 @@ class View:
         return sorted(int(size) for size in self.main["train_images"].unique())
 
     def at(self, images: int) -> pd.DataFrame:
-        """One size's rows of `main`, best first, with `tied`: not to be told from the leader."""
+        """One size's rows of `main`, best first, without `repeated` series."""
         rows = self.main[self.main["train_images"] == images]
-        rows = rows.sort_values("mean", ascending=False).reset_index(drop=True)
-        return rows.assign(tied=tied_with(self.scores, rows, 0))
+        rows = rows[~rows["series"].isin(self.repeated)]
+        return rows.sort_values("mean", ascending=False).reset_index(drop=True)
+
+    def ranked(self, images: int) -> pd.DataFrame:
+        """The rows of `at` that have learned, with `place` and `tied`.
+
+        `place` is one more than the number of others that are surely better, and `tied` says which
+        cannot be told from the first.
+        """
+        return self._ranked[images]
+
+    @cached_property
+    def _ranked(self) -> dict[int, pd.DataFrame]:
+        return {images: self._placed(self.at(images)) for images in self.sizes}
+
+    def _placed(self, rows: pd.DataFrame) -> pd.DataFrame:
+        rows = rows[rows["learned"]].reset_index(drop=True)
+        alike = [tied_with(self.scores, rows, place) for place in range(len(rows))]
+        ahead = [int((~ties[:place]).sum()) for place, ties in enumerate(alike)]
+        return rows.assign(place=[1 + count for count in ahead], tied=alike[0] if alike else [])
+
+    def learned(self, images: int) -> pd.DataFrame:
+        """The cells of one size whose series are surely above one answer to all images."""
+        names = self.ranked(images)["series"]
+        return self.cells[(self.cells["train_images"] == images) & self.cells["series"].isin(names)]
 
     def costs(self) -> pd.DataFrame:
-        """A row per series of the largest size: accuracy (mean, low, high) and costs."""
+        """A row per series of the largest size: accuracy (mean, low, high, learned) and costs."""
         rows = self.at(self.sizes[-1])
         wanted = ["input_px", "params_total", "macs_g", "latency_ms_p50",
                   "throughput_images_per_second", "peak_memory_mb", "training_images_per_second",
@@ -93,13 +133,22 @@ class View:
         largest = self.cells[self.cells["train_images"] == self.sizes[-1]]
         present = [name for name in wanted if name in largest]
         numbers = largest[["series", *present]].astype(dict.fromkeys(present, float))
-        return rows.merge(numbers.groupby("series").median(), on="series", how="left")
+        groups = numbers.groupby("series")
+        costs = groups.median()
+        if "train_seconds" in present:  # a figure per run, unlike the others
+            costs["train_seconds"] = groups["train_seconds"].agg(geometric_mean)
+        return rows.merge(costs, on="series", how="left")
 
 
 def series_of(row: Mapping[Any, Any], form: Form) -> str:
     """The model, and its recipe unless the study has one only."""
     single = len(form.file.recipes) == 1
     return str(row["model"]) if single else f"{row['model']} {row['recipe']}"
+
+
+def geometric_mean(times: "pd.Series[float]") -> float:
+    """The typical one of several times, as everywhere on the page."""
+    return float(np.exp(np.log(times.astype(float)).mean()))
 
 
 def front(points: pd.DataFrame, cost: str) -> "pd.Series[bool]":

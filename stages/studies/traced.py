@@ -3,12 +3,14 @@
 Also how means and ranges are written in all tables of a study.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 from markupsafe import Markup, escape
 
+from stages.reporting.words import number
 from stages.studies.table import View
 
 
@@ -26,7 +28,7 @@ class Traced(str):
 
     def __html__(self) -> str:
         return Markup(
-            '<abbr title="cells: {}; their commands are under Repeat it">{}</abbr>'
+            '<abbr title="runs: {}; their commands are under Repeat it">{}</abbr>'
         ).format(", ".join(self.cells), escape(str(self)))
 
 
@@ -46,15 +48,29 @@ def cells_of(view: View, name: object, images: int | None = None) -> pd.DataFram
     return cells if images is None else cells[cells["train_images"] == images]
 
 
+def share_text(row: Any) -> str:
+    """A mean of shares with half its interval: 51.6 ± 1.2 %."""
+    return f"{100 * row['mean']:.1f} ± {100 * (row['high'] - row['mean']):.1f} %"
+
+
 def mean_text(row: Any) -> str:
     """A mean of shares with half its interval and the number of runs: 51.6 ± 1.2 % (3)."""
-    reach = 100 * (row["high"] - row["mean"])
-    return f"{100 * row['mean']:.1f} ± {reach:.1f} % ({int(row['runs'])})"
+    return f"{share_text(row)} ({int(row['runs'])})"
 
 
-def range_text(low: float, high: float) -> str:
+def latency_text(cell: "pd.Series[Any]") -> str:
+    """A latency in ms with half the span of its repeats, to the digit that they agree on."""
+    median, span = (times(cell.get(key), 1) for key in ("latency_ms_p50", "latency_spread"))
+    if median is None or not span:
+        return number(median)
+    reach = median * span / 2
+    places = max(0, -math.floor(math.log10(reach)))
+    return f"{median:,.{places}f} ± {reach:,.{places}f}"
+
+
+def range_text(low: float, high: float, digits: int = 1) -> str:
     """Two shares as a range."""
-    return f"{100 * low:.1f} to {100 * high:.1f} %"
+    return f"{100 * low:.{digits}f} to {100 * high:.{digits}f} %"
 
 
 def times(value: Any, factor: float) -> float | None:

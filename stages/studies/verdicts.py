@@ -13,11 +13,12 @@ from stages.studies.table import View
 from stages.studies.traced import Traced, over
 
 Judged = list[tuple[Claim, list[Verdict]]]
-COUNTED = {
-    "holds": "hold",
-    "does not hold": "do not",
-    "too few runs": "undecided",
-    "not run": "not run",
+COUNTED = {  # one, several
+    "holds": ("holds", "hold"),
+    "does not hold": ("does not", "do not"),
+    "undecided": ("undecided", "undecided"),
+    "not judged": ("not judged", "not judged"),
+    "not run": ("not run", "not run"),
 }
 
 
@@ -58,16 +59,18 @@ def claims_tile(judged: Judged) -> Tile | None:
     if not own and not others:
         return Tile("claims that hold", f"0 of {len(judged)}", "nothing has run")
     states = [verdict.status for verdict in own]
-    told = [f"{states.count(state)} {word}" for state, word in COUNTED.items() if state in states]
-    told += [f"{others} about stand-ins, not counted"] if others else []
+    counts = {state: states.count(state) for state in COUNTED if state in states}
+    told = [f"{count} {COUNTED[state][count > 1]}" for state, count in counts.items()]
+    told += [f"{others} about a model in place of the source's, not counted"] if others else []
     return Tile("claims that hold", f"{states.count('holds')} of {len(own)}", ", ".join(told))
 
 
 def _marked(claim: Claim, verdicts: Sequence[Verdict]) -> str:
-    """The claim, with the model that ran behind the one of the source it stands for."""
+    """The claim, with the model that ran in its place behind the one of the source."""
     ours = dict(pair for verdict in verdicts for pair in verdict.stand_ins)
-    words = (f"{word} (as {ours[word]})" if word in ours else word for word in claim.claim.split())
-    return " ".join(words) + (f" ({claim.remark})" if claim.remark else "")
+    words = claim.claim.split()
+    told = (f"{word} (here {ours[word]})" if word in ours else word for word in words)
+    return " ".join(told) + (f" ({claim.remark})" if claim.remark else "")
 
 
 def reported_table(story: Story, view: View | None) -> Table | None:
@@ -90,7 +93,7 @@ def reported_table(story: Story, view: View | None) -> Table | None:
     head = ("backbone", "images", "accuracy", "here", "turn accuracy", "turn, here",
             "training accuracy", "parameters (M)", "MACs (G)", "latency (ms)", "images/s",
             "training time")  # fmt: skip
-    return _without_empty(Table(head, tuple(rows), numeric=tuple(range(2, 12))))
+    return Table(head, tuple(rows), numeric=tuple(range(2, 12))).without_empty()
 
 
 def slips(story: Story) -> list[str]:
@@ -117,7 +120,9 @@ def target_table(story: Story, view: View) -> Table | None:
         )
         for goal in story.targets
     )
-    return Table(("backbone", "target", "at the source", "here", ""), rows, numeric=(1, 2, 3))
+    return Table(
+        ("backbone", "target", "at the source", "here", "verdict"), rows, numeric=(1, 2, 3)
+    )
 
 
 def _here(view: View) -> dict[str, str]:
@@ -126,19 +131,26 @@ def _here(view: View) -> dict[str, str]:
 
 
 def _stand_in(row: Reported, view: View | None) -> str | None:
-    """As in `(as vit_2l_2h_128)`, where another model stands for the source's."""
+    """As in `(here vit_2l_2h_128)`, where another model runs in place of the source's."""
     ours = None if view is None else _here(view).get(row.model)
-    return None if ours is None else f"(as {ours})"
+    return None if ours is None else f"(here {ours})"
 
 
 def _size(size: int | str, view: View | None) -> str:
-    """The source's number of images, and the one that stands for it here."""
+    """The source's number of images, and the one in its place here."""
     ours = None if view is None else _here(view).get(str(size))
-    return str(size) if ours is None else f"{size} (as {ours})"
+    return _grouped(str(size)) if ours is None else f"{_grouped(str(size))} (here {_grouped(ours)})"
+
+
+def _grouped(size: str) -> str:
+    return f"{int(size):,}" if size.isdigit() else size
 
 
 def _ours(row: Reported, view: View | None, column: str | None = None) -> str:
-    """The mean here of the cells that stand for the source's; of the main accuracy by itself."""
+    """The mean here of the cells in place of the source's; of the main accuracy by itself.
+
+    Where the source names no size, of the largest that ran.
+    """
     if view is None or view.cells.empty:
         return NONE
     here, column = _here(view), column or view.results.main
@@ -151,6 +163,7 @@ def _ours(row: Reported, view: View | None, column: str | None = None) -> str:
         return NONE
     first = cells.iloc[0]  # of several data sets or tasks the first: their accuracies never mix
     cells = cells[(cells["dataset"] == first["dataset"]) & (cells["task"] == first["task"])]
+    cells = cells[cells["train_images"] == cells["train_images"].max()]
     return over(cells, percent(cells[column].mean()))
 
 
@@ -163,8 +176,8 @@ def _reached(goal: Goal, view: View) -> tuple[str, str]:
     best = means.iloc[int(means["mean"].argmax())]
     sure = not best["low"] < goal.minimum_top1 <= best["high"]
     state = "reached" if best["mean"] >= goal.minimum_top1 else "missed"
-    if view.form.name != view.form.study:
-        state += ", but in the small form"
+    if view.form.name != view.form.study and state == "missed":
+        state, sure = "not judged in the small form", True
     cells = view.cells[view.cells["recipe"] == best["recipe"]]
     cells = cells[(cells["model"] == best["model"]) & (cells["size"] == best["size"])]
     return over(cells, percent(best["mean"])), state if sure else f"{state}, within the interval"
@@ -174,17 +187,3 @@ def _seconds(row: Reported) -> str:
     if row.train_seconds is not None:
         return duration(row.train_seconds)
     return NONE if row.epoch_seconds is None else f"{duration(row.epoch_seconds)} per epoch"
-
-
-def _without_empty(table: Table) -> Table:
-    """The table without columns that have nothing in any row."""
-    kept = [
-        place
-        for place in range(len(table.head))
-        if any(row[place] not in (NONE, "") for row in table.rows)
-    ]
-    return Table(
-        tuple(table.head[place] for place in kept),
-        tuple(tuple(row[place] for place in kept) for row in table.rows),
-        tuple(new for new, old in enumerate(kept) if old in table.numeric),
-    )

@@ -39,7 +39,7 @@ def boxes(notes: list[Annotation]) -> list[Bbox]:
 
 def test_names_in_a_scatter_overlap_neither_one_another_nor_the_frame() -> None:
     points = crowd()
-    drawn = cost_against_accuracy(points, "ms", "ms", "Latency")
+    drawn = cost_against_accuracy(points, "ms", "ms", "Latency", 0.1)
     notes = labels(drawn)
     assert {note.get_text() for note in notes} == set(points["series"])
     texts = boxes(notes)
@@ -56,7 +56,7 @@ def test_names_keep_off_the_line_of_the_front() -> None:
         "mean": [0.135, 0.472, 0.486], "ms": [0.309, 0.992, 12.8], "front": True,
     })  # fmt: skip
     points = points.assign(low=points["mean"] - 0.01, high=points["mean"] + 0.01)
-    drawn = cost_against_accuracy(points, "ms", "ms", "Latency")
+    drawn = cost_against_accuracy(points, "ms", "ms", "Latency", 0.1)
     texts = boxes(labels(drawn))
     (axes,) = drawn.axes
     corners = axes.transData.transform(points[["ms", "mean"]].to_numpy())
@@ -70,7 +70,8 @@ def test_names_keep_off_the_line_of_the_front() -> None:
 def test_both_bar_charts_have_the_same_rows_in_the_same_order() -> None:
     rows = crowd(4).assign(speed=[1.0, 2.0, float("nan"), 4.0])
     names = []
-    for drawn in (accuracy_bars(rows, "top-1"), speed_bars(rows, "speed", "images per second")):
+    for drawn in (accuracy_bars(rows, "top-1", 0.1),
+                  speed_bars(rows, "speed", "images per second")):  # fmt: skip
         (axes,) = drawn.axes
         names.append([label.get_text() for label in axes.get_yticklabels()])
     assert names[0] == names[1] == list(rows.sort_values("mean", ascending=False)["series"])

@@ -107,7 +107,7 @@ def write_cell(
     train = {
         "train_top1": min(1.0, top1 + 0.1), "val_top1": top1, "train_loss": 0.6, "val_loss": 0.7,
         "train_seconds": seconds, "epoch_seconds_p50": seconds / 3, "epochs_run": 3,
-        "best_epoch": 3, "weights_hash": f"{cell.model}{cell.seed}",
+        "best_epoch": 3, "weights_hash": f"{cell.model}{cell.recipe}{cell.seed}",
     }  # fmt: skip
     evaluate = {
         "test_loss": 0.7, "test_top1": top1, "test_top1_low": top1 - 0.05,

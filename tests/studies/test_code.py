@@ -42,7 +42,7 @@ def test_cells_of_other_code_are_kept_and_told(form: Form) -> None:
     write_page("made")
     page = (form.folder / "report.md").read_text()
     told = (
-        f"2 of 4 cells were made by other code than the present version {code_id()[:SHOWN]} "
+        f"2 of 4 runs were made by other code than the present version {code_id()[:SHOWN]} "
         "(by version 01234567; 1 by a version that they do not name)"
     )
     for text in (plan.text(), page):

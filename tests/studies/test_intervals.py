@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from stages.studies.answers import ImageErrors, chance, constant_runs, image_errors
+from stages.studies.answers import ImageErrors, constant_runs, image_errors, label_shares
 from stages.studies.intervals import Measured, summarize, tied_with
 from stages.studies.spread import pooled
 
@@ -153,6 +153,11 @@ def test_times_are_compared_by_their_ratio() -> None:
 def test_chance_is_the_most_frequent_label_and_constant_runs_are_found() -> None:
     table = answered({"x": np.arange(100) > 3, "y": np.arange(100) > 30})
     table["label"] = np.tile(np.where(np.arange(100) < 26, 2, np.arange(100) % 2), 2)
-    assert chance(table, 4) == pytest.approx(0.37)
-    assert chance(table[:0], 4) == 0.25
+    assert label_shares(table)["m", "x"] == pytest.approx(0.37)
     assert constant_runs(table) == {("m", "x"): pytest.approx(0.96)}
+
+
+def test_a_good_run_on_images_of_mostly_one_class_is_not_constant() -> None:
+    table = answered({"good": np.arange(1000) > 25, "dull": np.arange(1000) > -1})
+    table["label"] = np.tile((np.arange(1000) < 30).astype(int), 2)
+    assert set(constant_runs(table)) == {("m", "dull")}

@@ -69,9 +69,9 @@ def test_every_picture_says_which_cells_it_was_drawn_from(shown: dict[str, Any])
     ]
     assert len(pictures) >= 8
     for picture in pictures:
-        names = re.search(r'title="cells: ([^;]+);', picture.caption)
+        names = re.search(r'title="runs: ([^;]+);', picture.caption)
         assert names, picture.caption
-        assert re.search(r">From (\d+ cells: |good-400)", picture.caption)
+        assert re.search(r">From (\d+ runs: |good-400)", picture.caption)
     leader = next(iter(part["confusion"])).caption
     assert "From good-400-plain-0, good-400-plain-1." in leader
     assert "poor" not in leader

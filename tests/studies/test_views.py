@@ -81,7 +81,7 @@ def test_what_all_data_sets_share_stands_once(both: tuple[str, str, Mapping[str,
     ids = re.findall(r' id="(results[^"]*|part[^"]*|advice[^"]*)"', html)
     assert len(ids) == len(set(ids)) == 6
     labels = [tile.label for tile in view["tiles"]]
-    assert labels[:2] == ["tens, best at 100 images", "hundreds, best at 100 images"]
+    assert labels[:2] == ["tens, highest at 100 images", "hundreds, best at 100 images"]
     assert "Full form on tens: 100 training and 100 test images; hundreds: 100 training" in text
 
 
@@ -133,10 +133,10 @@ def test_a_branch_that_params_name_joins_every_page(
     git("update-ref", "refs/remotes/origin/machine/mac", "HEAD")
     write_page("made")
     text = Path("studies/made/report.md").read_text()
-    assert "hardware DNA aaaa-1111 and 1 more machine." in text
+    assert "and 1 more machine." in text
     assert "latency p50 (ms) · machine 2" in text
     assert "training · machine 2" in text
-    assert "of the fastest · machine 2" in text
+    assert "times the quickest epoch · machine 2" in text
 
 
 def test_a_recipe_for_the_cpu_is_paired_with_its_twin_on_the_accelerator(
@@ -153,11 +153,11 @@ def test_a_recipe_for_the_cpu_is_paired_with_its_twin_on_the_accelerator(
         else:
             write_cell(form, cell.name, "gggg-2222", faster=4.0, backend="cuda")
     view = page_view(form, load_story(form), read_results(form))
-    assert [row[-1] for row in view["machines"].rows] == ["1.00×", "0.25×"]
+    assert [row[-1] for row in view["machines"].rows] == ["1×", "0.25×"]
     rows = view["devices"].rows
     assert [row[:2] for row in rows] == [
         (f"{model} plain · machine 1", f"{model} slow · machine 2") for model in ("good", "fair")
     ]
-    assert {row[-1] for row in rows} == {"4.00×"}
+    assert {row[-1] for row in rows} == {"4×"}
     assert rows[0][-1].cells == ("good-100-plain-0", "good-100-plain-1",
                                  "good-100-slow-0", "good-100-slow-1")  # fmt: skip

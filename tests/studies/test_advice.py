@@ -1,0 +1,208 @@
+"""Nothing is advised, ranked or judged that is not surely above one answer to every image."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stages.studies.advice import NONE_YET, advise
+from stages.studies.form import Form, FormFile
+from stages.studies.judging import judge
+from stages.studies.page import page_view
+from stages.studies.results import Head, Problem, Results, read_results
+from stages.studies.scaling import fit
+from stages.studies.section import leader_tile
+from stages.studies.size_tables import images_told
+from stages.studies.spread import pooled
+from stages.studies.story import load_story
+from stages.studies.table import View
+from tests.studies.samples import fill, make_study
+from tests.studies.test_intervals import runs
+
+MACHINE = "m"
+
+
+@dataclass(frozen=True)
+class MadeUp:
+    """A series of runs: the share of images that it knows, guessing else or always saying 0."""
+
+    skill: float
+    constant: bool
+    latency_ms: float
+
+
+def made_view(series: Sequence[MadeUp], labels: Sequence[int], seeds: int, draw: int) -> View:
+    """A view of runs at one size that answered as their series do; no files are written."""
+    draws = np.random.default_rng(draw)
+    truth, answers = np.array(labels), [str(label) for label in range(max(labels) + 1)]
+    rows, predicted = [], []
+    for place, one in enumerate(series):
+        for seed in range(seeds):
+            known = draws.random(len(truth)) < one.skill
+            guess = 0 if one.constant else draws.integers(len(answers), size=len(truth))
+            said = np.where(known & (not one.constant), truth, guess)
+            cell = f"m{place}-100-r-{seed}"
+            rows.append({
+                "cell": cell, "machine": MACHINE, "model": f"m{place}", "size": "100",
+                "recipe": "r", "seed": seed, "status": "finished", "dataset": "d", "task": "t",
+                "train_images": 100, "test_images": len(truth), "weights_hash": cell,
+                "test_top1": float((said == truth).mean()), "params_total": 1e6 * (place + 1),
+                "latency_ms_p50": one.latency_ms, "latency_spread": 0.01,
+                "train_seconds": one.latency_ms * (1 + 0.01 * seed),
+            })  # fmt: skip
+            names = [f"i{i}" for i in range(len(truth))]
+            predicted.append(pd.DataFrame({"machine": MACHINE, "cell": cell, "name": names,
+                                           "label": truth, "predicted": said}))  # fmt: skip
+    grid = {"models": [f"m{i}" for i in range(len(series))], "sizes": [100], "recipes": ["r"],
+            "seeds": list(range(seeds))}  # fmt: skip
+    file = FormFile.model_validate({"grids": {"g": grid}, "base": {}, "recipes": {"r": {}}})
+    results = Results(pd.DataFrame(rows), pd.DataFrame(), pd.concat(predicted), {}, {},
+                      {Problem("d", "t"): Head(["top1"], answers)})  # fmt: skip
+    return View(Form("made", Path("studies/made"), file), results, MACHINE)
+
+
+MADE_UP = st.builds(MadeUp, st.floats(0, 0.6), st.booleans(), st.floats(0.5, 50))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(MADE_UP, min_size=2, max_size=4),
+    st.lists(st.integers(0, 3), min_size=30, max_size=200).filter(lambda some: max(some) > 0),
+    st.integers(1, 3),
+    st.integers(0, 1000),
+)
+def test_no_table_leads_to_advice_that_one_answer_might_match(
+    series: list[MadeUp], labels: list[int], seeds: int, draw: int
+) -> None:
+    """Recomputed from the answers: the error of the images alone must lie above, and it learns."""
+    view = made_view(series, labels, seeds, draw)
+    best_constant = max(labels.count(label) for label in labels) / len(labels)
+    answers = view.results.predictions
+    right = (answers["label"] == answers["predicted"]).astype(float)
+    model = answers["cell"].str.split("-").str[0]
+    shares = right.groupby([model, answers["name"]]).mean()
+    sure = set()
+    for name, share in shares.groupby(level=0):
+        if share.mean() - 1.96 * share.std(ddof=0) / np.sqrt(len(labels)) > best_constant:
+            sure.add(str(name))
+    assert not {f"m{i}" for i, one in enumerate(series) if one.constant} & sure
+    given_advice = {one.series for one in advise(view)} | {leader_tile(view).value}
+    assert given_advice - {NONE_YET} <= sure
+    assert set(view.ranked(100)["series"]) <= sure
+    for one in advise(view):
+        assert (one.series == NONE_YET) == one.figures.startswith("because no run")
+
+
+def test_runs_that_guess_are_rarely_taken_for_runs_that_know() -> None:
+    """At 95 % two-sided, one in forty guessing series may pass for surely better."""
+    labels = [i % 4 for i in range(200)]
+    guessing = [MadeUp(0.0, False, 1.0)] * 4
+    passed = [made_view(guessing, labels, 2, draw).main["learned"].mean() for draw in range(60)]
+    assert np.mean(passed) < 0.05
+    knowing = [MadeUp(0.4, False, 1.0), MadeUp(0.5, False, 2.0)]
+    assert made_view(knowing, labels, 2, 0).main["learned"].all()
+
+
+def test_one_answer_to_all_images_is_left_out_of_the_pooled_spread() -> None:
+    """Ten runs that agree because they say one thing say nothing of how seeds differ."""
+    values = {"a": [0.40, 0.44], "dull": [0.1] * 5, "duller": [0.1] * 5, "mixed": [0.1, 0.5]}
+    cells = runs(values)
+    constant = [cell for cell in cells["cell"] if cell.startswith("dull")] + ["mixed-0"]
+    assert pooled(cells, cells["test_top1"]).sd == pytest.approx(0.0)
+    found = pooled(cells, cells["test_top1"], constant)
+    assert found.sd == pytest.approx(np.std(values["a"], ddof=1))
+    assert found.freedom == 1
+    mixed = next(group for group in found.own if group[1] == "mixed")
+    assert found.of(mixed) == pytest.approx(np.std(values["mixed"], ddof=1))  # its seeds do differ
+    only = pooled(cells, cells["test_top1"], list(cells["cell"]))
+    assert only.sd is None
+    assert only.of(mixed) is not None
+
+
+@given(st.floats(0.05, 0.6), st.floats(0.01, 0.6), st.floats(0.2, 0.95), st.integers(0, 99))
+def test_no_number_beyond_ten_times_the_data_is_printed(
+    a: float, b: float, target: float, draw: int
+) -> None:
+    draws = np.random.default_rng(draw)
+    sizes = np.repeat([250, 500, 1000], 2)
+    shares = 1 - (1 - a) * (sizes / 250.0) ** -b * np.exp(0.02 * draws.standard_normal(6))
+    table = pd.DataFrame({"train_images": sizes, "top1": shares})
+    curve = fit(table, "top1", seeds=0.03, images=0.02)
+    assert curve is not None
+    told = images_told(curve, target, 250)
+    numbers = [int(found.replace(",", "")) for found in re.findall(r"\d[\d,]*", told)]
+    assert all(number <= 10_000 for number in numbers)
+
+
+def test_two_pairs_on_a_line_by_chance_do_not_make_a_curve_sure() -> None:
+    table = pd.DataFrame({"train_images": [250, 250, 500, 500], "top1": [0.2, 0.2, 0.28, 0.28]})
+    sure, honest = fit(table, "top1"), fit(table, "top1", seeds=0.04, images=0.02)
+    assert sure is not None
+    assert honest is not None
+    _, low, high = honest.accuracy(500)
+    assert high - low > 0.04 > np.ptp(sure.accuracy(500)[1:])
+
+
+@pytest.fixture
+def dull(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Form, Results]:
+    """A study whose runs at 100 images, and those of `fair` anywhere, say one thing to all."""
+    monkeypatch.chdir(tmp_path)
+    form = make_study(tmp_path, models=("good", "fair"), sizes=(100, 400))
+    fill(form)
+    results = read_results(form)
+    names = results.predictions["cell"]
+    dull = names.str.startswith("fair") | names.str.contains("-100-")
+    predicted = results.predictions["predicted"].where(~dull, 0)
+    cells = results.cells
+    learned = cells["cell"].str.startswith("good-400")
+    cells = cells.assign(test_top1=cells["test_top1"].where(learned, 0.2))
+    return form, replace(results, cells=cells,
+                         predictions=results.predictions.assign(predicted=predicted))  # fmt: skip
+
+
+def test_the_tile_says_none_yet_and_why(dull: tuple[Form, Results]) -> None:
+    form, results = dull
+    view = page_view(form, load_story(form), results)
+    tiles = {tile.label: tile for tile in view["tiles"]}
+    assert tiles["small data"].value == NONE_YET
+    assert tiles["small data"].detail == (
+        "because no run with 100 images is surely above 20.0 %, the score of one answer to every "
+        "image"
+    )
+    assert tiles["best at 400 images"].value == "good"
+    part = view["sections"][0]
+    assert [row[0] for row in part["rankings"][0].rows] == ["1", "–"]
+    assert part["classes"].head == ("class", "good")
+    assert {row[:2] for row in part["gaps"].rows} == {("good", "400")}
+    advice = {one.use: one for one in part["advice"]}
+    assert "train on more images or for more epochs" in advice["small data"].certainty
+    assert (
+        advice["small devices"].certainty == "the only one surely above one answer to every image"
+    )
+
+
+@pytest.mark.parametrize(
+    ("claim", "status"),
+    [
+        ("good beats fair at 400", "not judged"),
+        ("good overfits less than fair at 400", "not judged"),
+        ("fair reaches 90 % at 400", "not judged"),
+        ("good reaches 30 % at 400", "holds"),
+        ("fair trains faster than good at 400", "holds"),
+    ],
+)
+def test_accuracies_at_chance_are_not_judged(
+    claim: str, status: str, dull: tuple[Form, Results]
+) -> None:
+    form, results = dull
+    verdict = judge(claim, form, results, "aaaa-1111")
+    assert verdict.status == status
+    if status == "not judged":
+        assert verdict.told.startswith("because fair with 400 images (20.0 ± ")
+        assert verdict.told.endswith("surely above 20.0 %, the score of one answer to every image")

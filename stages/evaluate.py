@@ -57,11 +57,18 @@ def evaluate(params: "Params") -> None:
 
 def _save_tables(evaluation: "Evaluation") -> None:
     from stages.core import files, paths
+    from stages.measures.predictions import predictions_for_git
 
-    files.write_csv(paths.PREDICTIONS, evaluation.predictions)
+    kept = predictions_for_git(evaluation.in_words)
+    files.write_csv(paths.ALL_PREDICTIONS, evaluation.in_words)
+    files.write_csv(paths.PREDICTIONS, kept)
     files.write_csv(paths.PER_CLASS, evaluation.per_class)
-    files.write_csv(paths.CONFUSION, evaluation.confusion)
     files.write_csv(paths.RELIABILITY, evaluation.reliability)
+    if len(kept) < len(evaluation.in_words):
+        sys.stdout.write(
+            f"{paths.PREDICTIONS} has the first {len(kept):,} of {len(evaluation.in_words):,} test "
+            f"images, every class in its share; {paths.ALL_PREDICTIONS}, in the DVC cache, all.\n"
+        )
 
 
 if __name__ == "__main__":

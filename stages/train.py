@@ -1,7 +1,7 @@
 """Train the model on the chosen subset and keep the best weights by validation.
 
 Reads the subset and the machine's identity; writes the weights, the metrics, the history of
-epochs, the trace of steps and the snapshots for replay. An interrupted training goes on from its
+epochs, the record of steps and the snapshots for replay. An interrupted training goes on from its
 last checkpoint when it is started again. The work itself is in `stages.training`.
 """
 
@@ -99,13 +99,14 @@ def _save_weights(run: "Run", classes: list[str]) -> None:
 def _save_tables(run: "Run") -> None:
     from stages.core import files, paths
     from stages.training.inside import INSIDE_COLUMNS
-    from stages.training.trace import STEP_COLUMNS, TENSOR_COLUMNS, as_table
+    from stages.training.recorded import TENSOR_COLUMNS, as_record
+    from stages.training.trace import STEP_COLUMNS, as_table
 
     so_far = run.trained.progress
     files.write_csv(paths.HISTORY, as_table(so_far.history, list(so_far.history[0])))
     files.write_csv(paths.TRACE, as_table(so_far.trace, STEP_COLUMNS))
-    files.write_csv(paths.TENSOR_TRACE, as_table(so_far.tensor_trace, TENSOR_COLUMNS))
-    files.write_csv(paths.INSIDE, as_table(so_far.inside, INSIDE_COLUMNS))
+    tensors = as_table(so_far.tensor_trace, TENSOR_COLUMNS)
+    files.write_json(paths.STEPS, as_record(tensors, as_table(so_far.inside, INSIDE_COLUMNS)))
 
 
 def _save_snapshots(run: "Run") -> None:

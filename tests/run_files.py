@@ -33,7 +33,7 @@ def predictions(classes: int = 10, per_class: int = 20) -> pd.DataFrame:
     table["predicted"] = np.where(wrong, (label + 1) % classes, label)
     table["confidence"] = draws.uniform(1 / classes, 1, len(label))
     table["loss"] = np.where(wrong, 3.0, 0.1) + draws.random(len(label))
-    return table.assign(p0=0.5, p1=0.5)
+    return table
 
 
 def class_names(classes: int) -> list[str]:
@@ -41,10 +41,10 @@ def class_names(classes: int) -> list[str]:
     return [f"class {i}" for i in range(classes)]
 
 
-def confusion(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Actual and predicted class names, a row per image."""
+def in_words(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Predictions with class names for numbers."""
     named = np.asarray(names, dtype=object)
-    return pd.DataFrame({"actual": named[table["label"]], "predicted": named[table["predicted"]]})
+    return table.assign(label=named[table["label"]], predicted=named[table["predicted"]])
 
 
 def per_class(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
@@ -143,8 +143,8 @@ def write_run(
     write_json(root / paths.EVALUATE_METRICS, evaluate)
     write_json(root / paths.PROFILE_METRICS, PROFILE)
     write_csv(root / paths.HISTORY, history(metrics=metrics))
-    write_csv(root / paths.PREDICTIONS, table)
-    write_csv(root / paths.CONFUSION, confusion(table, names))
+    write_csv(root / paths.ALL_PREDICTIONS, in_words(table, names))
+    write_csv(root / paths.PREDICTIONS, in_words(table, names).drop(columns="loss"))
     write_csv(root / paths.PER_CLASS, per_class(table, names))
     write_csv(root / paths.RELIABILITY, reliability())
     write_csv(root / paths.PROFILE_TABLE, profile_table())

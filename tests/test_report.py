@@ -6,6 +6,7 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from stages.core import paths
@@ -102,6 +103,7 @@ def test_what_is_missing_is_named(part: str, tmp_path: Path) -> None:
     write_run(tmp_path, pictures=())
     path, stage, what = STAGE_OF[part]
     (tmp_path / path).unlink()
+    (tmp_path / paths.ALL_PREDICTIONS).unlink()
     said = notes(gather(load_params(tmp_path / paths.PARAMS), tmp_path))
     assert said == [f"No {what}: {path} is missing. Run `dvc repro {stage}`."]
 
@@ -117,6 +119,20 @@ def test_what_is_missing_does_not_stop_it(
     for part in parts:
         assert f"No {STAGE_OF[part][2]}" in html
         assert f"> No {STAGE_OF[part][2]}" in markdown
+
+
+def test_without_the_cache_what_is_in_git_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clone has the first predictions alone, when there are very many test images."""
+    write_run(tmp_path)
+    (tmp_path / paths.ALL_PREDICTIONS).unlink()
+    table = pd.read_csv(tmp_path / paths.PREDICTIONS)
+    table.head(150).to_csv(tmp_path / paths.PREDICTIONS, index=False)
+    html, _ = made(tmp_path, monkeypatch)
+    assert "Most frequent mistakes" in html
+    assert "From the first 150 of 200 test images." in html
+    assert "Names of these images" not in html
 
 
 def test_nothing_at_all_is_still_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +183,7 @@ def test_names_are_shown_and_never_taken_for_markup(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_run(tmp_path, params="model: '<script>alert(1)</script>'\n")
-    for path in (paths.PER_CLASS, paths.CONFUSION):
+    for path in (paths.PER_CLASS, paths.ALL_PREDICTIONS):
         written = (tmp_path / path).read_text().replace("class 3", "a<b>|c")
         (tmp_path / path).write_text(written)
     html, markdown = made(tmp_path, monkeypatch)
@@ -181,7 +197,7 @@ def test_damaged_files_are_told_in_a_paragraph(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_run(tmp_path)
-    (tmp_path / paths.PREDICTIONS).write_text("nothing,like,it\n1,2,3\n")
+    (tmp_path / paths.ALL_PREDICTIONS).write_text("nothing,like,it\n1,2,3\n")
     with pytest.raises(RunError, match=r"predictions\.csv cannot be read as a table"):
         made(tmp_path, monkeypatch)
     (tmp_path / paths.TRAIN_METRICS).write_text("{")

@@ -18,20 +18,20 @@ MOST_NAMES = 150
 def counts(table: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:
     """Images per actual (row) and predicted (column) class, int64 [classes, classes].
 
-    `table` has the columns `actual` and `predicted`, one row per test image.
+    `table` has the columns `label` and `predicted`, class names, one row per test image.
     """
     place = {name: i for i, name in enumerate(classes)}
-    flat = table["actual"].map(place) * len(classes) + table["predicted"].map(place)
+    flat = table["label"].map(place) * len(classes) + table["predicted"].map(place)
     totals = np.bincount(flat.to_numpy(np.int64), minlength=len(classes) ** 2)
     return totals.reshape(len(classes), len(classes))
 
 
 def most_confused(table: pd.DataFrame, pairs: int = 10) -> pd.DataFrame:
-    """The most frequent mistakes: columns `actual`, `predicted`, `images`, `share` of actual."""
-    wrong = table[table["actual"] != table["predicted"]]
-    mistakes = wrong.groupby(["actual", "predicted"], sort=True).size().rename("images")
+    """The most frequent mistakes: columns `label`, `predicted`, `images`, `share` of the label."""
+    wrong = table[table["label"] != table["predicted"]]
+    mistakes = wrong.groupby(["label", "predicted"], sort=True).size().rename("images")
     ranked = mistakes.reset_index().sort_values("images", ascending=False, kind="stable")
-    of_class = ranked["actual"].map(table["actual"].value_counts())
+    of_class = ranked["label"].map(table["label"].value_counts())
     return ranked.assign(share=ranked["images"] / of_class).head(pairs).reset_index(drop=True)
 
 

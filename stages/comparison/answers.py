@@ -5,7 +5,7 @@ The figures come from `statistics` and `seeds`.
 
 from stages.comparison.section import Grid, Section
 from stages.comparison.statistics import Paired, points
-from stages.comparison.together import Comparison, class_names, other_question
+from stages.comparison.together import Comparison, other_question
 from stages.core.counts import counted
 
 
@@ -93,14 +93,13 @@ def _classes(found: Comparison) -> tuple[Grid, ...]:
     table = found.classes
     if table is None or not (table["difference"] != 0).any():
         return ()
-    names = class_names(found.a)
     size = table["difference"].abs()
     telling = (table["difference"] != 0) & (
         (table["p_adjusted"] < 0.05) | (size.rank(ascending=False, method="first") <= 5)
     )
     shown = table[telling].sort_values("difference", key=abs, ascending=False)
     rows = tuple(
-        (str(names.get(row["label"], row["label"])), str(row["images"]), f"{row['top1_a']:.1%}",
+        (row["label"], str(row["images"]), f"{row['top1_a']:.1%}",
          f"{row['top1_b']:.1%}", points(row["difference"], True), f"{row['p_adjusted']:.2g}")
         for row in shown.to_dict(orient="records")
     )  # fmt: skip

@@ -209,10 +209,10 @@ def _in_evaluation(a: Record, b: Record, limits: Limits) -> Fault | None:
             return Fault("in the labels of the test images", f"{others} of them are not the same")
     if same_weights(a, b) and a.predictions is not None and b.predictions is not None:
         apart = probability_gap(a.predictions, b.predictions)
-        if apart is not None and apart > limits.probability:
+        if apart > limits.probability:
             return Fault(
                 "in the evaluation",
-                f"the weights are bit-identical, but probabilities differ by up to {apart:.2g}",
+                f"the weights are bit-identical, but probabilities differ by {apart:.2g}",
             )
         return None
     epoch = _first_other_validation(a, b, limits.validation)

@@ -94,7 +94,7 @@ def load_record(source: Source) -> Record:
         params=_parsed(source, paths.PARAMS, parse_yaml, missing),
         code=_code(lock),
         indices_sha256=_indices_sha256(source, values["train"]),
-        missing=tuple(missing),
+        missing=tuple(dict.fromkeys(missing)),  # one file may hold two tables
         **values,
     )
 

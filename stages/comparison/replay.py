@@ -94,7 +94,7 @@ def _nothing_to_replay(source: Source, record: Record) -> RunError:
             "from within. Train it with `train.compile: false` and `train.snapshots: true`."
         )
     return RunError(
-        f"{source.name} has no state to replay from ({paths.SNAPSHOTS} and {paths.INSIDE}). "
+        f"{source.name} has no state to replay from ({paths.SNAPSHOTS} and {paths.STEPS}). "
         "Train it with `train.snapshots: true`; if it is another machine's run, `dvc pull`."
     )
 

@@ -42,11 +42,6 @@ def _setup(found: Comparison) -> Section:
             grids.append(Grid(head, tuple(rows), title=title, folded=kind == "neutral"))
     sentences = [] if found.differences else ["Parameters, data, code and machine are the same."]
     sentences += [f"{name} lacks {', '.join(files)}." for name, files in found.missing.items()]
-    if any(file.startswith("data/") for files in found.missing.values() for file in files):
-        sentences.append(
-            "What lies in `data` is kept by DVC: `dvc push` on the machine that made it, then "
-            "`dvc fetch --all-branches` here."
-        )
     return Section("setup", "What differs in the set-up", tuple(sentences), tuple(grids))
 
 

@@ -114,7 +114,7 @@ def _pipeline_files(git: Any, folder: PurePosixPath) -> list[str]:
     """Files that tell DVC of a run's outputs: in the run's folder, above it and one level below."""
     from dvc.dvcfile import is_valid_filename
 
-    below = {folder / path.parent for path in (paths.PREDICTIONS, paths.TRACE, paths.TRAIN_METRICS)}
+    below = {folder / path.parent for path in (paths.SNAPSHOTS, paths.TRACE, paths.TRAIN_METRICS)}
     places = [str(place) for place in (*folder.parents, folder, *sorted(below))]
     listed = [path for place in places if git.isdir(place) for path in git.ls(place, detail=False)]
     return [

@@ -8,6 +8,7 @@ is B minus A.
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 from scipy import stats
 
@@ -89,14 +90,16 @@ def align(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     return a.merge(b, on="name", suffixes=("_a", "_b"), validate="one_to_one")
 
 
-def probability_gap(a: pd.DataFrame, b: pd.DataFrame) -> float | None:
-    """The largest difference of any probability of any shared image; None without probabilities."""
-    columns = [name for name in a.columns if name[0] == "p" and name[1:].isdigit() and name in b]
-    if not columns:
-        return None
-    one, other = (table.set_index("name")[columns] for table in (a, b))
-    shared = one.index.intersection(other.index)
-    return float((one.loc[shared] - other.loc[shared]).abs().to_numpy().max(initial=0.0))
+def probability_gap(a: pd.DataFrame, b: pd.DataFrame) -> float:
+    """How far apart some probability of a shared image is at least, as far as four digits tell.
+
+    That is the difference in confidence; where the runs name two classes, each also leaves the
+    other's no more than its own confidence is short of 1.
+    """
+    both = align(a, b)
+    one, other = both["confidence_a"], both["confidence_b"]
+    beyond = (one + other - 1).where(both["predicted_a"] != both["predicted_b"], 0)
+    return float(np.maximum((one - other).abs(), beyond).max()) if len(both) else 0.0
 
 
 def paired_difference(only_a: int, only_b: int, n: int) -> tuple[float, float]:

@@ -1,10 +1,12 @@
 """The tables of a run, read and checked: a table is whole and of today's format, or None.
 
-Why one is passed over is noted, so that the answers which need it can say so. Leaves JSON, YAML
-and the record as a whole to `record`.
+All of them are in git, so a clone without DVC's cache has them. Why one is passed over is noted,
+so that the answers which need it can say so. Leaves metrics, parameters and the record as a whole
+to `record`.
 """
 
-import io
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,19 +15,44 @@ import pandas as pd
 
 from stages.comparison.sources import Source
 from stages.core import paths
+from stages.core.files import parse_csv
+from stages.training.recorded import inside_csv, tensors_of
+
+TEXT = (
+    "loss_hex", "grad_hash", "weights_hash", "hash", "inputs_hash", "tensor", "sketch", "kind",
+    "dtype",
+)  # fmt: skip
+NAMES = ("name", "label", "predicted")
+"""Names of images, classes and modules; a class may be called NA or 1."""
+MAY_BE_EMPTY = ("inputs_hash", "grad_hash", "rounding", "grad_norm", "norm")
+"""Norms are NaN where gradients overflow, as in the first steps at fp16."""
+
+
+def _csv(content: bytes) -> pd.DataFrame:
+    if not content.endswith(b"\n"):
+        raise ValueError("cut off in its last line")
+    return parse_csv(content.decode(), TEXT, NAMES)
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table's file, the columns that answers need, and those that tell its rows apart."""
+    """A table's file, the columns that answers need, and those that tell its rows apart.
+
+    `read` makes it of the file's content, and raises ValueError for what is damaged; `part` is
+    its name in a file that holds several.
+    """
 
     path: Path
     columns: frozenset[str]
     keys: tuple[str, ...]
+    read: Callable[[bytes], pd.DataFrame] = _csv
+    part: str = ""
 
 
 TABLES = {
-    "predictions": Table(paths.PREDICTIONS, frozenset({"name", "label", "predicted"}), ("name",)),
+    "predictions": Table(
+        paths.PREDICTIONS, frozenset({"name", "label", "predicted", "confidence"}), ("name",)
+    ),
     "history": Table(paths.HISTORY, frozenset({"epoch", "lr", "train_loss"}), ("epoch",)),
     "trace": Table(
         paths.TRACE,
@@ -33,23 +60,21 @@ TABLES = {
         ("step",),
     ),
     "tensors": Table(
-        paths.TENSOR_TRACE,
+        paths.STEPS,
         frozenset({"step", "tensor", "grad_hash", "weights_hash"}),
         ("step", "tensor"),
+        lambda content: tensors_of(json.loads(content)),
+        "steps: ",
     ),
     "inside": Table(
-        paths.INSIDE,
+        paths.STEPS,
         frozenset({"step", "position", "kind", "name", "inputs_hash", "hash", "dtype", "norm",
                    "sketch", "rounding"}),
         ("step", "kind", "position"),
+        lambda content: parse_csv(inside_csv(json.loads(content)), TEXT, NAMES),
+        "inside: ",
     ),
 }  # fmt: skip
-TEXT = (
-    "name", "loss_hex", "grad_hash", "weights_hash", "hash", "inputs_hash", "tensor", "sketch",
-    "kind", "dtype",
-)  # fmt: skip
-MAY_BE_EMPTY = ("inputs_hash", "grad_hash", "rounding", "grad_norm", "norm")
-"""Norms are NaN where gradients overflow, as in the first steps at fp16."""
 
 
 def read_table(source: Source, table: Table, missing: list[str]) -> pd.DataFrame | None:
@@ -59,16 +84,14 @@ def read_table(source: Source, table: Table, missing: list[str]) -> pd.DataFrame
         missing.append(f"{table.path}")
         return None
     try:
-        rows = pd.read_csv(io.BytesIO(content), dtype=dict.fromkeys(TEXT, str))
-    except ValueError as error:  # includes pandas' own parser and empty-file errors
+        rows = table.read(content)
+    except ValueError as error:  # includes JSON's, pandas' own parser and empty-file errors
         missing.append(f"{table.path} (unreadable: {str(error).splitlines()[0]})")
         return None
-    fault = _fault(rows, table)
-    if not content.endswith(b"\n"):
-        fault = "cut off in its last line"
-    if fault:
-        missing.append(f"{table.path} ({fault})")
-    return None if fault else rows
+    if fault := _fault(rows, table):
+        missing.append(f"{table.path} ({table.part}{fault})")
+        return None
+    return rows
 
 
 def _fault(rows: pd.DataFrame, table: Table) -> str | None:
@@ -82,7 +105,7 @@ def _fault(rows: pd.DataFrame, table: Table) -> str | None:
     for name in sorted(table.columns):
         if name not in MAY_BE_EMPTY and rows[name].isna().any():
             return f"damaged: {name} is empty in row {int(rows[name].isna().argmax()) + 1}"
-        if name not in TEXT and not pd.api.types.is_numeric_dtype(rows[name]):
+        if name not in (*TEXT, *NAMES) and not pd.api.types.is_numeric_dtype(rows[name]):
             return f"damaged: {name} holds more than numbers"
     if rows.duplicated(list(table.keys)).any():
         return f"damaged: two rows have the same {', '.join(table.keys)}"

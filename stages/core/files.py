@@ -1,16 +1,17 @@
 """Files that are either whole or absent: everything is written beside its place and renamed.
 
 Covers text, JSON, CSV and any writer that takes a path. Leaves what goes into the files to
-the stages, and reading of tables to pandas.
+the stages.
 """
 
 import errno
 import hashlib
+import io
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,25 @@ def write_json(path: Path | str, value: Any) -> None:
 def write_csv(path: Path | str, table: "pd.DataFrame") -> None:
     """Write a table as CSV without its index; floats keep every bit (shortest round trip)."""
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
+
+
+def parse_csv(
+    text: str, words: Collection[str] = (), names: Collection[str] = ()
+) -> "pd.DataFrame":
+    """The table of a CSV text. Raises ValueError for what is none.
+
+    Columns of `words` stay text where all of them look like numbers. So do those of `names`, in
+    which an empty cell, NA and null are names too; a class may be called that.
+    """
+    import pandas as pd
+
+    columns = text.partition("\n")[0].rstrip("\r").split(",")
+    return pd.read_csv(
+        io.StringIO(text),
+        dtype=dict.fromkeys([*words, *names], str),
+        keep_default_na=False,
+        na_values={column: ["", "nan"] for column in columns if column not in names},
+    )
 
 
 def read_json(path: Path | str) -> Any:

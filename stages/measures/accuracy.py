@@ -1,6 +1,7 @@
-"""Accuracy with its interval: overall, per class, and who is taken for whom.
+"""Accuracy with its interval: overall and per class.
 
-Leaves probabilities and their calibration to `measures.calibration`.
+Leaves probabilities to `measures.calibration`, and who is taken for whom to
+`measures.predictions`.
 """
 
 from collections.abc import Sequence
@@ -30,11 +31,3 @@ def per_class(
         top1 = correct / images if images else None
         rows.append({"class": name, "top1": top1, "low": low, "high": high, "images": images})
     return pd.DataFrame(rows)
-
-
-def confusion(
-    labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: Sequence[str]
-) -> pd.DataFrame:
-    """A row per image with the names of its actual and predicted class, as DVC's template reads."""
-    names = np.asarray(classes, dtype=object)
-    return pd.DataFrame({"actual": names[labels], "predicted": names[predicted]})

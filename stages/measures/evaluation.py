@@ -11,21 +11,24 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from torch.nn import functional as F
 
-from stages.measures.accuracy import confusion, per_class, wilson_interval
+from stages.measures.accuracy import per_class, wilson_interval
 from stages.measures.calibration import expected_calibration_error, reliability
+from stages.measures.predictions import answered, in_words
 from stages.training.inference import Outputs
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`metrics` as in metrics/evaluate.json; tables as their files under plots/ and data/."""
+    """`metrics` as in metrics/evaluate.json; tables as their files under plots/ and data/.
+
+    `predictions` has the first head's answers as class numbers, `in_words` all as class names.
+    """
 
     metrics: dict[str, Any]
     predictions: pd.DataFrame
+    in_words: pd.DataFrame
     per_class: pd.DataFrame
-    confusion: pd.DataFrame
     reliability: pd.DataFrame
 
 
@@ -33,25 +36,13 @@ def evaluate_outputs(
     outputs: Outputs, names: Sequence[str], heads: dict[str, list[str]]
 ) -> Evaluation:
     """Measure `outputs` for images called `names`; `heads` names the answers per metric."""
-    answers = next(iter(heads.values()))
-    logits, labels = outputs.logits[0], outputs.targets.reshape(len(names), -1)[:, 0]
-    probabilities = F.softmax(logits.double(), dim=1)
-    confidence, predicted = (values.numpy() for values in probabilities.max(dim=1))
-    losses = F.cross_entropy(logits.double(), labels, reduction="none").numpy()
-    actual = labels.numpy()
-    bins = reliability(confidence, predicted == actual)
+    targets = outputs.targets.reshape(len(names), -1).unbind(dim=1)
+    found = [answered(*pair) for pair in zip(outputs.logits, targets, strict=True)]
+    first, answers = found[0], next(iter(heads.values()))
+    actual, predicted = first["label"].to_numpy(), first["predicted"].to_numpy()
+    bins = reliability(first["confidence"].to_numpy(), predicted == actual)
     table = per_class(actual, predicted, answers)
-    predictions = pd.DataFrame(
-        {
-            "name": names,
-            "label": actual,
-            "predicted": predicted,
-            "confidence": confidence.astype(np.float32),
-            "loss": losses.astype(np.float32),
-        }
-    )
-    columns = [f"p{index}" for index in range(len(answers))]
-    shares = pd.DataFrame(probabilities.float().numpy(), columns=columns)
+    found = [head.astype({"confidence": np.float32, "loss": np.float32}) for head in found]
     metrics = {
         "test_loss": outputs.loss,
         **_accuracies(outputs, list(heads)),
@@ -61,9 +52,9 @@ def evaluate_outputs(
     }
     return Evaluation(
         metrics=metrics,
-        predictions=pd.concat([predictions, shares], axis=1),
+        predictions=found[0].assign(name=names),
+        in_words=in_words(names, heads, found),
         per_class=table,
-        confusion=confusion(actual, predicted, answers),
         reliability=bins,
     )
 

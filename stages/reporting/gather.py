@@ -3,6 +3,7 @@
 Leaves what is shown of it to `view`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pandas as pd
 
 from stages.core import paths
 from stages.core.errors import RunError
-from stages.core.files import read_json
+from stages.core.files import parse_csv, read_json
 from stages.core.params import Params
 
 Metrics = dict[str, Any]
@@ -30,7 +31,6 @@ class Run:
     history: pd.DataFrame | None
     predictions: pd.DataFrame | None
     per_class: pd.DataFrame | None
-    confusion: pd.DataFrame | None
     reliability: pd.DataFrame | None
     profile_table: pd.DataFrame | None
     profile_blocks: pd.DataFrame | None
@@ -52,14 +52,11 @@ def gather(params: Params, root: Path = Path()) -> Run:
         evaluate=_metrics(root / paths.EVALUATE_METRICS),
         profile=_metrics(root / paths.PROFILE_METRICS),
         history=_table(root / paths.HISTORY),
-        predictions=_table(
-            root / paths.PREDICTIONS, ["name", "label", "predicted", "confidence", "loss"]
-        ),
-        per_class=_table(root / paths.PER_CLASS, text=["class"]),
-        confusion=_table(root / paths.CONFUSION, text=["actual", "predicted"]),
+        predictions=_predictions(root),
+        per_class=_table(root / paths.PER_CLASS, names=["class"]),
         reliability=_table(root / paths.RELIABILITY),
-        profile_table=_table(root / paths.PROFILE_TABLE, text=["variant", "note"]),
-        profile_blocks=_table(root / paths.PROFILE_BLOCKS, text=["block"]),
+        profile_table=_table(root / paths.PROFILE_TABLE, words=["variant", "note"]),
+        profile_blocks=_table(root / paths.PROFILE_BLOCKS, words=["block"]),
         pictures={
             path.stem: path.read_bytes() for path in sorted((root / paths.PICTURES).glob("*.png"))
         },
@@ -70,15 +67,26 @@ def _metrics(path: Path) -> Metrics | None:
     return dict(read_json(path)) if path.exists() else None
 
 
+def _predictions(root: Path) -> pd.DataFrame | None:
+    """The answers to all test images with their losses; without DVC's cache, those in git."""
+    names, columns = ["name", "label", "predicted"], ["name", "label", "predicted", "confidence"]
+    whole = _table(root / paths.ALL_PREDICTIONS, names, columns=[*columns, "loss"])
+    return whole if whole is not None else _table(root / paths.PREDICTIONS, names, columns=columns)
+
+
 def _table(
-    path: Path, columns: list[str] | None = None, text: list[str] | None = None
+    path: Path,
+    names: Sequence[str] = (),
+    words: Sequence[str] = (),
+    columns: Sequence[str] | None = None,
 ) -> pd.DataFrame | None:
-    """The whole table, or some columns; `text` columns stay text even where they look like 7."""
+    """The whole table, or some columns of it; `words` and `names` as in `parse_csv`."""
     if not path.exists():
         return None
     try:
-        return pd.read_csv(path, usecols=columns, dtype=dict.fromkeys(text or [], "str"))
-    except (ValueError, pd.errors.ParserError) as error:
+        table = parse_csv(path.read_text(encoding="utf-8"), words, names)
+        return table if columns is None else table[list(columns)]
+    except (ValueError, KeyError) as error:
         raise RunError(
             f"{path} cannot be read as a table ({error}). Delete it and run `dvc repro`."
         ) from None

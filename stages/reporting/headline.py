@@ -17,7 +17,7 @@ STAGE_OF = {
     "history": (paths.HISTORY, "train", "training curves"),
     "evaluate": (paths.EVALUATE_METRICS, "evaluate", "test results"),
     "per_class": (paths.PER_CLASS, "evaluate", "accuracy per class"),
-    "confusion": (paths.CONFUSION, "evaluate", "the confusion matrix"),
+    "predictions": (paths.PREDICTIONS, "evaluate", "the confusion matrix"),
     "reliability": (paths.RELIABILITY, "evaluate", "calibration"),
     "profile": (paths.PROFILE_METRICS, "profile", "costs"),
 }

@@ -67,9 +67,9 @@ def class_table(run: Run) -> Table | None:
     if run.per_class is None:
         return None
     taken: dict[str, str] = {}
-    if run.confusion is not None:
-        for _, row in most_confused(run.confusion, pairs=len(run.confusion)).iterrows():
-            taken.setdefault(row["actual"], f"{row['predicted']} ({percent(row['share'])})")
+    if run.predictions is not None:
+        for _, row in most_confused(run.predictions, pairs=len(run.predictions)).iterrows():
+            taken.setdefault(row["label"], f"{row['predicted']} ({percent(row['share'])})")
     rows = tuple(
         (
             str(row["class"]),
@@ -86,23 +86,29 @@ def class_table(run: Run) -> Table | None:
 
 def confusion(run: Run) -> list[Picture]:
     """The confusion matrix; it scrolls sideways when there are many classes."""
-    if run.confusion is None or run.per_class is None:
+    if run.predictions is None or run.per_class is None:
         return []
     names = list(run.per_class["class"])
-    caption = "Rows add up to 100 %. Blue: right. Orange: mistakes."
-    figure = confusion_matrix(run.confusion, names)
+    caption = "Rows add up to 100 %. Blue: right. Orange: mistakes." + _shortened(run)
+    figure = confusion_matrix(run.predictions, names)
     return [drawing(figure, "confusion matrix", caption, wide=len(names) > ANNOTATED)]
+
+
+def _shortened(run: Run) -> str:
+    """How many test images the predictions at hand are of, when not of all."""
+    known = 0 if run.predictions is None else len(run.predictions)
+    every = (run.evaluate or {}).get("test_images", known)
+    return f" From the first {known:,} of {every:,} test images." if known < every else ""
 
 
 def confused_table(run: Run) -> Table | None:
     """The ten most frequent mistakes."""
-    if run.confusion is None:
+    if run.predictions is None:
         return None
     rows = tuple(
-        (str(row["actual"]), str(row["predicted"]), plain(int(row["images"])),
-         percent(row["share"]))
-        for _, row in most_confused(run.confusion).iterrows()
-    )  # fmt: skip
+        (row["label"], row["predicted"], plain(int(row["images"])), percent(row["share"]))
+        for _, row in most_confused(run.predictions).iterrows()
+    )
     return Table(("actual", "taken for", "images", "of the class"), rows, numeric=(2, 3))
 
 
@@ -125,14 +131,13 @@ def picture(run: Run, name: str) -> list[Picture]:
 
 def hardest_table(run: Run) -> Table | None:
     """Names of the images with the largest loss, and what was said of them."""
-    if run.predictions is None or run.per_class is None:
+    if run.predictions is None or "loss" not in run.predictions:
         return None
-    names = list(run.per_class["class"])
     rows = tuple(
         (
-            str(row["name"]),
-            names[int(row["label"])],
-            names[int(row["predicted"])],
+            row["name"],
+            row["label"],
+            row["predicted"],
             percent(row["confidence"]),
             number(row["loss"]),
         )

@@ -170,7 +170,7 @@ def confusion(view: View) -> list[Picture]:
     chosen = predicted[mine]
     table = pd.DataFrame(
         {
-            "actual": answers[chosen["label"].to_numpy(int)],
+            "label": answers[chosen["label"].to_numpy(int)],
             "predicted": answers[chosen["predicted"].to_numpy(int)],
         }
     )

@@ -14,7 +14,6 @@ import xxhash
 from torch import Tensor, nn
 
 STEP_COLUMNS = ["step", "epoch", "loss_hex", "loss", "grad_norm", "grad_hash", "weights_hash"]
-TENSOR_COLUMNS = ["step", "tensor", "grad_hash", "weights_hash"]
 
 
 def hash_tensor(tensor: Tensor) -> str:

@@ -37,7 +37,7 @@ CHARTS: dict[str, Callable[[], Figure]] = {
     "accuracy": lambda: curves.accuracy_curves(run_files.history(), 9),
     "learning rate": lambda: curves.learning_rate_curve(run_files.history()),
     "per class": lambda: per_class.per_class_bars(run_files.per_class(TABLE, NAMES), 0.7),
-    "confusion": lambda: confusion.confusion_matrix(run_files.confusion(TABLE, NAMES), NAMES),
+    "confusion": lambda: confusion.confusion_matrix(run_files.in_words(TABLE, NAMES), NAMES),
     "reliability": lambda: reliability.reliability_diagram(run_files.reliability(), 0.1),
     "latency": lambda: cost.latency_bars(run_files.profile_table()),
     "throughput": lambda: cost.throughput_curves(run_files.profile_table()),

@@ -16,20 +16,20 @@ ANSWERS = st.lists(st.tuples(st.sampled_from(CLASSES), st.sampled_from(CLASSES))
 
 @given(ANSWERS)
 def test_counts_agree_with_a_cross_table(answers: list[tuple[str, str]]) -> None:
-    table = pd.DataFrame(answers, columns=["actual", "predicted"])
-    expected = pd.crosstab(table["actual"], table["predicted"])
+    table = pd.DataFrame(answers, columns=["label", "predicted"])
+    expected = pd.crosstab(table["label"], table["predicted"])
     expected = expected.reindex(index=CLASSES, columns=CLASSES, fill_value=0)
     assert np.array_equal(counts(table, CLASSES), expected.to_numpy())
 
 
 @given(ANSWERS)
 def test_mistakes_are_ranked_and_add_up(answers: list[tuple[str, str]]) -> None:
-    table = pd.DataFrame(answers, columns=["actual", "predicted"])
+    table = pd.DataFrame(answers, columns=["label", "predicted"])
     mistakes = most_confused(table, pairs=9)
-    assert mistakes["images"].sum() == (table["actual"] != table["predicted"]).sum()
+    assert mistakes["images"].sum() == (table["label"] != table["predicted"]).sum()
     assert mistakes["images"].is_monotonic_decreasing
     assert (mistakes["share"] > 0).all()
-    assert (mistakes.groupby("actual")["share"].sum() <= 1 + 1e-12).all()
+    assert (mistakes.groupby("label")["share"].sum() <= 1 + 1e-12).all()
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=30), st.integers(1, 40))

@@ -18,7 +18,8 @@ from stages.comparison.text import as_markdown
 from stages.comparison.together import Comparison
 from stages.core import paths
 from stages.training.inside import INSIDE_COLUMNS
-from stages.training.trace import STEP_COLUMNS, TENSOR_COLUMNS, as_table
+from stages.training.recorded import TENSOR_COLUMNS, as_record
+from stages.training.trace import STEP_COLUMNS, as_table
 from tests.training.helpers import params as small_params
 from tests.training.helpers import run as train_small
 
@@ -41,10 +42,10 @@ def predictions(right: int = 90, images: int = 100, moved: int = 0, drift: float
     labels = np.arange(images) % 2
     predicted = np.where(np.arange(images) < right, labels, 1 - labels)
     predicted[:moved] = 1 - predicted[:moved]
-    p1 = np.where(predicted == 1, 0.75, 0.25) + drift
+    names, classes = [f"{i:05d}" for i in range(images)], np.array(["cat", "dog"], dtype=object)
     return pd.DataFrame(
-        {"name": [f"test/{i:05d}" for i in range(images)], "label": labels,
-         "predicted": predicted, "confidence": 0.75, "loss": 0.3, "p0": 1 - p1, "p1": p1}
+        {"name": names, "label": classes[labels], "predicted": classes[predicted],
+         "confidence": 0.75 + drift}
     )  # fmt: skip
 
 
@@ -72,7 +73,8 @@ def tensors(steps: int = 12, parted: int | None = None, part: str = "backward", 
         for name in TENSORS:
             other = parted is not None and (step > parted or (step == parted and name in which))
             grads = other and (part != "update" or step > (parted or 0))
-            rows.append((step, name, f"g{step}{'x' * grads}", f"w{step}{'x' * other}"))
+            hashes = [f"{kind}{step:06d}{'-x'[x]}" for kind, x in (("g", grads), ("w", other))]
+            rows.append((step, name, *hashes))
     return pd.DataFrame(rows, columns=TENSOR_COLUMNS)
 
 
@@ -96,9 +98,12 @@ def write_run(folder: Path, **pieces: Any) -> Path:
         paths.PREDICTIONS: predictions(),
         paths.HISTORY: history,
         paths.TRACE: trace(),
-        paths.TENSOR_TRACE: tensors(),
-        paths.INSIDE: None,
     }  # fmt: skip
+    steps, within = pieces.pop("trace_tensors", tensors()), pieces.pop("inside", None)
+    if steps is not None or within is not None:
+        steps = pd.DataFrame(columns=TENSOR_COLUMNS) if steps is None else steps
+        within = pd.DataFrame(columns=INSIDE_COLUMNS) if within is None else within
+        files[paths.STEPS] = as_record(steps, within)
     for path, value in files.items():
         name = path.stem
         given = pieces.get(name, value)

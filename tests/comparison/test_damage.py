@@ -14,7 +14,7 @@ from tests.comparison.made import made, markdown_of, write_run
 from tests.comparison.test_inside import inside
 
 TEXTS = [*JSON_FILES.values(), paths.PARAMS, Path("dvc.lock")]
-CSVS = [table.path for table in TABLES.values()]
+CSVS = [table.path for table in TABLES.values() if table.path.suffix == ".csv"]
 
 
 def told_of(tmp_path: Path, path: Path, content: bytes) -> str:
@@ -50,7 +50,7 @@ def test_values_of_another_kind(tmp_path: Path, path: Path, value: object) -> No
 def test_a_table_that_ends_too_early(tmp_path: Path, path: Path, share: float) -> None:
     whole = (write_run(tmp_path / "whole", inside=inside()) / path).read_bytes()
     text = told_of(tmp_path, path, whole[: int(len(whole) * share)])
-    assert f"{path} (cut off in its last line)" in text
+    assert f"{path} (unreadable: cut off in its last line)" in text
 
 
 @pytest.mark.parametrize("path", CSVS, ids=str)
@@ -67,9 +67,14 @@ def test_a_table_with_rows_twice_or_none(tmp_path: Path, path: Path) -> None:
         (paths.TRACE, b"\n3,", b"\nthree,", "step holds more than numbers"),
         (paths.TRACE, b",w4", b",", "weights_hash is empty in row 4"),
         (paths.HISTORY, b"0.01", b"", "lr is empty in row 2"),
-        (paths.PREDICTIONS, b"\ntest", b"\n,test", "rows are longer than the head"),
-        (paths.INSIDE, b" ", b" x ", "a sketch holds more than numbers"),
-        (paths.INSIDE, b" ", b" 1 ", "sketches of another size"),
+        (paths.PREDICTIONS, b"\n00", b"\n,00", "rows are longer than the head"),
+        (paths.PREDICTIONS, b",0.75", b",high", "confidence holds more than numbers"),
+        (paths.STEPS, b"0.25 0.25", b"0.25 x 0.25", "a sketch holds more than numbers"),
+        (paths.STEPS, b"0.25 0.25", b"0.25 1 0.25", "sketches of another size"),
+        (paths.STEPS, b'"steps"', b'"step"', "`steps` is no list of lines"),
+        (paths.STEPS, b'"3 ', b'"2 ', "steps: damaged: two rows have the same step, tensor"),
+        (paths.STEPS, b'"conv.bias", ', b"", "unreadable: step 1 is not of 2 tensors"),
+        (paths.STEPS, b'"fc.weight"]', b'"fc.weight"', "unreadable: Expecting"),
     ],
 )
 def test_tables_with_a_hole(tmp_path: Path, path: Path, old: bytes, new: bytes, words: str) -> None:

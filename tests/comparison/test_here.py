@@ -25,8 +25,10 @@ from stages.comparison.replay import replay
 from stages.comparison.sources import Source, open_source
 from stages.core import paths
 from stages.core.errors import DeviceError, RunError
+from stages.core.files import write_json
 from stages.training.engine import Engine
 from stages.training.inside import INSIDE_COLUMNS
+from stages.training.recorded import TENSOR_COLUMNS, as_record
 from stages.training.run import training
 from stages.training.trace import as_table
 from tests.comparison.made import without_onednn
@@ -45,7 +47,8 @@ def left_behind(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for snapshot in run.checkpoints.snapshots():
                 (folder / paths.SNAPSHOTS / snapshot.name).write_bytes(snapshot.read_bytes())
             table = as_table(run.trained.progress.inside, INSIDE_COLUMNS)
-    table.to_csv(folder / paths.INSIDE, index=False)
+    (folder / paths.STEPS).parent.mkdir()
+    write_json(folder / paths.STEPS, as_record(pd.DataFrame(columns=TENSOR_COLUMNS), table))
     (folder / paths.PARAMS).write_text(yaml.safe_dump(chosen.model_dump(mode="json")))
     labels = pd.DataFrame({"label": range(CLASSES), "name": "x", "class": "x", "digest": "x"})
     labels.to_csv(folder / paths.INDICES, index=False)
@@ -146,7 +149,6 @@ def test_a_run_that_fell_back_is_repeated_as_it_ended(tmp_path: Path, left_behin
     asked = yaml.safe_load((fallen / paths.PARAMS).read_text())
     asked["train"] |= {"precision": "bf16", "on_nonfinite": "fp32"}
     (fallen / paths.PARAMS).write_text(yaml.safe_dump(asked))
-    (fallen / paths.TRAIN_METRICS).parent.mkdir()
     (fallen / paths.TRAIN_METRICS).write_text(json.dumps({"precision": "fp32"}))
     source = open_source(str(fallen))
     assert rerun.params_of(source).train.precision == "fp32"

@@ -17,9 +17,11 @@ from tests.comparison.made import made, trace, write_run
 
 def test_a_whole_run_lacks_only_what_was_not_written(tmp_path: Path) -> None:
     record = made(tmp_path / "a")
-    assert set(record.missing) == {"metrics/subset.json", "data/inside.csv", "dvc.lock"}
+    assert set(record.missing) == {
+        "metrics/subset.json", "metrics/steps.json (inside: no rows)", "dvc.lock"
+    }  # fmt: skip
     assert record.predictions is not None
-    assert record.predictions["name"].iloc[0] == "test/00000"
+    assert record.predictions["name"].iloc[0] == "00000"
     assert record.indices_sha256 == "i" * 64
     assert not record.is_twin
 
@@ -28,7 +30,7 @@ def test_an_empty_folder_is_a_run_that_lacks_everything(tmp_path: Path) -> None:
     record = load_record(open_source(str(tmp_path)))
     assert record.train == {}
     assert record.trace is None
-    assert len(record.missing) == 13
+    assert len(record.missing) == 12
 
 
 def test_an_older_format_is_named_and_passed_over(tmp_path: Path) -> None:
@@ -42,12 +44,13 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
     record = made(tmp_path / "a", train="{ no json", predictions="")
     assert record.train == {}
     assert any(entry.startswith("metrics/train.json (unreadable") for entry in record.missing)
-    assert any(entry.startswith("data/predictions.csv (unreadable") for entry in record.missing)
+    assert any(entry.startswith("plots/predictions.csv (unreadable") for entry in record.missing)
 
 
 def test_the_list_of_images_is_hashed_when_training_did_not(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "a", train={"indices_sha256": None})
     (folder / paths.TRAIN_METRICS).write_text("{}")
+    (folder / paths.INDICES).parent.mkdir()
     (folder / paths.INDICES).write_text("split,name\n")
     record = load_record(open_source(str(folder)))
     assert record.indices_sha256 is not None
@@ -69,7 +72,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dvc = [sys.executable, "-m", "dvc"]
     call(*dvc, "init", "-q")
     call(*dvc, "config", "core.analytics", "false")
-    (root / paths.SNAPSHOTS).mkdir()
+    (root / paths.SNAPSHOTS).mkdir(parents=True)
     (root / paths.SNAPSHOTS / "snapshot-00000000.pt").write_text("a state")
     call(*dvc, "add", "-q", str(paths.PREDICTIONS), str(paths.SNAPSHOTS))
     call("git", "add", "-A")
@@ -113,7 +116,7 @@ def test_what_the_cache_has_lost_is_missing(
         snapshot = open_source("main").read(paths.SNAPSHOTS / "snapshot-00000000.pt")
     finally:
         (repository / ".dvc" / "elsewhere").rename(repository / ".dvc" / "cache")
-    assert "data/predictions.csv" in record.missing
+    assert "plots/predictions.csv" in record.missing
     assert record.train["steps"] == 12
     assert snapshot is None
 

@@ -76,8 +76,8 @@ def test_no_shared_image_is_no_answer() -> None:
 def test_classes_name_the_one_that_suffers() -> None:
     table = predictions(right=2000, images=2000)
     worse = table.copy()
-    worse.loc[(worse["label"] == 1) & (worse.index < 200), "predicted"] = 0
+    worse.loc[(worse["label"] == "dog") & (worse.index < 200), "predicted"] = "cat"
     classes = compare_classes(table, worse).set_index("label")
-    assert classes.loc[0, "difference"] == 0
-    assert classes.loc[1, "difference"] == pytest.approx(-0.1)
-    assert classes.loc[1, "p_adjusted"] < 1e-6
+    assert classes.loc["cat", "difference"] == 0
+    assert classes.loc["dog", "difference"] == pytest.approx(-0.1)
+    assert classes.loc["dog", "p_adjusted"] < 1e-6

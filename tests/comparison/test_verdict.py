@@ -66,19 +66,19 @@ def test_rounding_with_a_twin_beside_it(tmp_path: Path) -> None:
 
 
 def test_rounding_in_the_evaluation_alone(tmp_path: Path) -> None:
-    verdict = compared(tmp_path, predictions=predictions(drift=1e-6)).verdict
+    verdict = compared(tmp_path, predictions=predictions(drift=1e-4)).verdict
     assert verdict.rung is Rung.ROUNDING
-    assert (
-        "the weights are bit-identical, and probabilities differ by at most 1e-06"
-        in verdict.sentence
-    )
+    assert "the weights are bit-identical, and probabilities differ by 1e-04" in verdict.sentence
+    verdict = compared(tmp_path, evaluate={"ece": 0.02 + 1e-12}).verdict
+    assert verdict.rung is Rung.ROUNDING
+    assert "and probabilities are the same in the four digits kept" in verdict.sentence
 
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "a large difference at once": ({"trace": trace(parted=7, apart=0.05)}, "at step 7"),
     "another number of steps": ({"train": OTHER | {"steps": 10}}, "number of steps"),
     "other test labels": (
-        {"predictions": predictions().assign(label=1)}, "labels of the test images"),
+        {"predictions": predictions().assign(label="dog")}, "labels of the test images"),
     "another evaluation of the same weights": (
         {"train": {}, "predictions": predictions(drift=0.05)}, "in the evaluation"),
     "a stale learning rate": (
@@ -158,15 +158,26 @@ def test_equal_weights_of_which_one_was_not_evaluated(tmp_path: Path) -> None:
     assert verdict.sentence.endswith("/b was not evaluated.")
 
 
-def test_an_older_table_of_answers_is_compared_by_what_it_has(tmp_path: Path) -> None:
-    older = predictions().drop(columns=["p0", "p1", "loss"])
-    assert compared(tmp_path, predictions=older).verdict.rung is Rung.BIT_IDENTICAL
+def test_classes_called_na_are_classes(tmp_path: Path) -> None:
+    words = {"cat": "NA", "dog": "1"}
+    table = predictions().replace({"label": words, "predicted": words})
+    found = compared(tmp_path, {"predictions": table}, predictions=table)
+    assert found.verdict.rung is Rung.BIT_IDENTICAL
+    assert found.classes is not None
+    assert list(found.classes["label"]) == ["1", "NA"]
 
 
 OTHER_QUESTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "task": ({"params": {"task": "puzzle"}}, "task is classify against puzzle"),
     "data set": ({"params": {"dataset": {"name": "digits"}}}, "data set is cifar10 against digits"),
-    "classes": ({"predictions": predictions().assign(p2=0.0)}, "classes is 2 against 3"),
+    "classes": (
+        {
+            "predictions": predictions()
+            .replace({"label": {"dog": "fox"}})
+            .assign(label=lambda table: table["label"].where(table.index > 0, "hen"))
+        },
+        "number of classes is 2 against 3",
+    ),
 }
 
 

@@ -20,7 +20,8 @@ from stages.training.checkpoint import run_key
 from stages.training.distributed import launch, process_group
 from stages.training.inside import INSIDE_COLUMNS
 from stages.training.loop import Progressed
-from stages.training.trace import STEP_COLUMNS, TENSOR_COLUMNS, as_table
+from stages.training.recorded import TENSOR_COLUMNS
+from stages.training.trace import STEP_COLUMNS, as_table
 from tests.comparison.made import predictions, trained
 from tests.training.distributed_child import RECIPE
 from tests.training.helpers import params

@@ -26,7 +26,7 @@ def call(folder: Path, *command: str, status: int = 0, **environment: str) -> st
 
 @pytest.fixture(scope="module")
 def elsewhere(clone: Path, dvc: Dvc, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone of the committed results of one machine, in which another has trained and evaluated."""
+    """A clone with the committed results of one machine, where another has run the pipeline."""
     dvc("repro", "evaluate")
     call(clone, "git", "add", "-A")
     call(clone, "git", "commit", "-qm", "results")

@@ -27,12 +27,12 @@ def call(folder: Path, *command: str, status: int = 0, **environment: str) -> st
 @pytest.fixture(scope="module")
 def elsewhere(clone: Path, dvc: Dvc, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone with the committed results of one machine, where another has run the pipeline."""
-    dvc("repro", "evaluate")
+    dvc("repro")
     call(clone, "git", "add", "-A")
     call(clone, "git", "commit", "-qm", "results")
     folder = tmp_path_factory.mktemp("elsewhere")
     call(folder, "git", "clone", "-q", str(clone), ".")
-    call(folder, "dvc", "repro", "evaluate", **OTHER)
+    call(folder, "dvc", "repro", **OTHER)
     return folder
 
 

@@ -31,7 +31,7 @@ def subset(params: "Params") -> None:
     files.write_json(paths.SUBSET_METRICS, metrics(pool, selection, digest))
     if selection.conflicting_labels:
         sys.stderr.write(
-            f"{selection.conflicting_labels} image contents occur under more than one class; "
+            f"Images that occur under more than one class: {selection.conflicting_labels}; "
             f"compare the digests in {paths.POOL}.\n"
         )
 

@@ -1,11 +1,15 @@
 """DVC's plots draw without internet once the template is set up."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from stages import plots_template
 from stages.core.errors import RunError
@@ -20,28 +24,57 @@ def dvc(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_show_needs_no_network_and_draws_no_zero_for_an_empty_cell(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: Path
-) -> None:
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: Path) -> Path:
+    """A DVC project with our page and templates."""
     monkeypatch.chdir(tmp_path)
     dvc(tmp_path, "init", "--no-scm", "--quiet")
     assert plots_template.set_up() == 0
-    templates = tmp_path / ".dvc" / "plots"
-    templates.mkdir()
-    (templates / "curves.json").write_text((root / ".dvc/plots/curves.json").read_text())
+    shutil.copytree(root / ".dvc/plots", tmp_path / ".dvc/plots")
     (tmp_path / "plots").mkdir()
+    return tmp_path
+
+
+def shown(folder: Path, plots: list[dict[str, Any]]) -> str:
+    """The page of these plots."""
+    (folder / "dvc.yaml").write_text(json.dumps({"plots": plots}))
+    dvc(folder, "plots", "show")
+    return (folder / "dvc_plots" / "index.html").read_text()
+
+
+def test_show_needs_no_network_and_draws_no_zero_for_an_empty_cell(project: Path) -> None:
     table = history(epochs=3).assign(val_loss=None)
-    table.to_csv(tmp_path / "plots" / "history.csv", index=False)
+    table.to_csv(project / "plots" / "history.csv", index=False)
     definition = {"x": "epoch", "y": {"plots/history.csv": ["train_loss", "val_loss"]}}
-    plots = {"plots": [{"Loss": {**definition, "template": "curves"}}]}
-    (tmp_path / "dvc.yaml").write_text(json.dumps(plots))
-    dvc(tmp_path, "plots", "show")
-    page = (tmp_path / "dvc_plots" / "index.html").read_text()
+    page = shown(project, [{"Loss": {**definition, "template": "curves"}}])
     assert "vegaEmbed('#" in page
     assert "<script src" not in page
     assert page.count("window.vegaEmbed=") == 1
     assert '"equal": ""' in page
     assert "<DVC_METRIC" not in page
+
+
+def test_every_plot_with_a_template_of_ours_is_drawn(project: Path, root: Path) -> None:
+    pipeline = yaml.safe_load((root / "dvc.yaml").read_text())
+    entries = [plot for stage in pipeline["stages"].values() for plot in stage.get("plots", [])]
+    ours = {file.stem for file in (root / ".dvc/plots").iterdir()}
+    plots = []
+    for path, wanted in (item for entry in entries if isinstance(entry, dict) for item in entry.items()):  # fmt: skip  # noqa: E501
+        if wanted.get("template") in ours:
+            shutil.copy(root / path, project / path)
+            title = wanted.pop("title")
+            plots.append({title: {**without(wanted, "cache"), "y": {path: wanted["y"]}}})
+    page = shown(project, [*plots, *pipeline["plots"]])
+    specs = [json.loads(text) for text in re.findall(r"var spec = (\{.*\});", page)]
+    assert len(specs) == len(plots) + len(pipeline["plots"])
+    assert {wanted["template"] for plot in plots for wanted in plot.values()} == ours
+    assert "<DVC_METRIC" not in page
+    assert all(spec["config"]["legend"]["orient"] == "bottom" for spec in specs)
+    assert not {spec["title"]["text"] for spec in specs} & {"", None}
+
+
+def without(values: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name != key}
 
 
 def test_without_dvc_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,7 @@ def test_too_many_is_one_paragraph_and_writes_nothing(capsys):
     assert run(train=5000) == 1
     message = " ".join(capsys.readouterr().err.split())
     assert "`subset.train` is 5000" in message
-    assert "there are 1438 images to train and validate with" in message
+    assert "has 1,438 images to train and validate with" in message
     assert not paths.INDICES.exists()
 
 
@@ -92,7 +92,7 @@ def test_copies_in_a_folder_are_counted(tmp_path, capsys):
     assert found["duplicates_within_test"] == 0
     assert found["conflicting_labels"] == 1
     assert (found["train_images"], found["test_images"]) == (18, 4)
-    assert "1 image contents occur under more than one class" in capsys.readouterr().err
+    assert "Images that occur under more than one class: 1;" in capsys.readouterr().err
 
 
 def test_without_a_download_it_says_what_to_run(capsys):

@@ -81,7 +81,7 @@ def _in_steps(a: Record, b: Record) -> Fault | None:
         return None
     return Fault(
         "in the training loop, in the number of steps",
-        f"{a.name} makes {one:g} steps per epoch, {b.name} {other:g}",
+        f"steps per epoch: {one:g} for {a.name}, {other:g} for {b.name}",
     )
 
 

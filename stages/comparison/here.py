@@ -10,6 +10,7 @@ from stages.comparison.record import Record
 from stages.comparison.replay import Replayed, replay
 from stages.comparison.section import Grid, Section
 from stages.comparison.sources import Source
+from stages.core.counts import counted
 from stages.core.files import write_json
 
 
@@ -81,4 +82,4 @@ def save_ops(source: Source, log: Path) -> str:
     """Log this machine's operations in the run's first step; a sentence about it."""
     ops = capture_ops(source)
     write_json(log, ops_as_json(ops))
-    return f"{len(ops)} operations of the first step of {source.name} are logged in {log}."
+    return f"Logged in {log}: {counted(len(ops), 'operation')} of the first step of {source.name}."

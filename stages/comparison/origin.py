@@ -20,6 +20,7 @@ from typing import Any
 from stages.comparison.record import Record
 from stages.comparison.sources import Source
 from stages.core import paths
+from stages.core.counts import counted
 from stages.core.errors import RunError
 
 STEP = 1
@@ -59,15 +60,15 @@ class Origins:
         more = len(self.origins) - 1
         return (
             f"First divergence in `{first.name}` of `{first.module}` ({first.dtype}): equal "
-            f"inputs, other output; {self.differing} of {self.operations} operations differ"
-            + (f", {more} more of them with equal inputs." if more else ".")
+            f"inputs, other output; {self.differing} of {counted(self.operations, 'operation')} "
+            "differ" + (f", {more} more of them with equal inputs." if more else ".")
         )
 
     def _without_origin(self) -> str:
         if self.only_in_one:
             return f"The operations themselves differ, first at {self.only_in_one}."
         if self.first_differing is None:
-            return f"All {self.operations} operations of step {STEP} give the same bits."
+            return f"The same bits in {counted(self.operations, 'operation')} of step {STEP}."
         first = self.first_differing
         return (
             f"No operation makes the difference: {self.differing} of {self.operations} give other "

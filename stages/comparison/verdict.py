@@ -26,6 +26,7 @@ from stages.comparison.parting import find_parting
 from stages.comparison.record import Record
 from stages.comparison.setup import effective_precision, same_machine
 from stages.comparison.statistics import probability_gap
+from stages.core.counts import counted
 
 TWIN_FACTOR = 30
 """How many times as far as its one-ULP twin's weights another machine's may be at the end."""
@@ -122,7 +123,7 @@ def _identical(a: Record, b: Record) -> bool:
 def _bit_identical(a: Record, b: Record, evidence: Evidence) -> Verdict:
     compared = "weights"
     if a.predictions is not None and b.predictions is not None:
-        compared = f"weights and predictions on {len(a.predictions):,} images"
+        compared = f"weights and predictions on {counted(len(a.predictions), 'image')}"
     sentence = f"Bit-identical: the same {compared}"
     causes = explain(a, b, None)
     if causes:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.core.counts import counted
 from stages.core.errors import DataError
 from stages.datasets.pool import Pool
 
@@ -118,8 +119,8 @@ def _test_count(subset: "Subset", images: int, official: bool) -> int:
     if count > most:
         kind = "in the official test set" if official else "in all, without an official test set"
         raise DataError(
-            f"`subset.test` is {subset.test}, but there are {images} images {kind}. Give at most "
-            f"{most}, a share such as 0.2, or full."
+            f"`subset.test` is {subset.test}, but the data set has "
+            f"{counted(images, 'image')} {kind}. Give at most {most}, a share such as 0.2, or full."
         )
     return count
 
@@ -146,8 +147,8 @@ def _train_and_val_counts(subset: "Subset", images: int) -> tuple[int, int]:
     if train + val > images or train < 1:
         room = f"`subset.train` can be 1 to {images - val}, a share of the {images}, or full"
         raise DataError(
-            f"`subset.train` is {subset.train} and `subset.val` is {subset.val}, but there are "
-            f"{images} images to train and validate with, copies left out. "
+            f"`subset.train` is {subset.train} and `subset.val` is {subset.val}, but the data "
+            f"set has {counted(images, 'image')} to train and validate with, copies left out. "
             + (f"Beside that validation {room}." if val < images else "Lower `subset.val`.")
         )
     return train, val
@@ -163,7 +164,7 @@ def _refuse_empty_classes(pool: Pool, order: Rows, count: int, split: str) -> No
     named = ", ".join(pool.classes[label] for label in (absent or late)[:10])
     more = f" and {len(absent or late) - 10} more" if len(absent or late) > 10 else ""
     raise DataError(
-        f"`subset.{split}` is {count} images, and none is of the class {named}{more}. "
+        f"`subset.{split}` is {counted(count, 'image')}, and none is of the class {named}{more}. "
         + (
             f"The data set has too few images of it to {split} with: add some or remove the class."
             if absent

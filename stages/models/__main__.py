@@ -12,7 +12,7 @@ from stages.models.libraries import library_names
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the table, or with `--match TEXT` all names that contain the text."""
+    """Print the table, or with `--match TEXT` all names that contain the text; 1 if none does."""
     parser = argparse.ArgumentParser(prog="python -m stages.models", description=__doc__)
     parser.add_argument("--match", metavar="TEXT", help="names that contain TEXT, in all libraries")
     text = parser.parse_args(argv).match
@@ -25,7 +25,13 @@ def main(argv: list[str] | None = None) -> int:
             lines.append(spec.name)
     if text is not None:
         lines += [name for name in library_names() if text in name]
-    sys.stdout.write("\n".join(lines) + "\n" if lines else f"No name contains {text!r}.\n")
+    if not lines:
+        sys.stderr.write(
+            f"No name contains {text!r}, of this project's models as of timm's and torchvision's. "
+            "`python -m stages.models` lists the project's own.\n"
+        )
+        return 1
+    sys.stdout.write("\n".join(lines) + "\n")
     return 0
 
 

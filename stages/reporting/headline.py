@@ -5,6 +5,7 @@ from pathlib import PurePath
 
 from stages.charts.style import metric_label
 from stages.core import paths
+from stages.core.counts import counted
 from stages.core.params import Params
 from stages.reporting.gather import Metrics, Run
 from stages.reporting.parts import Tile
@@ -68,10 +69,10 @@ def summary(run: Run) -> str:
     train, subset, params = run.train or {}, run.subset or {}, run.params
     parts = [] if params.task == "classify" else [f"{params.task} task"]
     if subset:
-        images, checked = plain(subset.get("train_images")), plain(subset.get("val_images"))
-        parts.append(f"{images} training and {checked} validation images")
+        images, checked = plain(subset.get("train_images")), subset.get("val_images") or 0
+        parts.append(f"{images} training and {counted(checked, 'validation image')}")
     epochs = train.get("epochs_run", params.train.epochs)
-    parts.append(f"{epochs} epochs" if epochs != 1 else "1 epoch")
+    parts.append(counted(epochs, "epoch"))
     if params.pretrained is not False:
         parts.append(f"from pretrained weights ({params.finetune})")
     if machine := machine_label(run):

@@ -8,8 +8,8 @@ from stages.charts.curves import accuracy_curves, learning_rate_curve, loss_curv
 from stages.charts.hardest import hardest_rows
 from stages.charts.per_class import per_class_bars
 from stages.charts.reliability import reliability_diagram
-from stages.charts.style import metric_label
 from stages.core.params import Params
+from stages.reporting import descriptions as described
 from stages.reporting.gather import Run
 from stages.reporting.headline import accuracies
 from stages.reporting.parts import Picture, Table, drawing, png
@@ -39,13 +39,13 @@ def learning(run: Run) -> list[Picture]:
     best = (run.train or {}).get("best_epoch")
     names = [accuracy.metric for accuracy in accuracies(run)] or _metrics_of(history)
     drawn = [
-        drawing(accuracy_curves(history, best, name), f"{metric_label(name)} per epoch")
+        drawing(accuracy_curves(history, best, name), described.accuracy_by_epoch(history, name))
         for name in names
         if f"train_{name}" in history
     ]
-    drawn.append(drawing(loss_curves(history, best), "loss per epoch"))
+    drawn.append(drawing(loss_curves(history, best), described.loss_by_epoch(history)))
     if "lr" in history:
-        drawn.append(drawing(learning_rate_curve(history), "learning rate per epoch"))
+        drawn.append(drawing(learning_rate_curve(history), described.rate_by_epoch(history)))
     return drawn
 
 
@@ -59,7 +59,7 @@ def classes(run: Run) -> list[Picture]:
         table = table.sort_values("top1", kind="stable").head(CROWDED)
         caption = f"The {CROWDED} worst of {len(run.per_class)} classes; the table has all."
     figure = per_class_bars(table, first.value if first else None)
-    return [drawing(figure, "accuracy per class", caption)]
+    return [drawing(figure, described.per_class(run.per_class), caption)]
 
 
 def class_table(run: Run) -> Table | None:
@@ -91,7 +91,8 @@ def confusion(run: Run) -> list[Picture]:
     names = list(run.per_class["class"])
     caption = "Rows add up to 100 %. Blue: right. Orange: mistakes." + _shortened(run)
     figure = confusion_matrix(run.predictions, names)
-    return [drawing(figure, "confusion matrix", caption, wide=len(names) > ANNOTATED)]
+    label = described.confusion(len(names), most_confused(run.predictions, pairs=1))
+    return [drawing(figure, label, caption, wide=len(names) > ANNOTATED)]
 
 
 def _shortened(run: Run) -> str:
@@ -118,7 +119,8 @@ def calibration(run: Run) -> list[Picture]:
         return []
     ece = (run.evaluate or {}).get("ece")
     caption = "Below the dashed line the network is more confident than it is right."
-    return [drawing(reliability_diagram(run.reliability, ece), "reliability diagram", caption)]
+    label = described.reliability(run.reliability, ece)
+    return [drawing(reliability_diagram(run.reliability, ece), label, caption)]
 
 
 def picture(run: Run, name: str) -> list[Picture]:
@@ -126,7 +128,7 @@ def picture(run: Run, name: str) -> list[Picture]:
     caption = CAPTIONS.get(name, "")
     if name not in run.pictures:
         return []
-    return [png(run.pictures[name], name.replace("_", " "), caption, wide=name != "filters")]
+    return [png(run.pictures[name], described.PICTURES[name], caption, wide=name != "filters")]
 
 
 def hardest_table(run: Run) -> Table | None:
@@ -151,13 +153,16 @@ def costs(run: Run) -> list[Picture]:
     """Latency, throughput, memory and cost per block."""
     drawn = []
     if run.profile_table is not None and not run.profile_table.empty:
-        drawn.append(drawing(latency_bars(run.profile_table), "latency by variant"))
-        drawn.append(drawing(throughput_curves(run.profile_table), "throughput by batch size"))
+        table = run.profile_table
+        drawn.append(drawing(latency_bars(table), described.latency(table)))
+        drawn.append(drawing(throughput_curves(table), described.throughput(table)))
     if run.profile is not None:
-        drawn.append(drawing(memory_bars(run.profile), "peak memory"))
+        drawn.append(drawing(memory_bars(run.profile), described.memory(run.profile)))
     if run.profile_blocks is not None and not run.profile_blocks.empty:
         caption = "Cost of each block for one image, from input to output."
-        drawn.append(drawing(block_bars(run.profile_blocks), "cost by block", caption))
+        drawn.append(
+            drawing(block_bars(run.profile_blocks), described.blocks(run.profile_blocks), caption)
+        )
     return drawn
 
 

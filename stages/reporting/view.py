@@ -9,8 +9,20 @@ from stages.reporting.repeat import Origin, commands
 from stages.reporting.targets import Target, judge
 
 # What the short table of the machine shows, of all that hardware.json holds.
-MACHINE = ("id", "chip", "accelerator", "backend", "os", "macos", "driver", "cuda", "torch",
-           "threads", "precision", "seed")  # fmt: skip
+MACHINE = {
+    "id": "hardware DNA",
+    "chip": "chip",
+    "accelerator": "accelerator",
+    "backend": "backend",
+    "os": "system",
+    "macos": "macOS",
+    "driver": "driver",
+    "cuda": "CUDA",
+    "torch": "PyTorch",
+    "threads": "threads",
+    "precision": "precision",
+    "seed": "seed",
+}
 
 
 def view_of(run: Run, origin: Origin, targets: list[Target]) -> dict[str, Any]:
@@ -40,7 +52,9 @@ def view_of(run: Run, origin: Origin, targets: list[Target]) -> dict[str, Any]:
         "variant_table": None if run.profile_table is None else variant_table(run.profile_table),
         "targets": sections.target_table(verdicts),
         "target_commands": sections.target_commands(verdicts),
-        "machine_short": {key: hardware[key] for key in MACHINE if hardware.get(key) is not None},
+        "machine_short": {
+            name: hardware[key] for key, name in MACHINE.items() if hardware.get(key) is not None
+        },
         "machine": sections.machine(run),
         "changed": sections.changed_params(run.params),
         "params": sections.all_params(run.params),

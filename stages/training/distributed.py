@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 from torch.overrides import TorchFunctionMode
 
+from stages.core.counts import counted
 from stages.core.errors import DeviceError, TrainingError
 
 
@@ -126,8 +127,8 @@ def own_part(rows: Tensor) -> slice:
     """
     if len(rows) % world_size():
         raise TrainingError(
-            f"A batch of {len(rows)} images cannot be shared evenly by {world_size()} processes. "
-            "Set `train.batch_size` to a multiple of `train.devices`."
+            f"A batch of {counted(len(rows), 'image')} cannot be shared evenly by {world_size()} "
+            "processes. Set `train.batch_size` to a multiple of `train.devices`."
         )
     size = len(rows) // world_size()
     return slice(rank() * size, (rank() + 1) * size)

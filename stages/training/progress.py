@@ -53,13 +53,15 @@ class Progress:
                 )
         fresh = self._done - self._skipped
         left = (time.perf_counter() - self._started) / fresh * (self._steps - self._done)
-        parts.append(f"{row['seconds']:.1f} s, about {_duration(left)} left")
+        parts.append(f"{row['seconds']:.1f} s" + (f", {_duration(left)} left" if left else ""))
         with self._bar.external_write_mode():
             self._tell("  ".join(parts))
 
 
 def _duration(seconds: float) -> str:
+    if seconds < 1:
+        return "less than 1 s"
     if seconds < 90:
-        return f"{seconds:.0f} s"
+        return f"about {seconds:.0f} s"
     minutes, hours = seconds / 60, seconds / 3600
-    return f"{minutes:.0f} min" if minutes < 90 else f"{hours:.1f} h"
+    return f"about {minutes:.0f} min" if minutes < 90 else f"about {hours:.1f} h"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from stages.core.counts import counted
 from stages.core.device import choose_device, memory_advice, set_threads
 from stages.core.errors import DivergedError
 from stages.core.params import Params
@@ -115,7 +116,7 @@ def _announcement(engine: Engine) -> str:
         else ""
     )
     return (
-        f"training {engine.params.model} ({millions:.2f} M parameters) on {engine.count:,} images: "
-        f"{train.epochs} epochs of {engine.steps_per_epoch} steps, {train.precision} on "
-        f"{engine.device}{fewer}"
+        f"training {engine.params.model} ({millions:.2f} M parameters) on "
+        f"{counted(engine.count, 'image')}: {counted(train.epochs, 'epoch')} of "
+        f"{counted(engine.steps_per_epoch, 'step')}, {train.precision} on {engine.device}{fewer}"
     )

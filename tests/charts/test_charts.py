@@ -164,3 +164,13 @@ def test_no_timed_variant_at_all_still_draws() -> None:
     assert isinstance(cost.latency_bars(table), Figure)
     empty = pd.DataFrame({"confidence": [], "accuracy": [], "images": []})
     assert isinstance(reliability.reliability_diagram(empty), Figure)
+
+
+@pytest.mark.parametrize(("epochs", "ticks"), [(1, [1]), (2, [1, 2]), (5, [1, 2, 3, 4, 5])])
+def test_epochs_are_whole_numbers_even_when_there_is_one(epochs: int, ticks: list[int]) -> None:
+    table = run_files.history(epochs=epochs)
+    for drawn in (curves.loss_curves(table, 1), curves.learning_rate_curve(table)):
+        axes = drawn.axes[0]
+        low, high = axes.get_xlim()
+        assert [tick for tick in axes.get_xticks() if low <= tick <= high] == ticks
+        assert low < 1 < high

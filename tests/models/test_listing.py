@@ -19,12 +19,12 @@ def test_the_table_lists_every_model_with_its_size(capsys: pytest.CaptureFixture
 
 
 def test_names_can_be_searched(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["--match", "shufflenet_v2_x0_5"])
+    assert main(["--match", "shufflenet_v2_x0_5"]) == 0
     assert capsys.readouterr().out.split() == [
         "shufflenet_v2_x0_5", "torchvision/shufflenet_v2_x0_5"
     ]  # fmt: skip
-    main(["--match", "no such thing"])
-    assert "No name contains" in capsys.readouterr().out
+    assert main(["--match", "no such thing"]) == 1
+    assert "No name contains 'no such thing'" in capsys.readouterr().err
 
 
 def test_neither_the_table_nor_its_help_loads_a_library(root: Path) -> None:

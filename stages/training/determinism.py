@@ -24,7 +24,10 @@ def set_determinism(mode: Literal[True, False, "warn"], device: torch.device) ->
 
     And fp32 is fp32: cuDNN's convolutions would round their inputs to the 10 bits of TF32.
     """
+    # The older switch too: the ONNX exporter reads it, which fails when the newer ones differ.
+    torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    torch.backends.cudnn.rnn.fp32_precision = "ieee"  # type: ignore[attr-defined]
     torch.backends.cuda.matmul.fp32_precision = "ieee"
     if device.type == "mps" and mode is True:
         mode = "warn"

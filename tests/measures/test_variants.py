@@ -22,7 +22,8 @@ from stages.measures.sheet import count
 from stages.measures.subject import Inputs, subject_of
 from stages.measures.sweep import sweep
 from stages.measures.timing import clock_of
-from stages.measures.variants import NOTABLE, TOLERANCE, Variant, eager, make_variant
+from stages.measures.variants import NOTABLE, Variant, eager, make_variant
+from stages.training.determinism import set_determinism
 from tests.measures.subjects import CLASSES, PX, Failing, convolutional, subject
 
 CPU = torch.device("cpu")
@@ -42,6 +43,8 @@ def variants_of(*names: str) -> list[tuple[str, Variant | None, str | None]]:
 
 
 def test_every_variant_computes_the_same_network() -> None:
+    """Under the switches of a stage, which the ONNX exporter must not stumble over."""
+    set_determinism(True, CPU)
     made = variants_of("channels_last", "bf16", "fp16", "bf16+channels_last", "onnx")
     cells = inference_cells(convolutional(), made, [1, 5], ROOM)
     assert [cell.reason for cell in cells] == [None] * 12
@@ -73,25 +76,26 @@ def test_compiling_goes_through_dynamo_and_a_failing_backend_says_so(
 
 @pytest.mark.parametrize("name", ["repvgg_a0", "mobileone_s0"])
 def test_merged_branches_compute_the_same_network(name: str) -> None:
+    """In float64: with weights just drawn rounding grows to a large part of what is allowed."""
     import timm
 
-    model = timm.create_model(name, num_classes=3)
-    images = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    model = timm.create_model(name, num_classes=3).double()
+    images = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0)).double()
     calibrated = calibrate(model, (images,))
     merged = merge_branches(calibrated)
     with torch.inference_mode():
         difference = relative_difference(merged(images), calibrated(images))
-    assert difference < TOLERANCE
+    assert difference < 1e-9
     assert sum(p.numel() for p in merged.parameters()) < sum(p.numel() for p in model.parameters())
 
 
 def test_calibration_gives_the_statistics_of_the_batch_and_leaves_the_model_alone() -> None:
-    model = nn.BatchNorm2d(2).train()
+    model = nn.BatchNorm2d(2).double().train()
     before = copy.deepcopy(model.state_dict())
-    images = 3 + 2 * torch.randn(50, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    images = 3 + 2 * torch.randn(50, 2, 4, 4, generator=torch.Generator().manual_seed(0)).double()
     calibrated = calibrate(model, (images,))
     assert not calibrated.training
-    assert torch.allclose(calibrated(images).mean((0, 2, 3)), torch.zeros(2), atol=1e-5)
+    assert torch.allclose(calibrated(images).mean((0, 2, 3)), torch.zeros(2).double(), atol=1e-12)
     assert calibrated.momentum == model.momentum
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
@@ -111,7 +115,8 @@ def test_a_network_tied_to_a_batch_size_is_exported_for_each(
     session = OnnxRuntime(made.model, made.batch(2)[0], CPU, 1)
     for images in (2, 3, 3):
         inputs = made.batch(images)[0]
-        assert relative_difference(session(*inputs), made.model(*inputs).detach()) < 1e-4
+        difference = relative_difference(session(*inputs), made.model(*inputs).detach())
+        assert difference < 3 * PX * PX * torch.finfo(torch.float32).eps  # a sum of so many
     assert sizes == [True, False]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 import yaml
 
@@ -131,7 +132,9 @@ def markdown_of(found: Comparison) -> str:
 
 @contextmanager
 def without_onednn() -> Iterator[None]:
-    """Another machine's kernels: PyTorch's own instead of oneDNN's."""
+    """Another machine's kernels: PyTorch's own instead of oneDNN's, where it has those."""
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("this PyTorch has no oneDNN, whose kernels are to be others than its own")
     torch.backends.mkldnn.enabled = False  # type: ignore[assignment]
     try:
         yield

@@ -14,6 +14,7 @@ from stages.dna.probes import IN_RUN_PRECISION, SUITE
 from stages.dna.references import compute_reference, references
 
 CPU = torch.device("cpu")
+EPS = torch.finfo(torch.float32).eps
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +29,13 @@ def test_every_probe_repeats_itself_on_this_cpu(readings: dict[str, Reading]) ->
 
 
 def test_float32_errors_are_those_of_rounding(readings: dict[str, Reading]) -> None:
+    """No result is rounded more often than values went into it, and roundings wander: n of them
+    add up to about √n ULP, here times four. Measured were 0.4 √n ULP at the most."""
     errors = {name: r.max_error for name, r in readings.items() if r.max_error is not None}
     assert errors.keys() == references().keys()
-    assert all(error < 1e-5 for error in errors.values())
+    for name, error in errors.items():
+        values = sum(tensor.numel() for tensor in SUITE[name].inputs())
+        assert error < 4 * EPS * values**0.5, name
 
 
 def test_the_shipped_references_are_those_of_the_probes() -> None:
@@ -45,7 +50,8 @@ def test_reduced_precision_has_readings_of_its_own(readings: dict[str, Reading])
     reduced = measure_in_precision(CPU, "bf16")
     assert set(reduced) == {f"{name}_bf16" for name in IN_RUN_PRECISION}
     assert reduced["mm_bf16"].bits != readings["mm"].bits
-    assert 1e-4 < (reduced["mm_bf16"].max_error or 0) < 2e-2
+    half_ulp = torch.finfo(torch.bfloat16).eps / 2
+    assert half_ulp / 16 < (reduced["mm_bf16"].max_error or 0) < 4 * half_ulp
     assert measure_in_precision(CPU, "fp32") == {}
 
 

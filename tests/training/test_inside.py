@@ -50,7 +50,9 @@ def test_the_yardstick_of_rounding_is_measured_at_the_first_step() -> None:
     table = rows()
     first = table[(table["step"] == 1) & table["kind"].isin(["module", "loss", "gradient"])]
     assert (first["rounding"].astype(float) >= 0).all()
-    assert 0 < first["rounding"].astype(float).max() < 1e-4
+    # At the layer itself one ULP is told as such: a few, for its sums are of either sign.
+    layer = float(first[first["name"] == "conv1"]["rounding"].iloc[0])
+    assert 0 < layer < 32 * torch.finfo(torch.float32).eps
     assert table[table["step"] != 1]["rounding"].isna().all()
 
 

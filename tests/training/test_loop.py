@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from stages.comparison.verdict import TWIN_FACTOR
 from stages.core.errors import DivergedError, TrainingError
 from stages.training.run import Run
 from stages.training.trace import as_table
 from tests.training.helpers import params, run
+
+EPS = torch.finfo(torch.float32).eps
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +81,8 @@ def test_the_twin_starts_one_ulp_away() -> None:
     plain, twin = run(params()), run(params(train={"twin": True}))
     first, second = plain.trained.progress.trace[0], twin.trained.progress.trace[0]
     assert first["weights_hash"] != second["weights_hash"]
-    assert first["loss"] == pytest.approx(second["loss"], rel=1e-5)
+    # Of the hundreds of roundings on the way to the loss each makes half a ULP, of either sign.
+    assert first["loss"] == pytest.approx(second["loss"], rel=100 * EPS)
 
 
 def test_it_learns_and_keeps_the_best_epoch() -> None:
@@ -90,10 +94,16 @@ def test_it_learns_and_keeps_the_best_epoch() -> None:
 
 
 def test_accumulated_batches_agree_with_whole_ones_to_rounding() -> None:
-    recipe = {"epochs": 1, "optimizer": "sgd", "lr": 0.01}  # AdamW would enlarge tiny gradients
-    whole, parts = run(params(train=recipe)), run(params(train=recipe | {"accumulate": 4}))
-    for name, weight in whole.trained.weights.items():
-        torch.testing.assert_close(weight, parts.trained.weights[name], atol=1e-6, rtol=1e-4)
+    """As near as one ULP takes them: SGD and a smooth network enlarge none by chance."""
+
+    def weights(**more: object) -> torch.Tensor:
+        recipe = {"epochs": 1, "optimizer": "sgd", "lr": 0.01, **more}
+        kept = run(params("vit_2l_2h_128", train=recipe)).trained.weights
+        return torch.cat([weight.flatten().double() for weight in kept.values()])
+
+    whole = weights()
+    by_one_ulp = (weights(twin=True) - whole).norm()
+    assert (weights(accumulate=4) - whole).norm() < TWIN_FACTOR * by_one_ulp
 
 
 def test_a_run_without_validation_keeps_the_last_epoch() -> None:

@@ -89,15 +89,15 @@ def parts(grid: Grid, width: int) -> list[Grid]:
 
 
 def _widths(grid: Grid, width: int) -> list[int]:
-    """Of each column: what its words need, and of what is left most where most is lacking."""
+    """Of each column: what its words need; what is left goes to the narrowest that need more."""
     room = width - BETWEEN * (len(grid.head) - 1)
     full = [max(map(len, column)) for column in zip(grid.head, *grid.rows, strict=True)]
     widths = _needs(grid)
     while sum(widths) > room:
         widths[widths.index(max(widths))] -= 1
     for _ in range(min(room, sum(full)) - sum(widths)):
-        lacking = [most - wide for most, wide in zip(full, widths, strict=True)]
-        widths[lacking.index(max(lacking))] += 1
+        lacking = [index for index, most in enumerate(full) if widths[index] < most]
+        widths[min(lacking, key=widths.__getitem__)] += 1
     return widths
 
 

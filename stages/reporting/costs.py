@@ -49,9 +49,9 @@ def _size(profile: Profile) -> list[Row]:
     return [
         _row(profile, "params_total", "parameters", "", "all weights and biases", shown=large),
         _row(profile, "weights_mb", "weights", "MB", "as a file on disk"),
-        _row(profile, "macs_g", "MACs", "G", f"multiply-accumulates at {px} px: {counted}",
-             "flops_reason"),
-        _row(profile, "flops_g", "FLOPs", "G", "two per MAC", "flops_reason"),
+        _row(profile, "macs_g", "MACs", "", f"multiply-accumulates at {px} px: {counted}",
+             "flops_reason", _billions),
+        _row(profile, "flops_g", "FLOPs", "", "two per MAC", "flops_reason", _billions),
     ]  # fmt: skip
 
 
@@ -103,6 +103,10 @@ def _row(
     if value is None:
         return name, NONE, "", str(profile.get(reason) or otherwise)
     return name, shown(value), unit, meaning
+
+
+def _billions(value: float) -> str:
+    return large(1e9 * value)
 
 
 def _number(value: Any) -> str:

@@ -39,11 +39,9 @@ def loss_by_epoch(history: pd.DataFrame) -> str:
 
 def rate_by_epoch(history: pd.DataFrame) -> str:
     """Where the learning rate begins and ends."""
-    rates = history["lr"]
-    return (
-        f"Line chart of the learning rate at the end of each epoch, from {rates.iloc[0]:.3g} to "
-        f"{rates.iloc[-1]:.3g}"
-    )
+    first, last = history["lr"].iloc[0], history["lr"].iloc[-1]
+    ends = f"{first:.3g}" if len(history) == 1 else f"from {first:.3g} to {last:.3g}"
+    return f"Line chart of the learning rate at the end of each epoch, {ends}"
 
 
 def per_class(table: pd.DataFrame) -> str:

@@ -38,7 +38,8 @@ def data_size(view: View) -> list[Picture]:
     caption += " Dotted: the score of one answer to every image."
     drawn = accuracy_by_size(view.main, fitted, label, view.chance)
     caption = drawn_from(view.cells, caption, "every finished one")
-    return [drawing(drawn, "accuracy against data size", caption)]
+    described = f"Chart of test {label} against the number of training images, a line per backbone"
+    return [drawing(drawn, described, caption)]
 
 
 def bands(view: View) -> dict[str, Band]:
@@ -74,7 +75,7 @@ def trade_offs(view: View) -> list[Picture]:
         cells = cells[cells["series"].isin(points["series"])]
         which = "each model at its best recipe" if len(points) < len(costs) else "each backbone"
         caption = drawn_from(cells, FRONT, f"{which}, at {view.sizes[-1]:,} images")
-        drawn.append(drawing(figure, title, caption))
+        drawn.append(drawing(figure, f"Scatter chart, a point per backbone: {title}", caption))
     return drawn
 
 
@@ -104,9 +105,11 @@ def bars(view: View) -> list[Picture]:
     chance = "Dotted: the score of one answer to every image."
     caption = drawn_from(_largest(view), chance, where)
     speed = speed_bars(_networks(costs, column), column, "images per second, best batch")
+    once = drawn_from(_largest(view), "Measured once per network.", where)
+    accuracy = accuracy_bars(costs, label, view.chance)
     return [
-        drawing(accuracy_bars(costs, label, view.chance), "accuracy", caption),
-        drawing(speed, "speed", drawn_from(_largest(view), "Measured once per network.", where)),
+        drawing(accuracy, f"Bar chart of the test {label} of each backbone", caption),
+        drawing(speed, "Bar chart of the images per second of each backbone in inference", once),
     ]
 
 
@@ -128,7 +131,8 @@ def losses(view: View) -> list[Picture]:
     cells = largest[largest["series"].isin(shown)]
     where = f"those at {view.sizes[-1]:,} images"
     caption = drawn_from(cells, "Means over seeds.", where)
-    return [drawing(loss_by_epoch(joined), "loss by epoch", caption, wide=True)]
+    label = "Line charts of training and validation loss by epoch, a line per backbone"
+    return [drawing(loss_by_epoch(joined), label, caption, wide=True)]
 
 
 def gaps(view: View) -> list[Picture]:
@@ -143,7 +147,8 @@ def gaps(view: View) -> list[Picture]:
     caption = "Training accuracy is counted while the weights move, on augmented images if any."
     caption = drawn_from(largest, caption, f"all at {view.sizes[-1]:,} images")
     figure = overfitting(rows, f"{metric_label(metric)} at {view.sizes[-1]:,} images")
-    return [drawing(figure, "overfitting", caption)]
+    label = f"Chart of the training and test {metric_label(metric)} of each backbone and their gap"
+    return [drawing(figure, label, caption)]
 
 
 def heat_map(view: View, shares: pd.DataFrame) -> list[Picture]:
@@ -154,7 +159,8 @@ def heat_map(view: View, shares: pd.DataFrame) -> list[Picture]:
         view.learned(view.sizes[-1]), "", f"those at {view.sizes[-1]:,} images that have learned"
     )
     wide = shares.shape[1] > WIDE
-    return [drawing(class_heat_map(shares), "accuracy per class", caption, wide=wide)]
+    label = "Heat map of the accuracy of each backbone on each class"
+    return [drawing(class_heat_map(shares), label, caption, wide=wide)]
 
 
 def confusion(view: View) -> list[Picture]:
@@ -177,7 +183,8 @@ def confusion(view: View) -> list[Picture]:
     figure = confusion_matrix(table, view.results.answers)
     caption = f"{leader}: shares of each actual class in %, {len(names)} runs together."
     caption = drawn_from(largest[largest["series"] == leader], caption, "those of this backbone")
-    return [drawing(figure, "confusion matrix", caption, wide=len(answers) > ANNOTATED)]
+    label = f"Confusion matrix of {leader}, a row per actual class"
+    return [drawing(figure, label, caption, wide=len(answers) > ANNOTATED)]
 
 
 def drawn_from(cells: pd.DataFrame, caption: str, which: str) -> str:

@@ -29,7 +29,7 @@ def subset(params: "Params") -> None:
     files.write_csv(paths.INDICES, indices)
     files.write_csv(paths.CLASS_COUNTS, class_counts(classes, indices))
     digest = files.sha256_of_file(paths.INDICES)
-    write_metrics(paths.SUBSET_METRICS, metrics(pool, selection, digest), ["hash"])
+    write_metrics(paths.SUBSET_METRICS, metrics(pool, selection, digest), ["id"])
     if selection.conflicting_labels:
         sys.stderr.write(
             f"Images that occur under more than one class: {selection.conflicting_labels}; "
@@ -40,7 +40,7 @@ def subset(params: "Params") -> None:
 def metrics(pool: "Pool", selection: "Selection", indices_sha256: str) -> dict[str, Any]:
     """How many images were chosen, which ones (a hash), and how many copies were met."""
     return {
-        "hash": indices_sha256[:12],
+        "id": indices_sha256[:12],
         "train_images": len(selection.train),
         "val_images": len(selection.val),
         "test_images": len(selection.test),

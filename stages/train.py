@@ -43,9 +43,9 @@ def train(params: "Params") -> None:
         _save_snapshots(run)
         digest = files.sha256_of_file(paths.WEIGHTS)
         hashes = {"weights_sha256": digest, "indices_sha256": inputs["indices"]}
-        values = {"hash": digest[:12], **metrics_of(run), **hashes}
+        values = {"id": digest[:12], **metrics_of(run), **hashes}
         validated = [f"val_{metric}" for metric in run.trained.engine.task.metrics]
-        write_metrics(paths.TRAIN_METRICS, values, [*validated, "train_seconds", "hash"])
+        write_metrics(paths.TRAIN_METRICS, values, [*validated, "train_seconds", "id"])
 
 
 def metrics_of(run: "Run") -> dict[str, Any]:

@@ -34,7 +34,7 @@ JSON_FILES = {
 }
 LOCK = Path("dvc.lock")
 OLDER = {paths.MACHINE: paths.HARDWARE}
-"""Where runs from before 0.2 have what a file holds."""
+"""Where runs of an earlier layout have what a file holds."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _json(text: str) -> Any:
 
 
 def _numerics(told: Json) -> Json:
-    """The probes' readings as fields; of texts, as written before 0.2, the hash is taken alone."""
+    """The probes' readings as fields; of an earlier layout's texts the hash is taken alone."""
     texts = told.get("bits", {})
     older = {name: {"bits": str(text).partition(",")[0]} for name, text in texts.items()}
     readings = told.get("readings", older)

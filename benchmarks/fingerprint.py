@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = ("metrics/identity.json", "metrics/hardware.json", "metrics/numerics.json")
+FILES = tuple(f"metrics/{name}.json" for name in ("identity", "machine", "hardware", "numerics"))
 
 
 def start_once() -> tuple[float, bytes]:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 def evaluate(params: "Params") -> None:
     """The stage. Raises UserError subclasses for what the user can mend."""
     from stages.charts.style import save
-    from stages.core import files, paths
+    from stages.core import paths
     from stages.core.device import choose_device, memory_advice, set_threads
+    from stages.core.metrics import write_metrics
     from stages.datasets.pixels import load_splits, read_indices
     from stages.measures.album import augmentation_picture, pictures_of_test
     from stages.measures.evaluation import evaluate_outputs
@@ -44,7 +45,8 @@ def evaluate(params: "Params") -> None:
     heads = task.heads(trained.classes)
     evaluation = evaluate_outputs(outputs, test.names, heads)
     _save_tables(evaluation)
-    files.write_json(paths.EVALUATE_METRICS, evaluation.metrics | {"evaluate_seconds": seconds})
+    values = evaluation.metrics | {"evaluate_seconds": seconds}
+    write_metrics(paths.EVALUATE_METRICS, values, [f"test_{metric}" for metric in heads])
     answers = next(iter(heads.values()))
     album = pictures_of_test(trained, task, test, evaluation.predictions, answers, params.seed)
     train = splits["train"]

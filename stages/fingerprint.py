@@ -1,11 +1,12 @@
 """Record the hardware DNA of this machine, declared and measured.
 
 Reads `device`, `threads`, `seed`, `pretrained`, `train.precision`, `train.memory_format`,
-`train.deterministic` and `evaluate.batch_size`. Writes `metrics/hardware.json` (everything worth
-showing), `metrics/numerics.json` (the probes) and `metrics/identity.json` (what decides bits:
-training, evaluation and profile run again when it changes). It is the first stage and DVC keeps
-its files until they are replaced, so what the parameters cannot mean is refused here, by
-`preflight`, before any older result is gone. What is recorded is left to `dna`.
+`train.deterministic` and `evaluate.batch_size`. Writes `metrics/machine.json` (all that was read),
+`metrics/hardware.json` (the little of it that is worth a row in DVC's tables),
+`metrics/numerics.json` (the probes) and `metrics/identity.json` (what decides bits: training,
+evaluation and profile run again when it changes). It is the first stage and DVC keeps its files
+until they are replaced, so what the parameters cannot mean is refused here, by `preflight`, before
+any older result is gone. What is recorded is left to `dna`.
 """
 
 import sys
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def fingerprint(params: "Params") -> None:
-    """Apply the settings of the run, read and measure the machine, write the three files.
+    """Apply the settings of the run, read and measure the machine, write the four files.
 
     Raises ModelError, DataError and DeviceError as `preflight` does.
     """
@@ -29,7 +30,7 @@ def fingerprint(params: "Params") -> None:
 
     preflight(params)
     device = choose_device(params.device)
-    from stages.dna.declared import read_declared, short_id
+    from stages.dna.declared import headline, read_declared, short_id
     from stages.dna.numerics import measure_numerics
     from stages.training.determinism import set_determinism
 
@@ -47,10 +48,11 @@ def fingerprint(params: "Params") -> None:
         "numeric_id": numerics["digest"][:8],
         "run_id": short_id([declared.run, numerics["run_digest"]]),
     }
-    ids = {"id": "-".join(parts.values()), **parts}
-    hardware = {**ids, **declared.machine, **declared.run, "environment": declared.environment}
+    ids = {"id": f"{parts['declared_id']}-{parts['numeric_id']}", **parts}
+    machine = {**ids, **declared.machine, **declared.run, "environment": declared.environment}
     write_json(paths.NUMERICS, numerics)
-    write_json(paths.HARDWARE, hardware)
+    write_json(paths.MACHINE, machine)
+    write_json(paths.HARDWARE, headline(machine))
     write_json(paths.IDENTITY, identity)
 
 

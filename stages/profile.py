@@ -26,6 +26,7 @@ def profile(params: "Params") -> None:
     from functools import partial
 
     from stages.core.device import choose_device, set_threads
+    from stages.core.metrics import write_metrics
     from stages.measures.sheet import measure
     from stages.measures.subject import subject_of
     from stages.training.determinism import set_determinism
@@ -36,7 +37,7 @@ def profile(params: "Params") -> None:
     sheet = measure(partial(subject_of, params, classes), params.profile, device, threads)
     files.write_csv(paths.PROFILE_TABLE, sheet.table)
     files.write_csv(paths.PROFILE_BLOCKS, sheet.blocks)
-    files.write_json(paths.PROFILE_METRICS, sheet.metrics)
+    write_metrics(paths.PROFILE_METRICS, sheet.metrics, ["latency_ms_p50", "peak_memory_mb"])
     _tell(f"{sheet.metrics['best']}.")
 
 

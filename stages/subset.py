@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from stages.core import files, paths
 from stages.core.cli import run_stage
+from stages.core.metrics import write_metrics
 
 if TYPE_CHECKING:
     from stages.core.params import Params
@@ -28,7 +29,7 @@ def subset(params: "Params") -> None:
     files.write_csv(paths.INDICES, indices)
     files.write_csv(paths.CLASS_COUNTS, class_counts(classes, indices))
     digest = files.sha256_of_file(paths.INDICES)
-    files.write_json(paths.SUBSET_METRICS, metrics(pool, selection, digest))
+    write_metrics(paths.SUBSET_METRICS, metrics(pool, selection, digest), ["id"])
     if selection.conflicting_labels:
         sys.stderr.write(
             f"Images that occur under more than one class: {selection.conflicting_labels}; "
@@ -39,6 +40,7 @@ def subset(params: "Params") -> None:
 def metrics(pool: "Pool", selection: "Selection", indices_sha256: str) -> dict[str, Any]:
     """How many images were chosen, which ones (a hash), and how many copies were met."""
     return {
+        "id": indices_sha256[:12],
         "train_images": len(selection.train),
         "val_images": len(selection.val),
         "test_images": len(selection.test),

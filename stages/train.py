@@ -19,6 +19,7 @@ def train(params: "Params") -> None:
     """The stage. Raises UserError subclasses for what the user can mend."""
     from stages.core import files, paths
     from stages.core.device import choose_device, require_devices
+    from stages.core.metrics import write_metrics
     from stages.datasets.pixels import load_splits, read_indices
     from stages.training.distributed import launch, launched, rank
     from stages.training.run import training
@@ -40,9 +41,11 @@ def train(params: "Params") -> None:
         _save_weights(run, classes)
         _save_tables(run)
         _save_snapshots(run)
-        weights_sha256 = files.sha256_of_file(paths.WEIGHTS)
-        hashes = {"weights_sha256": weights_sha256, "indices_sha256": inputs["indices"]}
-        files.write_json(paths.TRAIN_METRICS, metrics_of(run) | hashes)
+        digest = files.sha256_of_file(paths.WEIGHTS)
+        hashes = {"weights_sha256": digest, "indices_sha256": inputs["indices"]}
+        values = {"id": digest[:12], **metrics_of(run), **hashes}
+        validated = [f"val_{metric}" for metric in run.trained.engine.task.metrics]
+        write_metrics(paths.TRAIN_METRICS, values, [*validated, "train_seconds", "id"])
 
 
 def metrics_of(run: "Run") -> dict[str, Any]:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from stages.charts.style import save
 from stages.core import paths
 from stages.core.files import write_csv, write_json, write_text
+from stages.core.metrics import write_metrics
 
 
 def history(epochs: int = 12, metrics: tuple[str, ...] = ("top1",)) -> pd.DataFrame:
@@ -136,12 +137,13 @@ def write_run(
         "fell_back_to_fp32": None, "adapted": {"stem": "3×3 in place of 7×7"},
     }  # fmt: skip
     write_text(root / paths.PARAMS, params)
-    write_json(root / paths.HARDWARE, HARDWARE)
+    write_json(root / paths.MACHINE, HARDWARE)
     counts = {"train_images": 1295, "val_images": 143, "test_images": len(table)}
-    write_json(root / paths.SUBSET_METRICS, counts)
-    write_json(root / paths.TRAIN_METRICS, train)
-    write_json(root / paths.EVALUATE_METRICS, evaluate)
-    write_json(root / paths.PROFILE_METRICS, PROFILE)
+    write_metrics(root / paths.SUBSET_METRICS, counts, [])
+    write_metrics(root / paths.TRAIN_METRICS, train, ["train_seconds"])
+    shown = [f"test_{metric}" for metric in metrics]
+    write_metrics(root / paths.EVALUATE_METRICS, evaluate, shown)
+    write_metrics(root / paths.PROFILE_METRICS, PROFILE, ["latency_ms_p50", "peak_memory_mb"])
     write_csv(root / paths.HISTORY, history(metrics=metrics))
     write_csv(root / paths.ALL_PREDICTIONS, in_words(table, names))
     write_csv(root / paths.PREDICTIONS, in_words(table, names).drop(columns="loss"))

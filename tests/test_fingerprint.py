@@ -14,6 +14,7 @@ import pytest
 from stages.core import paths
 from stages.core.errors import DeviceError, ModelError
 from stages.core.params import Params, parse_params
+from stages.dna.declared import headline
 from stages.fingerprint import fingerprint
 
 
@@ -39,12 +40,6 @@ def run_stage(root: Path, **environment: str) -> dict[str, Any]:
     return dict(json.loads(paths.IDENTITY.read_text()))
 
 
-def leaves(value: Any) -> list[Any]:
-    if not isinstance(value, dict):
-        return [value]
-    return [leaf for item in value.values() for leaf in leaves(item)]
-
-
 def test_identity_is_byte_stable() -> None:
     fingerprint(Params())
     first = paths.IDENTITY.read_bytes()
@@ -52,17 +47,28 @@ def test_identity_is_byte_stable() -> None:
     assert paths.IDENTITY.read_bytes() == first
 
 
-def test_metrics_hold_text_numbers_and_null_only() -> None:
+def test_what_dvc_shows_is_five_short_values() -> None:
     fingerprint(Params())
-    for path in (paths.HARDWARE, paths.IDENTITY, paths.NUMERICS):
-        values = leaves(json.loads(path.read_text()))
-        assert values
-        assert {type(value) for value in values} <= {str, int, float, bool, type(None)}
+    shown = json.loads(paths.HARDWARE.read_text())
+    machine = json.loads(paths.MACHINE.read_text())
+    assert list(shown) == ["id", "chip", "backend", "torch", "run_seed"]
+    assert all(len(str(value)) <= 24 for value in shown.values())
+    assert shown["id"] == f"{machine['declared_id']}-{machine['numeric_id']}"
+
+
+def test_a_long_name_of_a_chip_is_cut_and_the_accelerator_goes_first() -> None:
+    facts = {"id": "a-b", "chip": "A chip", "accelerator": None, "backend": "cpu", "torch": "2",
+             "seed": 7}  # fmt: skip
+    assert headline(facts) == {
+        "id": "a-b", "chip": "A chip", "backend": "cpu", "torch": "2", "run_seed": 7
+    }  # fmt: skip
+    assert headline(facts | {"accelerator": "N" * 50})["chip"] == "N" * 23 + "…"
+    assert headline(facts | {"chip": None})["chip"] is None
 
 
 def test_names_no_person_and_no_box() -> None:
     fingerprint(Params())
-    text = paths.HARDWARE.read_text() + paths.IDENTITY.read_text()
+    text = paths.MACHINE.read_text() + paths.IDENTITY.read_text()
     words = {word.strip('",') for word in text.split()}
     assert platform.node() not in words
     assert getpass.getuser() not in words
@@ -72,11 +78,12 @@ def test_names_no_person_and_no_box() -> None:
 
 def test_settings_of_the_run_change_its_part_and_leave_the_identity() -> None:
     fingerprint(Params())
-    before, identity = json.loads(paths.HARDWARE.read_text()), paths.IDENTITY.read_bytes()
+    before, identity = json.loads(paths.MACHINE.read_text()), paths.IDENTITY.read_bytes()
     fingerprint(parse_params({"seed": 7, "train": {"precision": "bf16"}}, "test"))
-    after = json.loads(paths.HARDWARE.read_text())
+    after = json.loads(paths.MACHINE.read_text())
     assert paths.IDENTITY.read_bytes() == identity
     assert (after["run_id"], after["precision"]) != (before["run_id"], before["precision"])
+    assert after["id"] == before["id"]
 
 
 def test_threads_are_part_of_the_identity() -> None:

@@ -12,6 +12,7 @@ import yaml
 from stages import profile
 from stages.core import paths
 from stages.core.errors import ModelError
+from stages.core.metrics import read_metrics
 from stages.core.params import Params, Profile
 from stages.measures import sheet
 from tests.measures.subjects import Failing, convolutional, killed, subject
@@ -82,7 +83,7 @@ def test_the_stage_writes_its_three_files(
     paths.MANIFEST.parent.mkdir()
     paths.MANIFEST.write_text(json.dumps({"classes": [str(name) for name in range(10)]}))
     assert profile.main([]) == 0
-    metrics = json.loads(paths.PROFILE_METRICS.read_text())
+    metrics = read_metrics(paths.PROFILE_METRICS)
     assert (metrics["model"], metrics["params_total"]) == ("lenet_small", 62_006)
     assert len(pd.read_csv(paths.PROFILE_TABLE)) == 2 * 3 + 2
     assert pd.read_csv(paths.PROFILE_BLOCKS).params.sum() == 62_006

@@ -1,6 +1,5 @@
 """The subset stage: files, hash, and the paragraph for what cannot be had."""
 
-import json
 import shutil
 
 import pytest
@@ -8,6 +7,7 @@ import yaml
 
 from stages.core import paths
 from stages.core.cli import run_stage
+from stages.core.metrics import read_metrics
 from stages.datasets.pool import read_table
 from stages.download import download
 from stages.subset import subset
@@ -29,7 +29,7 @@ def run(dataset: dict | None = None, **amounts: object) -> int:
 
 
 def metrics() -> dict:
-    return json.loads(paths.SUBSET_METRICS.read_text())
+    return read_metrics(paths.SUBSET_METRICS)
 
 
 def test_the_default_draw_of_digits():

@@ -3,9 +3,9 @@
 Leaves the reading of the runs' own bits to `parting` and `inside`.
 """
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from stages.comparison.record import Record
 from stages.comparison.setup import effective_precision
@@ -37,13 +37,13 @@ class Numerics:
     """How the probes of two machines compare.
 
     `changed` names the probes with other bits by group, `compared` counts those that both ran.
-    `worst` is the largest error of any changed probe on either machine, with its name.
+    `worst` is the largest error known of any changed probe on either machine, with its name.
     """
 
     compared: int
     changed: dict[str, list[str]]
     worst: tuple[str, float] | None
-    not_repeatable: dict[str, str]
+    not_repeatable: dict[str, list[str]]
 
     @property
     def count(self) -> int:
@@ -53,31 +53,29 @@ class Numerics:
 
 def compare_numerics(a: Record, b: Record) -> Numerics | None:
     """Hold the probes side by side; None when either run has none."""
-    bits_a, bits_b = a.numerics.get("bits"), b.numerics.get("bits")
-    if not bits_a or not bits_b:
+    ours, theirs = (run.numerics.get("readings") for run in (a, b))
+    if not ours or not theirs:
         return None
-    both = [name for name in bits_a if name in bits_b]
-    changed = [name for name in both if _bits(bits_a[name]) != _bits(bits_b[name])]
-    errors = {name: max(_error(a, name), _error(b, name)) for name in changed}
+    both = [name for name in ours if name in theirs]
+    changed = [name for name in both if ours[name].get("bits") != theirs[name].get("bits")]
+    errors = {
+        name: error
+        for name in changed
+        if (error := _largest_error(ours[name], theirs[name])) is not None
+    }
     worst = max(errors, key=lambda name: errors[name], default=None)
-    varying = {run.name: str(run.numerics.get("not_repeatable", "none")) for run in (a, b)}
+    varying = {run.name: run.numerics.get("not_repeatable", []) for run in (a, b)}
     return Numerics(
         compared=len(both),
         changed=_grouped(changed),
         worst=(worst, errors[worst]) if worst else None,
-        not_repeatable={name: text for name, text in varying.items() if text != "none"},
+        not_repeatable={name: probes for name, probes in varying.items() if probes},
     )
 
 
-def _bits(reading: object) -> str:
-    """The hash alone; in an older format, and where nothing else is known, that is all."""
-    return str(reading).partition(",")[0]
-
-
-def _error(run: Record, probe: str) -> float:
-    """The error of a probe, which an older format has in a table of its own; 0 if not known."""
-    told = re.search(r", error ([\d.e+-]+)", str(run.numerics["bits"][probe]))
-    return float(told[1] if told else run.numerics.get("max_error", {}).get(probe) or 0)
+def _largest_error(*readings: Mapping[str, Any]) -> float | None:
+    errors = (reading.get("max_error") for reading in readings)
+    return max((error for error in errors if isinstance(error, float)), default=None)
 
 
 def group_of(probe: str) -> str:

@@ -16,6 +16,7 @@ from stages.comparison.sources import Source
 from stages.comparison.tables import TABLES, read_table
 from stages.core import paths
 from stages.core.errors import RunError
+from stages.core.metrics import all_values
 from stages.core.yaml_text import parse_yaml
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 JSON_FILES = {
-    "hardware": paths.HARDWARE,
+    "hardware": paths.MACHINE,
     "numerics": paths.NUMERICS,
     "subset": paths.SUBSET_METRICS,
     "train": paths.TRAIN_METRICS,
@@ -32,6 +33,8 @@ JSON_FILES = {
     "profile": paths.PROFILE_METRICS,
 }
 LOCK = Path("dvc.lock")
+OLDER = {paths.MACHINE: paths.HARDWARE}
+"""Where runs of an earlier layout have what a file holds."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,8 @@ def load_record(source: Source) -> Record:
     missing: list[str] = []
     values: dict[str, Any] = {}
     for name, path in JSON_FILES.items():
-        values[name] = _parsed(source, path, json.loads, missing)
+        values[name] = _parsed(source, path, _json, missing)
+    values["numerics"] = _numerics(values["numerics"])
     for name, table in TABLES.items():
         values[name] = read_table(source, table, missing)
     lock = _parsed(source, LOCK, parse_yaml, missing)
@@ -102,6 +106,8 @@ def load_record(source: Source) -> Record:
 def _parsed(source: Source, path: Path, parse: "Callable[[str], Any]", missing: list[str]) -> Json:
     """A file's keys and values; {}, with a note in `missing`, when there are none to be had."""
     content = source.read(path)
+    if content is None and path in OLDER:
+        content = source.read(OLDER[path])
     if content is None:
         missing.append(f"{path}")
         return {}
@@ -116,11 +122,29 @@ def _parsed(source: Source, path: Path, parse: "Callable[[str], Any]", missing: 
     return _well_typed(value, path, missing)
 
 
+def _json(text: str) -> Any:
+    value = json.loads(text)
+    return all_values(value) if isinstance(value, dict) else value
+
+
+def _numerics(told: Json) -> Json:
+    """The probes' readings as fields; of an earlier layout's texts the hash is taken alone."""
+    texts = told.get("bits", {})
+    older = {name: {"bits": str(text).partition(",")[0]} for name, text in texts.items()}
+    readings = told.get("readings", older)
+    varying = told.get("not_repeatable", [])
+    names = varying if isinstance(varying, list) else varying.split()
+    return told | {
+        "readings": {name: fields for name, fields in readings.items() if isinstance(fields, dict)},
+        "not_repeatable": [str(name) for name in names if name != "none"],
+    }
+
+
 _NUMBER = (int, float)
 _TYPES: dict[Path, dict[str, tuple[type, ...]]] = {
     paths.PARAMS: dict.fromkeys(("train", "dataset"), (dict,)),
-    paths.HARDWARE: {"environment": (dict,)},
-    paths.NUMERICS: dict.fromkeys(("bits", "max_error"), (dict,)),
+    paths.MACHINE: {"environment": (dict,)},
+    paths.NUMERICS: {"readings": (dict,), "bits": (dict,), "not_repeatable": (list, str)},
     paths.TRAIN_METRICS: {
         **dict.fromkeys(("steps", "epochs_run"), _NUMBER),
         **dict.fromkeys(("weights_sha256", "initial_weights_hash", "indices_sha256"), (str,)),

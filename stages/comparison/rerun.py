@@ -16,6 +16,7 @@ from stages.comparison.sources import Source
 from stages.core import paths
 from stages.core.device import choose_device, memory_advice, set_threads
 from stages.core.errors import DeviceError, RunError
+from stages.core.metrics import all_values
 from stages.core.params import Params, Precision, load_params, read_params
 from stages.training.engine import Engine
 
@@ -48,8 +49,9 @@ def _fallen_back(source: Source) -> dict[str, str]:
         told = json.loads(source.read(paths.TRAIN_METRICS) or b"{}")
     except ValueError:
         return {}
-    known = isinstance(told, dict) and told.get("precision") in get_args(Precision)
-    return {"precision": told["precision"]} if known else {}
+    values = all_values(told) if isinstance(told, dict) else {}
+    known = values.get("precision") in get_args(Precision)
+    return {"precision": values["precision"]} if known else {}
 
 
 def _dataset_here(params: Params) -> Any:

@@ -67,8 +67,9 @@ def _numerics(found: Comparison) -> Section:
         )
         grids = (Grid(("operations", "differ", "points to", "which"), rows, (1,)),)
     if numerics:
-        for name, text in numerics.not_repeatable.items():
-            sentences.append(f"Not repeatable on {name} without deterministic algorithms: {text}.")
+        for name, varying in numerics.not_repeatable.items():
+            which = ", ".join(varying)
+            sentences.append(f"Not repeatable on {name} without deterministic algorithms: {which}.")
     if causes := from_settings(found.a, found.b):
         sentences.append(f"Differences that can change bits: {'; '.join(causes)}.")
     return Section("numerics", "Numeric DNA", tuple(sentences), grids)

@@ -20,6 +20,7 @@ ALL_PREDICTIONS = Path("data/predictions.csv")
 SNAPSHOTS = Path("data/snapshots")
 
 HARDWARE = Path("metrics/hardware.json")
+MACHINE = Path("metrics/machine.json")
 IDENTITY = Path("metrics/identity.json")
 NUMERICS = Path("metrics/numerics.json")
 SUBSET_METRICS = Path("metrics/subset.json")

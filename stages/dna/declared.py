@@ -4,6 +4,7 @@ Three groups: the machine (chip, libraries, switches), of which the identity is 
 decides bits, and the run (what `params.yaml` asks for). The measured DNA is left to `numerics`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,9 @@ DECIDES_BITS = (
 )  # fmt: skip
 """Facts of the identity. Left out: sizes of memory, Python and NumPy (whose share is exact), and
 what is a parameter, on which the stages depend by themselves."""
+
+
+CHIP_CHARACTERS = 24
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,22 @@ def run_settings(params: Params) -> Facts:
         "deterministic_mode": mode if isinstance(mode, str) else str(mode).lower(),
         "evaluate_batch_size": params.evaluate.batch_size,
         "seed": params.seed,
+    }
+
+
+def headline(machine: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts worth a row in DVC's tables, each short enough for one.
+
+    `chip` is what computes: the accelerator, or else the CPU. The seed's name is not that of the
+    parameter: `dvc exp show` would write both columns with their files' paths.
+    """
+    chip = machine["accelerator"] or machine["chip"]
+    return {
+        "id": machine["id"],
+        "chip": chip if len(chip or "") <= CHIP_CHARACTERS else f"{chip[: CHIP_CHARACTERS - 1]}…",
+        "backend": machine["backend"],
+        "torch": machine["torch"],
+        "run_seed": machine["seed"],
     }
 
 

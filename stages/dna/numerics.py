@@ -9,7 +9,7 @@ sums up the bits of all probes that repeat themselves. Leaves the meaning of dif
 import hashlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -39,14 +39,6 @@ class Reading:
     max_error: float | None = None
     mean_ulp: float | None = None
 
-    def in_words(self) -> str | None:
-        """The bits, with the errors where they are known; None for a probe that did not run."""
-        if self.varies:
-            return "varies"
-        if self.max_error is None:
-            return self.bits
-        return f"{self.bits}, error {self.max_error:g}, {self.mean_ulp:g} ULP"
-
 
 Readings = dict[str, Reading]
 
@@ -65,7 +57,7 @@ def measure_numerics(device: torch.device, precision: str) -> dict[str, Any]:
         "digest": digest(suite, device),
         "run_digest": digest(reduced, device) if reduced else None,
         **audited,
-        **as_metrics(suite | reduced),
+        **as_fields(suite | reduced),
     }
 
 
@@ -93,7 +85,7 @@ def measure_in_precision(device: torch.device, precision: str) -> Readings:
     return {f"{name}_{precision}": _measure(SUITE[name], device, precision) for name in names}
 
 
-def audit(device: torch.device, readings: Readings) -> dict[str, str]:
+def audit(device: torch.device, readings: Readings) -> dict[str, list[str]]:
     """Which operations are not repeatable here without, and with, deterministic algorithms.
 
     On the CPU one pass answers both. Elsewhere the suite runs again under the other setting;
@@ -110,10 +102,7 @@ def audit(device: torch.device, readings: Readings) -> dict[str, str]:
     free, strict = (other, readings) if mode else (readings, other)
     varying = sorted(name for name, reading in free.items() if reading.varies)
     mended = [name for name in varying if strict[name].bits is not None]
-    return {
-        "not_repeatable": " ".join(varying) or "none",
-        "mended_by_deterministic": " ".join(mended) or "none",
-    }
+    return {"not_repeatable": varying, "mended_by_deterministic": mended}
 
 
 def digest(readings: Readings, device: torch.device) -> str:
@@ -131,17 +120,18 @@ def digest(readings: Readings, device: torch.device) -> str:
     return hashlib.sha256("\n".join(counted).encode()).hexdigest()[:16]
 
 
-def as_metrics(readings: Readings) -> dict[str, Any]:
-    """Readings by probe, each as one text, so that `dvc metrics diff` has a row per probe."""
-    errors = {name: r.max_error for name, r in readings.items() if r.max_error is not None}
-    worst = max(errors, key=lambda name: errors[name], default=None)
+def as_fields(readings: Readings) -> dict[str, Any]:
+    """Readings by probe, each with the fields that say something."""
     return {
-        "probes": len(readings),
         "repeats": REPEATS,
-        "worst_error": errors[worst] if worst else None,
-        "worst_error_probe": worst,
-        "bits": {name: reading.in_words() for name, reading in readings.items()},
-        "refused": {name: r.refusal for name, r in readings.items() if r.refusal is not None},
+        "readings": {
+            name: {
+                field: value
+                for field, value in asdict(reading).items()
+                if value is not None and value is not False
+            }
+            for name, reading in readings.items()
+        },
     }
 
 

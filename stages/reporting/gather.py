@@ -6,16 +6,14 @@ Leaves what is shown of it to `view`.
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from stages.core import paths
 from stages.core.errors import RunError
-from stages.core.files import parse_csv, read_json
+from stages.core.files import parse_csv
+from stages.core.metrics import Metrics, read_metrics
 from stages.core.params import Params
-
-Metrics = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ def gather(params: Params, root: Path = Path()) -> Run:
     """Read the files of the run in `root`. Raises RunError for one that is damaged."""
     return Run(
         params=params,
-        hardware=_metrics(root / paths.HARDWARE),
+        hardware=_metrics(root / paths.MACHINE),
         subset=_metrics(root / paths.SUBSET_METRICS),
         train=_metrics(root / paths.TRAIN_METRICS),
         evaluate=_metrics(root / paths.EVALUATE_METRICS),
@@ -64,7 +62,7 @@ def gather(params: Params, root: Path = Path()) -> Run:
 
 
 def _metrics(path: Path) -> Metrics | None:
-    return dict(read_json(path)) if path.exists() else None
+    return read_metrics(path) if path.exists() else None
 
 
 def _predictions(root: Path) -> pd.DataFrame | None:

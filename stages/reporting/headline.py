@@ -6,13 +6,14 @@ from pathlib import PurePath
 from stages.charts.style import metric_label
 from stages.core import paths
 from stages.core.counts import counted
+from stages.core.metrics import Metrics
 from stages.core.params import Params
-from stages.reporting.gather import Metrics, Run
+from stages.reporting.gather import Run
 from stages.reporting.parts import Tile
 from stages.reporting.words import duration, interval, large, number, percent, plain
 
 STAGE_OF = {
-    "hardware": (paths.HARDWARE, "fingerprint", "the machine"),
+    "hardware": (paths.MACHINE, "fingerprint", "the machine"),
     "subset": (paths.SUBSET_METRICS, "subset", "image counts"),
     "train": (paths.TRAIN_METRICS, "train", "training results"),
     "history": (paths.HISTORY, "train", "training curves"),

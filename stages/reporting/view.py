@@ -8,7 +8,7 @@ from stages.reporting.gather import Run
 from stages.reporting.repeat import Origin, commands
 from stages.reporting.targets import Target, judge
 
-# What the short table of the machine shows, of all that hardware.json holds.
+# What the short table of the machine shows, of all that machine.json holds.
 MACHINE = {
     "id": "hardware DNA",
     "chip": "chip",

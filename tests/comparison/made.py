@@ -79,6 +79,11 @@ def tensors(steps: int = 12, parted: int | None = None, part: str = "backward", 
     return pd.DataFrame(rows, columns=TENSOR_COLUMNS)
 
 
+def readings(**bits: str) -> dict[str, dict[str, Any]]:
+    """What the probes gave: bits as named, an error of 1e-7."""
+    return {name: {"bits": value, "max_error": 1e-7} for name, value in bits.items()}
+
+
 def write_run(folder: Path, **pieces: Any) -> Path:
     """A folder with the files of a run; `pieces` replace files by name, None leaves one out."""
     train = {
@@ -90,9 +95,8 @@ def write_run(folder: Path, **pieces: Any) -> Path:
                             "val_loss": [1.1, 0.6]})  # fmt: skip
     files: dict[Path, Any] = {
         paths.PARAMS: PARAMS,
-        paths.HARDWARE: HARDWARE,
-        paths.NUMERICS: {"bits": {"mm": "1", "softmax": "2"}, "max_error": {"mm": 1e-7},
-                         "not_repeatable": "none"},
+        paths.MACHINE: HARDWARE,
+        paths.NUMERICS: {"readings": readings(mm="1", softmax="2"), "not_repeatable": []},
         paths.TRAIN_METRICS: train,
         paths.EVALUATE_METRICS: evaluate,
         paths.PROFILE_METRICS: {"latency_ms_p50": 4.0, "peak_memory_mb": None},
@@ -106,7 +110,7 @@ def write_run(folder: Path, **pieces: Any) -> Path:
         within = pd.DataFrame(columns=INSIDE_COLUMNS) if within is None else within
         files[paths.STEPS] = as_record(steps, within)
     for path, value in files.items():
-        name = path.stem
+        name = "hardware" if path == paths.MACHINE else path.stem
         given = pieces.get(name, value)
         if isinstance(value, dict) and isinstance(given, dict):
             given = value | given

@@ -15,7 +15,7 @@ from stages.comparison.terminal import as_text
 from stages.comparison.text import as_json, as_markdown, finite, markdown_table
 from stages.comparison.together import Comparison, compare_records
 from stages.comparison.values import ratio_in_words, shown, shown_pair
-from tests.comparison.made import made, markdown_of, predictions, trace
+from tests.comparison.made import made, markdown_of, predictions, readings, trace
 from tests.comparison.test_inside import inside
 
 
@@ -27,7 +27,7 @@ def found(tmp_path: Path) -> Comparison:
         tmp_path / "b",
         train={"weights_sha256": "v" * 64, "epoch_seconds_p50": 0.5},
         hardware={"cpu_capability": "AVX2", "memory_gb": 4.0},
-        numerics={"bits": {"mm": "1", "softmax": "3"}, "not_repeatable": "index_add"},
+        numerics={"readings": readings(mm="1", softmax="3"), "not_repeatable": ["index_add"]},
         trace=trace(parted=1, part="update"),
         predictions=predictions(moved=3),
         inside=inside({("module", "fc"): 1e-7}),

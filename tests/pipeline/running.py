@@ -1,6 +1,5 @@
 """Running DVC and single stages in a clone, as a user would; what ran, and what it measured."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from stages.core.metrics import read_metrics
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BIN = Path(sys.executable).parent
@@ -48,8 +49,7 @@ def stages_run(done: "subprocess.CompletedProcess[str]") -> list[str]:
 
 
 def metrics(clone: Path, name: str) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((clone / "metrics" / f"{name}.json").read_text())
-    return loaded
+    return read_metrics(clone / "metrics" / f"{name}.json")
 
 
 def stage(clone: Path, name: str, change: dict[str, Any]) -> "subprocess.CompletedProcess[str]":

@@ -62,7 +62,7 @@ def confusion(classes: int, mistakes: pd.DataFrame) -> str:
         return f"{shown}; no mistakes"
     first = mistakes.iloc[0]
     return (
-        f"{shown}; the most frequent mistake takes {first['actual']} for {first['predicted']} "
+        f"{shown}; the most frequent mistake takes {first['label']} for {first['predicted']} "
         f"({percent(first['share'])} of the class)"
     )
 

@@ -108,7 +108,7 @@ def test_a_folder_that_dvc_will_miss(monkeypatch: pytest.MonkeyPatch) -> None:
     params = parse_params({"dataset": {"folder": "nowhere"}}, "test")
     preflight(params)
     monkeypatch.setenv("DVC_STAGE", "fingerprint")
-    with pytest.raises(DataError, match="`dataset.folder` nowhere does not exist"):
+    with pytest.raises(DataError, match=r"`dataset\.folder` nowhere does not exist"):
         preflight(params)
 
 

@@ -8,7 +8,9 @@ middle of the work (a broken picture, a loss that diverges, memory that ends) is
 stages.
 """
 
+import os
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,10 +25,22 @@ def preflight(params: "Params") -> None:
     from stages.models import resolve
 
     require_known(params.dataset.name)
+    _require_folder(params.dataset)
     resolve(params.model)
     require_enough(params.subset, _images(params.dataset))
     require_devices(params.train.devices, choose_device(params.device))
     _require_buildable(params)
+
+
+def _require_folder(dataset: "Dataset") -> None:
+    """Raise DataError when DVC, which watches the folder whatever the data set, will miss it."""
+    from stages.core.errors import DataError
+
+    if "DVC_STAGE" in os.environ and not Path(dataset.folder).exists():
+        raise DataError(
+            f"`dataset.folder` {dataset.folder} does not exist. DVC looks there for pictures of "
+            "your own with every data set: make the folder, or name one that is there."
+        )
 
 
 def _images(dataset: "Dataset") -> "Counter[str]":

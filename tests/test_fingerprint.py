@@ -116,12 +116,16 @@ def test_a_second_machine_has_another_identity(root: Path, monkeypatch: pytest.M
 
 
 def test_other_weights_under_the_same_path_repeat_the_training() -> None:
+    from safetensors.torch import save_file
+
+    from stages.models import build
+
     params = Params(pretrained="start.safetensors")
     with pytest.raises(ModelError, match=r"start\.safetensors, but there is no such file"):
         fingerprint(params)
     identities = []
-    for content in (b"one", b"two"):
-        Path("start.safetensors").write_bytes(content)
+    for seed in (1, 2):
+        save_file(build(Params(seed=seed), 10).model.state_dict(), "start.safetensors")
         fingerprint(params)
         identities.append(json.loads(paths.IDENTITY.read_text()))
     paths.WEIGHTS.parent.mkdir()

@@ -103,6 +103,15 @@ def test_a_model_that_cannot_be_built_without_memory_passes(
     preflight(Params())
 
 
+def test_a_folder_that_dvc_will_miss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DVC has it as a dependency whatever the data set, and would stop with an [Errno 2]."""
+    params = parse_params({"dataset": {"folder": "nowhere"}}, "test")
+    preflight(params)
+    monkeypatch.setenv("DVC_STAGE", "fingerprint")
+    with pytest.raises(DataError, match=r"`dataset\.folder` nowhere does not exist"):
+        preflight(params)
+
+
 def test_own_pictures_are_counted_anew() -> None:
     with zipfile.ZipFile("own.zip", "w") as archive:
         for name in PICTURES:

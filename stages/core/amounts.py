@@ -9,12 +9,14 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
+MOST = 10**9  # beyond it a count is a slip, and products of counts would overflow
+
 
 def _amount(value: Any) -> Any:
     """An image count, a share of the pool such as 0.5 or "1/16", or "full"."""
     if isinstance(value, bool):
         raise PydanticCustomError("amount", _AMOUNT)
-    if isinstance(value, int) and value >= 0:
+    if isinstance(value, int) and 0 <= value <= MOST:
         return value
     if value == "full":
         return value

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from stages.core.amounts import Amount
+from stages.core.amounts import MOST, Amount
 from stages.core.errors import ParamsError
 from stages.core.mistakes import conflict, explain, unknown_name
 from stages.core.yaml_text import YamlError, parse_yaml
@@ -19,7 +19,8 @@ from stages.core.yaml_text import YamlError, parse_yaml
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=MOST)]
+AtOnce = Annotated[int, Field(ge=1, le=100_000)]  # images; evaluation fills up its last batch
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Precision = Literal["fp32", "bf16", "fp16"]
 VARIANT_STEPS = ("reparameterized", "channels_last", "bf16", "fp16", "compile", "onnx")
@@ -64,7 +65,7 @@ class Train(Section):
     """The recipe: everything that decides the trained weights besides model, seed and data."""
 
     epochs: Count = 20
-    batch_size: Annotated[int, Field(ge=2)] = 64
+    batch_size: Annotated[int, Field(ge=2, le=MOST)] = 64
     accumulate: Count = 1
     optimizer: Literal["sgd", "adam", "adamw", "muon"] = "adamw"
     lr: Positive = 1e-3
@@ -93,7 +94,7 @@ class Train(Section):
     compile: bool = False
     devices: Count = 1
     checkpoint_steps: Count | None = None
-    trace_steps: Annotated[int, Field(ge=0)] = 100
+    trace_steps: Annotated[int, Field(ge=0, le=MOST)] = 100
     snapshots: bool = True
     twin: bool = False
 
@@ -132,13 +133,13 @@ class Train(Section):
 class Evaluate(Section):
     """How the test images are put through the trained model."""
 
-    batch_size: Count = 250
+    batch_size: AtOnce = 250
 
 
 class Profile(Section):
     """What is timed, and for how long. A variant is a step, or steps joined by `+`."""
 
-    batch_sizes: Annotated[list[Count], Field(min_length=1, max_length=32)] = [1, 64]
+    batch_sizes: Annotated[list[AtOnce], Field(min_length=1, max_length=32)] = [1, 64]
     seconds: Annotated[float, Field(gt=0, le=600)] = 0.5
     repeats: Annotated[int, Field(ge=1, le=100)] = 5
     sweep_seconds: Annotated[float, Field(ge=0, le=3600)] = 0.0

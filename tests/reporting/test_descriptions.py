@@ -43,7 +43,7 @@ def test_tables_say_their_extremes() -> None:
 
 
 def test_a_matrix_without_mistakes_says_so() -> None:
-    none = pd.DataFrame({"actual": [], "predicted": [], "share": []})
+    none = pd.DataFrame({"label": [], "predicted": [], "share": []})
     assert descriptions.confusion(2, none).endswith("; no mistakes")
-    one = pd.DataFrame({"actual": ["cat"], "predicted": ["dog"], "share": [0.25]})
+    one = pd.DataFrame({"label": ["cat"], "predicted": ["dog"], "share": [0.25]})
     assert "takes cat for dog (25.0 % of the class)" in descriptions.confusion(2, one)

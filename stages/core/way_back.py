@@ -8,40 +8,78 @@ said where nothing is to undo: without DVC, and in the temporary clones of queue
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stages.core.mistakes import shown
-from stages.core.paths import PARAMS, dvc_root
+from stages.core.paths import PARAMS, STUDIES, dvc_root
 from stages.core.yaml_text import YamlError, parse_yaml
 
-LOCK = Path("dvc.lock")
 NAMED_AT_MOST = 3
 REMOVED = "DVC removes the earlier results of a stage before it starts it."
 
 
+@dataclass(frozen=True)
+class Pipeline:
+    """Whose stage runs: the root's pipeline, or one of the studies', which are all in git."""
+
+    folder: Path
+
+    @property
+    def params(self) -> Path:
+        """Where `-S` writes."""
+        return self.folder / PARAMS
+
+    @property
+    def lock(self) -> Path:
+        """Where DVC records what ran."""
+        return self.folder / "dvc.lock"
+
+    @property
+    def repro(self) -> str:
+        """The command that runs it."""
+        if self.folder == Path():
+            return "dvc repro"
+        return f"dvc --cd {STUDIES} repro {self.folder.relative_to(STUDIES).as_posix()}/dvc.yaml"
+
+    def restore(self, paths: list[str]) -> str:
+        """The command that brings committed results back."""
+        if self.folder == Path():
+            return f"git restore {' '.join(paths)} && dvc checkout --allow-missing"
+        return f"git restore {' '.join(paths)}"
+
+    def holder(self, output: Path) -> str:
+        """The folder to restore for an output: a study's other cells stay as they are."""
+        place = Path(output.parts[0]) if self.folder == Path() else output.parent
+        return place.as_posix()
+
+
 def way_back() -> str:
     """Paragraphs, each with a line end before it; empty when there is nothing to undo."""
-    stage = os.environ.get("DVC_STAGE")
+    address = os.environ.get("DVC_STAGE")
     in_a_clone = dvc_root().resolve() != Path.cwd()
-    if stage is None or in_a_clone or "RANK" in os.environ:
+    if address is None or in_a_clone or "RANK" in os.environ:
         return ""
-    changed = _changed_params()
+    file, of_a_study, name = address.partition(":")
+    stage = name if of_a_study else address
+    pipeline = Pipeline(STUDIES / Path(file).parent if of_a_study else Path())
+    changed = _changed_params(pipeline.params)
     told = []
     if changed:
         told.append(
-            f"{PARAMS} now has {_listed(changed)}, not as committed: `dvc exp run -S` writes its "
-            "values there, and the next run takes them. Give the right value with -S, or undo with "
-            f"`git restore {PARAMS}`."
+            f"{pipeline.params} now has {_listed(changed)}, not as committed: `dvc exp run -S` "
+            "writes its values there, and the next run takes them. Give the right value with -S, "
+            f"or undo with `git restore {pipeline.params}`."
         )
-    if removed := _removed_results(stage, [f"{PARAMS}"] if changed else []):
+    if removed := _removed_results(pipeline, stage, [f"{pipeline.params}"] if changed else []):
         told.append(removed)
     return "".join(f"\n{paragraph}" for paragraph in told)
 
 
-def _changed_params() -> list[str]:
+def _changed_params(params: Path) -> list[str]:
     """The values of params.yaml that differ from the committed ones, as `key: value`."""
-    committed, here = _values(_git("show", f"HEAD:./{PARAMS}")), _values(_text(PARAMS))
+    committed, here = _values(_git("show", f"HEAD:./{params}")), _values(_text(params))
     if not committed:
         return []
     if not here:
@@ -49,31 +87,33 @@ def _changed_params() -> list[str]:
     return _unlike(here, committed)
 
 
-def _removed_results(stage: str, also: list[str]) -> str:
+def _removed_results(pipeline: Pipeline, stage: str, also: list[str]) -> str:
     """Where the stage's earlier outputs are, if DVC removed any."""
-    now = (_values(_text(LOCK)) or {}).get("stages", {}).get(stage)
-    committed = (_values(_git("show", f"HEAD:./{LOCK}")) or {}).get("stages", {}).get(stage)
-    outputs = [Path(out["path"]) for out in (now or {}).get("outs", [])]
+    lock = pipeline.lock
+    now = (_values(_text(lock)) or {}).get("stages", {}).get(stage)
+    committed = (_values(_git("show", f"HEAD:./{lock}")) or {}).get("stages", {}).get(stage)
+    outputs = [pipeline.folder / out["path"] for out in (now or {}).get("outs", [])]
     removed = [path for path in outputs if not path.exists()]
     if not removed:
         return ""
     if now != committed:
+        earlier = _earlier_params(pipeline.params, now)
         return (
-            f"{REMOVED} Those of this one are not committed: `dvc repro` with the earlier values"
-            f"{_earlier_params(now)} brings them back from its run cache, if they were made here."
+            f"{REMOVED} Those of this one are not committed: `{pipeline.repro}` with the earlier "
+            f"values{earlier} brings them back from its run cache, if they were made here."
         )
     tracked = (_git("ls-files", "--", *map(str, removed)) or "").splitlines()
-    folders = sorted({Path(name).parts[0] for name in tracked})
+    holders = sorted({pipeline.holder(Path(name)) for name in tracked})
     return (
-        f"{REMOVED} What git and DVC's cache have of this one comes back with `git restore "
-        f"{' '.join([*also, f'{LOCK}', *folders])} && dvc checkout --allow-missing`."
+        f"{REMOVED} What git and DVC's cache have of this one comes back with "
+        f"`{pipeline.restore([*also, f'{lock}', *holders])}`."
     )
 
 
-def _earlier_params(locked: dict[str, Any]) -> str:
+def _earlier_params(params: Path, locked: dict[str, Any]) -> str:
     """The values of params.yaml that the lock file has for a stage and that differ now."""
-    here = _values(_text(PARAMS)) or {}
-    changed = _unlike(locked.get("params", {}).get(f"{PARAMS}", {}), here)
+    here = _values(_text(params)) or {}
+    changed = _unlike(locked.get("params", {}).get(PARAMS.name, {}), here)
     return f" ({_listed(changed)})" if changed else ""
 
 

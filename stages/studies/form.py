@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
+from stages.core.amounts import Amount
 from stages.core.errors import ParamsError
 from stages.core.files import sha256_of_json
 from stages.core.mistakes import shown, unknown_name
@@ -30,14 +32,14 @@ MODEL = r"[A-Za-z0-9_][A-Za-z0-9_./:@+-]*"
 def _word(value: str) -> str:
     """A grid's or a recipe's name: it becomes part of a DVC stage, of a key and of a folder."""
     if not re.fullmatch(NAME, value):
-        raise ValueError(f"{shown(value)} is no name of letters, digits, - and _")
+        raise PydanticCustomError("name", "a name of letters, digits, - and _")
     return value
 
 
 def _model(value: str) -> str:
     """A model's name: it becomes part of a command and of a folder."""
     if not re.fullmatch(MODEL, value) or ".." in value:
-        raise ValueError(f"{shown(value)} is no model's name")
+        raise PydanticCustomError("name", "a model's name")
     return value
 
 
@@ -52,7 +54,7 @@ class Grid(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     models: Models
-    sizes: Annotated[list[int | float | Word], Field(min_length=1)]
+    sizes: Annotated[list[Amount], Field(min_length=1)]
     recipes: Words
     seeds: Annotated[list[int], Field(min_length=1)]
 
@@ -192,6 +194,8 @@ def first_mistake(error: ValidationError) -> str:
     """The first of pydantic's complaints, with its key."""
     detail = error.errors()[0]
     key = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] in ("amount", "name"):
+        return f"`{key}` is {shown(detail['input'])}; allowed is {detail['msg']}."
     return f"`{key}` is wrong: {detail['msg']}."
 
 

@@ -12,6 +12,7 @@ from stages.core.device import choose_device, set_threads
 from stages.core.params import Params
 from stages.core.paths import work_folder
 from stages.dna.declared import Declared, read_declared, short_id
+from stages.models import resolve
 from stages.studies.form import Form
 
 SHOWN = ("chip", "accelerator", "backend", "os", "macos", "torch", "threads")
@@ -21,8 +22,11 @@ def fingerprint(form: Form) -> dict[str, Any]:
     """Measure this machine with the settings of the form's first cell.
 
     Writes `identity.json`, on which the cells depend, and `hardware.json`; returns the machine as
-    a cell records it. Raises DeviceError when the device is absent.
+    a cell records it. Raises DeviceError when the device is absent, and ParamsError or ModelError
+    for any cell that cannot be, while all earlier results are still there.
     """
+    for cell in form.cells:
+        resolve(form.params(cell).model)
     params = form.params(form.cells[0])
     declared = _declared(params)
     numerics = _measure(params, declared)

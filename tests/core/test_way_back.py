@@ -89,3 +89,25 @@ def test_outside_git(
     monkeypatch.chdir(bare)
     monkeypatch.setenv("DVC_ROOT", str(bare))
     assert way_back() == ""
+
+
+def test_a_study_has_parameters_and_results_of_its_own(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its cells are all in git; those beside the one that fails are left alone."""
+    study, git = repository / "studies/pets", ["git", "-c", "user.name=t", "-c", "user.email=t@t"]
+    (study / "cells/a").mkdir(parents=True)
+    (repository / ".dvc").mkdir()
+    (study / "params.yaml").write_text("base: {seed: 0}\n")
+    (study / "dvc.lock").write_text("stages:\n  grid@a: {outs: [{path: cells/a/cell.json}]}\n")
+    (study / "cells/a/cell.json").write_text("{}")
+    for arguments in (["add", "-A"], ["commit", "-qm", "study"]):
+        subprocess.run([*git, *arguments], cwd=repository, check=True)
+    (study / "cells/a/cell.json").unlink()
+    (study / "params.yaml").write_text("base: {seed: 1}\n")
+    monkeypatch.setenv("DVC_STAGE", "pets/dvc.yaml:grid@a")
+    monkeypatch.setenv("DVC_ROOT", str(repository / "studies"))
+    first, second = way_back().strip().split("\n")
+    assert first.startswith("studies/pets/params.yaml now has `base.seed: 1`")
+    restored = "studies/pets/params.yaml studies/pets/dvc.lock studies/pets/cells/a"
+    assert f"`git restore {restored}`." in second

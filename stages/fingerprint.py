@@ -52,7 +52,7 @@ def fingerprint(params: "Params") -> None:
     }
     ids = {"id": f"{parts['declared_id']}-{parts['numeric_id']}", **parts}
     machine = {**ids, **declared.machine, **declared.run, "environment": declared.environment}
-    write_json(paths.CODE, {"code": stage_codes(params)})
+    write_json(paths.CODE, stage_codes(params))
     write_json(paths.NUMERICS, numerics)
     write_json(paths.MACHINE, machine)
     write_json(paths.HARDWARE, headline(machine))

@@ -14,7 +14,7 @@ PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 @pytest.mark.parametrize("stage", [name for name in PIPELINE if name != "fingerprint"])
 def test_a_stage_depends_on_the_identity_of_its_code(stage: str) -> None:
     """Not on folders of code, which hold what it does not execute."""
-    assert {"metrics/code.json": [f"code.{stage}"]} in PIPELINE[stage]["params"]
+    assert {"metrics/code.json": [f"stages/{stage}"]} in PIPELINE[stage]["params"]
     assert not [dep for dep in PIPELINE[stage]["deps"] if dep.startswith("stages")]
 
 

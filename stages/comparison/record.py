@@ -18,6 +18,7 @@ from stages.core import paths
 from stages.core.errors import RunError
 from stages.core.metrics import all_values
 from stages.core.yaml_text import parse_yaml
+from stages.runs.code import code_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,8 +176,8 @@ def _code(lock: Json) -> dict[str, str]:
         params = stage.get("params") if isinstance(stage, dict) else None
         known = params.get(paths.CODE.as_posix()) if isinstance(params, dict) else None
         if isinstance(known, dict):
-            found |= {str(key).removeprefix("code."): str(value) for key, value in known.items()}
-    return {stage: found[stage] for stage in ("train", "evaluate") if stage in found}
+            found |= {str(key): str(value) for key, value in known.items()}
+    return {key: found[key] for key in map(code_key, ("train", "evaluate")) if key in found}
 
 
 def _indices_sha256(source: Source, train: Json) -> str | None:

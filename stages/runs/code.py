@@ -67,10 +67,18 @@ def code_id(files: Mapping[str, str]) -> str:
     return sha256_of_json(dict(files))[:DIGITS]
 
 
+def code_key(stage: str) -> str:
+    """The name of a stage's code in the file of all of them and in DVC's tables.
+
+    With a slash, as names of files have, so that `dvc exp show --drop '.*/'` leaves both out.
+    """
+    return f"stages/{stage}"
+
+
 def stage_codes(params: "Params") -> dict[str, str]:
     """The identity of code of every stage of the pipeline but the one that tells them."""
     return {
-        name: code_id(code_files(f"stages.{name}", params, declared.keys))
+        code_key(name): code_id(code_files(f"stages.{name}", params, declared.keys))
         for name, declared in declared_stages().items()
         if name != TELLS
     }

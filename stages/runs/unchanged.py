@@ -21,7 +21,14 @@ from stages.core.mistakes import shown
 from stages.core.params import load_params
 from stages.core.paths import CODE
 from stages.core.way_back import leaves
-from stages.runs.code import TELLS, code_at_start, code_files, code_id, covers
+from stages.runs.code import (
+    TELLS,
+    code_at_start,
+    code_files,
+    code_id,
+    code_key,
+    covers,
+)
 from stages.runs.pipeline import Declared, declared_stages
 from stages.runs.tree import SourceTree
 
@@ -118,7 +125,7 @@ def _basis(made: Made, chosen: "Params", present: "Params", tree: SourceTree) ->
 
 def _require_recorded(stage: str, present: str) -> None:
     """Under DVC, which has read the identity of code from the fingerprint's file."""
-    recorded = read_json(CODE).get("code", {}).get(stage)
+    recorded = read_json(CODE).get(code_key(stage))
     if recorded not in (None, present):
         raise ChangedError(
             f"The code of stage {stage} is {present} but was {recorded} when the fingerprint was "

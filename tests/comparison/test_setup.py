@@ -69,7 +69,7 @@ def test_code_is_compared_by_the_lock_file(tmp_path: Path) -> None:
         made(tmp_path / name)
         (tmp_path / name / "dvc.lock").write_text(
             "stages:\n  train:\n    params:\n"
-            f"      metrics/code.json: {{code.train: '{digest}'}}\n"
+            f"      metrics/code.json: {{stages/train: '{digest}'}}\n"
             "      params.yaml: {seed: 0}\n"
         )
     from stages.comparison.record import load_record
@@ -77,7 +77,7 @@ def test_code_is_compared_by_the_lock_file(tmp_path: Path) -> None:
 
     a, b = (load_record(open_source(str(tmp_path / name))) for name in "ab")
     (difference,) = setup_differences(a, b)
-    assert (difference.key, difference.kind) == ("code of train", "computation")
+    assert (difference.key, difference.kind) == ("code of stages/train", "computation")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ PIPELINE = """
 stages:
   train:
     cmd: python -m stages.train
-    params: [metrics/code.json: [code.train], model, train, dataset.name]
+    params: [metrics/code.json: [stages/train], model, train, dataset.name]
     outs: [data/weights.safetensors, data/snapshots]
     metrics:
       - metrics/train.json: {cache: false}
@@ -143,7 +143,7 @@ def test_under_dvc_code_that_was_edited_before_the_stage_is_refused_at_once(
 ) -> None:
     monkeypatch.setenv("DVC_STAGE", "train")
     Path("metrics").mkdir()
-    Path("metrics/code.json").write_text(json.dumps({"code": {"train": "0123456789ab"}}))
+    Path("metrics/code.json").write_text(json.dumps({"stages/train": "0123456789ab"}))
     with pytest.raises(ChangedError, match="but was 0123456789ab when the fingerprint"):
         run(lambda: None)
     assert not Path("data").exists()

@@ -3,10 +3,11 @@
 Reads `device`, `threads`, `seed`, `pretrained`, `train.precision`, `train.memory_format`,
 `train.deterministic` and `evaluate.batch_size`. Writes `metrics/machine.json` (all that was read),
 `metrics/hardware.json` (the little of it that is worth a row in DVC's tables),
-`metrics/numerics.json` (the probes) and `metrics/identity.json` (what decides bits: training,
-evaluation and profile run again when it changes). It is the first stage and DVC keeps its files
-until they are replaced, so what the parameters cannot mean is refused here, by `preflight`, before
-any older result is gone. What is recorded is left to `dna`.
+`metrics/numerics.json` (the probes), `metrics/identity.json` (what decides bits: training,
+evaluation and profile run again when it changes) and `metrics/code.json` (what each stage
+executes: it runs again when that changes). It is the first stage and DVC keeps its files until they
+are replaced, so what the parameters cannot mean is refused here, by `preflight`, before any older
+result is gone. What is recorded is left to `dna`.
 """
 
 import sys
@@ -27,6 +28,7 @@ def fingerprint(params: "Params") -> None:
     from stages.core.device import choose_device, set_threads
     from stages.core.files import sha256_of_file, write_json
     from stages.preflight import preflight
+    from stages.runs.code import stage_codes
 
     preflight(params)
     device = choose_device(params.device)
@@ -50,6 +52,7 @@ def fingerprint(params: "Params") -> None:
     }
     ids = {"id": f"{parts['declared_id']}-{parts['numeric_id']}", **parts}
     machine = {**ids, **declared.machine, **declared.run, "environment": declared.environment}
+    write_json(paths.CODE, stage_codes(params))
     write_json(paths.NUMERICS, numerics)
     write_json(paths.MACHINE, machine)
     write_json(paths.HARDWARE, headline(machine))

@@ -82,12 +82,13 @@ def main(argv: list[str] | None = None) -> int:
 
     def work() -> int:
         from stages.core.params import load_params
+        from stages.runs.unchanged import stage_started
 
-        params = load_params(arguments.params)
-        if arguments.all is None:
+        if arguments.all is not None:
+            profile_all(load_params(arguments.params), arguments.all, arguments.native)
+            return 0
+        with stage_started("profile", arguments.params) as params:
             profile(params)
-        else:
-            profile_all(params, arguments.all, arguments.native)
         return 0
 
     return reporting_errors(work)

@@ -18,6 +18,7 @@ from stages.core import paths
 from stages.core.errors import RunError
 from stages.core.metrics import all_values
 from stages.core.yaml_text import parse_yaml
+from stages.runs.code import code_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +51,7 @@ class Record:
     evaluate: Json = field(default_factory=dict)
     profile: Json = field(default_factory=dict)
     code: dict[str, str] = field(default_factory=dict)
-    """Hash of each source path that the train and evaluate stages depend on."""
+    """The identity of the code of the train and evaluate stages."""
     indices_sha256: str | None = None
     predictions: pd.DataFrame | None = None
     history: pd.DataFrame | None = None
@@ -169,14 +170,14 @@ def _well_typed(value: Json, path: Path, missing: list[str]) -> Json:
 
 
 def _code(lock: Json) -> dict[str, str]:
-    stages = lock.get("stages", {})
-    known = [stages[name] for name in ("train", "evaluate") if isinstance(stages.get(name), dict)]
-    return {
-        dependency["path"]: dependency["md5"]
-        for stage in known
-        for dependency in stage.get("deps") or []
-        if str(dependency.get("path", "")).startswith("stages") and "md5" in dependency
-    }
+    """The identity of code that DVC recorded with the results, by stage."""
+    found: dict[str, str] = {}
+    for stage in lock.get("stages", {}).values():
+        params = stage.get("params") if isinstance(stage, dict) else None
+        known = params.get(paths.CODE.as_posix()) if isinstance(params, dict) else None
+        if isinstance(known, dict):
+            found |= {str(key): str(value) for key, value in known.items()}
+    return {key: found[key] for key in map(code_key, ("train", "evaluate")) if key in found}
 
 
 def _indices_sha256(source: Source, train: Json) -> str | None:

@@ -122,7 +122,7 @@ def _code(a: Record, b: Record) -> Iterator[Difference]:
     """Code is no input: whether another version computes otherwise is for the results to show."""
     if a.code and b.code:
         for key, one, other in _unequal(a.code, b.code):
-            yield Difference(f"code {key}", str(one)[:8], str(other)[:8], "computation")
+            yield Difference(f"code of {key}", one, other, "computation")
 
 
 def _machine(a: Record, b: Record) -> Iterator[Difference]:

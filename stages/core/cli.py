@@ -38,11 +38,13 @@ STORAGE_ERRORS = {
 def run_stage(stage: "Callable[[Params], None]", argv: list[str] | None = None) -> int:
     """Parse the command line of a stage, load its parameters and run it; return the exit status.
 
-    The help text is the docstring of the module that defines `stage`.
+    The help text is the docstring of the module that defines `stage`. A result whose parameters or
+    code are edited while it is made is refused.
     """
     module = inspect.getmodule(stage)
+    name = Path(str(module.__file__)).stem if module else stage.__name__
     parser = argparse.ArgumentParser(
-        prog=f"python -m stages.{Path(str(module.__file__)).stem}" if module else None,
+        prog=f"python -m stages.{name}",
         description=inspect.getdoc(module),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -52,9 +54,10 @@ def run_stage(stage: "Callable[[Params], None]", argv: list[str] | None = None) 
     arguments = parser.parse_args(argv)
 
     def load_and_run() -> int:
-        from stages.core.params import load_params
+        from stages.runs.unchanged import stage_started
 
-        stage(load_params(arguments.params))
+        with stage_started(name, arguments.params) as params:
+            stage(params)
         return 0
 
     return reporting_errors(load_and_run)

@@ -42,6 +42,10 @@ class DivergedError(TrainingError):
         self.precision = precision
 
 
+class ChangedError(UserError):
+    """Parameters or code were edited while a result was made from them."""
+
+
 class StorageError(UserError):
     """A file or folder cannot be written: disk full, read-only, no permission."""
 

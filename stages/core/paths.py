@@ -9,6 +9,7 @@ from pathlib import Path
 
 STUDIES = Path("studies")
 PARAMS = Path("params.yaml")
+PIPELINE = Path("dvc.yaml")
 TARGETS = Path("targets.yaml")
 
 MANIFEST = Path("data/manifest.json")
@@ -22,6 +23,7 @@ SNAPSHOTS = Path("data/snapshots")
 HARDWARE = Path("metrics/hardware.json")
 MACHINE = Path("metrics/machine.json")
 IDENTITY = Path("metrics/identity.json")
+CODE = Path("metrics/code.json")
 NUMERICS = Path("metrics/numerics.json")
 SUBSET_METRICS = Path("metrics/subset.json")
 TRAIN_METRICS = Path("metrics/train.json")

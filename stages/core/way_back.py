@@ -119,15 +119,15 @@ def _earlier_params(params: Path, locked: dict[str, Any]) -> str:
 
 def _unlike(values: dict[str, Any], others: dict[str, Any]) -> list[str]:
     """The values that differ from the other ones, as `key: value`."""
-    known = dict(_leaves(others))
-    return [f"`{key}: {shown(v)}`" for key, v in _leaves(values) if known.get(key) != v]
+    known = dict(leaves(others))
+    return [f"`{key}: {shown(v)}`" for key, v in leaves(values) if known.get(key) != v]
 
 
-def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Every dotted key with its value."""
     for key, value in values.items():
         if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 

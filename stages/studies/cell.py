@@ -17,8 +17,10 @@ from stages.core.errors import DivergedError
 from stages.core.params import Params
 from stages.core.paths import work_folder
 from stages.reporting.headline import dataset_label
-from stages.studies.code import code_id
-from stages.studies.form import Cell, Form, identity_of
+from stages.runs.code import code_files, code_id
+from stages.runs.unchanged import Made, unchanged
+from stages.studies.code import CELL, cell_code
+from stages.studies.form import Cell, Form, identity_of, load_form
 from stages.studies.machine import machine_of
 from stages.studies.pictures import pool_for
 from stages.studies.pools import located
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from stages.measures.evaluation import Evaluation
     from stages.training.run import Run
 
+PROFILE = "stages.measures.sheet"  # what it executes decides what a model costs
 TRACED_STEPS = (1, 2, 5, 10, 20, 50, 100, 200)
 PROFILED = (
     "input_px", "params_total", "weights_mb", "macs_g", "flops_g", "flops_reason",
@@ -42,13 +45,21 @@ PROFILED = (
 def run_cell(form: Form, cell: Cell, tell: Callable[[str], None]) -> dict[str, Any]:
     """Run a cell and write its files; return what `cell.json` holds.
 
-    Raises UserError subclasses as the stages do, but not for a training that diverges.
+    Raises UserError subclasses as the stages do, but not for a training that diverges; and
+    ChangedError when its parameters or its code were edited meanwhile.
     """
+    folder = form.cell_folder(cell)
+    outputs = tuple(folder / name for name in ("cell.json", "history.csv", "predictions.csv"))
+    made = Made(f"cell {cell.name}", CELL, form.folder / "params.yaml", outputs)
+    with unchanged(made, lambda: load_form(form.name).params(cell)) as params:
+        return _run(form, cell, params, tell)
+
+
+def _run(form: Form, cell: Cell, params: Params, tell: Callable[[str], None]) -> dict[str, Any]:
     from stages.datasets.pixels import load_splits
     from stages.datasets.selection import choose, indices_table
 
     started = time.perf_counter()
-    params = form.params(cell)
     pool = pool_for(form, params.dataset, params.input_size)
     indices = indices_table(pool, choose(pool, params.subset, params.dataset.name))
     dataset = located(params.dataset)
@@ -86,7 +97,7 @@ def profile_of(params: Params, classes: int, machine_id: str) -> dict[str, Any]:
     decides = {
         "machine": machine_id,
         "classes": classes,
-        "code": code_id(),
+        "code": code_id(code_files(PROFILE, params, ("model", "task"))),
         **params.model_dump(
             mode="json",
             include={"model", "stem", "pretrained", "task", "input_size", "finetune", "profile"},
@@ -125,7 +136,7 @@ def _about(
         "indices_sha256": files.sha256_of_json(listed),
         "params_id": identity_of(params),
         "machine": machine,
-        "code": code_id(),
+        "code": cell_code(params),
     }
 
 

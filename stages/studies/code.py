@@ -4,42 +4,36 @@ A cell takes minutes to hours, so changed code does not repeat it: DVC runs a ce
 parameters, pictures or machines alone. Its file records the code, and plan and page tell.
 """
 
-import hashlib
-from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
+from collections.abc import Iterable
 
-import stages
+from stages.core.params import Params
+from stages.runs.code import code_files, code_id
 from stages.studies.form import Form
 
-# Rooms whose code decides a cell's figures.
-ROOMS = ("core", "datasets", "measures", "models", "tasks", "training")
+CELL = "stages.studies.cell"
 SHOWN = 8  # hex digits
 
 
-@cache
-def code_id() -> str:
-    """A hash of the code that makes cells, as it stands: 16 hex digits."""
-    root = Path(stages.__file__).resolve().parent
-    digest = hashlib.sha256()
-    for path in sorted(path for room in ROOMS for path in (root / room).rglob("*.py")):
-        digest.update(f"{path.relative_to(root).as_posix()}\0".encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
+def cell_code(params: Params) -> str:
+    """The identity of the code that makes a cell with these parameters: 12 hex digits."""
+    return code_id(code_files(CELL, params))
 
 
-def code_note(form: Form, codes: Sequence[str | None]) -> str | None:
+def code_note(form: Form, made: Iterable[tuple[str, str | None]]) -> str | None:
     """How many of the cells that exist other code made, and how to repeat them; None if none.
 
-    `codes` has what each cell's file says, None for a file that does not say.
+    `made` has (name of the cell, what its file says); None for a file that does not say.
     """
-    other = [code for code in codes if code != code_id()]
+    present = {cell.name: cell_code(form.params(cell)) for cell in form.cells}
+    codes = [(code, present.get(name)) for name, code in made]
+    other = [code for code, now in codes if code != now]
     if not other:
         return None
     named = sorted({code[:SHOWN] for code in other if code})
-    made = [f"by version {', '.join(named)}"] if named else []
-    made += [f"{other.count(None)} by a version that they do not name"] if None in other else []
+    told = [f"by version {', '.join(named)}"] if named else []
+    told += [f"{other.count(None)} by a version that they do not name"] if None in other else []
     return (
-        f"{len(other)} of {len(codes)} runs were made by other code than the present version "
-        f"{code_id()[:SHOWN]} ({'; '.join(made)}). They are kept. All are repeated by: "
+        f"{len(other)} of {len(codes)} runs were made by other code than the present one "
+        f"({'; '.join(told)}). They are kept. All are repeated by: "
         f"{form.repro('-f -k')} (one: {form.repro('-f', 'GRID@CELL')})."
     )

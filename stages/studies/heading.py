@@ -47,7 +47,7 @@ def notes(form: Form, results: Results) -> list[str]:
     for row in results.cells[results.cells["status"] == "diverged"].to_dict("records"):
         said.append(f"{row['cell']} {row['why']}; it has no accuracy.")
     codes = [code if isinstance(code, str) else None for code in results.cells["code"]]
-    if note := code_note(form, codes):
+    if note := code_note(form, zip(results.cells["cell"], codes, strict=True)):
         said.append(note)
     if form.file.stands_for:
         said.append(f"{_in_place(form)}; claims keep the source's words.")

@@ -75,7 +75,9 @@ def plan_of(form: Form) -> Plan:
         )
         for cell in form.cells
     ]
-    codes = [found.get("code") for name, found in read.items() if found and name not in missing]
+    codes = [
+        (name, found.get("code")) for name, found in read.items() if found and name not in missing
+    ]
     return Plan(form, next(iter(machines.values())), planned, code_note(form, codes))
 
 

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from stages.core import files
-from stages.core.params import Dataset
+from stages.core.params import Dataset, Params
 from stages.core.paths import dvc_root, work_folder
 from stages.datasets import open_collection
 from stages.datasets.decoding import SUFFIXES
 from stages.datasets.packs import pack_folder, save_pack
 from stages.datasets.pool import Pool, pool_of, read_pool
 from stages.datasets.reading import fits_in_a_pack, read_collection
-from stages.studies.code import code_id
+from stages.runs.code import code_files, code_id
+
+DOWNLOAD = "stages.download"  # the stage that makes the same list for the pipeline
 
 
 def located(dataset: Dataset) -> Dataset:
@@ -78,7 +80,7 @@ def _kept(dataset: Dataset) -> tuple[Path, Path]:
     decides: dict[str, Any] = {
         "name": dataset.name,
         "on_corrupt": dataset.on_corrupt,
-        "code": code_id(),
+        "code": code_id(code_files(DOWNLOAD, Params(dataset=dataset), ("dataset",))),
     }
     if dataset.name == "image_folder":
         place = Path(dataset.folder).resolve()

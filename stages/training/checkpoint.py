@@ -1,8 +1,8 @@
 """Checkpoints that survive a kill at any instant, and are never another run's.
 
 A run's folder under `$DVC_ROOT/.work/checkpoints/` is named by a hash of all that decides its
-weights (parameters, subset, machine identity, training code), so another configuration never
-finds it. A file's name carries the SHA-256 of its bytes: a truncated or altered one is passed
+weights (parameters, subset, machine identity, code), so another configuration never finds it. A
+file's name carries the SHA-256 of its bytes: a truncated or altered one is passed
 over and the one before it is taken, which is why two are kept. A lock in the folder lets one
 process train a run at a time. Leaves what goes into a checkpoint to `training.loop`.
 """
@@ -23,12 +23,12 @@ from stages.core.errors import TrainingError
 from stages.core.files import replacing, sha256_of_json
 from stages.core.params import Params
 from stages.core.paths import work_folder
+from stages.runs.code import code_files, code_id
 from stages.training.distributed import rank, world_size
 
 KEPT = 2
+TRAINING = "stages.training.run"  # what it executes decides the weights
 _NAME = re.compile(r"^step-(\d{8})-([0-9a-f]{64})\.pt$")
-# Rooms whose code decides the weights.
-CODE = ("core", "datasets", "models", "tasks", "training")
 
 
 def run_key(params: Params, inputs: dict[str, str]) -> str:
@@ -39,16 +39,8 @@ def run_key(params: Params, inputs: dict[str, str]) -> str:
     decisive = params.model_dump(mode="json", exclude={"profile"})
     decisive["train"].pop("checkpoint_steps")
     decisive["world_size"] = world_size()  # over several nodes more than `train.devices`
-    return sha256_of_json({"params": decisive, "inputs": inputs, "code": _code_sha256()})[:20]
-
-
-def _code_sha256() -> str:
-    stages = Path(__file__).resolve().parent.parent
-    digest = hashlib.sha256()
-    for room in CODE:
-        for path in sorted((stages / room).rglob("*.py")):
-            digest.update(f"{path.relative_to(stages)}\0".encode() + path.read_bytes() + b"\0")
-    return digest.hexdigest()
+    code = code_id(code_files(TRAINING, params))
+    return sha256_of_json({"params": decisive, "inputs": inputs, "code": code})[:20]
 
 
 class Checkpoints:

@@ -14,6 +14,7 @@ from stages.core.device import choose_device, memory_advice, set_threads
 from stages.core.errors import DivergedError
 from stages.core.params import Params
 from stages.datasets.pixels import Split
+from stages.runs.unchanged import require_unchanged
 from stages.tasks import task_of
 from stages.training.checkpoint import Checkpoints, run_key
 from stages.training.determinism import keep_freed_memory, set_determinism
@@ -72,6 +73,7 @@ def training(
             params = params.model_copy(update={"train": train})
             run = _train_once(params, splits, classes, inputs, tell, device, held, reason)
         yield run
+        require_unchanged()  # a refused result is trained on from its checkpoint
         run.checkpoints.clear()
         if abandoned is not None:
             abandoned.clear()

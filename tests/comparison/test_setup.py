@@ -68,16 +68,16 @@ def test_code_is_compared_by_the_lock_file(tmp_path: Path) -> None:
     for name, digest in (("a", "1"), ("b", "2")):
         made(tmp_path / name)
         (tmp_path / name / "dvc.lock").write_text(
-            "stages:\n  train:\n    deps:\n"
-            f"    - {{path: stages/training, md5: '{digest}'}}\n"
-            "    - {path: data/indices.csv, md5: 'x'}\n"
+            "stages:\n  train:\n    params:\n"
+            f"      metrics/code.json: {{stages/train: '{digest}'}}\n"
+            "      params.yaml: {seed: 0}\n"
         )
     from stages.comparison.record import load_record
     from stages.comparison.sources import open_source
 
     a, b = (load_record(open_source(str(tmp_path / name))) for name in "ab")
     (difference,) = setup_differences(a, b)
-    assert (difference.key, difference.kind) == ("code stages/training", "computation")
+    assert (difference.key, difference.kind) == ("code of stages/train", "computation")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pandas as pd
 import yaml
 
 from stages.core import files
-from stages.studies.code import code_id
+from stages.studies.code import cell_code
 from stages.studies.form import Form, identity_of, load_form
 
 CLASSES = [f"class {i}" for i in range(5)]
@@ -122,8 +122,9 @@ def write_cell(
         "machine": {"id": machine, "declared_id": machine[:-5], "numeric_id": machine[-4:],
                     "chip": "made-up chip", "backend": backend, "os": "Linux", "torch": "2",
                     "threads": 1},
-        "code": code_id(), "trace": {}, "cell_seconds": seconds + 2, "train": train,
-        "evaluate": evaluate, "profile": _profile(form.params(cell).input_size, size),
+        "code": cell_code(form.params(cell)), "trace": {}, "cell_seconds": seconds + 2,
+        "train": train, "evaluate": evaluate,
+        "profile": _profile(form.params(cell).input_size, size),
     }  # fmt: skip
     files.write_json(folder / "cell.json", about)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stages.core import files
-from stages.studies.code import SHOWN, code_id, code_note
+from stages.studies.code import cell_code, code_note
 from stages.studies.form import Form
 from stages.studies.page import write_page
 from stages.studies.plan import plan_of
@@ -22,7 +22,8 @@ def form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Form:
 
 
 def test_cells_of_the_present_code_need_no_word(form: Form) -> None:
-    assert code_note(form, [code_id()] * 3) is None
+    made = [(cell.name, cell_code(form.params(cell))) for cell in form.cells]
+    assert code_note(form, made) is None
     write_page("made")
     assert "other code" not in (form.folder / "report.md").read_text()
 
@@ -42,7 +43,7 @@ def test_cells_of_other_code_are_kept_and_told(form: Form) -> None:
     write_page("made")
     page = (form.folder / "report.md").read_text()
     told = (
-        f"2 of 4 runs were made by other code than the present version {code_id()[:SHOWN]} "
+        "2 of 4 runs were made by other code than the present one "
         "(by version 01234567; 1 by a version that they do not name)"
     )
     for text in (plan.text(), page):

@@ -1,0 +1,41 @@
+"""What dvc.yaml declares of a stage: the parameters that it depends on, and the files it writes.
+
+Read from there, so that nothing says it a second time. Leaves the meaning of parameters to
+`core.params`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stages.core.paths import PIPELINE
+from stages.core.yaml_text import parse_yaml
+
+
+@dataclass(frozen=True)
+class Declared:
+    """`keys` are dotted names in params.yaml, of values or whole sections; None for all of it."""
+
+    keys: tuple[str, ...] | None
+    outputs: tuple[Path, ...]
+
+
+def declared_stages(pipeline: Path = PIPELINE) -> dict[str, Declared]:
+    """Every stage of the pipeline by name; none where there is no pipeline."""
+    if not pipeline.is_file():
+        return {}
+    stages = parse_yaml(pipeline.read_text(encoding="utf-8"))["stages"]
+    return {
+        name: Declared(
+            tuple(key for key in stage.get("params", []) if isinstance(key, str)),
+            tuple(Path(path) for path in _outputs(stage)),
+        )
+        for name, stage in stages.items()
+    }
+
+
+def _outputs(stage: dict[str, Any]) -> Iterator[str]:
+    for kind in ("outs", "metrics", "plots"):
+        for entry in stage.get(kind, []):
+            yield entry if isinstance(entry, str) else next(iter(entry))

@@ -1,0 +1,105 @@
+"""Code and parameters that are edited between runs, and while a stage runs."""
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.pipeline.running import BIN, Dvc, stages_run
+
+FAMILY = "from stages.models.builders import make_timm\nSPECS = ()\n"
+SOURCE = "NAMES = ('mine',)\n\n\ndef open_collection(dataset):\n    raise NotImplementedError\n"
+
+
+def append(path: Path, text: str) -> None:
+    path.write_text(path.read_text() + text)
+
+
+def set_keys(clone: Path, section: str, **values: Any) -> None:
+    path = clone / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    params[section] |= values
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+
+
+def test_what_is_not_executed_repeats_nothing_and_a_line_what_executes_it(
+    clone: Path, dvc: Dvc
+) -> None:
+    dvc("repro", "evaluate")
+    sources = {path: path.read_text() for path in (clone / "stages").rglob("*.py")}
+    for path, text in sources.items():
+        path.write_text(f'"""Said anew."""\n\n# with a comment\n{text}')
+    (clone / "stages/models/families/mine.py").write_text(FAMILY)
+    (clone / "stages/datasets/sources/mine.py").write_text(SOURCE)
+    (clone / "stages/charts/mine.py").write_text("from stages.charts.style import chart\n")
+    (clone / "stages/templates/mine.html.j2").write_text("mine")
+    assert stages_run(dvc("repro", "evaluate")) == ["fingerprint"]
+    append(clone / "stages/training/ema.py", "\nEDITED = 1\n")
+    assert stages_run(dvc("repro", "evaluate")) == ["fingerprint", "train"]  # the same weights
+    for path, text in sources.items():
+        path.write_text(text)
+    back = dvc("repro", "evaluate")  # what was made with the line as it was is in the run cache
+    assert stages_run(back) == ["fingerprint"]
+    assert "up to date" in dvc("status", "train", "evaluate").stdout
+
+
+def edited_while_training(clone: Path, edit: Callable[[], object]) -> tuple[int, list[str], str]:
+    """`dvc repro train` with an edit after the first epoch: status, lines, complaint."""
+    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    process = subprocess.Popen(
+        [str(BIN / "dvc"), "repro", "train"], cwd=clone, env=environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("epoch"):
+            edit()
+            break
+    rest, complaint = process.communicate()
+    return process.returncode, lines + rest.splitlines(), " ".join(complaint.split())
+
+
+def test_an_edit_while_it_trains_is_refused_and_leaves_no_record(clone: Path, dvc: Dvc) -> None:
+    set_keys(clone, "train", epochs=60, lr=0.001)
+    status, _, complaint = edited_while_training(clone, lambda: set_keys(clone, "train", lr=0.01))
+    assert status != 0
+    told = "error: Edited while stage train ran: `train.lr` in params.yaml (from 0.001 to 0.01)."
+    assert told in complaint
+    assert "Traceback" not in complaint
+    for name in ("data/weights.safetensors", "metrics/train.json", "plots/history.csv"):
+        assert not (clone / name).exists()
+    locked = yaml.safe_load((clone / "dvc.lock").read_text())["stages"].get("train", {})
+    assert "0.01" not in str(locked.get("params"))
+
+    set_keys(clone, "train", lr=0.001)  # undone: it goes on where it was
+    loop = clone / "stages/training/loop.py"
+    before = loop.read_text()
+    going_on = dvc("repro", "train").stdout
+    assert "going on after epoch 60 of 60" in going_on
+    assert (clone / "data/weights.safetensors").exists()
+
+    set_keys(clone, "train", lr=0.002)
+    status, _, complaint = edited_while_training(clone, lambda: append(loop, "\nEDITED = 1\n"))
+    assert status != 0
+    assert "Edited while stage train ran: stages/training/loop.py." in complaint
+    assert not (clone / "data/weights.safetensors").exists()
+    loop.write_text(before)
+
+
+def test_an_edit_that_does_not_concern_it_is_let_be(clone: Path, dvc: Dvc) -> None:
+    set_keys(clone, "train", epochs=60, lr=0.003)
+
+    def edit() -> None:
+        set_keys(clone, "profile", seconds=0.06)
+        append(clone / "stages/training/loop.py", "\n# a comment\n")
+        append(clone / "stages/measures/sheet.py", "\nEDITED = 1\n")
+
+    status, _, complaint = edited_while_training(clone, edit)
+    assert status == 0, complaint
+    assert (clone / "data/weights.safetensors").exists()
+    dvc("repro", "train")

@@ -120,7 +120,7 @@ def test_own_pictures_are_counted_anew() -> None:
     preflight(parse_params({"dataset": own, "subset": {"val": 0}}, "test"))
     listed = {"dataset": "image_folder", "images": {"train": 9000, "test": 1000}}
     files.write_json(paths.MANIFEST, listed)  # of other pictures, before
-    with pytest.raises(DataError, match="there are 2 images"):
+    with pytest.raises(DataError, match=r"`subset\.train` can be 1 to 2,"):
         preflight(parse_params({"dataset": own, "subset": {"train": 9000}}, "test"))
 
 

@@ -45,6 +45,11 @@ class _PortableRandomness(TorchDispatchMode):
         self._name = (seed, purpose)
         self._calls = 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Spare every start the import of PyTorch's compiler: no model is compiled while built."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:

@@ -76,7 +76,7 @@ def hash_weights(path: Path) -> str:
 
 
 def measure(pictures: Path | None, only: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """The machine's metrics, and a hash for each family and precision whose name holds `only`."""
+    """Facts of the machine, and a hash for each family and precision whose name holds `only`."""
     dataset = {"name": "digits"}
     if pictures is not None:
         dataset = {"name": "image_folder", "folder": str(pictures.resolve())}
@@ -85,7 +85,7 @@ def measure(pictures: Path | None, only: str) -> tuple[dict[str, Any], dict[str,
         folder = Path(name)
         for stage in ("fingerprint", "download", "subset"):
             run_stage(stage, folder, {**PARAMS, "model": "lenet_small", "dataset": dataset})
-        machine = json.loads((folder / "metrics/hardware.json").read_text())
+        machine = json.loads((folder / "metrics/machine.json").read_text())
         for model, recipe in FAMILIES.items():
             for precision in PRECISIONS:
                 case = f"{model} {precision}"
@@ -114,7 +114,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="cases whose name holds this text")
     arguments = parser.parse_args()
     machine, hashes = measure(arguments.pictures, arguments.only)
-    dna = "-".join(machine["id"].split("-")[:2])  # the third part is of the run's settings
+    dna = machine["id"]
     source = arguments.pictures.stem if arguments.pictures else "digits"
     if arguments.check:
         recorded = json.loads(arguments.check.read_text())

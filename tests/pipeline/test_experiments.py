@@ -21,7 +21,8 @@ def test_one_failing_experiment_does_not_stop_the_queue(clone: Path, dvc: Dvc) -
     states = dvc("queue", "status").stdout
     assert states.count("Failed") == 1
     assert states.count("Success") == 1
-    lean = dvc("exp", "show", "--no-pager", "--only-changed", "--drop", ".*/", COLUMNS="400").stdout
+    drop = ["--only-changed", "--drop", ".*/|Created|run_seed"]
+    lean = dvc("exp", "show", "--no-pager", *drop, COLUMNS="400").stdout
     assert "lenet_small" in lean
     assert max(len(line.rstrip()) for line in lean.splitlines()) <= 160
     failed = next(line for line in states.splitlines() if "Failed" in line).split()[0]

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class Workplace:
         return told
 
     def dvc(self, *words: str) -> list[str]:
-        """The cells that a DVC command ran, in order."""
+        """The cells that a DVC command ran."""
         lines = self.run("dvc", "--cd", "studies", *words).splitlines()
         names = [line.split("'")[1] for line in lines if line.startswith("Running stage")]
         return [name.partition("@")[2] for name in names if "@" in name]
@@ -76,24 +77,26 @@ def workplace(tmp_path: Path) -> Workplace:
     made = Workplace(tmp_path)
     draw_pictures(made.folder / "pictures")
     (made.folder / "studies").mkdir()
-    made.dvc("init", "-q", "--no-scm")
+    for project in (".", "studies"):
+        made.run("dvc", "--cd", project, "init", "-q", "--no-scm")
     made.run("python", "-m", "stages.study", "new", "mine", "--folder", "pictures", "--models",
              ",".join(MODELS), "--sizes", "20,40", "--seeds", "1", "--epochs", "2", "--px",
              "16")  # fmt: skip
     made.change()
     with made.start("dvc", "--cd", "studies", "repro", PIPELINE) as started:
         assert started.stdout
-        assert any("Running stage" in line and CELLS[1] in line for line in started.stdout)
+        begun = (line for line in started.stdout if "Running stage" in line and "@" in line)
+        assert len(list(islice(begun, 2))) == 2  # in an order that DVC chooses
         os.killpg(started.pid, signal.SIGKILL)
     return made
 
 
 @pytest.mark.timeout(900)
 def test_a_study_is_killed_goes_on_repeats_a_cell_and_loses_a_model(workplace: Workplace) -> None:
-    first = workplace.cells / CELLS[0] / "cell.json"
-    before = first.read_bytes()
-    assert workplace.dvc("repro", PIPELINE) == CELLS[1:]
-    assert first.read_bytes() == before
+    (first,) = [name for name in CELLS if (workplace.cells / name / "cell.json").exists()]
+    before = (workplace.cells / first / "cell.json").read_bytes()
+    assert sorted(workplace.dvc("repro", PIPELINE)) == [name for name in CELLS if name != first]
+    assert (workplace.cells / first / "cell.json").read_bytes() == before
     for name in CELLS:
         assert files.read_json(workplace.cells / name / "cell.json")["cell"] == name
     told = workplace.run("python", "-m", "stages.study", "plan", "mine")

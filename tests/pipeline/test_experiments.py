@@ -12,6 +12,8 @@ from tests.pipeline.running import BIN, Dvc, metrics
 
 def test_one_failing_experiment_does_not_stop_the_queue(clone: Path, dvc: Dvc) -> None:
     dvc("repro")
+    for arguments in (["add", "-A"], ["commit", "-qm", "results"]):
+        subprocess.run(["git", *arguments], cwd=clone, check=True)
     dvc("exp", "run", "--queue", "-S", "model=lenet_smal,lenet_small", "-S", "train.epochs=1")
     dvc("queue", "start")
     deadline = time.monotonic() + 240

@@ -14,11 +14,8 @@ def test_one_failing_experiment_does_not_stop_the_queue(clone: Path, dvc: Dvc) -
     dvc("repro")
     dvc("exp", "run", "--queue", "-S", "model=lenet_smal,lenet_small", "-S", "train.epochs=1")
     dvc("queue", "start")
-    deadline = time.monotonic() + 240
-    while any(state in dvc("queue", "status").stdout for state in ("Queued", "Running")):
-        assert time.monotonic() < deadline, "the queue does not come to an end"
-        time.sleep(1)
-    states = dvc("queue", "status").stdout
+    while any(state in (states := dvc("queue", "status").stdout) for state in ("Queued", "Running")):
+        time.sleep(3)  # asking takes a second or two of a processor
     assert states.count("Failed") == 1
     assert states.count("Success") == 1
     drop = ["--only-changed", "--drop", ".*/|Created|run_seed"]

@@ -119,7 +119,7 @@ sys.exit(run_stage(download, []))
 def test_an_interrupted_download_leaves_nothing(root, server, number):  # noqa: F811
     archive = server.folder / "cifar-10-python.tar.gz"
     archive.write_bytes(random_pixels(1_000_000).tobytes())
-    server.seconds_per_chunk = 0.01
+    server.stalling = True
     paths.PARAMS.write_text("dataset: {name: cifar10}")
     child = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, f"{server.address}/{archive.name}", sha256(archive)],
@@ -128,13 +128,11 @@ def test_an_interrupted_download_leaves_nothing(root, server, number):  # noqa: 
         text=True,
     )
     raw = Path("data/raw")
-    deadline = time.monotonic() + 60
     while not any(path.stat().st_size for path in raw.glob("tmp*")):
         assert child.poll() is None, child.communicate()
-        assert time.monotonic() < deadline
         time.sleep(0.02)
     child.send_signal(number)
-    _, message = child.communicate(timeout=60)
+    _, message = child.communicate()
     assert child.returncode == 130
     assert message.startswith("error: Interrupted.")
     assert "Traceback" not in message

@@ -10,6 +10,11 @@ from tests.pipeline.running import Dvc
 
 
 @pytest.fixture(scope="module")
+def clone(finished: Path) -> Path:
+    return finished
+
+
+@pytest.fixture(scope="module")
 def experiment(clone: Path, dvc: Dvc) -> Path:
     """A clone with the experiment `mac`, the branch `machine/mac`, and that branch of a remote."""
     dvc("exp", "run", "-n", "mac", "-S", "train.epochs=1", "evaluate")
@@ -60,5 +65,5 @@ def test_a_revision_before_anything_ran_is_no_run_but_its_parameters(
     experiment: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(experiment)
-    assert main(["HEAD", "mac"]) == 2
+    assert main(["HEAD~1", "mac"]) == 2
     assert "train.epochs (2 against 1)" in capsys.readouterr().out

@@ -62,7 +62,6 @@ def trained_twice(model: str, ground: Path, tmp_path: Path) -> Comparison:
     return compare_records(*records)
 
 
-@pytest.mark.timeout(1200)  # the large ones write states of hundreds of megabytes
 @pytest.mark.parametrize(
     "model", [*QUICK, *(pytest.param(model, marks=pytest.mark.long) for model in LONG)]
 )

@@ -25,6 +25,8 @@ class Server(ThreadingHTTPServer):
         self.failures = 0  # how many of the next answers are 503
         self.cut_off = False  # promise the whole file and send half of it
         self.seconds_per_chunk = 0.0
+        self.stalling = False  # send half of the file and then nothing, until the server ends
+        self.ended = threading.Event()
 
     @property
     def address(self) -> str:
@@ -47,6 +49,10 @@ class _Handler(SimpleHTTPRequestHandler):
 
     def copyfile(self, source, outputfile) -> None:
         content = source.read()
+        if self.server.stalling:
+            outputfile.write(content[: len(content) // 2])
+            self.server.ended.wait()
+            return
         if self.server.cut_off:
             content = content[: len(content) // 2]
         for start in range(0, len(content), 1024):
@@ -62,6 +68,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
         thread = threading.Thread(target=partial(running.serve_forever, poll_interval=0.02))
         thread.start()
         yield running
+        running.ended.set()
         running.shutdown()
         thread.join()
 

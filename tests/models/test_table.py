@@ -39,7 +39,16 @@ def assert_a_step_works(made: Made) -> None:
     logits.square().mean().backward()
     learning = {name: p.grad for name, p in made.model.named_parameters() if p.requires_grad}
     assert [name for name, grad in learning.items() if grad is None] == []
-    assert all(torch.isfinite(grad).all() for grad in learning.values() if grad is not None)
+    values = [grad for grad in learning.values() if grad is not None and not grad.is_meta]
+    assert all(torch.isfinite(grad).all() for grad in values)
+
+
+# Larger siblings: at their native size, which is the same code at other widths and depths, they
+# take a step without values, of shapes alone. At 32 px they take a real one.
+LARGE = (
+    "lenet_large", "resnet50", "resnext50_32x4d", "mobilenet_v3", "swin_small", "vit_base",
+    "vit_small", "deit_small", "vit_6l_8h_384", "vit_8l_8h_512",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -52,10 +61,11 @@ def test_a_step_at_32_px(name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_the_published_size_and_a_step_at_the_native_size(name: str) -> None:
     spec = MODELS[name]
-    made = spec.make(Request(px=spec.native_px))
-    assert parameters_of(made) == spec.params
-    assert made.px == spec.native_px
-    assert_a_step_works(made)
+    with torch.device("meta" if name in LARGE else "cpu"):
+        made = spec.make(Request(px=spec.native_px))
+        assert parameters_of(made) == spec.params
+        assert made.px == spec.native_px
+        assert_a_step_works(made)
 
 
 @pytest.mark.parametrize(("name", "millions"), PUBLISHED_MILLIONS.items())

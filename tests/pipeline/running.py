@@ -42,9 +42,9 @@ def commit_all(folder: Path) -> None:
         subprocess.run(["git", *arguments], cwd=folder, check=True)
 
 
-def stages_run(done: "subprocess.CompletedProcess[str]") -> list[str]:
-    """The stages whose command was run, in order."""
-    lines = done.stdout.splitlines()
+def stages_run(done: "subprocess.CompletedProcess[str] | str") -> list[str]:
+    """The stages whose command was run, in order, by what DVC said."""
+    lines = (done if isinstance(done, str) else done.stdout).splitlines()
     return [line.split("'")[1] for line in lines if line.startswith("Running stage")]
 
 
@@ -57,8 +57,11 @@ def stage(clone: Path, name: str, change: dict[str, Any]) -> "subprocess.Complet
     params = yaml.safe_load((clone / "params.yaml").read_text())
     for key, value in change.items():
         params[key] = {**params[key], **value} if isinstance(value, dict) else value
-    (clone / "changed.yaml").write_text(yaml.safe_dump(params))
-    return subprocess.run(
-        [sys.executable, "-m", f"stages.{name}", "--params", "changed.yaml"],
+    changed = clone / "changed.yaml"
+    changed.write_text(yaml.safe_dump(params))
+    done = subprocess.run(
+        [sys.executable, "-m", f"stages.{name}", "--params", changed.name],
         cwd=clone, capture_output=True, text=True, check=False,
     )  # fmt: skip
+    changed.unlink()
+    return done

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.pipeline.running import BIN, Dvc, stages_run
@@ -13,6 +14,11 @@ from tests.pipeline.running import BIN, Dvc, stages_run
 FAMILY = "from stages.models.builders import make_timm\nSPECS = ()\n"
 EPOCHS = 20
 SOURCE = "NAMES = ('mine',)\n\n\ndef open_collection(dataset):\n    raise NotImplementedError\n"
+
+
+@pytest.fixture(scope="module")
+def clone(finished: Path) -> Path:
+    return finished
 
 
 def append(path: Path, text: str) -> None:

@@ -37,13 +37,14 @@ MISTAKES = {
 }
 
 
+@pytest.fixture(scope="module")
+def clone(finished: Path) -> Path:
+    return finished
+
+
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_one_paragraph_and_leaves_no_result(
-    mistake: str, clone: Path, dvc: Dvc
-) -> None:
+def test_a_mistake_is_one_paragraph_and_leaves_no_result(mistake: str, clone: Path) -> None:
     name, change, told = MISTAKES[mistake]
-    if not (clone / "metrics/identity.json").exists():
-        dvc("repro", "fingerprint", "subset")
     (clone / "metrics/train.json").unlink(missing_ok=True)
     done = stage(clone, name, change)
     complaint = " ".join(done.stderr.split())
@@ -63,14 +64,6 @@ def shell(clone: Path, command: str) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def committed(clone: Path, dvc: Dvc) -> Path:
-    """The clone after a run whose results are committed."""
-    assert stages_run(dvc("repro"))[0] == "fingerprint"
-    shell(clone, "git add -A && git commit -qm results")
-    return clone
-
-
 @pytest.mark.parametrize(
     ("setting", "told"),
     [
@@ -80,30 +73,30 @@ def committed(clone: Path, dvc: Dvc) -> Path:
     ],
 )
 def test_what_can_be_refused_is_refused_while_everything_is_there(
-    setting: str, told: str, committed: Path, dvc: Dvc
+    setting: str, told: str, clone: Path, dvc: Dvc
 ) -> None:
-    shell(committed, "git restore .")
-    before = sorted(path.name for path in (committed / "data").iterdir())
+    shell(clone, "git restore .")
+    before = sorted(path.name for path in (clone / "data").iterdir())
     done = dvc("exp", "run", "-S", setting, status=255)
     assert stages_run(done) == ["fingerprint"]
     complaint = " ".join(done.stderr.split())
     assert told in complaint
     assert f"params.yaml now has `{setting.partition('=')[0]}: " in complaint
     assert "undo with `git restore params.yaml`" in complaint
-    assert shell(committed, "git status --short") == " M params.yaml\n"
-    assert sorted(path.name for path in (committed / "data").iterdir()) == before
+    assert shell(clone, "git status --short") == " M params.yaml\n"
+    assert sorted(path.name for path in (clone / "data").iterdir()) == before
 
 
-def test_the_way_back_that_is_told_leads_back(committed: Path, dvc: Dvc) -> None:
+def test_the_way_back_that_is_told_leads_back(clone: Path, dvc: Dvc) -> None:
     """Also when earlier stages of the failed experiment have written other results."""
-    shell(committed, "git restore .")
-    weights = (committed / "data/weights.safetensors").read_bytes()
+    shell(clone, "git restore .")
+    weights = (clone / "data/weights.safetensors").read_bytes()
     done = dvc("exp", "run", "-S", "train.lr=1e30", "-S", "subset.train=900", status=255)
-    assert not (committed / "metrics/train.json").exists()
+    assert not (clone / "metrics/train.json").exists()
     command = re.findall("`(git restore [^`]*dvc checkout[^`]*)`", " ".join(done.stderr.split()))
-    shell(committed, command[0])
-    assert shell(committed, "git status --short") == ""
-    assert (committed / "data/weights.safetensors").read_bytes() == weights
+    shell(clone, command[0])
+    assert shell(clone, "git status --short") == ""
+    assert (clone / "data/weights.safetensors").read_bytes() == weights
     assert stages_run(dvc("repro")) == ["fingerprint"]
 
 

@@ -91,7 +91,6 @@ def workplace(tmp_path: Path) -> Workplace:
     return made
 
 
-@pytest.mark.timeout(900)
 def test_a_study_is_killed_goes_on_repeats_a_cell_and_loses_a_model(workplace: Workplace) -> None:
     (first,) = [name for name in CELLS if (workplace.cells / name / "cell.json").exists()]
     before = (workplace.cells / first / "cell.json").read_bytes()

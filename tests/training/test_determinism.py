@@ -1,5 +1,6 @@
 """Every family trains to the same bits twice, in float32 and in bfloat16."""
 
+import copy
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages.models import MODELS
+from stages.core.params import Params
+from stages.models import MODELS, Built
+from stages.tasks.classify import Classify
+from stages.training.checkpoint import Checkpoints
 from stages.training.determinism import set_determinism
 from tests.training.helpers import params, run
 
@@ -31,8 +35,33 @@ def test_every_family_is_among_them() -> None:
     }
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.fixture(scope="module")
+def drawn() -> dict[str, Built]:
+    """The model drawn last, by name."""
+    return {}
+
+
+@pytest.fixture
+def _steps_alone(drawn: dict[str, Built], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw a model once for all its runs and write no checkpoints: both have tests of their own.
+
+    They take several times as long as a few steps.
+    """
+    build = Classify.build
+
+    def build_once(task: Classify, params: Params, classes: int) -> Built:
+        if params.model not in drawn:
+            drawn.clear()
+            drawn[params.model] = build(task, params, classes)
+        return copy.deepcopy(drawn[params.model])
+
+    monkeypatch.setattr(Classify, "build", build_once)
+    monkeypatch.setattr(Checkpoints, "save", lambda *_: None)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])  # the faster to change: one drawing each
 @pytest.mark.parametrize("model", ONE_OF_EACH_FAMILY)
+@pytest.mark.usefixtures("_steps_alone")
 def test_a_family_repeats_itself(
     model: str, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

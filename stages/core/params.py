@@ -40,6 +40,11 @@ class Dataset(Section):
     folder: Annotated[str, Field(min_length=1)] = "data/images"
     on_corrupt: Literal["stop", "skip"] = "stop"
 
+    @property
+    def label(self) -> str:
+        """The data set's name; for a folder of images, the folder's or archive's."""
+        return Path(self.folder).stem if self.name == "image_folder" else self.name
+
 
 class Subset(Section):
     """How many images take part, and which draw of them."""

@@ -1,13 +1,11 @@
 """What the first screen says: title, result with interval, tiles, and what is missing."""
 
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from stages.charts.style import metric_label
 from stages.core import paths
 from stages.core.counts import counted
 from stages.core.metrics import Metrics
-from stages.core.params import Params
 from stages.reporting.gather import Run
 from stages.reporting.parts import Tile
 from stages.reporting.words import duration, interval, large, number, percent, plain
@@ -49,13 +47,6 @@ def accuracies(run: Run) -> list[Accuracy]:
             value, high = (run.evaluate or {})[f"test_{metric}"], f"test_{metric}_high"
             found.append(Accuracy(metric, value, low, (run.evaluate or {}).get(high)))
     return found
-
-
-def dataset_label(params: Params) -> str:
-    """The data set's name; for a folder of images, the folder's or archive's."""
-    if params.dataset.name == "image_folder":
-        return PurePath(params.dataset.folder).stem
-    return params.dataset.name
 
 
 def machine_label(run: Run) -> str | None:

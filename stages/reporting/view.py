@@ -30,7 +30,7 @@ def view_of(run: Run, origin: Origin, targets: list[Target]) -> dict[str, Any]:
     verdicts = [judge(target, run.params, run.evaluate) for target in targets]
     hardware = run.hardware or {}
     return {
-        "title": f"{run.params.model} on {headline.dataset_label(run.params)}",
+        "title": f"{run.params.model} on {run.params.dataset.label}",
         "summary": headline.summary(run),
         "tiles": headline.tiles(run),
         "notes": headline.notes(run),

@@ -16,7 +16,6 @@ from stages.core.device import choose_device, set_threads
 from stages.core.errors import DivergedError
 from stages.core.params import Params
 from stages.core.paths import work_folder
-from stages.reporting.headline import dataset_label
 from stages.runs.code import code_files, code_id
 from stages.runs.unchanged import Made, unchanged
 from stages.studies.code import CELL, cell_code
@@ -127,7 +126,7 @@ def _about(
         "seed": cell.seed,
         "status": "finished",
         "diverged": None,
-        "dataset": dataset_label(params),
+        "dataset": params.dataset.label,
         "task": params.task,
         "epochs": params.train.epochs,
         "train_images": len(splits["train"].labels),

@@ -7,7 +7,7 @@ docstring or a new family changes nothing, and an executed line changes what exe
 
 import importlib
 import pkgutil
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -92,18 +92,18 @@ def _closure(tree: SourceTree, module: str, chosen: Chosen) -> dict[str, str]:
 
 def _chosen(params: "Params", keys: Collection[str] | None) -> Chosen:
     """Packages of alternatives with the names of the modules that the parameters choose."""
-    chosen: dict[str, tuple[str, set[str]]] = {
-        FAMILIES: ("model", _serving(FAMILIES, params.model)),
-        SOURCES: ("dataset.name", _serving(SOURCES, params.dataset.name)),
-        "tasks": ("task", {params.task}),
+    alternatives: dict[str, tuple[str, Callable[[], set[str]]]] = {
+        FAMILIES: ("model", lambda: _serving(FAMILIES, params.model)),
+        SOURCES: ("dataset.name", lambda: _serving(SOURCES, params.dataset.name)),
+        "tasks": ("task", lambda: {params.task}),
         "training.augmentation": (
             "train.augment",
-            {AUGMENTATIONS[name] for name in params.train.augment},
+            lambda: {AUGMENTATIONS[name] for name in params.train.augment},
         ),
     }
     return tuple(
-        (f"stages.{package}", frozenset(modules if keys is None or covers(keys, key) else ()))
-        for package, (key, modules) in chosen.items()
+        (f"stages.{package}", frozenset(find() if keys is None or covers(keys, key) else ()))
+        for package, (key, find) in alternatives.items()
     )
 
 

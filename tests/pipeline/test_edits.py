@@ -2,17 +2,33 @@
 
 import os
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from stages.core.params import load_params
+from stages.runs.code import code_files
+from stages.runs.pipeline import declared_stages
+from stages.runs.tree import SourceTree
 from tests.pipeline.running import BIN, Dvc, stages_run
 
 FAMILY = "from stages.models.builders import make_timm\nSPECS = ()\n"
+RUN_AND_LIST = """
+import atexit, runpy, sys
+atexit.register(lambda: print(*sys.modules, sep="\\n", file=sys.stderr))
+runpy.run_module(sys.argv.pop(), run_name="__main__", alter_sys=True)
+"""
 EPOCHS = 20
+ALTERNATIVES = (
+    "stages.models.families.",
+    "stages.datasets.sources.",
+    "stages.tasks.",
+    "stages.training.augmentation.",
+)
 SOURCE = "NAMES = ('mine',)\n\n\ndef open_collection(dataset):\n    raise NotImplementedError\n"
 
 
@@ -51,6 +67,35 @@ def test_what_is_not_executed_repeats_nothing_and_a_line_what_executes_it(
     back = dvc("repro", "evaluate")  # what was made with the line as it was is in the run cache
     assert stages_run(back) == ["fingerprint"]
     assert "up to date" in dvc("status", "train", "evaluate").stdout
+
+
+@pytest.mark.parametrize("name", ["download", "subset", "train", "evaluate", "profile", "report"])
+def test_nothing_is_imported_that_the_identity_leaves_out(
+    name: str, clone: Path, dvc: Dvc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for the alternatives that were not chosen: their tables are read to find the one."""
+    if not (clone / "plots/predictions.csv").exists():
+        dvc("repro", "evaluate")
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_AND_LIST, f"stages.{name}"],
+        cwd=clone, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    loaded = done.stderr.splitlines()
+    monkeypatch.chdir(clone)
+    keys = declared_stages()[name].keys
+    known = modules(code_files(f"stages.{name}", load_params("params.yaml"), keys))
+    ours = {module for module in loaded if module.split(".")[0] == "stages"}
+    assert len(ours) > 10
+    for alternative in ours:
+        if alternative.startswith(ALTERNATIVES):
+            known |= modules(SourceTree().closure(alternative, {}))
+    left_out = ours - known
+    assert left_out == set()
+
+
+def modules(files: Iterable[str]) -> set[str]:
+    names = {path.removesuffix(".py").removesuffix("/__init__") for path in files}
+    return {name.replace("/", ".") for name in names}
 
 
 def edited_while_training(clone: Path, edit: Callable[[], object]) -> tuple[int, str]:

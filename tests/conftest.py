@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 import stages  # noqa: F401  # isort: skip  (settings that must precede torch)
 import torch
@@ -14,7 +14,8 @@ import torch
 # A shell that starts the tests in the background has them ignore Ctrl-C, and their children too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-settings.register_profile("project", deadline=None)  # no test asserts on time
+# No test asserts on time, and hypothesis neither, which would find a busy machine too slow.
+settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -71,6 +71,7 @@ def test_constants_stay_what_they_were() -> None:
     "model", ["resnet18", "vit_2l_2h_128", "mobilenet_v3_small", "lenet_large"]
 )
 def test_weights_are_distributed_as_the_libraries_draw_them(model: str) -> None:
+    """Within six standard errors, for the libraries' draws are others on other processors."""
     ours = built(0, model).state_dict()
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -79,9 +80,9 @@ def test_weights_are_distributed_as_the_libraries_draw_them(model: str) -> None:
         if weight.ndim < 2 or weight.numel() < 5000:
             continue
         flat, other = (w.double().flatten().numpy() for w in (weight, theirs[name]))
-        assert flat.std() == pytest.approx(other.std(), rel=0.05), name
-        assert abs(flat.mean()) < 5 * other.std() / len(flat) ** 0.5, name
-        assert stats.ks_2samp(flat[:5000], other[:5000]).pvalue > 1e-5, name
+        assert flat.std() == pytest.approx(other.std(), rel=6 / len(flat) ** 0.5), name
+        assert abs(flat.mean()) < 6 * other.std() / len(flat) ** 0.5, name
+        assert stats.ks_2samp(flat[:5000], other[:5000]).pvalue > 1e-9, name
 
 
 def test_random_operations_have_their_distributions() -> None:

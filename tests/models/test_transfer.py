@@ -193,9 +193,11 @@ def pictures(archive: Path, classes: list[str], each: int, offset: int) -> tuple
     return torch.from_numpy(np.stack(images)) / 127.5 - 1, torch.tensor(labels)
 
 
-def fit(built: Built, chosen: Params, images: Tensor, labels: Tensor, epochs: int) -> None:
+def fit(
+    built: Built, chosen: Params, images: Tensor, labels: Tensor, epochs: int, order: int = 0
+) -> None:
     optimizer = torch.optim.AdamW(parameter_groups(built, chosen))
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(order)
     for _ in range(epochs):
         for rows in torch.randperm(len(images), generator=generator).split(50):
             loss = F.cross_entropy(built.model.train()(images[rows]), labels[rows])
@@ -210,7 +212,10 @@ def top1(built: Built, images: Tensor, labels: Tensor) -> float:
 
 
 def test_transfer_beats_scratch_on_1000_images(real_pictures: Path, tmp_path: Path) -> None:
-    """Six classes teach a network that then learns four others from 1,000 images."""
+    """Six classes teach a network that then learns four others from 1,000 images.
+
+    The mean over three orders of the images: the gain of a single one spreads by four points.
+    """
     source = ["airplane", "bird", "cat", "dog", "frog", "ship"]
     target = ["automobile", "deer", "horse", "truck"]
     teacher_params = params("lenet_small", train={"lr": 0.002})
@@ -221,7 +226,10 @@ def test_transfer_beats_scratch_on_1000_images(real_pictures: Path, tmp_path: Pa
     scores = {}
     for name, pretrained in (("scratch", False), ("transfer", path)):
         chosen = params("lenet_small", pretrained=pretrained, train={"lr": 0.002})
-        student = build(chosen, len(target))
-        fit(student, chosen, *train, epochs=2)
-        scores[name] = top1(student, *test)
+        found = []
+        for order in range(3):
+            student = build(chosen, len(target))
+            fit(student, chosen, *train, epochs=2, order=order)
+            found.append(top1(student, *test))
+        scores[name] = sum(found) / len(found)
     assert scores["transfer"] > scores["scratch"] + 0.03, scores

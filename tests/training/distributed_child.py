@@ -1,7 +1,8 @@
-"""One of several training processes, started by torchrun: `… distributed_child MODEL OUT RECIPE`.
+"""One of several training processes, started by torchrun: `… distributed_child OUT TRAININGS`.
 
-RECIPE is JSON over the recipe below, with "die_at": the second process kills itself after so many
-steps, and "poison": the third loss at lower precision than float32 is not a number.
+TRAININGS is a JSON list of models and recipes, trained one after the other. A recipe is over the
+one below, with "die_at": the second process kills itself after so many steps, and "poison": the
+third loss at lower precision than float32 is not a number.
 """
 
 import json
@@ -10,11 +11,16 @@ import os
 import pickle
 import signal
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from stages.training.distributed import rank
+import torch
+
+from stages.training import run as training_run
+from stages.training.distributed import process_group, rank
 from stages.training.engine import Engine, Epoch, StepResult
+from stages.training.loop import Progressed
 from tests.training.helpers import params, run
 
 RECIPE = {"epochs": 2, "optimizer": "sgd", "lr": 0.02, "augment": ["crop", "cutmix"]}
@@ -48,17 +54,32 @@ def poison() -> None:
     Engine.gradients = poisoned  # type: ignore[method-assign]
 
 
-def main(model: str, out: Path, recipe: dict[str, Any]) -> None:
-    """Train, and write progress and the reason to fall back from the first process."""
+def train(model: str, recipe: dict[str, Any]) -> tuple[Progressed, str | None]:
+    """Progress, and the reason to fall back."""
     if step := recipe.pop("die_at", 0):
         die_at(step)
     if recipe.pop("poison", False):
         poison()
     chosen = params(model, train=RECIPE | recipe)
     done = run(chosen, lambda line: print(f"[{rank()}] {line}", flush=True))
+    return done.trained.progress, done.fell_back
+
+
+def main(out: Path, trainings: list[tuple[str, dict[str, Any]]]) -> None:
+    """Train all, and write what came of them from the first process.
+
+    One group serves them all, since a process cannot join a second one under torchrun; each
+    training may ask for it once, whatever it falls back to.
+    """
+    found = []
+    with process_group(torch.device("cpu")) as device:
+        for model, recipe in trainings:
+            devices = iter([device])
+            training_run.process_group = lambda _, left=devices: nullcontext(next(left))  # type: ignore[assignment]
+            found.append(train(model, recipe))
     if rank() == 0:
-        out.write_bytes(pickle.dumps((done.trained.progress, done.fell_back)))
+        out.write_bytes(pickle.dumps(found))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3]))
+    main(Path(sys.argv[1]), json.loads(sys.argv[2]))

@@ -35,13 +35,33 @@ def _own_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
-def together(tmp_path: Path, model: str, **recipe: Any) -> tuple[Progressed, str | None]:
-    """Progress and the reason to fall back of a training by two processes."""
-    out = tmp_path / "progress.pickle"
-    out.unlink(missing_ok=True)
-    launch(2, CHILD, [model, str(out), json.dumps(recipe)])
-    progress, fell_back = pickle.loads(out.read_bytes())
-    return progress, fell_back
+Found = tuple[Progressed, str | None]
+"""Progress and the reason to fall back."""
+SMOOTH = "timm/test_efficientnet"
+FALLING = {"precision": "bf16", "on_nonfinite": "fp32", "poison": True, "dropout": 0.2}
+
+
+def together(folder: Path, *trainings: tuple[str, dict[str, Any]]) -> list[Found]:
+    """What comes of trainings by two processes, one after the other."""
+    out = folder / "found.pickle"
+    launch(2, CHILD, [str(out), json.dumps(trainings)])
+    found: list[Found] = pickle.loads(out.read_bytes())
+    return found
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Found]:
+    """Three trainings of one pair of processes, for these take long to start."""
+    folder = tmp_path_factory.mktemp("together")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_ROOT", str(folder))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        trainings = {
+            "smooth": (SMOOTH, {"snapshots": True}),
+            "fallen": ("lenet_small", FALLING),
+            "plain": ("lenet_small", {"dropout": 0.2}),
+        }
+        return dict(zip(trainings, together(folder, *trainings.values()), strict=True))
 
 
 def as_record(progress: Progressed, alone: Record) -> Record:
@@ -57,7 +77,7 @@ def as_record(progress: Progressed, alone: Record) -> Record:
     )
 
 
-def test_two_processes_are_one_up_to_rounding(tmp_path: Path) -> None:
+def test_two_processes_are_one_up_to_rounding(found: dict[str, Found]) -> None:
     """With batch norm and mixing, which both look at the whole batch.
 
     How far rounding may take them is what one ULP does in the same training on this machine, up
@@ -65,10 +85,10 @@ def test_two_processes_are_one_up_to_rounding(tmp_path: Path) -> None:
     shared 4,000 times and more. The network is smooth, for one ULP and rounding need not do alike
     where a ReLU switches over.
     """
-    model, recipe = "timm/test_efficientnet", RECIPE | {"snapshots": True}
-    progress, _ = together(tmp_path, model, snapshots=True)
+    progress, _ = found["smooth"]
+    recipe = RECIPE | {"snapshots": True}
     one, twin = (
-        trained("alone", model=model, train=recipe | {"twin": twin}) for twin in (False, True)
+        trained("alone", model=SMOOTH, train=recipe | {"twin": twin}) for twin in (False, True)
     )
     one = replace(one, predictions=predictions())
     other = as_record(progress, one)
@@ -84,18 +104,19 @@ def test_two_processes_are_one_up_to_rounding(tmp_path: Path) -> None:
     assert progress.trace[0]["loss"] == loss
     kinds = {row["kind"] for row in progress.inside}
     assert kinds == {"gradient", "update", "weights"}  # what is the whole batch's on each of both
-    found = compare_records(one, other)
-    assert found.verdict.rung is Rung.ROUNDING, found.verdict.sentence
-    assert "gradient" in found.verdict.sentence
-    assert found.first_step_apart
+    compared = compare_records(one, other)
+    assert compared.verdict.rung is Rung.ROUNDING, compared.verdict.sentence
+    assert "gradient" in compared.verdict.sentence
+    assert compared.first_step_apart
 
 
-def test_two_processes_with_dropout_repeat_themselves_after_a_fall_back(tmp_path: Path) -> None:
+def test_two_processes_with_dropout_repeat_themselves_after_a_fall_back(
+    found: dict[str, Found],
+) -> None:
     """Masks differ between the processes and not between runs; one group serves both attempts."""
-    asked = {"precision": "bf16", "on_nonfinite": "fp32", "poison": True, "dropout": 0.2}
-    fallen, reason = together(tmp_path, "lenet_small", **asked)
+    fallen, reason = found["fallen"]
     assert reason == "diverged in epoch 1, step 3, at bf16"
-    plain, reason = together(tmp_path, "lenet_small", dropout=0.2)
+    plain, reason = found["plain"]
     assert reason is None
     assert fallen.trace == plain.trace
     undropped = trained("alone", train=RECIPE).trace
@@ -107,8 +128,8 @@ def test_a_killed_process_ends_the_run_and_the_next_goes_on(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(TrainingError, match="One of the 2 training processes failed"):
-        together(tmp_path, "lenet_small", die_at=9)
-    progress, _ = together(tmp_path, "lenet_small")
+        together(tmp_path, ("lenet_small", {"die_at": 9}))
+    progress, _ = together(tmp_path, ("lenet_small", {}))[0]
     assert "going on after epoch 1" in capfd.readouterr().out
     assert progress.steps == 12
 

@@ -55,10 +55,20 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_grid(command: argparse.ArgumentParser) -> None:
     command.add_argument("--folder", type=Path, required=True, help="<class>/* or a .zip of it")
-    command.add_argument("--models", default="mobilenet_v3_small,resnet18,vit_2l_2h_128")
-    command.add_argument("--sizes", default="500,1000,full", help="training images")
+    command.add_argument(
+        "--models",
+        default="mobilenet_v3_small,resnet18,vit_2l_2h_128",
+        help="names from `python -m stages.models` (default: %(default)s)",
+    )
+    command.add_argument(
+        "--sizes",
+        default="500,1000,full",
+        help="training images: counts, shares or full (default: %(default)s)",
+    )
     command.add_argument("--seeds", type=int, default=3, help="how many (default: %(default)s)")
-    command.add_argument("--epochs", type=int, default=20)
+    command.add_argument(
+        "--epochs", type=int, default=20, help="of each run (default: %(default)s)"
+    )
     command.add_argument("--px", type=int, default=32, help="input size (default: %(default)s)")
 
 

@@ -32,17 +32,23 @@ def best_variant(rows: Sequence[Row], batch_size: int) -> Row | None:
 def best_line(rows: Sequence[Row], batch_sizes: Sequence[int]) -> str:
     """The best variant at the smallest and at the largest batch size, as a sentence."""
     parts = []
+    alone = {row["variant"] for row in rows} == {EAGER}
     for batch_size in dict.fromkeys((min(batch_sizes), max(batch_sizes))):
         best = best_variant(rows, batch_size)
         if best is not None:
-            parts.append(f"at batch {batch_size} {_phrase(best)}")
+            parts.append(f"at batch {batch_size} {_phrase(best, alone)}")
     line = "; ".join(parts) or "nothing could be timed"
     return line[0].upper() + line[1:]
 
 
-def _phrase(best: Row) -> str:
-    rate = f"{best['latency_ms_p50']:.3g} ms, {best['images_per_second']:,.0f} images/s"
+def _phrase(best: Row, alone: bool) -> str:
+    """The row in words, with the rate at its median time, which a stray slow call cannot move."""
+    per_second = 1000 * best["batch_size"] / best["latency_ms_p50"]
+    rate = f"{best['latency_ms_p50']:.3g} ms, {per_second:,.0f} images/s"
     if best["variant"] == EAGER:
-        return f"no variant is faster than eager in all repeats ({rate})"
+        tried = (
+            "eager alone was timed" if alone else "no variant is faster than eager in all repeats"
+        )
+        return f"{tried} ({rate})"
     gain = f", {best['speedup']:.2f} times as fast as eager" if best["speedup"] else ""
     return f"{best['variant']} is fastest ({rate}{gain})"

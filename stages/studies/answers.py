@@ -47,8 +47,9 @@ class ImageErrors:
         if column == self.column and runs and all(run in self._places for run in runs):
             places = [self._places[run] for run in runs]
             return self.covariance[np.ix_(places, places)]
-        shares = cells[column].to_numpy(float)
-        sd = np.sqrt(np.clip(shares * (1 - shares), 0, None) / cells["test_images"].to_numpy(float))
+        shares, images = (cells[name].to_numpy(float) for name in (column, "test_images"))
+        variance = np.clip(shares * (1 - shares), 0, None) / images
+        sd = np.sqrt(np.where(variance == 0, _all_alike(images), variance))
         group = cells.groupby(GROUP, sort=False).ngroup().to_numpy()
         same = group[:, None] == group[None, :]
         return np.asarray(np.outer(sd, sd) * same)
@@ -67,9 +68,21 @@ def image_errors(predictions: pd.DataFrame, column: str) -> ImageErrors:
     blocks = []
     for found in lists.values():  # the runs of one list of images
         answers = np.stack(list(found.values()))
-        blocks.append(np.atleast_2d(np.cov(answers, ddof=0)) / answers.shape[1])
+        images = answers.shape[1]
+        covariance = np.atleast_2d(np.cov(answers, ddof=0)) / images
+        alike = np.diag(covariance) == 0
+        blocks.append(covariance + np.diag(np.where(alike, _all_alike(images), 0.0)))
     runs = [run for found in lists.values() for run in found]
     return ImageErrors(column, runs, block_diag(*blocks))
+
+
+def _all_alike(images: "float | NDArray[np.float64]") -> "float | NDArray[np.float64]":
+    """The variance of an accuracy of 0 or 1, which other images may well not give.
+
+    As if two more were right and two wrong (Agresti and Coull 1998).
+    """
+    share = 2 / (images + 4)
+    return share * (1 - share) / (images + 4)
 
 
 def label_shares(predictions: pd.DataFrame) -> dict[Run, float]:

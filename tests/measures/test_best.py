@@ -47,5 +47,10 @@ def test_when_eager_failed_the_fastest_that_ran_is_named() -> None:
     assert best_line(rows, [1]) == "At batch 1 onnx is fastest (3 ms, 333 images/s)"
 
 
+def test_without_variants_eager_is_not_held_against_any() -> None:
+    rows = [row("eager", 1, 2.0) | {"images_per_second": 89.0}]
+    assert best_line(rows, [1]) == "At batch 1 eager alone was timed (2 ms, 500 images/s)"
+
+
 def test_nothing_timed_is_said() -> None:
     assert best_line([row("eager", 1, None)], [1]) == "Nothing could be timed"

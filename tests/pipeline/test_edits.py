@@ -83,12 +83,13 @@ def test_nothing_is_imported_that_the_identity_leaves_out(
     loaded = done.stderr.splitlines()
     monkeypatch.chdir(clone)
     keys = declared_stages()[name].keys
-    known = modules(code_files(f"stages.{name}", load_params("params.yaml"), keys))
+    tree = SourceTree(clone / "stages")
+    known = modules(code_files(f"stages.{name}", load_params("params.yaml"), keys, tree))
     ours = {module for module in loaded if module.split(".")[0] == "stages"}
     assert len(ours) > 10
     for alternative in ours:
         if alternative.startswith(ALTERNATIVES):
-            known |= {alternative, *modules(SourceTree().closure(alternative, {}))}
+            known |= modules(tree.closure(alternative, {}))
     left_out = ours - known
     assert left_out == set()
 

@@ -8,9 +8,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Tests run beside each other, a processor each; whoever needs more threads says so.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 import stages  # noqa: F401  # isort: skip  (settings that must precede torch)
 import torch
 

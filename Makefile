@@ -15,7 +15,7 @@ repro: $(READY)  ## set up, then run the pipeline: data, training, profile, repo
 	dvc repro
 
 test: $(READY)   ## set up, then run the tests
-	python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-long: $(READY) ## every model of the table trains an epoch on real pictures; minutes
 	python -m pytest -m long --durations=10

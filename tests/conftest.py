@@ -21,6 +21,15 @@ settings.load_profile("project")
 ROOT = Path(__file__).resolve().parent.parent
 
 
+SLOW = ("tests/pipeline/", "tests/studies/test_whole", "tests/studies/test_edits",
+        "tests/training/test_distributed", "tests/training/test_determinism")  # fmt: skip
+"""Files of few tests that take minutes: begun first, for one begun last is waited for alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(SLOW))
+
+
 @pytest.fixture(autouse=True)
 def _torch_as_it_was() -> Iterator[None]:
     """Threads and determinism are the whole process's: no test sees what another one set."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from stages.core.device import autocast
-from stages.models import Built
+from stages.models import BuiltModel
 from stages.tasks.classify import Classify
 from stages.training import engine, inference
 from stages.training.engine import Engine, Epoch, StepResult
@@ -37,7 +37,7 @@ def _change_model(change: Callable[[nn.Module], None]) -> None:
     """Have every model that the task builds altered."""
     build = Classify.build
 
-    def altered(self: Classify, params: Any, classes: int) -> Built:
+    def altered(self: Classify, params: Any, classes: int) -> BuiltModel:
         built = build(self, params, classes)
         change(built.model)
         return built
@@ -73,9 +73,9 @@ def _label_smoothing() -> None:
 
 def _change_input(change: Callable[..., Tensor], where: tuple[Any, ...]) -> None:
     """Wrap `to_input` as the given modules use it."""
-    original = engine.to_input  # type: ignore[attr-defined]
+    original = engine.preprocess  # type: ignore[attr-defined]
     for module in where:
-        module.to_input = partial(change, original)
+        module.preprocess = partial(change, original)
 
 
 def _unnormalised(original: Any, images: Tensor, px: int, mean: Tensor, std: Tensor, layout: Any) -> Tensor:  # fmt: skip  # noqa: E501

@@ -23,9 +23,9 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.faults import FAULTS  # noqa: E402
 from benchmarks.machines import MACHINES  # noqa: E402
 from benchmarks.small_run import make_pictures  # noqa: E402
-from stages.comparison.record import load_record  # noqa: E402
-from stages.comparison.sources import open_source  # noqa: E402
-from stages.comparison.together import Comparison, compare_records  # noqa: E402
+from stages.comparison.analysis.compare_runs import Comparison, compare_runs  # noqa: E402
+from stages.runs.run import read_run  # noqa: E402
+from stages.runs.sources import open_source  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Trial:
 
 def trials(only: str = "", precision: str = "fp32") -> list[Trial]:
     """All runs but the first, the twin before the others."""
-    made = [Trial("twin", ("train.twin=true",))]
+    made = [Trial("twin", ("train.perturb_one_ulp=true",))]
     for name, machine in MACHINES.items():
         statement = ("--statement", machine.statement) if machine.statement else ()
         arguments = (*statement, *machine.changes)
@@ -79,9 +79,9 @@ def run_trials(
     make_pictures(folder / "pictures")
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(lambda trial: start(folder, trial, precision), (Trial("as it is"), *chosen)))
-    first = load_record(open_source(str(folder / "as it is")))
+    first = read_run(open_source(str(folder / "as it is")))
     return [
-        (trial, compare_records(first, load_record(open_source(str(folder / trial.name)))))
+        (trial, compare_runs(first, read_run(open_source(str(folder / trial.name)))))
         for trial in chosen
     ]
 

@@ -23,16 +23,16 @@ import torch
 from torch import nn
 
 from stages.core.device import choose_device, synchronize
-from stages.measures.best import best_variant
-from stages.measures.cells import Cell, inference_cells
-from stages.measures.grid import Plan, time_cells
-from stages.measures.headroom import Forecast
-from stages.measures.reasons import attempt
-from stages.measures.reparameterize import calibrate
-from stages.measures.subject import Subject, noise
-from stages.measures.throughput import images_per_second
-from stages.measures.timing import Call, clock_of, timed_calls, warm_up
-from stages.measures.variants import eager, make_variant
+from stages.measures.profiling.best import best_variant
+from stages.measures.profiling.cells import Cell, inference_cells
+from stages.measures.profiling.grid import Plan, time_cells
+from stages.measures.profiling.memory_budget import Forecast
+from stages.measures.profiling.try_measure import attempt
+from stages.measures.profiling.reparameterize import calibrate
+from stages.measures.profiling.profiled_model import ProfiledModel, noise
+from stages.measures.profiling.throughput import images_per_second
+from stages.measures.profiling.timing import Call, clock_of, timed_calls, warm_up
+from stages.measures.profiling.variants import eager, make_variant
 
 MODELS = [
     "resnet18", "resnet50", "mobilenetv3_large_100", "efficientnet_b0", "convnext_atto",
@@ -89,7 +89,7 @@ def compare(
 
 
 def all_variants(
-    subject: Subject, sizes: list[int], plan: Plan, device: torch.device
+    subject: ProfiledModel, sizes: list[int], plan: Plan, device: torch.device
 ) -> list[Cell]:
     """The profiler's grid of one model: eager and every variant at every batch size."""
     base = eager(subject.model, device, plan.threads)
@@ -126,7 +126,7 @@ def report(name: str, px: int, sizes: list[int], plan: Plan, device: torch.devic
     torch.compiler.reset()
     sized = {"img_size": px} if timm.get_pretrained_cfg(name).fixed_input_size else {}
     model = timm.create_model(name, num_classes=1000, **sized)
-    subject = Subject(
+    subject = ProfiledModel(
         name, calibrate(model, (noise(8, px, 1000)[0],)), px,
         lambda count: ((noise(count, px, 1000)[0],), None), nn.functional.cross_entropy,
     )  # fmt: skip

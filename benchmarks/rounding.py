@@ -3,8 +3,8 @@
 `python benchmarks/rounding.py [MODEL …] [--precision bf16]` computes the first step of each model
 with oneDNN and without it, on two threads and on one, and prints how far the gradients and the
 worst module are apart, also as multiples of the yardstick that training records, and the worst
-module without children that was fed equal bits. `stages/comparison/rounding.py` takes its limits
-from here.
+module without children that was fed equal bits. `stages/comparison/analysis/rounding.py` takes
+its limits from here.
 """
 
 import argparse
@@ -19,14 +19,14 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import torch  # noqa: E402
 
-from stages.comparison.inside import Place, gradient_apart, places_at  # noqa: E402
-from stages.comparison.record import Record  # noqa: E402
-from stages.comparison.rounding import one_ulp_in_gradients, without_children  # noqa: E402
+from stages.comparison.analysis.rounding import one_ulp_in_gradients, without_children  # noqa: E402
+from stages.comparison.analysis.step_trace import Place, gradient_distance, places_at  # noqa: E402
 from stages.core.params import parse_params  # noqa: E402
 from stages.datasets.pixels import Split  # noqa: E402
+from stages.runs.run import Run  # noqa: E402
 from stages.tasks import task_of  # noqa: E402
 from stages.training.engine import Engine  # noqa: E402
-from stages.training.inside import INSIDE_COLUMNS, twin_rows, watching  # noqa: E402
+from stages.training.step_trace import INSIDE_COLUMNS, perturbed_rows, watching  # noqa: E402
 
 MODELS = (
     "lenet_large", "resnet18", "resnet50", "shufflenet_v2_x0_5", "mobilenet_v3_small",
@@ -35,7 +35,7 @@ MODELS = (
 CLASSES, IMAGES, PX = 4, 64, 32
 
 
-def first_step(model: str, threads: int, precision: str) -> Record:
+def first_step(model: str, threads: int, precision: str) -> Run:
     """The recorded first step of a model, with its yardstick."""
     values = {"model": model, "threads": threads, "input_size": PX, "device": "cpu",
               "train": {"batch_size": 16, "augment": ["flip"], "precision": precision}}  # fmt: skip
@@ -47,30 +47,30 @@ def first_step(model: str, threads: int, precision: str) -> Record:
     engine = Engine(params, task_of(params), split, CLASSES, torch.device("cpu"))
     engine.model.train()
     epoch = engine.epoch(1)
-    twin = twin_rows(engine, epoch, 0)
+    twin = perturbed_rows(engine, epoch, 0)
     with watching(engine, 1) as inside:
         engine.gradients(epoch, 0)
     engine.update()
-    return Record(model, inside=pd.DataFrame(inside.after_update(twin), columns=INSIDE_COLUMNS))
+    return Run(model, inside=pd.DataFrame(inside.after_update(twin), columns=INSIDE_COLUMNS))
 
 
 def described(places: list[Place]) -> str:
     """Gradients, loss and worst module in one line; a yardstick of 0 gives no multiple."""
     ulp = one_ulp_in_gradients(places)
-    apart = gradient_apart(places) or 0.0
-    loss = max(p.apart for p in places if p.kind == "loss")
+    distance = gradient_distance(places) or 0.0
+    loss = max(p.distance for p in places if p.kind == "loss")
     alone = without_children(places)
-    single = [p.apart for p in places if p.kind == "module" and p.name in alone and p.fed_alike]
-    worst = max((p for p in places if p.kind == "module"), key=lambda place: place.apart)
+    single = [p.distance for p in places if p.kind == "module" and p.name in alone and p.fed_alike]
+    worst = max((p for p in places if p.kind == "module"), key=lambda place: place.distance)
     return (
-        f"gradients {_times(apart, ulp)}, loss {loss:.1e}, "
-        f"worst module {_times(worst.apart, worst.rounding)} ({worst.name}), "
+        f"gradients {_times(distance, ulp)}, loss {loss:.1e}, "
+        f"worst module {_times(worst.distance, worst.rounding)} ({worst.name}), "
         f"worst operation {max(single, default=0.0):.1e}"
     )
 
 
-def _times(apart: float, ulp: float) -> str:
-    return f"{apart:.1e}" + (f" ({apart / ulp:.1f} times one ULP)" if ulp > 0 else "")
+def _times(distance: float, ulp: float) -> str:
+    return f"{distance:.1e}" + (f" ({distance / ulp:.1f} times one ULP)" if ulp > 0 else "")
 
 
 def main() -> None:

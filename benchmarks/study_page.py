@@ -28,8 +28,8 @@ COMMANDS = {
 def make(models: int, sizes: int, seeds: int, test_images: int) -> None:
     """A finished study in the present folder, with DVC's record of it."""
     from stages.core import files
-    from stages.studies.machine import declared_id
-    from stages.studies.wiring import pipeline
+    from stages.studies.run.machine import declared_id
+    from stages.studies.spec.pipeline_file import pipeline
     from tests.studies.samples import CLASSES, fill, make_study
 
     names = tuple(f"model_{index}" for index in range(models))

@@ -25,7 +25,7 @@ PX, CLASSES, STEPS_PER_EPOCH = 32, 10, 20
 RECORDING = {
     "stages.training.loop": ("hash_gradients", "grad_norm", "record_step", "twin_rows",
                              "weights_row"),
-    "stages.training.inside.Inside": ("__init__", "add", "after_update"),
+    "stages.training.step_trace.Inside": ("__init__", "add", "after_update"),
     "stages.training.checkpoint.Checkpoints": ("save_snapshot",),
 }  # fmt: skip
 
@@ -75,7 +75,7 @@ def cost(model: str, precision: str, batch_size: int, epochs: int) -> tuple[int,
                 watched = stopwatch.watch(_found(place, name))
                 held.enter_context(patch(f"{place}.{name}", watched))
         inputs = {"data": "benchmark"}
-        run = held.enter_context(training(params, {"train": split}, CLASSES, inputs, _hush))
+        run = held.enter_context(training(params, {"train": split}, CLASSES, inputs, _silent))
         so_far = run.trained.progress
         return so_far.steps, so_far.seconds - stopwatch.seconds, stopwatch.seconds
 
@@ -88,7 +88,7 @@ def _found(place: str, name: str) -> Callable[..., Any]:
     return getattr(found, name)  # type: ignore[no-any-return]
 
 
-def _hush(line: str) -> None:
+def _silent(line: str) -> None:
     """What the run says of its epochs."""
 
 

@@ -8,7 +8,7 @@ Only what differs is printed; --json has everything.
 The work is in `stages.comparison`.
 
   python -m stages.compare main origin/machine/mac
-  python -m stages.compare main workspace --twin main-twin --html report/compare.html
+  python -m stages.compare main workspace --twin main-perturbed --html report/compare.html
   python -m stages.compare mac-1,mac-2,mac-3 cuda-1,cuda-2,cuda-3 --margin 0.3
   python -m stages.compare origin/machine/mac --replay
 """
@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING
 from stages.core.cli import reporting_errors
 
 if TYPE_CHECKING:
-    from stages.comparison.outcome import Rung, Verdict
-    from stages.comparison.record import Record
-    from stages.comparison.section import Section
-    from stages.comparison.sources import Source
-    from stages.comparison.together import Comparison
+    from stages.comparison.analysis.compare_runs import Comparison
+    from stages.comparison.analysis.outcome import Rung, Verdict
+    from stages.comparison.page.section import Section
+    from stages.runs.run import Run
+    from stages.runs.sources import Source
 
 NOT_COMPARABLE = 2
 
@@ -67,9 +67,9 @@ def _parser() -> argparse.ArgumentParser:
         "--margin", type=float, default=0.5, help="points of accuracy that do not matter (0.5)"
     )
     parser.add_argument(
-        "--twin",
+        "--perturbed",
         metavar="RUN",
-        help="the first run perturbed by one ULP (trained with train.twin=true), as a yardstick",
+        help="the first run with train.perturb_one_ulp=true, as a yardstick",
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--md", action="store_true", help="print Markdown, as for a pull request")
@@ -93,11 +93,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def compare(arguments: argparse.Namespace) -> int:
     """Read, compare and show. Raises RunError for what is no run or does not fit together."""
-    from stages.comparison.groups import require_twin
-    from stages.comparison.matrix import worst_status
-    from stages.comparison.record import load_run
-    from stages.comparison.sources import open_source
+    from stages.comparison.analysis.groups import require_perturbed
+    from stages.comparison.analysis.matrix import worst_status
     from stages.core.errors import RunError
+    from stages.runs.run import load_run
+    from stages.runs.sources import open_source
 
     if len(arguments.runs) < 2 and not (arguments.replay or arguments.origin or arguments.save_ops):
         raise RunError(
@@ -113,57 +113,57 @@ def compare(arguments: argparse.Namespace) -> int:
     if len(groups) == 1:
         _show_here(sources[0][0].name, sections, arguments)
         return worst_status(rungs)
-    twin = load_run(open_source(arguments.twin)) if arguments.twin else None
-    if twin is not None:
-        require_twin(groups[0][0], twin)
+    perturbed = load_run(open_source(arguments.perturbed)) if arguments.perturbed else None
+    if perturbed is not None:
+        require_perturbed(groups[0][0], perturbed)
     if len(groups) > 2:
         if any(len(group) > 1 for group in groups):
             raise RunError(
                 "More than two machines are compared by one run each: name no seeds joined by "
                 "commas, or only two machines."
             )
-        shown = _matrix([group[0] for group in groups], twin, sections, arguments)
+        shown = _matrix([group[0] for group in groups], perturbed, sections, arguments)
         return worst_status([*shown, *rungs])
-    found = _pair(groups[0], groups[1], twin, arguments)
+    found = _pair(groups[0], groups[1], perturbed, arguments)
     _show(found, sections, arguments)
     return worst_status([found.verdict.rung, *rungs])
 
 
 def _here(
-    sources: "Sequence[Source]", groups: "Sequence[Sequence[Record]]", arguments: argparse.Namespace
+    sources: "Sequence[Source]", groups: "Sequence[Sequence[Run]]", arguments: argparse.Namespace
 ) -> "tuple[list[Section], list[Rung]]":
     """What was asked to be computed on the present machine: sections, and verdicts of replays."""
     sections: list[Section] = []
     rungs: list[Rung] = []
     if not (arguments.replay or arguments.origin or arguments.save_ops):
         return sections, rungs
-    from stages.comparison import here
+    from stages.comparison.rerun import local_rerun as here
 
     runs = [(source, group[0]) for source, group in zip(sources, groups, strict=True)]
     if arguments.save_ops:
         sys.stdout.write(here.save_ops(sources[0], arguments.save_ops) + "\n")
     if arguments.replay:
-        section, rung = here.replay_here(*runs[0])
+        section, rung = here.local_replay(*runs[0])
         sections.append(section)
         rungs.append(rung)
     if arguments.origin:
         log = None if arguments.origin is True else Path(arguments.origin)
-        sections.append(here.origins_here(runs[0], runs[1] if len(runs) > 1 else None, log))
+        sections.append(here.local_origins(runs[0], runs[1] if len(runs) > 1 else None, log))
     return sections, rungs
 
 
 def _pair(
-    ours: "Sequence[Record]",
-    theirs: "Sequence[Record]",
-    twin: "Record | None",
+    ours: "Sequence[Run]",
+    theirs: "Sequence[Run]",
+    perturbed: "Run | None",
     arguments: argparse.Namespace,
 ) -> "Comparison":
-    from stages.comparison.groups import pair_by_seed
-    from stages.comparison.together import compare_records
+    from stages.comparison.analysis.compare_runs import compare_runs
+    from stages.comparison.analysis.groups import pair_by_seed
 
     pairs = pair_by_seed(ours, theirs)
     a, b = pairs[0]
-    return compare_records(a, b, arguments.margin / 100, twin, pairs[1:])
+    return compare_runs(a, b, arguments.margin / 100, perturbed, pairs[1:])
 
 
 def _show(
@@ -171,11 +171,11 @@ def _show(
 ) -> None:
     from dataclasses import asdict
 
-    from stages.comparison.sections import sections_of, title_of
-    from stages.comparison.text import as_json
+    from stages.comparison.page.sections import sections_of, title_of
+    from stages.comparison.page.text import as_json
 
     def page() -> str:
-        from stages.comparison.page import as_html  # brings matplotlib along
+        from stages.comparison.page.page import as_html  # brings matplotlib along
 
         return as_html(found, sections)
 
@@ -194,17 +194,17 @@ def _show_here(name: str, sections: "Sequence[Section]", arguments: argparse.Nam
 
 
 def _matrix(
-    records: "Sequence[Record]",
-    twin: "Record | None",
+    records: "Sequence[Run]",
+    perturbed: "Run | None",
     sections: "Sequence[Section]",
     arguments: argparse.Namespace,
 ) -> "list[Rung]":
     from dataclasses import asdict
 
-    from stages.comparison.matrix import compare_all
-    from stages.comparison.overview import TITLE, overview
+    from stages.comparison.analysis.matrix import compare_all
+    from stages.comparison.page.overview import TITLE, overview
 
-    pairs = compare_all(records, arguments.margin / 100, twin)
+    pairs = compare_all(records, arguments.margin / 100, perturbed)
     shown = [*overview(pairs, records), *sections]
     rows = [asdict(pair) | {"rung": pair.rung.words} for pair in pairs]
     _put(arguments, rows, TITLE, shown, lambda: _page(TITLE, shown))
@@ -212,7 +212,7 @@ def _matrix(
 
 
 def _page(title: str, sections: "Sequence[Section]") -> str:
-    from stages.comparison.page import page_of
+    from stages.comparison.page.page import page_of
 
     return page_of(title, sections)
 
@@ -228,8 +228,8 @@ def _put(
     """Print the answer in the form that was asked for, and write the page."""
     import json
 
-    from stages.comparison.terminal import as_text
-    from stages.comparison.text import as_markdown, finite
+    from stages.comparison.page.terminal import as_text
+    from stages.comparison.page.text import as_markdown, finite
     from stages.core.files import write_text
 
     if arguments.json:

@@ -25,7 +25,7 @@ def download(params: "Params") -> None:
     `input_size` decides nothing of them, only the size at which decoded pixels are kept.
     """
     from stages.datasets import open_collection
-    from stages.datasets.packs import pack_folder, save_pack
+    from stages.datasets.pixel_cache import pack_folder, save_pack
     from stages.datasets.pool import pool_of
     from stages.datasets.reading import fits_in_a_pack, read_collection
 

@@ -13,7 +13,7 @@ from stages.core.cli import run_stage
 
 if TYPE_CHECKING:
     from stages.core.params import Params
-    from stages.measures.evaluation import Evaluation
+    from stages.measures.evaluation.test_figures import Evaluation
 
 
 def evaluate(params: "Params") -> None:
@@ -23,8 +23,8 @@ def evaluate(params: "Params") -> None:
     from stages.core.device import choose_device, memory_advice, set_threads
     from stages.core.metrics import write_metrics
     from stages.datasets.pixels import load_splits, read_indices
-    from stages.measures.album import augmentation_picture, pictures_of_test
-    from stages.measures.evaluation import evaluate_outputs
+    from stages.measures.evaluation.test_figures import evaluate_outputs
+    from stages.measures.interpretation.album import augmentation_picture, pictures_of_test
     from stages.tasks import task_of
     from stages.training.determinism import set_determinism
     from stages.training.inference import Evaluator
@@ -59,7 +59,7 @@ def evaluate(params: "Params") -> None:
 
 def _save_tables(evaluation: "Evaluation") -> None:
     from stages.core import files, paths
-    from stages.measures.predictions import predictions_for_git
+    from stages.measures.evaluation.predictions import predictions_for_git
 
     kept = predictions_for_git(evaluation.in_words)
     files.write_csv(paths.ALL_PREDICTIONS, evaluation.in_words)

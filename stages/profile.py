@@ -27,25 +27,25 @@ def profile(params: "Params") -> None:
 
     from stages.core.device import choose_device, set_threads
     from stages.core.metrics import write_metrics
-    from stages.measures.sheet import measure
-    from stages.measures.subject import subject_of
+    from stages.measures.profiling.profiled_model import profiled_model
+    from stages.measures.profiling.sheet import measure
     from stages.training.determinism import set_determinism
 
     classes = len(files.read_json(paths.MANIFEST)["classes"])
     device, threads = choose_device(params.device), set_threads(params)
     set_determinism(params.train.deterministic, device)
-    sheet = measure(partial(subject_of, params, classes), params.profile, device, threads)
+    sheet = measure(partial(profiled_model, params, classes), params.profile, device, threads)
     files.write_csv(paths.PROFILE_TABLE, sheet.table)
     files.write_csv(paths.PROFILE_BLOCKS, sheet.blocks)
     write_metrics(paths.PROFILE_METRICS, sheet.metrics, ["latency_ms_p50", "peak_memory_mb"])
-    _tell(f"{sheet.metrics['best']}.")
+    _log(f"{sheet.metrics['best']}.")
 
 
 def profile_all(params: "Params", patterns: list[str], native: bool) -> None:
     """Measure many models into one table. Raises UserError subclasses as `profile` does."""
     from stages.core.device import choose_device, set_threads
     from stages.dna.declared import read_declared
-    from stages.measures import zoo
+    from stages.measures.profiling import zoo
     from stages.training.determinism import set_determinism
 
     device, threads = choose_device(params.device), set_threads(params)
@@ -57,10 +57,10 @@ def profile_all(params: "Params", patterns: list[str], native: bool) -> None:
     }
     folder = paths.work_folder() / "zoo" / files.sha256_of_json(decides)[:16]
     tasks = zoo.tasks_of(zoo.names_of(patterns), params, native)
-    table = zoo.measure_zoo(tasks, device, threads, folder, _tell)
+    table = zoo.measure_zoo(tasks, device, threads, folder, _log)
     files.write_csv(paths.ZOO_CSV, table)
     files.write_text(paths.ZOO_MD, zoo.as_markdown(table))
-    _tell(f"Wrote {paths.ZOO_CSV} and {paths.ZOO_MD}.")
+    _log(f"Wrote {paths.ZOO_CSV} and {paths.ZOO_MD}.")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -94,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
     return reporting_errors(work)
 
 
-def _tell(line: str) -> None:
+def _log(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

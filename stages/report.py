@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def report(params: "Params") -> None:
     """The stage. Raises RunError for damaged files, ParamsError for a mistake in targets.yaml."""
     from stages.core import files, paths
+    from stages.pages.render import render
     from stages.reporting.gather import gather
-    from stages.reporting.render import render
     from stages.reporting.repeat import origin_of
     from stages.reporting.targets import load_targets
     from stages.reporting.view import view_of

@@ -73,64 +73,64 @@ def _add_grid(command: argparse.ArgumentParser) -> None:
 
 
 def _fingerprint(arguments: argparse.Namespace) -> int:
-    from stages.studies.form import load_form
-    from stages.studies.machine import fingerprint
+    from stages.studies.run.machine import fingerprint
+    from stages.studies.spec.study_config import load_study_config
 
-    return _tell(f"hardware DNA {fingerprint(load_form(arguments.study))['id']}")
+    return _log(f"hardware DNA {fingerprint(load_study_config(arguments.study))['id']}")
 
 
 def _pictures(arguments: argparse.Namespace) -> int:
-    from stages.studies.form import load_form
-    from stages.studies.pictures import list_pictures
+    from stages.studies.run.pictures import list_pictures
+    from stages.studies.spec.study_config import load_study_config
 
-    return _tell("\n".join(list_pictures(load_form(arguments.study))))
+    return _log("\n".join(list_pictures(load_study_config(arguments.study))))
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from stages.studies.cell import run_cell
-    from stages.studies.form import load_form
+    from stages.studies.run.cell import run_cell
+    from stages.studies.spec.study_config import load_study_config
 
-    form = load_form(arguments.study)
+    form = load_study_config(arguments.study)
     cell = form.find(arguments.model, arguments.size, arguments.recipe, arguments.seed)
     run_cell(form, cell, _say)
     return 0
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    from stages.studies.form import load_form
-    from stages.studies.plan import plan_of
+    from stages.studies.run.plan import plan_of
+    from stages.studies.spec.study_config import load_study_config
 
-    return _tell(plan_of(load_form(arguments.study)).text())
+    return _log(plan_of(load_study_config(arguments.study)).text())
 
 
 def _page(arguments: argparse.Namespace) -> int:
-    from stages.studies.page import write_page
+    from stages.studies.page.page import write_page
 
-    return _tell(write_page(arguments.study, arguments.revisions))
+    return _log(write_page(arguments.study, arguments.revisions))
 
 
 def _wire(arguments: argparse.Namespace) -> int:
     from stages.core.files import write_text
-    from stages.studies.form import load_form
-    from stages.studies.wiring import pipeline
+    from stages.studies.spec.pipeline_file import pipeline
+    from stages.studies.spec.study_config import load_study_config
 
-    form = load_form(arguments.study)
+    form = load_study_config(arguments.study)
     write_text(form.folder / "dvc.yaml", pipeline(form))
-    return _tell(f"wrote {form.folder / 'dvc.yaml'}")
+    return _log(f"wrote {form.folder / 'dvc.yaml'}")
 
 
 def _new(arguments: argparse.Namespace) -> int:
-    from stages.studies.own import new_study
+    from stages.studies.spec.new_study import new_study
 
     grid = {
         "models": arguments.models.split(","),
         "sizes": [int(size) if size.isdigit() else size for size in arguments.sizes.split(",")],
         "seeds": list(range(arguments.seeds)),
     }
-    return _tell(new_study(arguments.study, arguments.folder, grid, arguments.epochs, arguments.px))
+    return _log(new_study(arguments.study, arguments.folder, grid, arguments.epochs, arguments.px))
 
 
-def _tell(line: str) -> int:
+def _log(line: str) -> int:
     _say(line)
     return 0
 

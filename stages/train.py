@@ -21,10 +21,10 @@ def train(params: "Params") -> None:
     from stages.core.device import choose_device, require_devices
     from stages.core.metrics import write_metrics
     from stages.datasets.pixels import load_splits, read_indices
-    from stages.training.distributed import launch, launched, rank
+    from stages.training.distributed import is_distributed, launch, rank
     from stages.training.run import training
 
-    if params.train.devices > 1 and not launched():
+    if params.train.devices > 1 and not is_distributed():
         require_devices(params.train.devices, choose_device(params.device))
         launch(params.train.devices, "stages.train", sys.argv[1:])
         return
@@ -35,7 +35,7 @@ def train(params: "Params") -> None:
         "indices": files.sha256_of_file(paths.INDICES),
         "identity": files.sha256_of_json(files.read_json(paths.IDENTITY)),
     }
-    with training(params, splits, len(classes), inputs, _tell if rank() == 0 else _hush) as run:
+    with training(params, splits, len(classes), inputs, _log if rank() == 0 else _silent) as run:
         if rank() > 0:
             return
         _save_weights(run, classes)
@@ -101,8 +101,8 @@ def _save_weights(run: "Run", classes: list[str]) -> None:
 
 def _save_tables(run: "Run") -> None:
     from stages.core import files, paths
-    from stages.training.inside import INSIDE_COLUMNS
     from stages.training.recorded import TENSOR_COLUMNS, as_record
+    from stages.training.step_trace import INSIDE_COLUMNS
     from stages.training.trace import STEP_COLUMNS, as_table
 
     so_far = run.trained.progress
@@ -122,11 +122,11 @@ def _save_snapshots(run: "Run") -> None:
         shutil.copyfile(snapshot, paths.SNAPSHOTS / snapshot.name)
 
 
-def _hush(line: str) -> None:
+def _silent(line: str) -> None:
     """What the other processes of a distributed run say."""
 
 
-def _tell(line: str) -> None:
+def _log(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

@@ -20,8 +20,8 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         tmp_path / "near", train={"weights_sha256": "v" * 64}, trace=trace(parted=1),
         predictions=predictions(moved=1),
     )  # fmt: skip
-    write_run(tmp_path / "far", train={"weights_sha256": "u" * 64}, trace=trace(parted=1, apart=0.1))  # fmt: skip  # noqa: E501
-    write_run(tmp_path / "twin", params={"train": PARAMS["train"] | {"twin": True}})
+    write_run(tmp_path / "far", train={"weights_sha256": "u" * 64}, trace=trace(parted=1, distance=0.1))  # fmt: skip  # noqa: E501
+    write_run(tmp_path / "twin", params={"train": PARAMS["train"] | {"perturb_one_ulp": True}})
     write_run(tmp_path / "else", params={"seed": 8})
     return tmp_path
 
@@ -35,7 +35,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["a", "else"], 2, "Inputs differ"),
         (["a", "same", "near"], 0, "bit-identical, churn 0.00%"),
         (["a", "same", "far"], 1, "different"),
-        (["a", "near", "--twin", "twin"], 0, "one ULP changes 0.00%"),
+        (["a", "near", "--perturbed", "twin"], 0, "one ULP changes 0.00%"),
     ],
 )
 def test_verdicts_and_statuses(
@@ -72,7 +72,7 @@ def test_seeds_are_paired_across_machines(runs: Path, capsys: pytest.CaptureFixt
     [
         (["a"], "One run alone cannot be compared"),
         (["a", "same", "--margin", "0"], "--margin is 0"),
-        (["a", "near", "--twin", "same"], "same is no run perturbed by one ULP"),
+        (["a", "near", "--perturbed", "same"], "same is no run perturbed by one ULP"),
         (["a,else", "same", "near"], "More than two machines are compared by one run each"),
         (["a", "same", "--replay"], "has no state to replay from"),
         (["a", "--origin", "none.json"], "is no log of operations"),
@@ -91,7 +91,7 @@ def test_an_error_of_the_program_is_no_difference(
     def broken(*_: object) -> None:
         raise ValueError("a defect")
 
-    monkeypatch.setattr("stages.comparison.record.load_run", broken)
+    monkeypatch.setattr("stages.runs.run.load_run", broken)
     assert main(["a", "same"]) == 2
     assert "ValueError: a defect" in capsys.readouterr().err
 

@@ -95,7 +95,7 @@ def test_a_model_that_cannot_be_built_without_memory_passes(
 
     build = models.build
 
-    def picky(params: Params, classes: int) -> models.Built:
+    def picky(params: Params, classes: int) -> models.BuiltModel:
         torch.zeros(1).item()
         return build(params, classes)
 

@@ -14,7 +14,7 @@ from stages.core import paths
 from stages.core.errors import ModelError
 from stages.core.metrics import read_metrics
 from stages.core.params import Params, Profile
-from stages.measures import sheet
+from stages.measures.profiling import sheet
 from tests.measures.subjects import Failing, convolutional, killed, subject
 
 QUICK = Profile(batch_sizes=[1, 4], seconds=0.02, repeats=2, variants=["bf16", "reparameterized"])

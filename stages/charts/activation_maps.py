@@ -13,7 +13,7 @@ from stages.charts.style import INK, MUTED, figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from stages.measures.activations import LayerActivations
+    from stages.measures.interpretation.activations import LayerActivations
 
 SIDE = 6  # channels shown: a square of this side
 COLOURS = "magma"  # perceptually uniform, readable without colour

@@ -10,22 +10,22 @@ from stages.charts.style import BLUE, VERMILLION, chart
 Line = tuple[Sequence[int], Sequence[float]]
 
 
-def growth_curves(apart: Line, twin: Line | None, name: str) -> Figure:
+def growth_curves(distance: Line, perturbed: Line | None, name: str) -> Figure:
     """Distance of the weights relative to their norm against the step, on logarithmic axes.
 
-    `apart` and `twin` are (steps, distances); steps without any distance are left out, for zero
-    has no place on a logarithmic axis.
+    `distance` and `perturbed` are (steps, distances); steps without any distance are left out, for
+    zero has no place on a logarithmic axis.
     """
     drawn, axes = chart()
-    _line(axes, apart, name, BLUE, "-")
-    if twin is not None:
-        _line(axes, twin, "perturbed by one ULP", VERMILLION, (0, (4, 1.5)))
+    _line(axes, distance, name, BLUE, "-")
+    if perturbed is not None:
+        _line(axes, perturbed, "perturbed by one ULP", VERMILLION, (0, (4, 1.5)))
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("step")
     axes.set_ylabel("relative distance of the weights")
     axes.set_title("Distance of the weights")
-    if twin is not None and axes.get_legend_handles_labels()[0]:
+    if perturbed is not None and axes.get_legend_handles_labels()[0]:
         axes.legend(loc="upper left")
     return drawn
 

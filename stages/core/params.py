@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from stages.core.amounts import MOST, Amount
 from stages.core.errors import ParamsError
-from stages.core.mistakes import conflict, explain, unknown_name
+from stages.core.validation_messages import conflict, explain, unknown_name
 from stages.core.yaml_text import YamlError, parse_yaml
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -101,7 +101,7 @@ class Train(Section):
     checkpoint_steps: Count | None = None
     trace_steps: Annotated[int, Field(ge=0, le=MOST)] = 100
     snapshots: bool = True
-    twin: bool = False
+    perturb_one_ulp: bool = False
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

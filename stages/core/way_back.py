@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.core.mistakes import shown
 from stages.core.paths import PARAMS, STUDIES, dvc_root
+from stages.core.validation_messages import shown
 from stages.core.yaml_text import YamlError, parse_yaml
 
 NAMED_AT_MOST = 3

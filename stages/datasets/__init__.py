@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from stages.core.errors import DataError
-from stages.core.mistakes import unknown_name
+from stages.core.validation_messages import unknown_name
 from stages.datasets import sources
 
 if TYPE_CHECKING:

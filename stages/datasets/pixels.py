@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from stages.core.errors import DataError
 from stages.datasets import open_collection
-from stages.datasets.packs import Pack, find_pack, pack_folder, save_pack
+from stages.datasets.pixel_cache import Pack, find_pack, pack_folder, save_pack
 from stages.datasets.pool import Collection, read_table
 from stages.datasets.reading import fits_in_a_pack, read_collection
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from stages.core.errors import DataError
 from stages.datasets.decoding import Square, square_of
-from stages.datasets.packs import Pack
+from stages.datasets.pixel_cache import Pack
 from stages.datasets.pool import Collection
 
 SHOWN = 20

@@ -10,15 +10,15 @@ import pkgutil
 from typing import TYPE_CHECKING, Any
 
 from stages.core.errors import ModelError
-from stages.core.mistakes import unknown_name
+from stages.core.validation_messages import unknown_name
 from stages.models import families
 from stages.models.libraries import library_spec
-from stages.models.spec import Built, ModelSpec, Request
+from stages.models.spec import BuiltModel, ModelConfig, ModelSpec
 
 if TYPE_CHECKING:
     from stages.core.params import Params
 
-__all__ = ["MODELS", "Built", "ModelSpec", "build", "parameter_groups", "resolve", "untrained"]
+__all__ = ["MODELS", "BuiltModel", "ModelSpec", "build", "parameter_groups", "resolve", "untrained"]
 
 
 def _table() -> dict[str, ModelSpec]:
@@ -41,7 +41,7 @@ def resolve(name: str) -> ModelSpec:
     return spec
 
 
-def build(params: "Params", classes: int, seed: int | None = None) -> Built:
+def build(params: "Params", classes: int, seed: int | None = None) -> BuiltModel:
     """The model of `params.model` for `classes` classes, on the CPU, float32, initialised.
 
     New weights are drawn from the streams of `seed` (default: `params.seed`), so they are the
@@ -54,7 +54,7 @@ def build(params: "Params", classes: int, seed: int | None = None) -> Built:
     from stages.models.transfer import adopt, trained_weights
 
     spec = resolve(params.model)
-    request = Request(
+    request = ModelConfig(
         classes=classes,
         px=params.input_size,
         stem=params.stem,
@@ -70,7 +70,7 @@ def build(params: "Params", classes: int, seed: int | None = None) -> Built:
         notes |= adopt(made.model, weights)
     if frozen := freeze(made.model, params.finetune):
         notes["frozen"] = frozen
-    return Built(made.model, made.px, spec.native_px, spec.memory_format, notes)
+    return BuiltModel(made.model, made.px, spec.native_px, spec.memory_format, notes)
 
 
 def untrained(params: "Params") -> "Params":
@@ -85,7 +85,7 @@ def untrained(params: "Params") -> "Params":
     )
 
 
-def parameter_groups(built: Built, params: "Params") -> list[dict[str, Any]]:
+def parameter_groups(built: BuiltModel, params: "Params") -> list[dict[str, Any]]:
     """Parameter groups for an optimiser; see `groups.parameter_groups`."""
     from stages.models import groups
 

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from stages.core.errors import ModelError
-from stages.models.spec import Made, Request
+from stages.models.spec import FamilyModel, ModelConfig
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,13 +19,13 @@ PYRAMID_GRID = 14  # of those that halve the grid three times
 PYRAMID_PATCH = 4  # and whose first patches are no larger than this
 
 
-def make_timm(request: Request, identifier: str, stem: str) -> Made:
+def make_timm(request: ModelConfig, identifier: str, stem: str) -> FamilyModel:
     """A convolutional timm model, which takes any input size; `stem` names its first layers."""
     model = timm_model(identifier, request)
-    return Made(model, request.px, full_resolution(model.get_submodule(stem), request))
+    return FamilyModel(model, request.px, full_resolution(model.get_submodule(stem), request))
 
 
-def full_resolution(stem: "nn.Module", request: Request) -> dict[str, str]:
+def full_resolution(stem: "nn.Module", request: ModelConfig) -> dict[str, str]:
     """Give the convolutions of a stem stride 1 when the request wants the CIFAR stem.
 
     Returns what to note. The weights stay as they are.
@@ -40,7 +40,7 @@ def full_resolution(stem: "nn.Module", request: Request) -> dict[str, str]:
     return {"stem": "stride 1 instead of 2 (for small images)"}
 
 
-def timm_model(identifier: str, request: Request, **options: Any) -> "nn.Module":
+def timm_model(identifier: str, request: ModelConfig, **options: Any) -> "nn.Module":
     """A timm model with the request's classes and drop rates; `options` go to its constructor.
 
     Raises ModelError when the model has no drop path and the request wants some, and TypeError
@@ -62,7 +62,7 @@ def timm_model(identifier: str, request: Request, **options: Any) -> "nn.Module"
     return model
 
 
-def torchvision_model(identifier: str, request: Request, **options: Any) -> "nn.Module":
+def torchvision_model(identifier: str, request: ModelConfig, **options: Any) -> "nn.Module":
     """A torchvision model with the request's classes and drop rates.
 
     Raises ModelError when the model has no such rate and the request wants some.
@@ -95,7 +95,7 @@ def _set_drop_path(model: "nn.Module", rate: float) -> bool:
     return largest > 0
 
 
-def refuse_small_stem(request: Request) -> None:
+def refuse_small_stem(request: ModelConfig) -> None:
     """Raise ModelError when the request wants the CIFAR stem of a model that has none."""
     if request.stem == "cifar":
         raise ModelError(

@@ -13,7 +13,7 @@ from stages.models.heads import in_head, layer_numbers
 
 if TYPE_CHECKING:
     from stages.core.params import Params
-    from stages.models.spec import Built
+    from stages.models.spec import BuiltModel
 
 DISCRIMINATIVE_DECAY = 0.75
 UNDECAYED = ("class_token", "pos_embedding", "relative_position_bias_table")
@@ -58,7 +58,7 @@ def _evaluate(module: nn.Module, args: Any) -> None:
     module.eval()
 
 
-def parameter_groups(built: "Built", params: "Params") -> list[dict[str, Any]]:
+def parameter_groups(built: "BuiltModel", params: "Params") -> list[dict[str, Any]]:
     """Groups for an optimiser, each with `params`, `lr`, `weight_decay` and a `name`.
 
     The trunk learns with `train.lr_backbone` and the head with `train.lr_head` (default of both:

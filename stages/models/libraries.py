@@ -23,7 +23,7 @@ from stages.models.builders import (
     torchvision_model,
     window_for,
 )
-from stages.models.spec import Made, ModelSpec, Request
+from stages.models.spec import FamilyModel, ModelConfig, ModelSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,11 +59,11 @@ def library_names() -> list[str]:
 
 
 def _make_any(
-    request: Request,
+    request: ModelConfig,
     name: str,
     native_px: int,
     attempts: "Callable[[str, int, int], Iterable[Options]]",
-) -> Made:
+) -> FamilyModel:
     """The first of `attempts` at the constructor's options whose model takes the input."""
     refuse_small_stem(request)
     library, _, identifier = name.partition("/")
@@ -77,14 +77,14 @@ def _make_any(
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
         if not reason:
             words = ", ".join(f"{key} {value}" for key, value in options.items())
-            return Made(model, request.px, {"options": words} if words else {})
+            return FamilyModel(model, request.px, {"options": words} if words else {})
     raise ModelError(
         f"{name} cannot take images of {request.px} px ({reason}). Set `input_size: {native_px}`, "
         "its native size, or choose another model."
     )
 
 
-def _try_out(model: "nn.Module", request: Request) -> str:
+def _try_out(model: "nn.Module", request: ModelConfig) -> str:
     """Put one black image through the model; return what is wrong with the answer, if anything."""
     import torch
 

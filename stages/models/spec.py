@@ -15,7 +15,7 @@ MemoryFormat = Literal["contiguous", "channels_last"]
 
 
 @dataclass(frozen=True)
-class Request:
+class ModelConfig:
     """What a model is built for.
 
     `px` is the side of the input asked for; `library_weights` asks for the library's own trained
@@ -31,7 +31,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Made:
+class FamilyModel:
     """A model as its family built it: it takes [batch, 3, px, px] and returns [batch, classes].
 
     `notes` says in words what was changed against the published form (stem, patch, window …).
@@ -53,13 +53,13 @@ class ModelSpec:
     params: int | None
     native_px: int
     paper: str
-    make: Callable[[Request], Made]
+    make: Callable[[ModelConfig], FamilyModel]
     library: str | None = None
     memory_format: MemoryFormat = "channels_last"
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltModel:
     """A model ready to train: on the CPU, float32, initialised.
 
     It takes images of side `model_px`; `memory_format` is the one that is fast for it; `notes`

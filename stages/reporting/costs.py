@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from stages.reporting.parts import Table
-from stages.reporting.words import NONE, large, number
+from stages.pages.blocks import Table
+from stages.pages.formatting import NONE, large, number
 
 Profile = dict[str, Any]
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from stages.charts.style import metric_label
 from stages.core.counts import counted
-from stages.reporting.words import large, number, percent
+from stages.pages.formatting import large, number, percent
 
 PICTURES = {
     "hardest": "Grid of the test images with the largest loss, each with its class above it and "

@@ -6,9 +6,9 @@ from stages.charts.style import metric_label
 from stages.core import paths
 from stages.core.counts import counted
 from stages.core.metrics import Metrics
+from stages.pages.blocks import Tile
+from stages.pages.formatting import duration, interval, large, number, percent, plain
 from stages.reporting.gather import Run
-from stages.reporting.parts import Tile
-from stages.reporting.words import duration, interval, large, number, percent, plain
 
 STAGE_OF = {
     "hardware": (paths.MACHINE, "fingerprint", "the machine"),

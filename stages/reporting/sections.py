@@ -9,13 +9,13 @@ from stages.charts.hardest import hardest_rows
 from stages.charts.per_class import per_class_bars
 from stages.charts.reliability import reliability_diagram
 from stages.core.params import Params
+from stages.pages.blocks import Picture, Table, drawing, png
+from stages.pages.formatting import NONE, interval, number, percent, plain
 from stages.reporting import descriptions as described
 from stages.reporting.gather import Run
 from stages.reporting.headline import accuracies
-from stages.reporting.parts import Picture, Table, drawing, png
 from stages.reporting.repeat import changes, experiment, flat
 from stages.reporting.targets import Verdict
-from stages.reporting.words import NONE, interval, number, percent, plain
 
 CAPTIONS = {
     "hardest": "Test images with the largest loss. Above: what it is. Below: what it was taken "

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from stages.core.errors import ChangedError, ParamsError
 from stages.core.files import read_json
-from stages.core.mistakes import shown
 from stages.core.params import load_params
 from stages.core.paths import CODE
+from stages.core.validation_messages import shown
 from stages.core.way_back import leaves
 from stages.runs.code import (
     TELLS,

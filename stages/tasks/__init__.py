@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from stages.core.params import Params
-    from stages.models import Built
+    from stages.models import BuiltModel
 
 
 class Task(Protocol):
@@ -20,7 +20,7 @@ class Task(Protocol):
     metrics: tuple[str, ...]
     """Names of the accuracies that `correct` judges, one per column."""
 
-    def build(self, params: "Params", classes: int) -> "Built":
+    def build(self, params: "Params", classes: int) -> "BuiltModel":
         """The model that answers: called with all of `prepare`'s inputs. Raises ModelError."""
 
     def heads(self, classes: "Sequence[str]") -> "dict[str, list[str]]":

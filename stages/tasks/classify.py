@@ -17,7 +17,7 @@ class Classify:
 
     metrics: tuple[str, ...] = ("top1",)
 
-    def build(self, params: "Params", classes: int) -> models.Built:
+    def build(self, params: "Params", classes: int) -> models.BuiltModel:
         """The model of the table, as it is."""
         return models.build(params, classes)
 

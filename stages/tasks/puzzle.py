@@ -39,7 +39,7 @@ class Puzzle:
 
     metrics: tuple[str, ...] = ("quadrant_top1", "turn_top1")
 
-    def build(self, params: "Params", classes: int) -> models.Built:
+    def build(self, params: "Params", classes: int) -> models.BuiltModel:
         """The backbone of `params.model` without its head, and a head for each question."""
         built = models.build(params, classes)
         backbone, width = without_head(built.model)

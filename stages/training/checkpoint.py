@@ -49,9 +49,9 @@ class Checkpoints:
     Raises TrainingError on entry when another process holds it.
     """
 
-    def __init__(self, key: str, tell: Callable[[str], None] = print) -> None:
+    def __init__(self, key: str, log: Callable[[str], None] = print) -> None:
         self.folder = work_folder() / "checkpoints" / key
-        self._tell = tell
+        self._log = log
         self._lock = FileLock(self.folder / "lock")
 
     def __enter__(self) -> Self:
@@ -101,7 +101,7 @@ class Checkpoints:
             except FileNotFoundError:  # another process of this run found it damaged
                 continue
             if hashlib.sha256(payload).hexdigest() != digest:
-                self._tell(f"checkpoint after step {step} is damaged; trying the one before it")
+                self._log(f"checkpoint after step {step} is damaged; trying the one before it")
                 path.unlink(missing_ok=True)  # or it would count as one of the two that are kept
                 continue
             state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
@@ -124,7 +124,7 @@ class Checkpoints:
             with replacing(self.folder / name) as temporary:
                 temporary.write_bytes(payload)
         except OSError as error:
-            self._tell(f"{what} not written ({error}); training goes on")
+            self._log(f"{what} not written ({error}); training goes on")
             return False
         return True
 

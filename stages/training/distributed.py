@@ -35,7 +35,7 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def launched() -> bool:
+def is_distributed() -> bool:
     """Whether torchrun started this process."""
     return "RANK" in os.environ
 
@@ -70,7 +70,7 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
 
     Raises DeviceError when there are fewer CUDA devices than processes on this node, and on MPS.
     """
-    if not launched():
+    if not is_distributed():
         yield device
         return
     if device.type == "mps":
@@ -96,13 +96,13 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
 
 def barrier() -> None:
     """Wait for all processes; nothing to wait for alone."""
-    if launched():
+    if is_distributed():
         dist.barrier()
 
 
 def require_agreement(what: str, value: object) -> None:
     """Raise TrainingError unless `value` is the same in all processes; nothing to do alone."""
-    if not launched():
+    if not is_distributed():
         return
     values: list[object] = [None] * world_size()
     dist.all_gather_object(values, value)
@@ -114,13 +114,13 @@ def require_agreement(what: str, value: object) -> None:
         )
 
 
-def share_gradients(model: torch.nn.Module, device: torch.device) -> Any:
+def wrap_ddp(model: torch.nn.Module, device: torch.device) -> Any:
     """The callable to train through: averages gradients over processes as they are made."""
     ids = [device.index] if device.type == "cuda" else None
     return DistributedDataParallel(model, device_ids=ids, forward_sync_buffers=False)
 
 
-def own_part(rows: Tensor) -> slice:
+def local_slice(rows: Tensor) -> slice:
     """The slice of a batch of len(rows) that this process computes.
 
     Raises TrainingError when the batch cannot be shared out evenly.
@@ -134,30 +134,30 @@ def own_part(rows: Tensor) -> slice:
     return slice(rank() * size, (rank() + 1) * size)
 
 
-def average(value: Tensor) -> Tensor:
+def all_reduce_mean(value: Tensor) -> Tensor:
     """The mean of a tensor over all processes; itself alone."""
-    if not launched():
+    if not is_distributed():
         return value
     value = value.clone()
     dist.all_reduce(value)
     return value / world_size()
 
 
-def gather(values: Tensor) -> Tensor:
+def all_gather(values: Tensor) -> Tensor:
     """The tensors of all processes [b, …] in the order of ranks [b·n, …]; itself alone."""
-    if not launched():
+    if not is_distributed():
         return values
     parts = [torch.empty_like(values) for _ in range(world_size())]
     dist.all_gather(parts, values.contiguous())
     return torch.cat(parts)
 
 
-def whole_batch_norm() -> AbstractContextManager[Any]:
+def sync_batch_norm() -> AbstractContextManager[Any]:
     """The context in which a step runs: batch norm over all processes; nothing to do alone."""
-    return _WholeBatchNorm() if launched() else nullcontext()
+    return _SyncBatchNorm() if is_distributed() else nullcontext()
 
 
-class _WholeBatchNorm(TorchFunctionMode):
+class _SyncBatchNorm(TorchFunctionMode):
     """Within this context batch norm in training uses the statistics of all processes' images.
 
     Catches the functional that every batch-norm module calls, so it serves timm's and

@@ -18,19 +18,19 @@ from stages.core import streams
 from stages.core.device import autocast
 from stages.core.params import Params
 from stages.datasets.pixels import Split
-from stages.models import Built, parameter_groups
+from stages.models import BuiltModel, parameter_groups
 from stages.models.masks import portable_masks
 from stages.tasks import Task
 from stages.training import distributed
 from stages.training.augmentation import Augmenter
 from stages.training.ema import Ema
 from stages.training.images import (
+    gather_images,
     measure_normalization,
     place_pixels,
-    take,
-    to_input,
+    preprocess,
 )
-from stages.training.inference import View
+from stages.training.inference import Preprocessing
 from stages.training.optimizer import make_optimizer
 from stages.training.placement import memory_format_of, place_model
 from stages.training.schedule import make_schedule
@@ -52,14 +52,14 @@ class Engine:
     ) -> None:
         self.params, self.task, self.device = params, task, device
         self.normalization = measure_normalization(split.pixels)
-        self.built: Built = task.build(params, classes)
+        self.built: BuiltModel = task.build(params, classes)
         self.memory_format = memory_format_of(params, self.built)
         self.model = place_model(self.built.model, self.memory_format, device)
-        if params.train.twin:
-            move_one_weight_by_one_ulp(self.model)
+        if params.train.perturb_one_ulp:
+            perturb_by_one_ulp(self.model)
         self.forward: Any = self.model
-        if distributed.launched():
-            self.forward = distributed.share_gradients(self.model, device)
+        if distributed.is_distributed():
+            self.forward = distributed.wrap_ddp(self.model, device)
         if params.train.compile:
             self.forward = torch.compile(self.forward)
         self.count = len(split.labels)
@@ -100,7 +100,7 @@ class Engine:
         step = (epoch.number - 1) * self.steps_per_epoch + index
         losses, correct = [], []
         masks = portable_masks(self.model, self.params.seed, step, part=distributed.rank())
-        with masks, distributed.whole_batch_norm():
+        with masks, distributed.sync_batch_norm():
             for inputs, targets in self._micro_batches(epoch, batch, step):
                 with autocast(self.device, self.params.train.precision):
                     outputs = self.forward(*inputs)
@@ -112,8 +112,8 @@ class Engine:
         self.scaler.unscale_(self.optimizer)
         if self.params.train.grad_clip is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.params.train.grad_clip)
-        loss = distributed.average(torch.stack(losses).sum())
-        return StepResult(loss, distributed.gather(torch.cat(correct)))
+        loss = distributed.all_reduce_mean(torch.stack(losses).sum())
+        return StepResult(loss, distributed.all_gather(torch.cat(correct)))
 
     def update(self) -> None:
         """Move the weights by the gradients in place, then the schedule and the average."""
@@ -128,15 +128,15 @@ class Engine:
         self, epoch: "Epoch", batch: slice, step: int
     ) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
         rows = epoch.order[batch]
-        pixels = take(self._pixels, rows, epoch.host_order[batch])
+        pixels = gather_images(self._pixels, rows, epoch.host_order[batch])
         images, targets = self.augmenter.apply(
             pixels, self._labels[rows], epoch.draws, rows, step % self.steps_per_epoch
         )
-        own = distributed.own_part(rows)
+        own = distributed.local_slice(rows)
         size = -(-(own.stop - own.start) // self.params.train.accumulate)
         for start in range(own.start, own.stop, size):
             part = slice(start, min(start + size, own.stop))
-            inputs = to_input(
+            inputs = preprocess(
                 images[part], self.built.model_px, self._mean, self._std, self.memory_format
             )
             task_draws = {name: draw[rows[part]] for name, draw in epoch.task_draws.items()}
@@ -181,8 +181,8 @@ class Epoch:
     task_draws: dict[str, Tensor]
 
 
-def move_one_weight_by_one_ulp(model: torch.nn.Module) -> None:
-    """Make a twin: the largest weight of the first layer moves to the next float.
+def perturb_by_one_ulp(model: torch.nn.Module) -> None:
+    """Perturb the run: the largest weight of the first layer moves to the next float.
 
     A small weight's ULP may be swallowed by the first sum it enters.
     """
@@ -200,9 +200,9 @@ def first_layer_weight(model: torch.nn.Module) -> Tensor:
     return weight
 
 
-def view_of(engine: Engine) -> View:
+def view_of(engine: Engine) -> Preprocessing:
     """How the engine's model is to be shown images that it is not trained on."""
-    return View(
+    return Preprocessing(
         px=engine.built.model_px,
         normalization=engine.normalization,
         memory_format=engine.memory_format,

@@ -64,7 +64,7 @@ def place_pixels(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
     return tensor.to(device)
 
 
-def take(pixels: Tensor, rows: Tensor, host_rows: Tensor) -> Tensor:
+def gather_images(pixels: Tensor, rows: Tensor, host_rows: Tensor) -> Tensor:
     """The uint8 images [b, 3, h, w] at `rows` [b], on the device of `rows`.
 
     `host_rows` are the same in host memory, for pixels that stay there: to fetch them back would
@@ -77,7 +77,7 @@ def take(pixels: Tensor, rows: Tensor, host_rows: Tensor) -> Tensor:
     return pinned.to(rows.device, non_blocking=True)
 
 
-def to_input(
+def preprocess(
     images: Tensor, px: int, mean: Tensor, std: Tensor, memory_format: torch.memory_format
 ) -> Tensor:
     """Images [b, 3, h, w] in 0…1 as network input [b, 3, px, px]: resized, then normalised.

@@ -13,11 +13,11 @@ from torch import Tensor
 from stages.core.device import autocast
 from stages.datasets.pixels import Split
 from stages.tasks import Task
-from stages.training.images import Normalization, place_pixels, take, to_input
+from stages.training.images import Normalization, gather_images, place_pixels, preprocess
 
 
 @dataclass(frozen=True)
-class View:
+class Preprocessing:
     """How images are shown to a model."""
 
     px: int
@@ -45,7 +45,13 @@ class Evaluator:
     """A split placed on the device once, and read by as many models as one likes."""
 
     def __init__(
-        self, task: Task, split: Split, view: View, device: torch.device, seed: int, purpose: str
+        self,
+        task: Task,
+        split: Split,
+        view: Preprocessing,
+        device: torch.device,
+        seed: int,
+        purpose: str,
     ) -> None:
         self.task, self.view, self.device = task, view, device
         self.count = len(split.labels)
@@ -88,8 +94,8 @@ class Evaluator:
             )
             for device in (self.device, "cpu")
         )
-        images = take(self._pixels, rows, host_rows).float() / 255
-        images = to_input(images, self.view.px, self._mean, self._std, self.view.memory_format)
+        images = gather_images(self._pixels, rows, host_rows).float() / 255
+        images = preprocess(images, self.view.px, self._mean, self._std, self.view.memory_format)
         draws = {name: draw[rows] for name, draw in self._draws.items()}
         return self.task.prepare(images, self._labels[rows], draws)
 

@@ -19,13 +19,13 @@ from stages.training.checkpoint import Checkpoints
 from stages.training.distributed import require_agreement
 from stages.training.engine import Engine, Epoch, StepResult, view_of, weights_of
 from stages.training.inference import Evaluator, Outputs
-from stages.training.inside import is_milestone, twin_rows, watching, weights_row
-from stages.training.progress import Progress
+from stages.training.progress_bar import ProgressBar
+from stages.training.step_trace import is_milestone, perturbed_rows, watching, weights_row
 from stages.training.trace import grad_norm, hash_gradients, hash_tensors, record_step
 
 
 @dataclass
-class Progressed:
+class TrainState:
     """How far a run has come and what it found; with the engine's state, a checkpoint."""
 
     steps: int = 0
@@ -50,7 +50,7 @@ class Trained:
 
     engine: Engine
     weights: dict[str, Tensor]
-    progress: Progressed
+    progress: TrainState
     resumed_after: int | None
 
 
@@ -58,14 +58,14 @@ def fit(
     engine: Engine,
     val: Split | None,
     checkpoints: Checkpoints,
-    tell: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
 ) -> Trained:
     """Train `engine` to its last epoch, or until early stopping.
 
     Goes on from the newest whole checkpoint when there is one, with the same result as if it had
     never stopped. Raises DivergedError when a loss is not finite.
     """
-    return _Fit(engine, val, checkpoints, tell).run()
+    return _Fit(engine, val, checkpoints, log).run()
 
 
 class _Fit:
@@ -74,25 +74,25 @@ class _Fit:
         engine: Engine,
         val: Split | None,
         checkpoints: Checkpoints,
-        tell: Callable[[str], None],
+        log: Callable[[str], None],
     ) -> None:
-        self.engine, self.params, self.tell = engine, engine.params, tell
+        self.engine, self.params, self.log = engine, engine.params, log
         self.checkpoints = checkpoints
         self.validate = _validator(engine, val)
-        self.so_far = Progressed()
-        self.bar = Progress(engine.params.train.epochs * engine.steps_per_epoch, tell)
+        self.state = TrainState()
+        self.bar = ProgressBar(engine.params.train.epochs * engine.steps_per_epoch, log)
         self.snapshot_steps = snapshot_steps(engine)
 
     def run(self) -> Trained:
         resumed_after = self._resume()
         if resumed_after is None:
-            self.so_far.initial_weights_hash = hash_tensors(self.engine.model.named_parameters())
+            self.state.initial_weights_hash = hash_tensors(self.engine.model.named_parameters())
             self._snapshot()
         with self.bar:
-            while self.so_far.steps < self._total() and not self._out_of_patience():
-                self._epoch(self.so_far.steps // self.engine.steps_per_epoch + 1)
-        weights = self.so_far.best_weights or weights_of(self.engine.averaged)
-        return Trained(self.engine, weights, self.so_far, resumed_after)
+            while self.state.steps < self._total() and not self._out_of_patience():
+                self._epoch(self.state.steps // self.engine.steps_per_epoch + 1)
+        weights = self.state.best_weights or weights_of(self.engine.averaged)
+        return Trained(self.engine, weights, self.state, resumed_after)
 
     def _total(self) -> int:
         return self.params.train.epochs * self.engine.steps_per_epoch
@@ -100,34 +100,36 @@ class _Fit:
     def _epoch(self, number: int) -> None:
         started = time.perf_counter()
         epoch = self.engine.epoch(number)
-        first = self.so_far.steps % self.engine.steps_per_epoch
-        waiting: list[StepResult] = []
+        first = self.state.steps % self.engine.steps_per_epoch
+        pending: list[StepResult] = []
         self.engine.model.train()
         every = self.params.train.checkpoint_steps
         for index in range(first, self.engine.steps_per_epoch):
-            waiting.append(self._step(epoch, index))
+            pending.append(self._step(epoch, index))
             self.bar.step()
             last = index + 1 == self.engine.steps_per_epoch
-            if every and self.so_far.steps % every == 0 and not last:
-                waiting = self._settle(waiting, number)
+            if every and self.state.steps % every == 0 and not last:
+                pending = self._flush(pending, number)
                 started = self._clock(started)
                 self._checkpoint()
-        self._settle(waiting, number)
+        self._flush(pending, number)
         self._close_epoch(number, started)
 
     def _clock(self, started: float) -> float:
         """Count the time since `started`, of this epoch and of the run; return the present."""
         now = time.perf_counter()
-        self.so_far.epoch_seconds += now - started
-        self.so_far.seconds += now - started
+        self.state.epoch_seconds += now - started
+        self.state.seconds += now - started
         return now
 
     def _step(self, epoch: Epoch, index: int) -> StepResult:
-        kept = self.so_far.steps in self.snapshot_steps and not self.params.train.compile
-        twin = twin_rows(self.engine, epoch, index) if kept and self.so_far.steps == 0 else ()
-        with watching(self.engine, self.so_far.steps + 1) if kept else nullcontext() as inside:
+        kept = self.state.steps in self.snapshot_steps and not self.params.train.compile
+        perturbed = (
+            perturbed_rows(self.engine, epoch, index) if kept and self.state.steps == 0 else ()
+        )
+        with watching(self.engine, self.state.steps + 1) if kept else nullcontext() as inside:
             result = self.engine.gradients(epoch, index)
-        step = self.so_far.steps + 1
+        step = self.state.steps + 1
         in_full = step <= self.params.train.trace_steps
         closes = index + 1 == self.engine.steps_per_epoch and self.params.train.trace_steps > 0
         if in_full or closes:
@@ -136,28 +138,28 @@ class _Fit:
             self._check(float(result.loss), epoch.number, index + 1)
         self.engine.update()
         if inside is not None:
-            self.so_far.inside += inside.after_update(twin)
+            self.state.inside += inside.after_update(perturbed)
         if self.snapshot_steps and is_milestone(step):
-            self.so_far.inside.append(weights_row(self.engine.model, step))
-        self.so_far.steps = step
+            self.state.inside.append(weights_row(self.engine.model, step))
+        self.state.steps = step
         if in_full or closes:
             row, rows = record_step(
                 self.engine.model, grads, step, epoch.number, float(result.loss), norm
             )
-            self.so_far.trace.append(row)
-            self.so_far.tensor_trace += rows if in_full else []
+            self.state.trace.append(row)
+            self.state.tensor_trace += rows if in_full else []
         self._snapshot()
         return result
 
-    def _settle(self, waiting: list[StepResult], epoch: int) -> list[StepResult]:
+    def _flush(self, pending: list[StepResult], epoch: int) -> list[StepResult]:
         """Bring results over from the device, in one go, and check them."""
-        if waiting:
-            losses = torch.stack([result.loss for result in waiting]).tolist()
+        if pending:
+            losses = torch.stack([result.loss for result in pending]).tolist()
             for loss in losses:
-                self._check(loss, epoch, len(self.so_far.losses) + 1)
-                self.so_far.losses.append(loss)
-            counts = torch.stack([result.correct.sum(0) for result in waiting]).tolist()
-            self.so_far.correct += counts
+                self._check(loss, epoch, len(self.state.losses) + 1)
+                self.state.losses.append(loss)
+            counts = torch.stack([result.correct.sum(0) for result in pending]).tolist()
+            self.state.correct += counts
         return []
 
     def _check(self, loss: float, epoch: int, step: int) -> None:
@@ -176,24 +178,24 @@ class _Fit:
         )
 
     def _close_epoch(self, number: int, started: float) -> None:
-        so_far, names = self.so_far, self.engine.task.metrics
+        state, names = self.state, self.engine.task.metrics
         outputs = self.validate(self.engine.averaged) if self.validate else None
         row: dict[str, Any] = {
             "epoch": number,
             "lr": self.engine.last_lr,
-            "train_loss": sum(so_far.losses) / len(so_far.losses),
+            "train_loss": sum(state.losses) / len(state.losses),
             "val_loss": outputs.loss if outputs else None,
         }
-        seen = len(so_far.losses) * self.engine.batch_size
+        seen = len(state.losses) * self.engine.batch_size
         for position, name in enumerate(names):
-            row[f"train_{name}"] = sum(counts[position] for counts in so_far.correct) / seen
+            row[f"train_{name}"] = sum(counts[position] for counts in state.correct) / seen
             row[f"val_{name}"] = (
                 float(outputs.correct[:, position].double().mean()) if outputs else None
             )
         self._clock(started)
-        row["seconds"] = so_far.epoch_seconds
-        so_far.losses, so_far.correct, so_far.epoch_seconds = [], [], 0.0
-        so_far.history.append(row)
+        row["seconds"] = state.epoch_seconds
+        state.losses, state.correct, state.epoch_seconds = [], [], 0.0
+        state.history.append(row)
         self._keep_if_best(number, row, outputs)
         self.bar.epoch(row, names[0], self.params.train.epochs)
         self._checkpoint()
@@ -201,27 +203,27 @@ class _Fit:
     def _keep_if_best(self, number: int, row: dict[str, Any], outputs: Outputs | None) -> None:
         """Best by validation: mean of the task's accuracies, then loss; without one, the last."""
         if outputs is None or self.params.train.keep == "last":
-            self.so_far.best_epoch = number
+            self.state.best_epoch = number
             return
         rank = [float(outputs.correct.double().mean()), -float(row["val_loss"])]
-        if not self.so_far.best_rank or rank > self.so_far.best_rank:
-            self.so_far.best_epoch, self.so_far.best_rank = number, rank
-            self.so_far.best_weights = weights_of(self.engine.averaged)
+        if not self.state.best_rank or rank > self.state.best_rank:
+            self.state.best_epoch, self.state.best_rank = number, rank
+            self.state.best_weights = weights_of(self.engine.averaged)
 
     def _out_of_patience(self) -> bool:
         patience = self.params.train.early_stopping
-        if patience is None or self.so_far.steps % self.engine.steps_per_epoch:
+        if patience is None or self.state.steps % self.engine.steps_per_epoch:
             return False
-        without = len(self.so_far.history) - self.so_far.best_epoch
+        without = len(self.state.history) - self.state.best_epoch
         return without >= patience
 
     def _snapshot(self) -> None:
-        if self.so_far.steps in self.snapshot_steps:
-            self.checkpoints.save_snapshot(self.so_far.steps, self.engine.state_dict())
+        if self.state.steps in self.snapshot_steps:
+            self.checkpoints.save_snapshot(self.state.steps, self.engine.state_dict())
 
     def _checkpoint(self) -> None:
-        state = {"engine": self.engine.state_dict(), "so_far": vars(self.so_far)}
-        self.checkpoints.save(self.so_far.steps, state)
+        state = {"engine": self.engine.state_dict(), "so_far": vars(self.state)}
+        self.checkpoints.save(self.state.steps, state)
 
     def _resume(self) -> int | None:
         found = self.checkpoints.load()
@@ -230,10 +232,10 @@ class _Fit:
             return None
         step, state = found
         self.engine.load_state_dict(state["engine"])
-        self.so_far = Progressed(**state["so_far"])
+        self.state = TrainState(**state["so_far"])
         epoch, within = divmod(step, self.engine.steps_per_epoch)
         where = f"epoch {epoch}" + (f", step {within} of epoch {epoch + 1}" if within else "")
-        self.tell(
+        self.log(
             f"going on after {where} of {self.params.train.epochs} (checkpoint at step {step})"
         )
         self.bar.skip(step)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from stages.core.params import Params
-from stages.models import Built
+from stages.models import BuiltModel
 
 
 def place_model(
@@ -27,7 +27,7 @@ def place_model(
     return model.to(device).to(memory_format=memory_format)
 
 
-def memory_format_of(params: Params, built: Built) -> torch.memory_format:
+def memory_format_of(params: Params, built: BuiltModel) -> torch.memory_format:
     """The layout of weights and images: what was asked for, or the family's faster one."""
     name = params.train.memory_format
     chosen = built.memory_format if name == "auto" else name

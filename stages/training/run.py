@@ -19,9 +19,9 @@ from stages.tasks import task_of
 from stages.training.checkpoint import Checkpoints, run_key
 from stages.training.determinism import keep_freed_memory, set_determinism
 from stages.training.distributed import barrier, process_group
+from stages.training.dry_run import SMALLER_BATCH, CompileGain, dry_run, measure_compile
 from stages.training.engine import Engine
 from stages.training.loop import Trained, fit
-from stages.training.rehearsal import SMALLER_BATCH, CompileGain, measure_compile, rehearse
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def training(
     splits: dict[str, Split],
     classes: int,
     inputs: dict[str, str],
-    tell: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
 ) -> Iterator[Run]:
     """Train on `splits["train"]`, validating on `splits["val"]` when it has images.
 
@@ -60,18 +60,18 @@ def training(
     with process_group(choose_device(params.device)) as device, ExitStack() as held:
         reason = abandoned = None
         try:
-            run = _train_once(params, splits, classes, inputs, tell, device, held, reason)
+            run = _train_once(params, splits, classes, inputs, log, device, held, reason)
         except DivergedError as error:
             if params.train.on_nonfinite != "fp32" or params.train.precision == "fp32":
                 raise
             reason = f"diverged in epoch {error.epoch}, step {error.step}, at {error.precision}"
         if reason is not None:  # the error is gone, and with it the first run's memory
             held.close()
-            abandoned = Checkpoints(run_key(params, inputs), tell)
-            tell(f"{reason}: starting anew in fp32, as `train.on_nonfinite` asks")
+            abandoned = Checkpoints(run_key(params, inputs), log)
+            log(f"{reason}: starting anew in fp32, as `train.on_nonfinite` asks")
             train = params.train.model_copy(update={"precision": "fp32"})
             params = params.model_copy(update={"train": train})
-            run = _train_once(params, splits, classes, inputs, tell, device, held, reason)
+            run = _train_once(params, splits, classes, inputs, log, device, held, reason)
         yield run
         require_unchanged()  # a refused result is trained on from its checkpoint
         run.checkpoints.clear()
@@ -84,7 +84,7 @@ def _train_once(
     splits: dict[str, Split],
     classes: int,
     inputs: dict[str, str],
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
     device: torch.device,
     held: ExitStack,
     fell_back: str | None,
@@ -92,19 +92,19 @@ def _train_once(
     keep_freed_memory()
     set_threads(params)
     set_determinism(params.train.deterministic, device)
-    checkpoints = held.enter_context(Checkpoints(run_key(params, inputs), tell))
+    checkpoints = held.enter_context(Checkpoints(run_key(params, inputs), log))
     barrier()  # the first process holds the lock before any other reads
     with memory_advice(device, SMALLER_BATCH):
         engine = Engine(params, task_of(params), splits["train"], classes, device)
-        rehearse(engine)
-        tell(_announcement(engine))
+        dry_run(engine)
+        log(_announcement(engine))
         gain = measure_compile(engine) if params.train.compile else None
         if gain:
-            tell(
+            log(
                 f"compiled in {gain.compile_seconds:.0f} s; a step is "
                 f"{gain.compile_speedup:.2f} times as fast as without"
             )
-        trained = fit(engine, splits.get("val"), checkpoints, tell)
+        trained = fit(engine, splits.get("val"), checkpoints, log)
     return Run(params, trained, checkpoints, fell_back, gain)
 
 

@@ -15,7 +15,7 @@ from stages.core.params import Params
 from stages.models import untrained
 from stages.tasks import task_of
 from stages.training.images import Normalization
-from stages.training.inference import View
+from stages.training.inference import Preprocessing
 from stages.training.placement import memory_format_of, place_model
 
 
@@ -24,7 +24,7 @@ class TrainedModel:
     """A model in evaluation mode on the device, and its view of images."""
 
     model: torch.nn.Module
-    view: View
+    view: Preprocessing
     classes: list[str]
 
 
@@ -54,7 +54,7 @@ def load_trained(params: Params, path: Path, device: torch.device) -> TrainedMod
             f"{params.model} ({str(error).splitlines()[0]}). Run `dvc repro train`."
         ) from None
     normalization = about["normalization"]
-    view = View(
+    view = Preprocessing(
         px=built.model_px,
         normalization=Normalization(tuple(normalization["mean"]), tuple(normalization["std"])),
         memory_format=memory_format_of(params, built),

@@ -24,7 +24,7 @@ from stages.charts import (
     style,
 )
 from stages.charts.style import CSS_NAMES, inline_svg, save
-from stages.measures.activations import LayerActivations
+from stages.measures.interpretation.activations import LayerActivations
 from tests import run_files
 
 TABLE = run_files.predictions()

@@ -12,14 +12,14 @@ import pytest
 import torch
 import yaml
 
-from stages.comparison.record import Record, load_record
-from stages.comparison.sections import sections_of, title_of
-from stages.comparison.sources import open_source
-from stages.comparison.text import as_markdown
-from stages.comparison.together import Comparison
+from stages.comparison.analysis.compare_runs import Comparison
+from stages.comparison.page.sections import sections_of, title_of
+from stages.comparison.page.text import as_markdown
 from stages.core import paths
-from stages.training.inside import INSIDE_COLUMNS
+from stages.runs.run import Run, read_run
+from stages.runs.sources import open_source
 from stages.training.recorded import TENSOR_COLUMNS, as_record
+from stages.training.step_trace import INSIDE_COLUMNS
 from stages.training.trace import STEP_COLUMNS, as_table
 from tests.training.helpers import params as small_params
 from tests.training.helpers import run as train_small
@@ -50,7 +50,7 @@ def predictions(right: int = 90, images: int = 100, moved: int = 0, drift: float
     )  # fmt: skip
 
 
-def trace(steps: int = 12, parted: int | None = None, part: str = "backward", apart: float = 1e-7) -> pd.DataFrame:  # fmt: skip  # noqa: E501
+def trace(steps: int = 12, parted: int | None = None, part: str = "backward", distance: float = 1e-7) -> pd.DataFrame:  # fmt: skip  # noqa: E501
     """A trace of steps that parts from the plain one at `parted`, in `part` of that step."""
     rows = []
     for step in range(1, steps + 1):
@@ -58,9 +58,9 @@ def trace(steps: int = 12, parted: int | None = None, part: str = "backward", ap
         if parted is not None and step >= parted:
             later = step > parted
             if later or part == "forward":
-                loss *= 1 + apart
+                loss *= 1 + distance
             if later or part != "update":
-                norm *= 1 + apart
+                norm *= 1 + distance
                 grads += "x"
             weights += "x"
         rows.append((step, 1 + (step - 1) // 6, float(loss).hex(), loss, norm, grads, weights))
@@ -146,17 +146,17 @@ def without_onednn() -> Iterator[None]:
         torch.backends.mkldnn.enabled = True  # type: ignore[assignment]
 
 
-def made(folder: Path, **pieces: Any) -> Record:
+def made(folder: Path, **pieces: Any) -> Run:
     """The record of a run made by hand."""
-    return load_record(open_source(str(write_run(folder, **pieces))))
+    return read_run(open_source(str(write_run(folder, **pieces))))
 
 
-def trained(name: str, train: dict[str, Any] | None = None, **more: Any) -> Record:
+def trained(name: str, train: dict[str, Any] | None = None, **more: Any) -> Run:
     """A real training of a small network, as the record of a run without evaluation."""
     chosen = small_params(train={"snapshots": True, **(train or {})}, **more)
     done = train_small(chosen)
     so_far = done.trained.progress
-    return Record(
+    return Run(
         name=name,
         params=chosen.model_dump(mode="json"),
         hardware={"backend": "cpu", "precision": chosen.train.precision},

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from stages.comparison.record import JSON_FILES, load_record
-from stages.comparison.sources import open_source
-from stages.comparison.tables import TABLES
-from stages.comparison.together import compare_records
+from stages.comparison.analysis.compare_runs import compare_runs
 from stages.core import paths
+from stages.runs.run import JSON_FILES, read_run
+from stages.runs.sources import open_source
+from stages.runs.tables import TABLES
 from tests.comparison.made import made, markdown_of, write_run
 from tests.comparison.test_inside import inside
 
@@ -23,9 +23,9 @@ def told_of(tmp_path: Path, path: Path, content: bytes) -> str:
         write_run(tmp_path / name, inside=inside())
         (tmp_path / name / "dvc.lock").write_text("stages: {}\n")
     (tmp_path / "b" / path).write_bytes(content)
-    a, b = (load_record(open_source(str(tmp_path / name))) for name in "ab")
+    a, b = (read_run(open_source(str(tmp_path / name))) for name in "ab")
     assert any(entry.startswith(f"{path} (") for entry in b.missing)
-    return markdown_of(compare_records(b, a)) + markdown_of(compare_records(a, b))
+    return markdown_of(compare_runs(b, a)) + markdown_of(compare_runs(a, b))
 
 
 @pytest.mark.parametrize("content", [b"\0\0\0", b"[1, 2]", b"\xff\xfe", b"- a\n- b: {"])
@@ -40,8 +40,8 @@ def test_values_of_another_kind(tmp_path: Path, path: Path, value: object) -> No
     folder = write_run(tmp_path / "a")
     keys = json.loads((folder / path).read_text()) if (folder / path).exists() else ["train"]
     (folder / path).write_text(json.dumps(dict.fromkeys(keys, value)))
-    a, b = load_record(open_source(str(folder))), made(tmp_path / "b")
-    for found in (compare_records(a, b), compare_records(b, a)):
+    a, b = read_run(open_source(str(folder))), made(tmp_path / "b")
+    for found in (compare_runs(a, b), compare_runs(b, a)):
         assert markdown_of(found).startswith("# ")
 
 

@@ -41,10 +41,10 @@ def test_one_run_by_many_names(
 ) -> None:
     monkeypatch.chdir(experiment)
     assert main(list(names)) == 0
-    said = capsys.readouterr().out
-    assert "Bit-identical: the same weights and predictions on 359 images." in said
-    assert "The same bits in " in said
-    assert "lacks" not in said
+    format_value = capsys.readouterr().out
+    assert "Bit-identical: the same weights and predictions on 359 images." in format_value
+    assert "The same bits in " in format_value
+    assert "lacks" not in format_value
 
 
 @pytest.mark.parametrize("name", ["mca", "machine/cuda", "origin/machine/mac"])
@@ -56,9 +56,9 @@ def test_a_name_that_nothing_has(
 ) -> None:
     monkeypatch.chdir(experiment)
     assert main(["mac", name]) == 2
-    said = capsys.readouterr()
-    assert f"There is no run called '{name}'" in " ".join(said.err.split())
-    assert "Traceback" not in said.err
+    format_value = capsys.readouterr()
+    assert f"There is no run called '{name}'" in " ".join(format_value.err.split())
+    assert "Traceback" not in format_value.err
 
 
 def test_a_revision_before_anything_ran_is_no_run_but_its_parameters(

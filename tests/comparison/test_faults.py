@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from benchmarks.faults import FAULTS
-from stages.comparison.fault import find_fault, rounding_explains
-from stages.comparison.inside import places_at
-from stages.comparison.outcome import Rung
-from stages.comparison.record import Record
-from stages.comparison.rounding import is_measured
-from stages.comparison.together import compare_records
+from stages.comparison.analysis.compare_runs import compare_runs
+from stages.comparison.analysis.fault import find_fault, rounding_explains
+from stages.comparison.analysis.outcome import Rung
+from stages.comparison.analysis.rounding import is_measured
+from stages.comparison.analysis.step_trace import places_at
+from stages.runs.run import Run
 from stages.tasks.classify import Classify
 from stages.training import engine
 from tests.comparison.made import trained, without_onednn
@@ -37,7 +37,7 @@ SHORT = {
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Record]:
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_ROOT", str(tmp_path_factory.mktemp("plain")))
         yield trained("plain")
@@ -58,13 +58,13 @@ def _put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(owner, name, getattr(owner, name))
     from stages.training import inference
 
-    monkeypatch.setattr(inference, "to_input", inference.to_input)
+    monkeypatch.setattr(inference, "to_input", inference.preprocess)
 
 
 @pytest.mark.parametrize("name", SHORT)
-def test_a_planted_fault_is_different_and_located(plain: Record, name: str) -> None:
+def test_a_planted_fault_is_different_and_located(plain: Run, name: str) -> None:
     FAULTS[name].plant()
-    verdict = compare_records(plain, trained("faulty")).verdict
+    verdict = compare_runs(plain, trained("faulty")).verdict
     assert verdict.rung is Rung.DIFFERENT, verdict.sentence
     assert SHORT[name] in (verdict.where or "")
 
@@ -80,25 +80,25 @@ BF16 = {
 
 
 @pytest.fixture(scope="module")
-def plain_bf16(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Record]:
+def plain_bf16(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_ROOT", str(tmp_path_factory.mktemp("bf16")))
         yield trained("plain", train={"precision": "bf16"})
 
 
 @pytest.mark.parametrize("name", BF16)
-def test_a_fault_at_bf16_is_different_and_located(plain_bf16: Record, name: str) -> None:
+def test_a_fault_at_bf16_is_different_and_located(plain_bf16: Run, name: str) -> None:
     fault = FAULTS.get(name)
     if fault is not None:
         fault.plant()
     decay = {"weight_decay": 0.5} if fault is None else {}
     faulty = trained("faulty", train={"precision": "bf16", **decay})
-    verdict = compare_records(plain_bf16, replace(faulty, params=plain_bf16.params)).verdict
+    verdict = compare_runs(plain_bf16, replace(faulty, params=plain_bf16.params)).verdict
     assert verdict.rung is Rung.DIFFERENT, verdict.sentence
     assert BF16[name] in (verdict.where or "")
 
 
-def test_another_machine_at_bf16_is_rounding(plain_bf16: Record) -> None:
+def test_another_machine_at_bf16_is_rounding(plain_bf16: Run) -> None:
     with without_onednn():
         other = trained("plain kernels", train={"precision": "bf16"})
     assert find_fault(plain_bf16, other, "bf16") is None
@@ -107,7 +107,7 @@ def test_another_machine_at_bf16_is_rounding(plain_bf16: Record) -> None:
 
 
 def test_a_fault_in_one_layer_is_found_at_its_step_and_layer(
-    plain: Record, monkeypatch: pytest.MonkeyPatch
+    plain: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     update = engine.Engine.update
 
@@ -120,10 +120,10 @@ def test_a_fault_in_one_layer_is_found_at_its_step_and_layer(
     assert plain.tensors is not None
     layer = plain.tensors["tensor"].iloc[4]
     monkeypatch.setattr(engine.Engine, "update", altered)
-    found = compare_records(plain, trained("altered"))
-    assert found.parting is not None
-    assert (found.parting.step, found.parting.part) == (5, "update")
-    assert found.parting.tensors == (layer,)
+    found = compare_runs(plain, trained("altered"))
+    assert found.divergence is not None
+    assert (found.divergence.step, found.divergence.part) == (5, "update")
+    assert found.divergence.tensors == (layer,)
     assert found.verdict.where == f"in the optimiser step of `{layer}`, at step 5"
 
 
@@ -133,42 +133,42 @@ nothing but rounding, and some weights of a small network have such a one."""
 
 
 @pytest.fixture(scope="module")
-def by_sgd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Record]:
+def by_sgd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_ROOT", str(tmp_path_factory.mktemp("sgd")))
         yield trained("plain", train=SGD)
 
 
-def test_other_threads_are_rounding(by_sgd: Record) -> None:
+def test_other_threads_are_rounding(by_sgd: Run) -> None:
     other = trained("threads", train=SGD, threads=3)
     assert rounding_explains(by_sgd, other, "fp32")
-    found = compare_records(by_sgd, other)
+    found = compare_runs(by_sgd, other)
     assert found.verdict.rung in (Rung.ROUNDING, Rung.BIT_IDENTICAL), found.verdict.sentence
 
 
-def test_without_onednn_is_rounding(by_sgd: Record) -> None:
+def test_without_onednn_is_rounding(by_sgd: Run) -> None:
     with without_onednn():
         other = trained("plain kernels", train=SGD)
     assert rounding_explains(by_sgd, other, "fp32")
-    found = compare_records(by_sgd, other)
+    found = compare_runs(by_sgd, other)
     assert found.verdict.rung is Rung.ROUNDING, found.verdict.sentence
-    assert found.first_step_apart
+    assert found.first_step_distance
 
 
-def test_the_twin_is_rounding_and_grows(by_sgd: Record) -> None:
-    twin = trained("twin", train=SGD | {"twin": True})
+def test_the_twin_is_rounding_and_grows(by_sgd: Run) -> None:
+    twin = trained("twin", train=SGD | {"perturb_one_ulp": True})
     assert rounding_explains(by_sgd, twin, "fp32")
-    found = compare_records(by_sgd, twin)
+    found = compare_runs(by_sgd, twin)
     assert found.verdict.rung is Rung.ROUNDING, found.verdict.sentence
     assert "initial weights but for one ULP" in found.verdict.sentence
     assert found.growth is not None
-    assert found.growth.apart[0]
+    assert found.growth.distance[0]
 
 
-def test_the_same_run_parts_nowhere(plain: Record) -> None:
-    found = compare_records(plain, trained("again"))
-    assert found.parting is not None
-    assert found.parting.step is None
-    assert found.first_step_apart == 0
+def test_the_same_run_parts_nowhere(plain: Run) -> None:
+    found = compare_runs(plain, trained("again"))
+    assert found.divergence is not None
+    assert found.divergence.step is None
+    assert found.first_step_distance == 0
     assert found.growth is not None
-    assert not any(found.growth.apart)
+    assert not any(found.growth.distance)

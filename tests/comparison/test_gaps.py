@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.comparison.parting import Parting, find_parting
-from stages.comparison.record import Record
-from stages.comparison.sections import sections_of
-from stages.comparison.together import compare_records
-from stages.comparison.verdict import where_bits_part
-from stages.training.inside import INSIDE_COLUMNS
+from stages.comparison.analysis.compare_runs import compare_runs
+from stages.comparison.analysis.first_divergence import FirstDivergence, find_first_divergence
+from stages.comparison.analysis.verdict import where_bits_diverge
+from stages.comparison.page.sections import sections_of
+from stages.runs.run import Run
+from stages.training.step_trace import INSIDE_COLUMNS
 from tests.comparison.made import trace
 
 TRACED = (*range(1, 101), 128, 192, 256)
@@ -24,18 +24,18 @@ def weights(parted: int | None = None, by: float = 1e-6) -> pd.DataFrame:
     `by` times their norm."""
     rows = []
     for step in MILESTONES:
-        apart = parted is not None and step >= parted
+        distance = parted is not None and step >= parted
         sketch = np.full(16, 1.0) + 1e-3 * step
-        sketch[0] += by * 4 * apart
-        rows.append((step, 0, "weights", "(all)", None, f"w{step}{'x' * apart}", "float32", 4.0,
+        sketch[0] += by * 4 * distance
+        rows.append((step, 0, "weights", "(all)", None, f"w{step}{'x' * distance}", "float32", 4.0,
                      " ".join(map(str, sketch)), None))  # fmt: skip
     return pd.DataFrame(rows, columns=INSIDE_COLUMNS)
 
 
-def run(name: str, parted: int | None = None, milestones: bool = True, by: float = 1e-6) -> Record:
+def run(name: str, parted: int | None = None, milestones: bool = True, by: float = 1e-6) -> Run:
     """A run of 256 steps, four epochs, whose bits are others from step `parted` on."""
     whole = trace(256, parted, "forward")
-    return Record(
+    return Run(
         name,
         train={"weights_sha256": f"{parted}", "steps": 256},
         trace=whole[whole["step"].isin(TRACED)],
@@ -43,8 +43,8 @@ def run(name: str, parted: int | None = None, milestones: bool = True, by: float
     )
 
 
-def parting(parted: int | None, milestones: bool = True) -> Parting:
-    found = find_parting(run("a", None, milestones), run("b", parted, milestones))
+def divergence(parted: int | None, milestones: bool = True) -> FirstDivergence:
+    found = find_first_divergence(run("a", None, milestones), run("b", parted, milestones))
     assert found is not None
     return found
 
@@ -65,31 +65,31 @@ def parting(parted: int | None, milestones: bool = True) -> Parting:
 def test_the_step_is_bracketed(
     parted: int | None, milestones: bool, after: int, step: int | None
 ) -> None:
-    found = parting(parted, milestones)
+    found = divergence(parted, milestones)
     assert (found.after, found.step) == (after, step)
     assert found.is_exact == (parted == 3)
-    assert (found.part, found.apart is None) == (
+    assert (found.part, found.distance is None) == (
         ("forward", False) if found.is_exact else (None, True)
     )
 
 
 def test_a_bracket_is_said_in_words() -> None:
     a, b = run("a"), run("b", 150)
-    assert where_bits_part(a, b) == "first divergence between steps 145 and 160"
-    (section,) = (s for s in sections_of(compare_records(a, b)) if s.anchor == "divergence")
+    assert where_bits_diverge(a, b) == "first divergence between steps 145 and 160"
+    (section,) = (s for s in sections_of(compare_runs(a, b)) if s.anchor == "divergence")
     assert section.sentences[0] == "Between steps 145 and 160."
 
 
 def test_agreement_is_told_up_to_its_last_step() -> None:
     a, b = run("a"), replace(run("b"), train={"weights_sha256": "other"})
-    assert "the last is step 256; the runs diverge later" in where_bits_part(a, b)
-    (section,) = (s for s in sections_of(compare_records(a, b)) if s.anchor == "divergence")
+    assert "the last is step 256; the runs diverge later" in where_bits_diverge(a, b)
+    (section,) = (s for s in sections_of(compare_runs(a, b)) if s.anchor == "divergence")
     assert section.sentences == ("The same bits in 103 traced steps, up to step 256.",)
 
 
 def test_weights_alone_tell_as_well() -> None:
     a, b = (replace(run(name, parted), trace=None) for name, parted in (("a", None), ("b", 12)))
-    found = find_parting(a, b)
+    found = find_first_divergence(a, b)
     assert found is not None
     assert (found.compared, found.after, found.step, found.part) == (0, 11, 12, None)
-    assert where_bits_part(a, b) == "first divergence at step 12"
+    assert where_bits_diverge(a, b) == "first divergence at step 12"

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from stages.comparison.outcome import Rung
-from stages.comparison.record import load_record
-from stages.comparison.sources import open_source
-from stages.comparison.together import Comparison, compare_records
+from stages.comparison.analysis.compare_runs import Comparison, compare_runs
+from stages.comparison.analysis.outcome import Rung
 from stages.core.params import Params, parse_params
 from stages.download import download
 from stages.evaluate import evaluate
 from stages.fingerprint import fingerprint
+from stages.runs.run import read_run
+from stages.runs.sources import open_source
 from stages.subset import subset
 from stages.train import train
 
@@ -58,8 +58,8 @@ def trained_twice(model: str, ground: Path, tmp_path: Path) -> Comparison:
             patch.setenv("DVC_ROOT", str(folder))
             train(params)
             evaluate(params)
-            records.append(load_record(open_source(".")))
-    return compare_records(*records)
+            records.append(read_run(open_source(".")))
+    return compare_runs(*records)
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,8 @@ def test_a_family_is_bit_identical(model: str, ground: Path, tmp_path: Path) -> 
     found = trained_twice(model, ground, tmp_path)
     assert found.verdict.rung is Rung.BIT_IDENTICAL, found.verdict.sentence
     assert found.verdict.sentence.endswith("weights and predictions on 40 images.")
-    assert found.parting is not None
-    assert (found.parting.compared, found.parting.step) == (2, None)
+    assert found.divergence is not None
+    assert (found.divergence.compared, found.divergence.step) == (2, None)
     assert found.growth is not None
-    assert not any(found.growth.apart)
+    assert not any(found.growth.distance)
     assert found.differences == []

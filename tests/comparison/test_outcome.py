@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from stages.comparison.groups import pair_by_seed, require_twin
-from stages.comparison.outcome import Rung
-from stages.comparison.record import Record
-from stages.comparison.together import Comparison, compare_records
+from stages.comparison.analysis.compare_runs import Comparison, compare_runs
+from stages.comparison.analysis.groups import pair_by_seed, require_perturbed
+from stages.comparison.analysis.outcome import Rung
 from stages.core.errors import RunError
+from stages.runs.run import Run
 from tests.comparison.made import PARAMS, made, markdown_of, predictions, trace
 from tests.comparison.test_gaps import run
 
@@ -18,7 +18,7 @@ OTHER = {"weights_sha256": "v" * 64}
 BF16: dict[str, Any] = {"train": {**PARAMS["train"], "precision": "bf16"}}
 
 
-def pair(folder: Path, seed: int, **b: Any) -> tuple[Record, Record]:
+def pair(folder: Path, seed: int, **b: Any) -> tuple[Run, Run]:
     """A run on two machines; `b` are the pieces of the second."""
     params = b.pop("params", {})
     return (
@@ -27,8 +27,8 @@ def pair(folder: Path, seed: int, **b: Any) -> tuple[Record, Record]:
     )
 
 
-def compared(pairs: list[tuple[Record, Record]], margin: float = 0.005) -> Comparison:
-    return compare_records(*pairs[0], margin, None, pairs[1:])
+def compared(pairs: list[tuple[Run, Run]], margin: float = 0.005) -> Comparison:
+    return compare_runs(*pairs[0], margin, None, pairs[1:])
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -43,7 +43,7 @@ def test_another_model_in_one_pair_makes_the_inputs_differ(tmp_path: Path, first
 
 
 def test_a_fault_in_the_second_pair_is_a_fault(tmp_path: Path) -> None:
-    faulty = {"train": OTHER, "trace": trace(parted=7, apart=0.05)}
+    faulty = {"train": OTHER, "trace": trace(parted=7, distance=0.05)}
     found = compared([pair(tmp_path, 0), pair(tmp_path, 1, **faulty)])
     assert found.verdict.rung is Rung.DIFFERENT
     assert "that pair decides" in found.verdict.sentence
@@ -119,7 +119,7 @@ def test_one_pair_is_told_how_many_seeds_by_an_assumed_spread(tmp_path: Path) ->
     )
 
 
-def near(name: str, **more: Any) -> Record:
+def near(name: str, **more: Any) -> Run:
     """A run of 256 steps that agrees but for rounding as far as anything was recorded."""
     return replace(run(name, 1 if name != "a" else None), **more)
 
@@ -127,15 +127,15 @@ def near(name: str, **more: Any) -> Record:
 def test_without_answers_the_recorded_steps_are_not_the_whole_run() -> None:
     """Weights multiplied by 1.5 at a step that nothing recorded, and no evaluation."""
     a, b = (replace(near(name), inside=None) for name in "ab")
-    verdict = compare_records(a, b).verdict
+    verdict = compare_runs(a, b).verdict
     assert verdict.rung is Rung.UNDECIDED
     assert "rounding-equivalent in the recorded steps" in verdict.sentence
 
 
 def test_without_answers_weights_that_stay_together_to_the_end_are_enough() -> None:
-    verdict = compare_records(near("a"), near("b")).verdict
+    verdict = compare_runs(near("a"), near("b")).verdict
     assert verdict.rung is Rung.ROUNDING
-    stopped = compare_records(near("a", train={"steps": 300}), near("b")).verdict
+    stopped = compare_runs(near("a", train={"steps": 300}), near("b")).verdict
     assert stopped.rung is Rung.UNDECIDED
 
 
@@ -145,7 +145,7 @@ def test_weights_that_jump_are_different_between_two_milestones(parted: int) -> 
     assert b.inside is not None and jumped.inside is not None  # noqa: PT018
     late = b.inside["step"] >= 150
     b = replace(b, inside=b.inside.where(~late, jumped.inside))
-    verdict = compare_records(a, b).verdict
+    verdict = compare_runs(a, b).verdict
     assert verdict.rung is Rung.DIFFERENT
     assert verdict.where == "in the weights, between steps 145 and 160"
 
@@ -153,13 +153,13 @@ def test_weights_that_jump_are_different_between_two_milestones(parted: int) -> 
 def test_answers_beyond_the_margin_are_not_rounding(tmp_path: Path) -> None:
     a = made(tmp_path / "a", predictions=predictions(900, 1000))
     b = made(tmp_path / "b", train=OTHER, trace=trace(parted=1), predictions=predictions(890, 1000))
-    found = compare_records(a, b, 0.001)
+    found = compare_runs(a, b, 0.001)
     assert found.answers is not None
     assert found.answers.beyond_margin
     assert found.answers.mcnemar_p > 0.001
     assert found.verdict.rung is Rung.DIFFERENT
     assert "the whole interval lies beyond the margin" in found.verdict.sentence
-    within = compare_records(a, b, 0.05).verdict
+    within = compare_runs(a, b, 0.05).verdict
     assert within.rung is Rung.ROUNDING
     assert "Accuracy, second run minus first: -1.00 points (95 % interval" in within.sentence
 
@@ -167,19 +167,19 @@ def test_answers_beyond_the_margin_are_not_rounding(tmp_path: Path) -> None:
 def test_weights_far_beyond_the_twins_are_not_called_rounding() -> None:
     answers = predictions(9000, 10_000)
     a, far = (replace(run(*of), predictions=answers) for of in (("a",), ("b", 1, True, 2e-2)))
-    twin = replace(run("twin", 1, by=2e-4), params={"train": {"twin": True}})
-    verdict = compare_records(a, far, 0.005, twin).verdict
+    twin = replace(run("twin", 1, by=2e-4), params={"train": {"perturb_one_ulp": True}})
+    verdict = compare_runs(a, far, 0.005, twin).verdict
     assert verdict.rung is Rung.STATISTICAL
     assert "more than 30 times as much as by one ULP" in verdict.sentence
     swallowed = replace(twin, inside=run("twin", 1, by=1e-9).inside)
     others = ((near("b"), twin), (far, swallowed), (far, replace(twin, inside=None)))
     for other, beside in others:
         b = replace(other, predictions=answers)
-        assert compare_records(a, b, 0.005, beside).verdict.rung is Rung.ROUNDING
+        assert compare_runs(a, b, 0.005, beside).verdict.rung is Rung.ROUNDING
 
 
-def of(name: str, seed: int, **params: Any) -> Record:
-    return Record(name, params={"model": "lenet_small", "seed": seed, "train": {}} | params)
+def of(name: str, seed: int, **params: Any) -> Run:
+    return Run(name, params={"model": "lenet_small", "seed": seed, "train": {}} | params)
 
 
 def test_groups_are_paired_by_seed() -> None:
@@ -197,17 +197,15 @@ def test_groups_are_paired_by_seed() -> None:
         ([of("a1", 1), of("a2", 2, model="resnet18")], [of("b1", 1), of("b2", 2)], "in model"),
     ],
 )
-def test_groups_that_do_not_fit_are_refused(
-    ours: list[Record], theirs: list[Record], words: str
-) -> None:
+def test_groups_that_do_not_fit_are_refused(ours: list[Run], theirs: list[Run], words: str) -> None:
     with pytest.raises(RunError, match=words):
         pair_by_seed(ours, theirs)
 
 
 def test_a_twin_is_the_same_run_but_for_one_weight() -> None:
     a = of("a", 1)
-    require_twin(a, of("t", 1, train={"twin": True}))
+    require_perturbed(a, of("t", 1, train={"perturb_one_ulp": True}))
     with pytest.raises(RunError, match="t is no run perturbed by one ULP: its"):
-        require_twin(a, of("t", 1))
+        require_perturbed(a, of("t", 1))
     with pytest.raises(RunError, match="t is not a perturbed by one ULP: they differ in seed"):
-        require_twin(a, of("t", 2, train={"twin": True}))
+        require_perturbed(a, of("t", 2, train={"perturb_one_ulp": True}))

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.comparison.fault import find_fault, first_step_apart, rounding_explains
-from stages.comparison.inside import gradient_apart, places_at
-from stages.comparison.parting import find_parting
-from stages.comparison.record import Record
-from stages.comparison.rounding import LIMITS, first_beyond, gradient_limit
-from stages.comparison.together import compare_records
+from stages.comparison.analysis.compare_runs import compare_runs
+from stages.comparison.analysis.fault import find_fault, first_step_distance, rounding_explains
+from stages.comparison.analysis.first_divergence import find_first_divergence
+from stages.comparison.analysis.rounding import LIMITS, first_beyond, gradient_limit
+from stages.comparison.analysis.step_trace import gradient_distance, places_at
+from stages.runs.run import Run
 from tests.comparison.made import made, markdown_of, trace
 from tests.comparison.test_inside import inside
 
@@ -42,10 +42,10 @@ def test_norms_that_are_not_finite_are_read(tmp_path: Path, value: float, writte
     with_gap(trace(), value).to_csv(
         tmp_path / "a" / "plots" / "trace.csv", index=False, na_rep=written
     )
-    from stages.comparison.record import load_record
-    from stages.comparison.sources import open_source
+    from stages.runs.run import read_run
+    from stages.runs.sources import open_source
 
-    again = load_record(open_source(run.name))
+    again = read_run(open_source(run.name))
     assert not [entry for entry in again.missing if "damaged" in entry]
     assert again.trace is not None and again.inside is not None  # noqa: PT018
     assert not np.isfinite(again.trace["grad_norm"][:2]).any()
@@ -57,39 +57,41 @@ def test_an_overflow_is_no_fault_and_no_distance(value: float) -> None:
     theirs = overflowed(inside({("update", "fc.weight"): 0.5}), value, "x")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        places = places_at(Record("a", inside=mine), Record("b", inside=theirs), 1)
-    assert gradient_apart(places) is None
+        places = places_at(Run("a", inside=mine), Run("b", inside=theirs), 1)
+    assert gradient_distance(places) is None
     assert gradient_limit(places, FP32) == 1e-4
     assert first_beyond(places, FP32) is None
 
 
 def test_a_fault_on_the_way_forward_shows_beside_an_overflow() -> None:
-    a = Record("a", inside=overflowed(inside(), np.inf))
-    b = Record("b", inside=overflowed(inside({("module", "fc"): 0.5}), np.inf, "x"))
+    a = Run("a", inside=overflowed(inside(), np.inf))
+    b = Run("b", inside=overflowed(inside({("module", "fc"): 0.5}), np.inf, "x"))
     found = first_beyond(places_at(a, b, 1), FP32)
     assert found is not None
-    assert found.in_words() == "in the forward pass of `fc`"
+    assert found.describe() == "in the forward pass of `fc`"
 
 
-def fp16(name: str, apart: float) -> Record:
-    """A run whose first two steps overflowed, and whose third is `apart` from the plain one's."""
-    return Record(
+def fp16(name: str, distance: float) -> Run:
+    """A run whose first two steps overflowed, and whose third is `distance` from the plain one's."""
+    return Run(
         name,
         train={"weights_sha256": name, "precision": "fp16"},
-        trace=with_gap(trace(parted=1 if apart else None, part="backward", apart=apart), np.nan),
+        trace=with_gap(
+            trace(parted=1 if distance else None, part="backward", distance=distance), np.nan
+        ),
         inside=overflowed(inside(), np.nan, name),
     )
 
 
 def test_the_next_finite_step_is_the_one_to_go_by() -> None:
     a, b = fp16("a", 0.0), fp16("b", 1e-4)
-    parting = find_parting(a, b)
-    assert parting is not None
-    assert (parting.step, parting.apart) == (1, pytest.approx(1e-4, rel=0.01))
-    assert first_step_apart(a, b) == pytest.approx(1e-4, rel=0.01)
+    divergence = find_first_divergence(a, b)
+    assert divergence is not None
+    assert (divergence.step, divergence.distance) == (1, pytest.approx(1e-4, rel=0.01))
+    assert first_step_distance(a, b) == pytest.approx(1e-4, rel=0.01)
     assert rounding_explains(a, b, "fp16")
     assert find_fault(a, b, "fp16") is None
-    assert "nan" not in markdown_of(compare_records(a, b))
+    assert "nan" not in markdown_of(compare_runs(a, b))
 
 
 def test_far_apart_at_the_next_finite_step_is_not_rounding() -> None:
@@ -100,6 +102,6 @@ def test_nothing_finite_is_nothing_known() -> None:
     a, b = (replace(fp16(name, at), inside=None) for name, at in (("a", 0.0), ("b", 1e-4)))
     assert a.trace is not None and b.trace is not None  # noqa: PT018
     a, b = (replace(run, trace=run.trace.head(2)) for run in (a, b) if run.trace is not None)
-    assert first_step_apart(a, b) is None
+    assert first_step_distance(a, b) is None
     assert rounding_explains(a, b, "fp16") is None
     assert find_fault(a, b, "fp16") is None

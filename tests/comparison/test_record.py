@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from stages.comparison.record import load_record, load_run
-from stages.comparison.sources import open_source
 from stages.core import paths
 from stages.core.errors import RunError
+from stages.runs.run import load_run, read_run
+from stages.runs.sources import open_source
 from tests.comparison.made import made, trace, write_run
 
 
@@ -23,11 +23,11 @@ def test_a_whole_run_lacks_only_what_was_not_written(tmp_path: Path) -> None:
     assert record.predictions is not None
     assert record.predictions["name"].iloc[0] == "00000"
     assert record.indices_sha256 == "i" * 64
-    assert not record.is_twin
+    assert not record.is_perturbed
 
 
 def test_an_empty_folder_is_a_run_that_lacks_everything(tmp_path: Path) -> None:
-    record = load_record(open_source(str(tmp_path)))
+    record = read_run(open_source(str(tmp_path)))
     assert record.train == {}
     assert record.trace is None
     assert len(record.missing) == 12
@@ -52,7 +52,7 @@ def test_the_list_of_images_is_hashed_when_training_did_not(tmp_path: Path) -> N
     (folder / paths.TRAIN_METRICS).write_text("{}")
     (folder / paths.INDICES).parent.mkdir()
     (folder / paths.INDICES).write_text("split,name\n")
-    record = load_record(open_source(str(folder)))
+    record = read_run(open_source(str(folder)))
     assert record.indices_sha256 is not None
     assert len(record.indices_sha256) == 64
 
@@ -88,11 +88,11 @@ def test_a_revision_is_read_without_a_checkout(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(repository)
-    record = load_record(open_source("main"))
+    record = read_run(open_source("main"))
     assert record.predictions is not None
     assert record.train["steps"] == 12
     assert open_source("main").names(paths.SNAPSHOTS) == ["snapshot-00000000.pt"]
-    assert load_record(open_source("workspace")).train == {}
+    assert read_run(open_source("workspace")).train == {}
     assert not (repository / paths.PREDICTIONS).exists()
 
 
@@ -112,7 +112,7 @@ def test_what_the_cache_has_lost_is_missing(
     monkeypatch.chdir(repository)
     (repository / ".dvc" / "cache").rename(repository / ".dvc" / "elsewhere")
     try:
-        record = load_record(open_source("main"))
+        record = read_run(open_source("main"))
         snapshot = open_source("main").read(paths.SNAPSHOTS / "snapshot-00000000.pt")
     finally:
         (repository / ".dvc" / "elsewhere").rename(repository / ".dvc" / "cache")

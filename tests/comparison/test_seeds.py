@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.comparison.seeds import compare_seeds, seeds_needed, tost_power
-from stages.comparison.statistics import ALPHA, paired_difference, tost
+from stages.comparison.analysis.seeds import compare_seeds, seeds_needed, tost_power
+from stages.comparison.analysis.statistics import ALPHA, paired_difference, tost
 
 
 def test_seeds_are_paired() -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from stages.comparison.causes import compare_numerics, explain, group_of
-from stages.comparison.cost import compare_cost
-from stages.comparison.record import load_record
-from stages.comparison.setup import effective_precision, same_machine, setup_differences
-from stages.comparison.sources import open_source
+from stages.comparison.analysis.causes import compare_numerics, explain, group_of
+from stages.comparison.analysis.cost import compare_cost
+from stages.comparison.analysis.setup import effective_precision, same_machine, setup_differences
 from stages.core import paths
 from stages.dna.probes import IN_RUN_PRECISION, SUITE
+from stages.runs.run import read_run
+from stages.runs.sources import open_source
 from tests.comparison.made import HARDWARE, PARAMS, made, readings
 
 
@@ -32,7 +32,11 @@ def test_equal_runs_have_no_difference(tmp_path: Path) -> None:
         ({"train": {**PARAMS["train"], "precision": "bf16"}}, "train.precision", "computation"),
         ({"device": "mps"}, "device", "computation"),
         ({"train": {**PARAMS["train"], "trace_steps": 3}}, "train.trace_steps", "neutral"),
-        ({"train": {**PARAMS["train"], "twin": True}}, "train.twin", "neutral"),
+        (
+            {"train": {**PARAMS["train"], "perturb_one_ulp": True}},
+            "train.perturb_one_ulp",
+            "neutral",
+        ),
         ({"profile": {"seconds": 1.0}}, "profile.seconds", "neutral"),
     ],
 )
@@ -47,9 +51,9 @@ def test_other_images_and_other_initial_weights_are_other_inputs(tmp_path: Path)
 
 
 def test_a_twin_may_begin_elsewhere(tmp_path: Path) -> None:
-    twin = {"train": {**PARAMS["train"], "twin": True}}
+    twin = {"train": {**PARAMS["train"], "perturb_one_ulp": True}}
     found = kinds(tmp_path, params=twin, train={"initial_weights_hash": "1" * 32})
-    assert found == {"train.twin": "neutral"}
+    assert found == {"train.perturb_one_ulp": "neutral"}
 
 
 def test_the_machine(tmp_path: Path) -> None:
@@ -72,10 +76,10 @@ def test_code_is_compared_by_the_lock_file(tmp_path: Path) -> None:
             f"      metrics/code.json: {{stages/train: '{digest}'}}\n"
             "      params.yaml: {seed: 0}\n"
         )
-    from stages.comparison.record import load_record
-    from stages.comparison.sources import open_source
+    from stages.runs.run import read_run
+    from stages.runs.sources import open_source
 
-    a, b = (load_record(open_source(str(tmp_path / name))) for name in "ab")
+    a, b = (read_run(open_source(str(tmp_path / name))) for name in "ab")
     (difference,) = setup_differences(a, b)
     assert (difference.key, difference.kind) == ("code of stages/train", "computation")
 
@@ -134,7 +138,7 @@ def test_readings_from_before_there_were_fields_give_their_hashes(tmp_path: Path
     b = made(tmp_path / "b", numerics=None)
     written = {"bits": texts, "not_repeatable": "none"}
     (tmp_path / "b" / paths.NUMERICS).write_text(json.dumps(written))
-    b = load_record(open_source(str(tmp_path / "b")))
+    b = read_run(open_source(str(tmp_path / "b")))
     for one, other, worst in ((a, b, ("softmax", 1e-7)), (b, b, None)):
         numerics = compare_numerics(one, other)
         assert numerics is not None

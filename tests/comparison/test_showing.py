@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from stages.comparison.matrix import compare_all
-from stages.comparison.overview import overview
-from stages.comparison.page import as_html
-from stages.comparison.record import Record
-from stages.comparison.section import Grid, Section
-from stages.comparison.sections import sections_of, title_of
-from stages.comparison.terminal import as_text
-from stages.comparison.text import as_json, as_markdown, finite, markdown_table
-from stages.comparison.together import Comparison, compare_records
-from stages.comparison.values import ratio_in_words, shown, shown_pair
+from stages.comparison.analysis.compare_runs import Comparison, compare_runs
+from stages.comparison.analysis.matrix import compare_all
+from stages.comparison.page.overview import overview
+from stages.comparison.page.page import as_html
+from stages.comparison.page.section import Grid, Section
+from stages.comparison.page.sections import sections_of, title_of
+from stages.comparison.page.terminal import as_text
+from stages.comparison.page.text import as_json, as_markdown, finite, markdown_table
+from stages.comparison.page.values import ratio_in_words, shown, shown_pair
+from stages.runs.run import Run
 from tests.comparison.made import made, markdown_of, predictions, readings, trace
 from tests.comparison.test_inside import inside
 
@@ -32,7 +32,7 @@ def found(tmp_path: Path) -> Comparison:
         predictions=predictions(moved=3),
         inside=inside({("module", "fc"): 1e-7}),
     )
-    return compare_records(a, b, 0.005, made(tmp_path / "t", inside=inside({("loss", "loss"): 1e-8})))  # fmt: skip  # noqa: E501
+    return compare_runs(a, b, 0.005, made(tmp_path / "t", inside=inside({("loss", "loss"): 1e-8})))  # fmt: skip  # noqa: E501
 
 
 def test_every_question_has_its_section(found: Comparison) -> None:
@@ -53,7 +53,7 @@ def test_markdown_begins_with_the_verdict(found: Comparison) -> None:
 
 def test_missing_pieces_are_told_and_the_rest_answered(tmp_path: Path) -> None:
     less = dict.fromkeys(("trace", "predictions", "numerics", "profile"))
-    text = markdown_of(compare_records(made(tmp_path / "a"), made(tmp_path / "b", **less)))
+    text = markdown_of(compare_runs(made(tmp_path / "a"), made(tmp_path / "b", **less)))
     assert "lacks metrics/numerics.json" in text
     assert "Without a trace of both runs the first divergence is not known." in text
     assert "Without the predictions of both runs" in text
@@ -88,8 +88,8 @@ def test_names_in_sentences_are_code_on_the_page(found: Comparison) -> None:
 
 
 def test_names_in_tables_and_tiles_are_code_and_verdicts_have_their_colour(tmp_path: Path) -> None:
-    far = trace(parted=1, apart=0.1)
-    found = compare_records(
+    far = trace(parted=1, distance=0.1)
+    found = compare_runs(
         made(tmp_path / "a"), made(tmp_path / "b", train={"weights_sha256": "v" * 64}, trace=far)
     )
     grid = Grid(("", "b"), (("a", "different, churn 1.00%"), ("in `conv`", "differential")))
@@ -112,7 +112,7 @@ def test_the_terminal_is_never_overrun(found: Comparison, width: int) -> None:
 
 
 def test_a_wide_matrix_is_broken_into_parts(tmp_path: Path) -> None:
-    records = [Record(f"machine-{letter}") for letter in "abcdefghij"]
+    records = [Run(f"machine-{letter}") for letter in "abcdefghij"]
     text = as_text("Many", overview(compare_all(records, 0.005), records), width=100)
     assert max(map(len, text.splitlines())) <= 100
     matrix = text.partition("Every pair")[2].partition("What it costs")[0]
@@ -155,7 +155,7 @@ def test_the_matrix_is_a_table(tmp_path: Path) -> None:
 
 
 def test_the_matrix_says_what_is_not_known(tmp_path: Path) -> None:
-    records = [Record(name) for name in "abc"]
+    records = [Run(name) for name in "abc"]
     text = as_markdown("", overview(compare_all(records, 0.005), records))
     assert text.count("| –") >= 3
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.comparison.statistics import (
+from stages.comparison.analysis.statistics import (
     align,
     compare_answers,
     compare_classes,

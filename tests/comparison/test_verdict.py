@@ -6,16 +6,16 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from stages.comparison.matrix import compare_all, worst_status
-from stages.comparison.outcome import Rung
-from stages.comparison.together import Comparison, compare_records
+from stages.comparison.analysis.compare_runs import Comparison, compare_runs
+from stages.comparison.analysis.matrix import compare_all, worst_status
+from stages.comparison.analysis.outcome import Rung
 from tests.comparison.made import PARAMS, made, markdown_of, predictions, tensors, trace
 
 OTHER = {"weights_sha256": "v" * 64}
 
 
 def compared(tmp_path: Path, a: dict[str, Any] | None = None, **b: Any) -> Comparison:
-    return compare_records(made(tmp_path / "a", **(a or {})), made(tmp_path / "b", **b))
+    return compare_runs(made(tmp_path / "a", **(a or {})), made(tmp_path / "b", **b))
 
 
 def test_bit_identical(tmp_path: Path) -> None:
@@ -60,9 +60,7 @@ def test_rounding_with_a_twin_beside_it(tmp_path: Path) -> None:
     a = made(tmp_path / "a")
     b = made(tmp_path / "b", train=OTHER, trace=trace(parted=1), predictions=predictions(moved=1))
     twin = made(tmp_path / "t", train=OTHER, predictions=predictions(moved=2))
-    assert (
-        f"one ULP changes 2.00% on {a.name}" in compare_records(a, b, 0.005, twin).verdict.sentence
-    )
+    assert f"one ULP changes 2.00% on {a.name}" in compare_runs(a, b, 0.005, twin).verdict.sentence
 
 
 def test_rounding_in_the_evaluation_alone(tmp_path: Path) -> None:
@@ -75,7 +73,7 @@ def test_rounding_in_the_evaluation_alone(tmp_path: Path) -> None:
 
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
-    "a large difference at once": ({"trace": trace(parted=7, apart=0.05)}, "at step 7"),
+    "a large difference at once": ({"trace": trace(parted=7, distance=0.05)}, "at step 7"),
     "another number of steps": ({"train": OTHER | {"steps": 10}}, "number of steps"),
     "other test labels": (
         {"predictions": predictions().assign(label="dog")}, "labels of the test images"),
@@ -114,8 +112,8 @@ def by_outcome(tmp_path: Path, a: pd.DataFrame, b: pd.DataFrame, margin: float) 
     bf16 = {"train": {**PARAMS["train"], "precision": "bf16"}}
     one = made(tmp_path / "a", predictions=a)
     other = made(tmp_path / "b", params=bf16, train=OTHER | {"precision": "bf16"}, predictions=b,
-                 trace=trace(parted=1, apart=0.05))  # fmt: skip
-    return compare_records(one, other, margin)
+                 trace=trace(parted=1, distance=0.05))  # fmt: skip
+    return compare_runs(one, other, margin)
 
 
 def test_statistically_equivalent(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from stages.core import files
 from stages.core.errors import DataError, RunError
 from stages.core.params import Dataset, Subset
 from stages.datasets import SOURCES, reading
-from stages.datasets.packs import pack_folder
+from stages.datasets.pixel_cache import pack_folder
 from stages.datasets.pixels import load_splits, read_indices
 from stages.datasets.pool import pool_of
 from stages.datasets.reading import read_collection

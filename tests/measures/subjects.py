@@ -3,25 +3,25 @@
 import torch
 from torch import Tensor, nn
 
-from stages.measures.subject import Inputs, Subject, noise
+from stages.measures.profiling.profiled_model import Inputs, ProfiledModel, noise
 
 PX, CLASSES = 8, 3
 
 
-def subject(model: nn.Module, name: str = "tiny", px: int = PX) -> Subject:
+def subject(model: nn.Module, name: str = "tiny", px: int = PX) -> ProfiledModel:
     def batch(count: int) -> tuple[Inputs, Tensor]:
         images, labels = noise(count, px, CLASSES)
         return (images,), labels
 
-    return Subject(name, model.eval(), px, batch, nn.functional.cross_entropy)
+    return ProfiledModel(name, model.eval(), px, batch, nn.functional.cross_entropy)
 
 
-def linear() -> Subject:
+def linear() -> ProfiledModel:
     """Weights [CLASSES, 3·PX·PX] and nothing else, so its memory is known to the byte."""
     return subject(nn.Sequential(nn.Flatten(), nn.Linear(3 * PX * PX, CLASSES, bias=False)))
 
 
-def convolutional() -> Subject:
+def convolutional() -> ProfiledModel:
     torch.manual_seed(0)
     return subject(
         nn.Sequential(
@@ -40,7 +40,7 @@ class Killed(nn.Module):
         return x
 
 
-def killed() -> Subject:
+def killed() -> ProfiledModel:
     """As when the system kills a process that asked for too much memory."""
     return subject(Killed())
 

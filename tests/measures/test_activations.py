@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from stages import models
 from stages.core.errors import ModelError
 from stages.core.params import parse_params
-from stages.measures.activations import as_maps, capture, first_filters
+from stages.measures.interpretation.activations import as_maps, capture, first_filters
 
 
 class Small(nn.Module):

@@ -9,11 +9,11 @@ import torch
 from stages.charts.style import save
 from stages.core.params import parse_params
 from stages.datasets.pixels import Split
-from stages.measures.album import augmentation_picture, pictures_of_test
-from stages.measures.evaluation import evaluate_outputs
+from stages.measures.evaluation.test_figures import evaluate_outputs
+from stages.measures.interpretation.album import augmentation_picture, pictures_of_test
 from stages.tasks import task_of
 from stages.training.images import Normalization
-from stages.training.inference import Evaluator, View
+from stages.training.inference import Evaluator, Preprocessing
 from stages.training.trained import TrainedModel
 
 CLASSES = ["ant", "bee", "cat", "dog"]
@@ -37,7 +37,9 @@ def test_every_picture_there_is_to_make(task_name: str, expected: set[str], tmp_
     params = parse_params({"model": "shufflenet_v2_x0_5", "task": task_name}, "test")
     task = task_of(params)
     built = task.build(params, len(CLASSES))
-    view = View(32, Normalization((0.5,) * 3, (0.25,) * 3), torch.contiguous_format, "fp32", 20)
+    view = Preprocessing(
+        32, Normalization((0.5,) * 3, (0.25,) * 3), torch.contiguous_format, "fp32", 20
+    )
     trained = TrainedModel(built.model.eval(), view, CLASSES)
     test, heads = split(), task.heads(CLASSES)
     outputs = Evaluator(task, test, view, torch.device("cpu"), 0, "test")(trained.model)

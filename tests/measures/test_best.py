@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from stages.measures.best import best_line, best_variant
-from stages.measures.timing import Repeats
+from stages.measures.profiling.best import best_line, best_variant
+from stages.measures.profiling.timing import Repeats
 
 
 def row(

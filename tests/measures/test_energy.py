@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from stages.measures.energy import Counter, counters_of, joules_per_image
-from stages.measures.reasons import Unmeasured
+from stages.measures.profiling.energy import Counter, counters_of, joules_per_image
+from stages.measures.profiling.try_measure import Unmeasured
 
 CPU = torch.device("cpu")
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from stages.measures.flops import blocks_of, count_cost
-from stages.measures.params import count_params, size_on_disk_mb
+from stages.measures.profiling.flops import blocks_of, count_cost
+from stages.measures.profiling.params import count_params, size_on_disk_mb
 
 
 @settings(max_examples=30, deadline=None)

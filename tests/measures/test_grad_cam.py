@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from stages import models
 from stages.core.params import parse_params
-from stages.measures.grad_cam import class_evidence
+from stages.measures.interpretation.grad_cam import class_evidence
 
 
 class Brightness(nn.Module):

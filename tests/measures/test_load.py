@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from stages.measures import load
+from stages.measures.profiling import load
 
 
 def readings(monkeypatch: pytest.MonkeyPatch, *seconds: tuple[float, float, float]) -> None:

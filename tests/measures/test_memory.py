@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages.measures import headroom
-from stages.measures.headroom import Forecast, forecast_of, free_mb
-from stages.measures.memory import Peak, allocated_peak, peak_memory
-from stages.measures.reasons import Unmeasured
+from stages.measures.profiling import memory_budget as headroom
+from stages.measures.profiling.memory import Peak, allocated_peak, peak_memory
+from stages.measures.profiling.memory_budget import Forecast, forecast_of, free_mb
+from stages.measures.profiling.try_measure import Unmeasured
 from tests.measures.subjects import CLASSES, PX, killed, linear
 
 CPU = torch.device("cpu")

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from stages.measures import predictions as measured
-from stages.measures.evaluation import evaluate_outputs
-from stages.measures.predictions import answered, predictions_for_git, without_split
+from stages.measures.evaluation import predictions as measured
+from stages.measures.evaluation.predictions import answered, predictions_for_git, without_split
+from stages.measures.evaluation.test_figures import evaluate_outputs
 from stages.tasks.puzzle import QUADRANTS, TURNS
 from stages.training.inference import Outputs
 

@@ -9,8 +9,8 @@ torchvision's come with the installed package, parameters to the unit.
 import pytest
 import torch
 
-from stages.measures.flops import Cost, count_cost
-from stages.measures.params import count_params
+from stages.measures.profiling.flops import Cost, count_cost
+from stages.measures.profiling.params import count_params
 
 ROUNDING = 0.005
 

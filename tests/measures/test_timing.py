@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.measures.latency import latency, noise_note
-from stages.measures.throughput import best_batch, images_per_second
-from stages.measures.timing import Repeats, clock_of, timed_calls, warm_up
+from stages.measures.profiling.latency import latency, noise_note
+from stages.measures.profiling.throughput import best_batch, images_per_second
+from stages.measures.profiling.timing import Repeats, clock_of, timed_calls, warm_up
 
 
 class Bench:

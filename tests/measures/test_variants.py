@@ -11,18 +11,23 @@ import torch
 from torch import Tensor, nn
 
 from stages.core.params import Params
-from stages.measures.cells import Cell, inference_cells, relative_difference, training_cell
-from stages.measures.flops import count_cost
-from stages.measures.grid import Plan, time_cells, visits
-from stages.measures.headroom import Forecast
-from stages.measures.onnx import OnnxRuntime
-from stages.measures.reasons import Unmeasured, attempt, why
-from stages.measures.reparameterize import calibrate, merge_branches
-from stages.measures.sheet import count
-from stages.measures.subject import Inputs, subject_of
-from stages.measures.sweep import sweep
-from stages.measures.timing import clock_of
-from stages.measures.variants import NOTABLE, Variant, eager, make_variant
+from stages.measures.profiling.cells import (
+    Cell,
+    inference_cells,
+    relative_difference,
+    training_cell,
+)
+from stages.measures.profiling.flops import count_cost
+from stages.measures.profiling.grid import Plan, time_cells, visits
+from stages.measures.profiling.memory_budget import Forecast
+from stages.measures.profiling.onnx import OnnxRuntime
+from stages.measures.profiling.profiled_model import Inputs, profiled_model
+from stages.measures.profiling.reparameterize import calibrate, merge_branches
+from stages.measures.profiling.sheet import count
+from stages.measures.profiling.sweep import sweep
+from stages.measures.profiling.timing import clock_of
+from stages.measures.profiling.try_measure import Unmeasured, try_measure, why
+from stages.measures.profiling.variants import NOTABLE, Variant, eager, make_variant
 from stages.training.determinism import set_determinism
 from tests.measures.subjects import CLASSES, PX, Failing, convolutional, subject
 
@@ -38,7 +43,10 @@ def variants_of(*names: str) -> list[tuple[str, Variant | None, str | None]]:
     example = made.batch(2)[0]
     return [
         ("eager", base, None),
-        *((name, *attempt(lambda name=name: make_variant(name, base, example))) for name in names),
+        *(
+            (name, *try_measure(lambda name=name: make_variant(name, base, example)))
+            for name in names
+        ),
     ]
 
 
@@ -212,29 +220,29 @@ def test_a_training_step_trains_a_copy() -> None:
 
 
 def test_a_training_step_is_placed_as_a_run_places_it() -> None:
-    made = subject_of(Params(model="lenet_small"), classes=10)
+    made = profiled_model(Params(model="lenet_small"), classes=10)
     row = training_cell(made, 2, eager(made.model, CPU, 1), ROOM).row()
     assert row["memory_format"] == "channels_last"
     recipe = {"memory_format": "contiguous"}
     asked = Params.model_validate({"model": "lenet_small", "train": recipe})
-    row = training_cell(subject_of(asked, 10), 2, eager(made.model, CPU, 1), ROOM).row()
+    row = training_cell(profiled_model(asked, 10), 2, eager(made.model, CPU, 1), ROOM).row()
     assert row["memory_format"] == "contiguous"
 
 
 def test_a_task_with_two_inputs_and_two_answers_is_measured_too() -> None:
     params = Params(model="lenet_small", task="puzzle")
-    made = subject_of(params, classes=10)
+    made = profiled_model(params, classes=10)
     base = eager(made.model, CPU, 1)
     cells = inference_cells(made, [("eager", base, None)], [2], ROOM)
     cells.append(training_cell(made, 2, base, ROOM))
     assert [cell.reason for cell in cells] == [None, None]
-    one = count_cost(subject_of(Params(model="lenet_small"), 10).model, made.batch(1)[0][:1])
+    one = count_cost(profiled_model(Params(model="lenet_small"), 10).model, made.batch(1)[0][:1])
     assert count_cost(made.model, made.batch(1)[0]).macs > 1.9 * one.macs
 
 
 def test_what_a_training_holds_is_not_trained_nor_counted_as_trainable() -> None:
     params = Params(model="lenet_small", pretrained="weights.safetensors", finetune="head")
-    metrics, _ = count(subject_of(params, classes=10))
+    metrics, _ = count(profiled_model(params, classes=10))
     assert metrics["params_total"] == 62_006
     assert metrics["params_trainable"] == 84 * 10 + 10
 
@@ -253,4 +261,4 @@ def test_reasons_are_short_and_interrupts_are_none_of_them() -> None:
     assert len(why(ValueError("long " * 500))) == 200
     assert why(Unmeasured("as it is")) == "as it is"
     with pytest.raises(KeyboardInterrupt):
-        attempt(lambda: subject(Failing(KeyboardInterrupt())).model(torch.ones(1)))
+        try_measure(lambda: subject(Failing(KeyboardInterrupt())).model(torch.ones(1)))

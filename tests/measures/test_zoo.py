@@ -12,8 +12,8 @@ from stages import profile
 from stages.core import paths
 from stages.core.errors import ModelError
 from stages.core.params import Params, Profile
-from stages.measures import zoo
-from stages.measures.sheet import Sheet
+from stages.measures.profiling import zoo
+from stages.measures.profiling.sheet import Sheet
 
 CPU = torch.device("cpu")
 PARAMS = Params(profile=Profile(batch_sizes=[1], seconds=0.01, repeats=1, variants=[]))

@@ -10,9 +10,9 @@ from safetensors.torch import save_file
 
 from stages.core.errors import ModelError
 from stages.core.params import Params, parse_params
-from stages.models import Built, build, parameter_groups, resolve
+from stages.models import BuiltModel, build, parameter_groups, resolve
 from stages.models.heads import head_names, layer_numbers, without_head
-from stages.models.spec import Request
+from stages.models.spec import ModelConfig
 from stages.tasks import task_of
 from stages.tasks.puzzle import PuzzleModel
 
@@ -24,25 +24,25 @@ def params(model: str = SMALL, **more: Any) -> Params:
     return parse_params({"model": model, **more}, "test")
 
 
-def shaped(chosen: Params) -> Built:
+def shaped(chosen: Params) -> BuiltModel:
     """The model without values: groups ask for names and shapes alone."""
     with torch.device("meta"):
-        made = resolve(chosen.model).make(Request())
+        made = resolve(chosen.model).make(ModelConfig())
     model = made.model
     if chosen.task == "puzzle":
         with torch.device("meta"):
             model = PuzzleModel(*without_head(model))
-    return Built(model, made.px, 32, "contiguous", {})
+    return BuiltModel(model, made.px, 32, "contiguous", {})
 
 
-def finetuned(tmp_path: Path, finetune: str, model: str = SMALL, **more: Any) -> Built:
+def finetuned(tmp_path: Path, finetune: str, model: str = SMALL, **more: Any) -> BuiltModel:
     path = tmp_path / "w.safetensors"
     if not path.exists():
         save_file(build(params(model), 10).model.state_dict(), path)
     return build(params(model, pretrained=str(path), finetune=finetune, **more), 10)
 
 
-def names_by_group(built: Built, chosen: Params) -> dict[str, list[str]]:
+def names_by_group(built: BuiltModel, chosen: Params) -> dict[str, list[str]]:
     names = {id(parameter): name for name, parameter in built.model.named_parameters()}
     return {
         group["name"]: [names[id(parameter)] for parameter in group["params"]]

@@ -15,7 +15,7 @@ from stages.core.errors import ModelError
 from stages.core.params import parse_params
 from stages.models import MODELS, build
 from stages.models.initialization import portable_randomness
-from stages.models.spec import Request
+from stages.models.spec import ModelConfig
 from tests.models.portable_hashes import hashes
 
 
@@ -75,7 +75,7 @@ def test_weights_are_distributed_as_the_libraries_draw_them(model: str) -> None:
     ours = built(0, model).state_dict()
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        theirs = MODELS[model].make(Request()).model.state_dict()
+        theirs = MODELS[model].make(ModelConfig()).model.state_dict()
     for name, weight in ours.items():
         if weight.ndim < 2 or weight.numel() < 5000:
             continue

@@ -5,7 +5,7 @@ import torch
 
 from stages.core.errors import ModelError
 from stages.models import MODELS, resolve
-from stages.models.spec import Made, Request
+from stages.models.spec import FamilyModel, ModelConfig
 
 PUBLISHED_MILLIONS = {
     "lenet_small": 0.06,
@@ -29,11 +29,11 @@ PUBLISHED_MILLIONS = {
 PUBLISHED_EXACTLY = {"lenet_small": 62_006, "resnet18": 11_173_962, "resnet50": 23_528_522}
 
 
-def parameters_of(made: Made) -> int:
+def parameters_of(made: FamilyModel) -> int:
     return sum(parameter.numel() for parameter in made.model.parameters())
 
 
-def assert_a_step_works(made: Made) -> None:
+def assert_a_step_works(made: FamilyModel) -> None:
     logits = made.model.train()(torch.randn(2, 3, made.px, made.px))
     assert logits.shape == (2, 10)
     logits.square().mean().backward()
@@ -53,7 +53,7 @@ LARGE = (
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_step_at_32_px(name: str) -> None:
-    made = MODELS[name].make(Request(px=32))
+    made = MODELS[name].make(ModelConfig(px=32))
     assert made.px == 32
     assert_a_step_works(made)
 
@@ -62,7 +62,7 @@ def test_a_step_at_32_px(name: str) -> None:
 def test_the_published_size_and_a_step_at_the_native_size(name: str) -> None:
     spec = MODELS[name]
     with torch.device("meta" if name in LARGE else "cpu"):
-        made = spec.make(Request(px=spec.native_px))
+        made = spec.make(ModelConfig(px=spec.native_px))
         assert parameters_of(made) == spec.params
         assert made.px == spec.native_px
         assert_a_step_works(made)
@@ -88,7 +88,7 @@ SMALL_OF_EACH_FAMILY = (
 @pytest.mark.parametrize("px", [9, 28, 64])
 @pytest.mark.parametrize("name", SMALL_OF_EACH_FAMILY)
 def test_small_and_odd_inputs_work(name: str, px: int) -> None:
-    made = MODELS[name].make(Request(px=px))
+    made = MODELS[name].make(ModelConfig(px=px))
     assert made.px >= px
     assert (made.px == px) or "input" in made.notes
     assert_a_step_works(made)
@@ -108,13 +108,13 @@ STEMMED = {
 @pytest.mark.parametrize(("name", "note"), STEMMED.items())
 def test_a_cifar_stem_keeps_more_of_a_small_image(name: str, note: str) -> None:
     with torch.device("meta"):
-        plain, small = (MODELS[name].make(Request(stem=stem)) for stem in ("imagenet", "cifar"))
+        plain, small = (MODELS[name].make(ModelConfig(stem=stem)) for stem in ("imagenet", "cifar"))
         areas = [largest_map(made) for made in (plain, small)]
     assert areas[1] >= 4 * areas[0]
     assert note in small.notes["stem"]
 
 
-def largest_map(made: Made) -> int:
+def largest_map(made: FamilyModel) -> int:
     """The most positions that any convolution of the model gives for an image of 32 px."""
     found: list[int] = []
 
@@ -131,21 +131,21 @@ def largest_map(made: Made) -> int:
 @pytest.mark.parametrize("name", ["lenet_small", "vit_small", "swin_tiny", "timm/resnet18"])
 def test_a_cifar_stem_is_refused_where_there_is_none(name: str) -> None:
     with pytest.raises(ModelError, match="`stem` is cifar"):
-        resolve(name).make(Request(stem="cifar"))
+        resolve(name).make(ModelConfig(stem="cifar"))
 
 
 def test_the_stem_of_resnets_follows_the_input_when_it_is_left_open() -> None:
     with torch.device("meta"):
-        assert "CIFAR" in MODELS["resnet18"].make(Request(px=32)).notes["stem"]
-        assert "published" in MODELS["resnet18"].make(Request(px=64)).notes["stem"]
-        assert "published" in MODELS["resnet50"].make(Request(px=32)).notes["stem"]
-        cifar = MODELS["resnet50"].make(Request(px=32, stem="cifar"))
+        assert "CIFAR" in MODELS["resnet18"].make(ModelConfig(px=32)).notes["stem"]
+        assert "published" in MODELS["resnet18"].make(ModelConfig(px=64)).notes["stem"]
+        assert "published" in MODELS["resnet50"].make(ModelConfig(px=32)).notes["stem"]
+        cifar = MODELS["resnet50"].make(ModelConfig(px=32, stem="cifar"))
     assert parameters_of(cifar) == 23_520_842
 
 
 def test_transformers_say_how_they_cut_small_images() -> None:
     with torch.device("meta"):
-        vit, swin = (MODELS[name].make(Request(px=32)) for name in ("vit_small", "swin_tiny"))
+        vit, swin = (MODELS[name].make(ModelConfig(px=32)) for name in ("vit_small", "swin_tiny"))
     assert vit.notes["patch"] == "4 px, 64 patches; the published form has 16 px"
     assert swin.notes["window"] == "4×4; the published form has 7×7"
 
@@ -167,12 +167,14 @@ def test_an_unknown_name_is_told_with_the_nearest(name: str, nearest: str) -> No
 @pytest.mark.parametrize(
     ("name", "request_", "key"),
     [
-        ("lenet_small", Request(drop_path=0.1), "drop_path"),
-        ("shufflenet_v2_x0_5", Request(drop_path=0.1), "drop_path"),
-        ("shufflenet_v2_x0_5", Request(dropout=0.1), "dropout"),
-        ("timm/densenet121", Request(drop_path=0.1), "drop_path"),
+        ("lenet_small", ModelConfig(drop_path=0.1), "drop_path"),
+        ("shufflenet_v2_x0_5", ModelConfig(drop_path=0.1), "drop_path"),
+        ("shufflenet_v2_x0_5", ModelConfig(dropout=0.1), "dropout"),
+        ("timm/densenet121", ModelConfig(drop_path=0.1), "drop_path"),
     ],
 )
-def test_a_rate_that_a_model_cannot_take_is_told(name: str, request_: Request, key: str) -> None:
+def test_a_rate_that_a_model_cannot_take_is_told(
+    name: str, request_: ModelConfig, key: str
+) -> None:
     with pytest.raises(ModelError, match=f"`train.{key}` is 0.1"):
         resolve(name).make(request_)

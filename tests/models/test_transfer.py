@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from stages.core.errors import ModelError
 from stages.core.params import Params, parse_params
-from stages.models import Built, build, hub, parameter_groups, resolve, untrained
-from stages.models.spec import Request
+from stages.models import BuiltModel, build, hub, parameter_groups, resolve, untrained
+from stages.models.spec import ModelConfig
 from stages.models.transfer import adopt
 
 
@@ -67,7 +67,7 @@ def test_a_path_is_also_looked_for_from_the_root_of_the_repository(
 def test_patches_positions_and_windows_are_resampled(
     tmp_path: Path, name: str, resampled: list[str]
 ) -> None:
-    source = resolve(name).make(Request(px=224)).model
+    source = resolve(name).make(ModelConfig(px=224)).model
     with torch.no_grad():
         source.get_submodule("patch_embed.proj").weight.fill_(0.01)
         tables = [t for n, t in source.named_parameters() if "bias_table" in n]
@@ -88,7 +88,7 @@ def test_patches_positions_and_windows_are_resampled(
 
 
 def test_a_patchifying_stem_is_resampled() -> None:
-    source, target = (resolve("timm/test_convnext").make(Request()).model for _ in range(2))
+    source, target = (resolve("timm/test_convnext").make(ModelConfig()).model for _ in range(2))
     stem: Any = target.get_submodule("stem")
     stem[0] = nn.Conv2d(3, stem[0].out_channels, 2, stride=2)
     notes = adopt(target, source.state_dict())
@@ -129,7 +129,7 @@ def test_a_missing_file_and_a_list_are_told(tmp_path: Path) -> None:
 
 
 def test_weights_of_another_model_or_stem_are_told_by_tensor(tmp_path: Path) -> None:
-    path = saved(tmp_path / "w.safetensors", resolve("resnet18").make(Request()).model)
+    path = saved(tmp_path / "w.safetensors", resolve("resnet18").make(ModelConfig()).model)
     with pytest.raises(ModelError, match=r"conv1\.weight is 64×3×3×3 there and 64×3×7×7 here"):
         build(params("resnet18", stem="imagenet", pretrained=path), 10)
     with pytest.raises(ModelError, match=r"it lacks .* and \d+ more; it has unknown"):
@@ -170,7 +170,7 @@ def test_published_weights_with_a_cifar_stem_are_told() -> None:
 def test_published_weights_keep_their_stem_and_so_does_what_is_rebuilt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    published = resolve("resnet18").make(Request(1000, stem="imagenet")).model.state_dict()
+    published = resolve("resnet18").make(ModelConfig(1000, stem="imagenet")).model.state_dict()
     monkeypatch.setattr("stages.models.transfer.published_weights", lambda library: published)
     wanted = params("resnet18", pretrained=True)
     built = build(wanted, 10)
@@ -194,7 +194,7 @@ def pictures(archive: Path, classes: list[str], each: int, offset: int) -> tuple
 
 
 def fit(
-    built: Built, chosen: Params, images: Tensor, labels: Tensor, epochs: int, order: int = 0
+    built: BuiltModel, chosen: Params, images: Tensor, labels: Tensor, epochs: int, order: int = 0
 ) -> None:
     optimizer = torch.optim.AdamW(parameter_groups(built, chosen))
     generator = torch.Generator().manual_seed(order)
@@ -206,7 +206,7 @@ def fit(
             optimizer.step()
 
 
-def top1(built: Built, images: Tensor, labels: Tensor) -> float:
+def top1(built: BuiltModel, images: Tensor, labels: Tensor) -> float:
     with torch.no_grad():
         return float((built.model.eval()(images).argmax(1) == labels).double().mean())
 

@@ -149,7 +149,7 @@ def test_an_edit_that_does_not_concern_it_is_let_be(clone: Path, dvc: Dvc) -> No
     def edit() -> None:
         set_keys(clone, "profile", seconds=0.06)
         append(clone / "stages/training/loop.py", "\n# a comment\n")
-        append(clone / "stages/measures/sheet.py", "\nEDITED = 1\n")
+        append(clone / "stages/measures/profiling/sheet.py", "\nEDITED = 1\n")
 
     status, complaint = edited_while_training(clone, edit)
     assert status == 0, complaint

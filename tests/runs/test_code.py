@@ -38,7 +38,7 @@ def identities(copied: Path, params: Params = PARAMS) -> dict[str, str]:
         for name, declared in declared_stages().items()
         if name != "fingerprint"
     }
-    entries["cell"] = ("stages.studies.cell", None)
+    entries["cell"] = ("stages.studies.run.cell", None)
     return {
         name: code_id(code_files(module, params, keys, tree))
         for name, (module, keys) in entries.items()
@@ -98,15 +98,15 @@ def test_an_added_file_concerns_nothing(name: str, text: str, copied: Path) -> N
         ("training/augmentation/geometric.py", {"train", "evaluate", "cell"}),
         ("training/augmentation/randaugment.py", set()),
         ("training/loop.py", {"train", "cell"}),
-        ("measures/sheet.py", {"profile", "cell"}),
-        ("measures/calibration.py", {"evaluate", "cell"}),
-        ("measures/album.py", {"evaluate"}),
+        ("measures/profiling/sheet.py", {"profile", "cell"}),
+        ("measures/evaluation/calibration.py", {"evaluate", "cell"}),
+        ("measures/interpretation/album.py", {"evaluate"}),
         ("charts/filters.py", {"evaluate"}),
         ("charts/bars.py", {"report"}),
         ("templates/page.css", {"report"}),
         ("templates/study.md.j2", set()),
-        ("comparison/verdict.py", set()),
-        ("studies/page.py", set()),
+        ("comparison/analysis/verdict.py", set()),
+        ("studies/page/page.py", set()),
         ("dna/references.safetensors", {"cell"}),
         ("compare.py", set()),
     ],

@@ -1,4 +1,4 @@
-"""A study with made-up cells in the format that `stages.studies.cell` writes, for quick tests."""
+"""A study with made-up cells in the format of `stages.studies.run.cell`, for quick tests."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,8 +9,8 @@ import pandas as pd
 import yaml
 
 from stages.core import files
-from stages.studies.code import cell_code
-from stages.studies.form import Form, identity_of, load_form
+from stages.studies.run.code import cell_code
+from stages.studies.spec.study_config import StudyConfig, identity_of, load_study_config
 
 CLASSES = [f"class {i}" for i in range(5)]
 STORY: dict[str, Any] = {
@@ -40,7 +40,7 @@ def make_study(
     seeds: int = 2,
     recipes: Mapping[str, dict[str, Any]] | None = None,
     more: Mapping[str, Any] | None = None,
-) -> Form:
+) -> StudyConfig:
     """Write params.yaml and study.yaml under `root`/studies/made; the caller works in `root`.
 
     `more` are further keys of params.yaml.
@@ -60,7 +60,7 @@ def make_study(
     folder = root / "studies" / "made"
     files.write_text(folder / "params.yaml", yaml.safe_dump(values))
     files.write_text(folder / "study.yaml", yaml.safe_dump(_story(models)))
-    return load_form("made")
+    return load_study_config("made")
 
 
 def _story(models: tuple[str, ...]) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _story(models: tuple[str, ...]) -> dict[str, Any]:
 
 
 def fill(
-    form: Form, machine: str = "aaaa-1111", faster: float = 1.0, images_per_class: int = 40
+    form: StudyConfig, machine: str = "aaaa-1111", faster: float = 1.0, images_per_class: int = 40
 ) -> None:
     """Write every cell of the form, deterministically; accuracy grows with skill and size."""
     for cell in form.cells:
@@ -83,7 +83,7 @@ def fill(
 
 
 def write_cell(
-    form: Form, name: str, machine: str, faster: float = 1.0, images_per_class: int = 40,
+    form: StudyConfig, name: str, machine: str, faster: float = 1.0, images_per_class: int = 40,
     classes: Sequence[str] = CLASSES, dataset: str = "made-up", backend: str = "cpu",
 ) -> None:  # fmt: skip
     """Write one made-up cell; `faster` divides its times."""

@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.studies.advice import NONE_YET, advise
-from stages.studies.form import Form, FormFile
-from stages.studies.judging import judge
-from stages.studies.page import page_view
-from stages.studies.results import Head, Problem, Results, read_results
-from stages.studies.scaling import fit
-from stages.studies.section import leader_tile
-from stages.studies.size_tables import images_told
-from stages.studies.spread import pooled
-from stages.studies.story import load_story
-from stages.studies.table import View
+from stages.studies.analysis.advice import NONE_YET, advise
+from stages.studies.analysis.judging import judge
+from stages.studies.analysis.machine_results import MachineResults
+from stages.studies.analysis.results import Head, Problem, Results, read_results
+from stages.studies.analysis.scaling import fit
+from stages.studies.analysis.spread import pooled
+from stages.studies.page.page import page_view
+from stages.studies.page.section import leader_tile
+from stages.studies.page.size_tables import images_told
+from stages.studies.spec.study_config import StudyConfig, StudyFile
+from stages.studies.spec.study_source import load_study_source
 from tests.studies.samples import fill, make_study
 from tests.studies.test_intervals import runs
 
@@ -37,7 +37,9 @@ class MadeUp:
     latency_ms: float
 
 
-def made_view(series: Sequence[MadeUp], labels: Sequence[int], seeds: int, draw: int) -> View:
+def made_view(
+    series: Sequence[MadeUp], labels: Sequence[int], seeds: int, draw: int
+) -> MachineResults:
     """A view of runs at one size that answered as their series do; no files are written."""
     draws = np.random.default_rng(draw)
     truth, answers = np.array(labels), [str(label) for label in range(max(labels) + 1)]
@@ -61,10 +63,10 @@ def made_view(series: Sequence[MadeUp], labels: Sequence[int], seeds: int, draw:
                                            "label": truth, "predicted": said}))  # fmt: skip
     grid = {"models": [f"m{i}" for i in range(len(series))], "sizes": [100], "recipes": ["r"],
             "seeds": list(range(seeds))}  # fmt: skip
-    file = FormFile.model_validate({"grids": {"g": grid}, "base": {}, "recipes": {"r": {}}})
+    file = StudyFile.model_validate({"grids": {"g": grid}, "base": {}, "recipes": {"r": {}}})
     results = Results(pd.DataFrame(rows), pd.DataFrame(), pd.concat(predicted), {}, {},
                       {Problem("d", "t"): Head(["top1"], answers)})  # fmt: skip
-    return View(Form("made", Path("studies/made"), file), results, MACHINE)
+    return MachineResults(StudyConfig("made", Path("studies/made"), file), results, MACHINE)
 
 
 MADE_UP = st.builds(MadeUp, st.floats(0, 0.6), st.booleans(), st.floats(0.5, 50))
@@ -117,7 +119,7 @@ def test_one_answer_to_all_images_is_left_out_of_the_pooled_spread() -> None:
     assert pooled(cells, cells["test_top1"]).sd == pytest.approx(0.0)
     found = pooled(cells, cells["test_top1"], constant)
     assert found.sd == pytest.approx(np.std(values["a"], ddof=1))
-    assert found.freedom == 1
+    assert found.dof == 1
     mixed = next(group for group in found.own if group[1] == "mixed")
     assert found.of(mixed) == pytest.approx(np.std(values["mixed"], ddof=1))  # its seeds do differ
     only = pooled(cells, cells["test_top1"], list(cells["cell"]))
@@ -150,7 +152,7 @@ def test_two_pairs_on_a_line_by_chance_do_not_make_a_curve_sure() -> None:
 
 
 @pytest.fixture
-def dull(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Form, Results]:
+def dull(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[StudyConfig, Results]:
     """A study whose runs at 100 images, and those of `fair` anywhere, say one thing to all."""
     monkeypatch.chdir(tmp_path)
     form = make_study(tmp_path, models=("good", "fair"), sizes=(100, 400))
@@ -166,9 +168,9 @@ def dull(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Form, Results
                          predictions=results.predictions.assign(predicted=predicted))  # fmt: skip
 
 
-def test_the_tile_says_none_yet_and_why(dull: tuple[Form, Results]) -> None:
+def test_the_tile_says_none_yet_and_why(dull: tuple[StudyConfig, Results]) -> None:
     form, results = dull
-    view = page_view(form, load_story(form), results)
+    view = page_view(form, load_study_source(form), results)
     tiles = {tile.label: tile for tile in view["tiles"]}
     assert tiles["small data"].value == NONE_YET
     assert tiles["small data"].detail == (
@@ -198,7 +200,7 @@ def test_the_tile_says_none_yet_and_why(dull: tuple[Form, Results]) -> None:
     ],
 )
 def test_accuracies_at_chance_are_not_judged(
-    claim: str, status: str, dull: tuple[Form, Results]
+    claim: str, status: str, dull: tuple[StudyConfig, Results]
 ) -> None:
     form, results = dull
     verdict = judge(claim, form, results, "aaaa-1111")

@@ -12,13 +12,13 @@ import yaml
 
 from stages.core import files
 from stages.core.errors import UserError
-from stages.studies.cell import run_cell
-from stages.studies.form import Form, load_form
-from stages.studies.machine import fingerprint
-from stages.studies.own import new_study
-from stages.studies.pictures import list_pictures
-from stages.studies.plan import plan_of, state_of
-from stages.studies.wiring import pipeline
+from stages.studies.run.cell import run_cell
+from stages.studies.run.machine import fingerprint
+from stages.studies.run.pictures import list_pictures
+from stages.studies.run.plan import plan_of, state_of
+from stages.studies.spec.new_study import new_study
+from stages.studies.spec.pipeline_file import pipeline
+from stages.studies.spec.study_config import StudyConfig, load_study_config
 
 BASE = {
     "input_size": 16,
@@ -32,7 +32,7 @@ BASE = {
 
 
 @pytest.fixture
-def form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Form:
+def form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyConfig:
     """Two recipes of one small network on digits; `wild` cannot but diverge."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
@@ -42,10 +42,10 @@ def form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Form:
     files.write_text(tmp_path / "studies/tiny/params.yaml", yaml.safe_dump(values))
     story = {"title": "Tiny", "question": "Does it run?", "source": "None."}
     files.write_text(tmp_path / "studies/tiny/study.yaml", yaml.safe_dump(story))
-    return load_form("tiny")
+    return load_study_config("tiny")
 
 
-def test_cells_leave_results_and_a_divergence_is_one(form: Form) -> None:
+def test_cells_leave_results_and_a_divergence_is_one(form: StudyConfig) -> None:
     list_pictures(form)
     calm, wild = form.cells
     found = run_cell(form, calm, lambda line: None)
@@ -68,7 +68,7 @@ def test_cells_leave_results_and_a_divergence_is_one(form: Form) -> None:
     assert again["trace"] == found["trace"]
 
 
-def test_a_cell_counts_only_for_its_machine_and_its_parameters(form: Form) -> None:
+def test_a_cell_counts_only_for_its_machine_and_its_parameters(form: StudyConfig) -> None:
     params = form.params(form.cells[0])
     found = {"machine": {"declared_id": "aaaa"}, "params_id": "x", "status": "finished"}
     assert state_of(None, params, "aaaa") == "missing"
@@ -97,12 +97,12 @@ if command == "pictures":
 """
 
 
-def test_a_study_goes_on_where_it_stopped(form: Form) -> None:
+def test_a_study_goes_on_where_it_stopped(form: StudyConfig) -> None:
     """With a stand-in for the work, so that DVC's part of it is quick to see."""
     values = yaml.safe_load((form.folder / "params.yaml").read_text())
     values["grids"]["main"] |= {"recipes": ["calm"], "seeds": [0, 1, 2]}
     files.write_text(form.folder / "params.yaml", yaml.safe_dump(values))
-    text = pipeline(load_form("tiny"))
+    text = pipeline(load_study_config("tiny"))
     stand_in = text.replace("python -m stages.study", f"{sys.executable} stand_in.py")
     files.write_text(form.folder / "dvc.yaml", stand_in)
     files.write_text("stand_in.py", STAND_IN)
@@ -138,7 +138,7 @@ def test_own_pictures_become_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyP
     grid = {"models": ["resnet18", "lenet_small"], "sizes": [100, "full"], "seeds": [0, 1]}
     told = new_study("pets", Path("data/images"), grid, epochs=5, px=32)
     assert "8 cells" in told
-    form = load_form("pets")
+    form = load_study_config("pets")
     assert len(form.cells) == 8
     assert form.params(form.cells[0]).dataset.name == "image_folder"
     assert (form.folder / "dvc.yaml").exists()
@@ -159,7 +159,7 @@ def test_a_mistaken_study_of_own_pictures_leaves_nothing(
     new_study("pets", Path("data/images"), grid, epochs=5, px=32)
 
 
-def test_the_fingerprint_is_that_of_the_cells(form: Form) -> None:
+def test_the_fingerprint_is_that_of_the_cells(form: StudyConfig) -> None:
     machine = fingerprint(form)
     hardware = json.loads((form.folder / "hardware.json").read_text())
     assert hardware["id"] == machine["id"]

@@ -8,32 +8,32 @@ import yaml
 
 from stages.core import files
 from stages.core.errors import ParamsError
-from stages.studies.claims import parse
-from stages.studies.form import Form, load_form
-from stages.studies.judging import Verdict, judge
-from stages.studies.results import Results, read_results
-from stages.studies.story import Claim, Reported, Story
-from stages.studies.table import View
-from stages.studies.verdicts import claims_table, claims_tile, judge_all, reported_table, slips
+from stages.studies.analysis.judging import Verdict, judge
+from stages.studies.analysis.machine_results import MachineResults
+from stages.studies.analysis.results import Results, read_results
+from stages.studies.page.verdicts import claims_table, claims_tile, judge_all, reported_table, slips
+from stages.studies.spec.claims import parse
+from stages.studies.spec.study_config import StudyConfig, load_study_config
+from stages.studies.spec.study_source import Claim, Reported, StudySource
 from tests.studies.samples import fill, make_study, write_cell
 
 MACHINE = "aaaa-1111"
 
 
 @pytest.fixture
-def form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Form:
+def form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyConfig:
     monkeypatch.chdir(tmp_path)
     return make_study(tmp_path, models=("good", "fair"), sizes=(100, 400))
 
 
-def rewritten(form: Form, **changes: object) -> Form:
+def rewritten(form: StudyConfig, **changes: object) -> StudyConfig:
     """The form with other values at the top of its params.yaml."""
     path = form.folder / "params.yaml"
     files.write_text(path, yaml.safe_dump(yaml.safe_load(path.read_text()) | changes))
-    return load_form(form.name)
+    return load_study_config(form.name)
 
 
-def verdict(form: Form, claim: str, machine: str = MACHINE) -> Verdict:
+def verdict(form: StudyConfig, claim: str, machine: str = MACHINE) -> Verdict:
     return judge(claim, form, read_results(form), machine)
 
 
@@ -41,7 +41,7 @@ def verdict(form: Form, claim: str, machine: str = MACHINE) -> Verdict:
     ("spread", "status"), [(0.1, "holds"), (1.5, "undecided"), (None, "undecided")]
 )
 def test_a_latency_that_all_seeds_share_is_no_sure_figure(
-    spread: float | None, status: str, form: Form
+    spread: float | None, status: str, form: StudyConfig
 ) -> None:
     """Cells of a model share one measurement: equal figures are not three that agree."""
     fill(form)
@@ -54,7 +54,7 @@ def test_a_latency_that_all_seeds_share_is_no_sure_figure(
     assert len(found.cells) == 4
 
 
-def test_half_a_study_compares_the_size_that_both_have(form: Form) -> None:
+def test_half_a_study_compares_the_size_that_both_have(form: StudyConfig) -> None:
     """With `good` finished at 100 alone, `fair` is not taken at 400."""
     for cell in form.cells:
         if cell.model == "fair" or cell.size == "100":
@@ -69,7 +69,7 @@ def test_half_a_study_compares_the_size_that_both_have(form: Form) -> None:
     assert "at one size" in verdict(form, "good beats fair 400").told
 
 
-def test_what_a_side_leaves_open_is_that_of_the_other(form: Form) -> None:
+def test_what_a_side_leaves_open_is_that_of_the_other(form: StudyConfig) -> None:
     form = rewritten(form, recipes={"plain": {}, "longer": {"train": {"epochs": 4}}})
     grid = form.file.grids["main"].model_dump()
     form = rewritten(form, grids={"main": grid | {"recipes": ["plain", "longer"]}})
@@ -79,14 +79,14 @@ def test_what_a_side_leaves_open_is_that_of_the_other(form: Form) -> None:
         assert {name.split("-")[2] for name in found} == {recipe}
 
 
-def test_times_are_told_as_a_ratio_with_its_interval(form: Form) -> None:
+def test_times_are_told_as_a_ratio_with_its_interval(form: StudyConfig) -> None:
     fill(form)
     found = verdict(form, "fair trains faster than good")
     assert found.status == "holds"
     assert found.told == "15 s against 60 s: 4 times as fast (4 to 4)"
 
 
-def two_devices(form: Form, backend: str) -> Results:
+def two_devices(form: StudyConfig, backend: str) -> Results:
     """`on_cpu` ran on the CPU of the host whose device `backend` ran `plain`."""
     fill(form)
     results = read_results(form)
@@ -98,7 +98,9 @@ def two_devices(form: Form, backend: str) -> Results:
     return replace(results, cells=cells, machines=machines, predictions=results.predictions[:0])
 
 
-def test_recipes_for_two_devices_are_compared_across_the_devices_of_one_host(form: Form) -> None:
+def test_recipes_for_two_devices_are_compared_across_the_devices_of_one_host(
+    form: StudyConfig,
+) -> None:
     form = rewritten(form, recipes={"plain": {}, "on_cpu": {"device": "cpu"}})
     grid = form.file.grids["main"].model_dump()
     form = rewritten(form, grids={"main": grid | {"recipes": ["on_cpu", "plain"]}})
@@ -114,16 +116,16 @@ def test_recipes_for_two_devices_are_compared_across_the_devices_of_one_host(for
     assert (found.status, found.told) == ("not run", "both ran on the same device (cpu)")
 
 
-def test_stand_ins_are_marked_and_kept_out_of_the_count(form: Form) -> None:
+def test_stand_ins_are_marked_and_kept_out_of_the_count(form: StudyConfig) -> None:
     """A network of 0.4 M parameters says nothing of the cost of the 86 M one it stands for."""
     form = rewritten(form, stands_for={"fair": "huge", 100: 5000})
     fill(form)
     claims = ["good beats huge at 5000", "huge trains faster than good", "good reaches 10 %"]
-    story = Story(
+    story = StudySource(
         title="", question="", source="", claims=[Claim(claim=c, source="") for c in claims],
         reported=[Reported(model="huge", size=5000, top1=0.3)],
     )  # fmt: skip
-    view = View(form, read_results(form), MACHINE)
+    view = MachineResults(form, read_results(form), MACHINE)
     judged = judge_all(story, [view])
     assert [verdicts[0].status for _, verdicts in judged] == ["holds", "not run", "holds"]
     table = claims_table(judged)
@@ -141,13 +143,13 @@ def test_stand_ins_are_marked_and_kept_out_of_the_count(form: Form) -> None:
     assert reported.rows[0][:2] == ("huge (here fair)", "5,000 (here 100)")
 
 
-def test_the_turns_of_the_source_stand_beside_those_here(form: Form) -> None:
+def test_the_turns_of_the_source_stand_beside_those_here(form: StudyConfig) -> None:
     fill(form)
     results = read_results(form)
     results = replace(results, cells=results.cells.assign(test_turn_top1=0.25))
     row = Reported(model="good", size=100, top1=0.361, turn_top1=0.394)
-    story = Story(title="", question="", source="", reported=[row])
-    table = reported_table(story, View(form, results, MACHINE))
+    story = StudySource(title="", question="", source="", reported=[row])
+    table = reported_table(story, MachineResults(form, results, MACHINE))
     assert table is not None
     found = dict(zip(table.head, table.rows[0], strict=True))
     assert (found["turn accuracy"], found["turn, here"]) == ("39.4 %", "25.0 %")
@@ -156,14 +158,16 @@ def test_the_turns_of_the_source_stand_beside_those_here(form: Form) -> None:
 def test_a_correction_and_a_remark_are_told_apart() -> None:
     rows = [Reported(model="a", corrected="a tenth"), Reported(model="b"),
             Reported(model="c", remark="at 224 px")]  # fmt: skip
-    story = Story(title="", question="", source="", reported=rows)
+    story = StudySource(title="", question="", source="", reported=rows)
     assert slips(story) == ["[1] Corrected: a tenth", "[2] Remark: at 224 px"]
     table = reported_table(story, None)
     assert table is not None
     assert [row[0] for row in table.rows] == ["a [1]", "b", "c [2]"]
 
 
-def test_a_misspelt_name_is_a_mistake_and_one_of_the_other_form_is_not_run(form: Form) -> None:
+def test_a_misspelt_name_is_a_mistake_and_one_of_the_other_form_is_not_run(
+    form: StudyConfig,
+) -> None:
     fill(form)
     with pytest.raises(ParamsError, match="Did you mean good"):
         parse("god beats fair", form)

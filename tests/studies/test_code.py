@@ -6,29 +6,29 @@ from pathlib import Path
 import pytest
 
 from stages.core import files
-from stages.studies.code import cell_code, code_note
-from stages.studies.form import Form
-from stages.studies.page import write_page
-from stages.studies.plan import plan_of
+from stages.studies.page.page import write_page
+from stages.studies.run.code import cell_code, code_note
+from stages.studies.run.plan import plan_of
+from stages.studies.spec.study_config import StudyConfig
 from tests.studies.samples import fill, make_study
 
 
 @pytest.fixture
-def form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Form:
+def form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyConfig:
     monkeypatch.chdir(tmp_path)
     made = make_study(tmp_path, models=("lenet_small", "lenet_large"), sizes=(100,), seeds=2)
     fill(made)
     return made
 
 
-def test_cells_of_the_present_code_need_no_word(form: Form) -> None:
+def test_cells_of_the_present_code_need_no_word(form: StudyConfig) -> None:
     made = [(cell.name, cell_code(form.params(cell))) for cell in form.cells]
     assert code_note(form, made) is None
     write_page("made")
     assert "other code" not in (form.folder / "report.md").read_text()
 
 
-def test_cells_of_other_code_are_kept_and_told(form: Form) -> None:
+def test_cells_of_other_code_are_kept_and_told(form: StudyConfig) -> None:
     declared = plan_of(form).machine
     values = [{"code": "0123456789abcdef"}, {"code": None}, {}, {}]
     for cell, change in zip(form.cells, values, strict=True):

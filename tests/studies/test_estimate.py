@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from stages.core.params import Params, parse_params
-from stages.studies.estimate import Estimate, Known, estimate, measured_rates
-from stages.studies.form import Cell
+from stages.studies.run.estimate import Estimate, Known, estimate, measured_rates
+from stages.studies.spec.study_config import Cell
 
 CELL = Cell("main", "good", "full", "plain", 2)
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.studies.advice import NONE_YET, advise
-from stages.studies.cautions import cautions
-from stages.studies.results import read_results
-from stages.studies.scaling import fit, leave_out_largest
-from stages.studies.size_tables import images_told, winner_beyond
-from stages.studies.table import View, front
+from stages.studies.analysis.advice import NONE_YET, advise
+from stages.studies.analysis.machine_results import MachineResults, front
+from stages.studies.analysis.results import read_results
+from stages.studies.analysis.scaling import fit, leave_out_largest
+from stages.studies.page.cautions import cautions
+from stages.studies.page.size_tables import images_told, winner_beyond
 from tests.studies.samples import fill, make_study, write_cell
 
 
@@ -72,7 +72,7 @@ def test_advice_that_rests_on_a_noisy_latency_says_so(
     results = read_results(form)
     for span in (0.1, 3.0):
         cells = results.cells.assign(latency_spread=span)
-        advice = advise(View(form, replace(results, cells=cells), "aaaa-1111"))
+        advice = advise(MachineResults(form, replace(results, cells=cells), "aaaa-1111"))
         told = {one.use for one in advice if "latencies too noisy to tell it" in one.certainty}
         assert told == ({"small devices", "balanced"} if span > 1 else set())
 
@@ -86,7 +86,7 @@ def test_advice_on_one_series_says_that_it_stands_alone(
     for cell in form.cells:
         if cell.size == "400" or cell.model == "good":
             write_cell(form, cell.name, "aaaa-1111")
-    advice = {one.use: one for one in advise(View(form, read_results(form), "aaaa-1111"))}
+    advice = {one.use: one for one in advise(MachineResults(form, read_results(form), "aaaa-1111"))}
     assert advice["small data"].certainty.startswith("only one has run at this size")
     assert not advice["balanced"].certainty.startswith("only one")
 
@@ -101,7 +101,7 @@ def test_runs_of_one_answer_are_named_and_nowhere_above_chance(
     results = read_results(form)
     constant = results.predictions.assign(predicted=0)
     cells = results.cells.assign(test_top1=0.2)
-    view = View(form, replace(results, cells=cells, predictions=constant), "aaaa-1111")
+    view = MachineResults(form, replace(results, cells=cells, predictions=constant), "aaaa-1111")
     assert "good at 100 images: 2 of 2 runs give one answer for 100 % of images" in cautions(view)
     assert {one.series for one in advise(view)} == {NONE_YET}
 
@@ -137,7 +137,9 @@ def test_the_expected_winner_is_doubted_where_its_curve_missed_the_largest_size(
     cells = results.cells
     error = cells["train_images"].astype(float) ** -0.3 * (1 + 0.001 * cells["seed"])
     error *= 1 + bend * (cells["train_images"] == 400) + 0.5 * (cells["model"] == "fair")
-    view = View(form, replace(results, cells=cells.assign(test_top1=1 - error)), "aaaa-1111")
+    view = MachineResults(
+        form, replace(results, cells=cells.assign(test_top1=1 - error)), "aaaa-1111"
+    )
     told = winner_beyond(view)
     assert told is not None
     assert ("good is expected to lead" in told) != doubted

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from stages.studies.answers import ImageErrors, constant_runs, image_errors, label_shares
-from stages.studies.intervals import Measured, summarize, tied_with
-from stages.studies.spread import pooled
+from stages.studies.analysis.answers import ImageErrors, constant_runs, image_errors, label_shares
+from stages.studies.analysis.intervals import Measured, summarize, tied_with
+from stages.studies.analysis.spread import pooled
 
 NO_ANSWERS = ImageErrors("test_top1", [], np.zeros((0, 0)))
 T = stats.t.ppf(0.975, 2)
@@ -50,7 +50,7 @@ def answered(right: dict[str, NDArray[np.bool_]]) -> pd.DataFrame:
 def test_the_spread_is_pooled_within_groups_only() -> None:
     cells = runs({"a": [0.1, 0.3], "b": [0.8, 1.0]})
     spread = pooled(cells, cells["test_top1"])
-    assert spread.freedom == 2
+    assert spread.dof == 2
     assert spread.sd == pytest.approx(math.sqrt(0.02 / stats.chi2.median(1)))
 
 
@@ -71,11 +71,11 @@ def test_a_run_that_repeats_another_to_the_bit_is_no_further_run() -> None:
     cells = runs({"a": [0.1, 0.3], "b": [0.5, 0.52]})
     again = cells[cells["model"] == "a"].assign(recipe="again", cell=["again-0", "again-1"])
     both = pd.concat([cells, again], ignore_index=True).assign(weights_hash="same")
-    assert pooled(both, both["test_top1"]).freedom == 2
+    assert pooled(both, both["test_top1"]).dof == 2
     both.loc[both["cell"] == "again-1", "weights_hash"] = "another"
-    assert pooled(both, both["test_top1"]).freedom == 2  # one run of the group is none to spread
+    assert pooled(both, both["test_top1"]).dof == 2  # one run of the group is none to spread
     both.loc[both["recipe"] == "again", "weights_hash"] = "another"
-    assert pooled(both, both["test_top1"]).freedom == 3
+    assert pooled(both, both["test_top1"]).dof == 3
 
 
 @pytest.mark.parametrize("seeds", [2, 3])
@@ -132,12 +132,12 @@ def test_what_differs_on_every_image_alike_is_told_apart_though_intervals_overla
 def test_one_seed_gives_the_interval_of_the_test_images() -> None:
     found = measured({"a": [0.5]})
     assert found.spread.sd is None
-    assert found.mean(found.cells).reach == pytest.approx(Z * math.sqrt(0.25 / 1000))
+    assert found.mean(found.cells).half_width == pytest.approx(Z * math.sqrt(0.25 / 1000))
 
 
 def test_one_seed_says_nothing_of_what_is_no_share_of_test_images() -> None:
     found = measured({"a": [0.5]}, "gap_top1")
-    assert found.mean(found.cells).reach is None
+    assert found.mean(found.cells).half_width is None
     assert summarize(found)["high"].isna().all()
 
 
@@ -146,8 +146,8 @@ def test_times_are_compared_by_their_ratio() -> None:
     found = measured({"fast": [10.0, 10.2], "slow": [100.0, 104.0]}, "train_seconds")
     difference = found.difference(found.cells[:2], found.cells[2:])
     assert math.exp(difference.value) == pytest.approx(math.sqrt(102 / 10400))
-    assert difference.reach is not None
-    assert difference.reach < 0.25
+    assert difference.half_width is not None
+    assert difference.half_width < 0.25
 
 
 def test_chance_is_the_most_frequent_label_and_constant_runs_are_found() -> None:

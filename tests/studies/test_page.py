@@ -12,14 +12,14 @@ import yaml
 from scipy import stats
 
 from stages.core import files
-from stages.studies.form import Form, load_form
-from stages.studies.page import write_page
-from stages.studies.results import read_results
+from stages.studies.analysis.results import read_results
+from stages.studies.page.page import write_page
+from stages.studies.spec.study_config import StudyConfig, load_study_config
 from tests.studies.samples import fill, make_study, write_cell
 
 
 @pytest.fixture
-def form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Form:
+def form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyConfig:
     monkeypatch.chdir(tmp_path)
     made = make_study(tmp_path)
     fill(made)
@@ -27,7 +27,7 @@ def form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Form:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Form, str, str]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyConfig, str, str]:
     """A finished study and its page, for the tests that only read them."""
     root = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
@@ -39,7 +39,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Form, str, str]:
     return replace(made, folder=folder), text, html
 
 
-def page(form: Form) -> tuple[str, str]:
+def page(form: StudyConfig) -> tuple[str, str]:
     write_page("made")
     folder = form.folder
     return (folder / "report.md").read_text(), (folder / "report.html").read_text()
@@ -57,7 +57,7 @@ def rows_of(text: str, first: str) -> list[list[str]]:
     return rows
 
 
-def answers_of(form: Form) -> pd.DataFrame:
+def answers_of(form: StudyConfig) -> pd.DataFrame:
     """Every answer of every cell: model, size, seed, name, right."""
     tables = []
     for path in form.folder.glob("cells/*/predictions.csv"):
@@ -67,7 +67,7 @@ def answers_of(form: Form) -> pd.DataFrame:
     return every.assign(right=(every["label"] == every["predicted"]).astype(float))
 
 
-def test_means_and_intervals_are_those_of_plain_pandas(whole: tuple[Form, str, str]) -> None:
+def test_means_and_intervals_are_those_of_plain_pandas(whole: tuple[StudyConfig, str, str]) -> None:
     form, text, _ = whole
     runs = answers_of(form).groupby(["model", "size", "seed"])["right"].mean()
     groups = runs.groupby(["model", "size"])
@@ -78,11 +78,11 @@ def test_means_and_intervals_are_those_of_plain_pandas(whole: tuple[Form, str, s
             spread = max(pooled, groups.std()[row[0], size])
             seeds = stats.t.ppf(0.975, 9) * spread / math.sqrt(2)
             images = 1.96 * shares[row[0], size].std(ddof=0) / math.sqrt(200)
-            mean, reach = groups.mean()[row[0], size], math.hypot(seeds, images)
-            assert shown == f"{100 * mean:.1f} ± {100 * reach:.1f} % (2)"
+            mean, half_width = groups.mean()[row[0], size], math.hypot(seeds, images)
+            assert shown == f"{100 * mean:.1f} ± {100 * half_width:.1f} % (2)"
 
 
-def test_differences_are_those_of_plain_pandas(whole: tuple[Form, str, str]) -> None:
+def test_differences_are_those_of_plain_pandas(whole: tuple[StudyConfig, str, str]) -> None:
     """The claim that compares two models, seeds and images recomputed, pair by pair."""
     form, text, _ = whole
     answers = answers_of(form)
@@ -94,13 +94,13 @@ def test_differences_are_those_of_plain_pandas(whole: tuple[Form, str, str]) -> 
     shares = answers.groupby(["model", "size", "name"])["right"].mean()
     paired = (shares[sides[0]] - shares[sides[1]]).std(ddof=0) / math.sqrt(200)
     seeds = stats.t.ppf(0.975, 9) * math.hypot(*spreads) / math.sqrt(2)
-    reach = math.hypot(seeds, 1.96 * paired)
+    half_width = math.hypot(seeds, 1.96 * paired)
     difference = groups.mean()[sides[0]] - groups.mean()[sides[1]]
     shown = next(row for row in rows_of(text, "claim") if row[0] == "good beats poor at 100")
-    assert shown[3].endswith(f": {100 * difference:+.1f} ± {100 * reach:.1f} points")
+    assert shown[3].endswith(f": {100 * difference:+.1f} ± {100 * half_width:.1f} points")
 
 
-def test_classes_and_gaps_are_those_of_plain_pandas(whole: tuple[Form, str, str]) -> None:
+def test_classes_and_gaps_are_those_of_plain_pandas(whole: tuple[StudyConfig, str, str]) -> None:
     form, text, _ = whole
     tables = [
         pd.read_csv(path).assign(cell=path.parent.name)
@@ -116,7 +116,7 @@ def test_classes_and_gaps_are_those_of_plain_pandas(whole: tuple[Form, str, str]
     assert gaps["good", "400"][2] == f"{100 * train:.1f} %"
 
 
-def test_efficiency_is_by_the_formula_that_is_stated(whole: tuple[Form, str, str]) -> None:
+def test_efficiency_is_by_the_formula_that_is_stated(whole: tuple[StudyConfig, str, str]) -> None:
     form, text, _ = whole
     good = [json.loads(p.read_text()) for p in form.folder.glob("cells/good-400-*/cell.json")]
     top1 = sum(r["evaluate"]["test_top1"] for r in good) / 2
@@ -125,13 +125,13 @@ def test_efficiency_is_by_the_formula_that_is_stated(whole: tuple[Form, str, str
 
 
 def test_the_curves_say_who_leads_at_a_size_that_was_not_run(
-    whole: tuple[Form, str, str],
+    whole: tuple[StudyConfig, str, str],
 ) -> None:
     _, text, _ = whole
     assert "At 800 images, which were not run, no leader can be told: good is expected" in text
 
 
-def test_claims_get_the_verdict_that_the_runs_give(whole: tuple[Form, str, str]) -> None:
+def test_claims_get_the_verdict_that_the_runs_give(whole: tuple[StudyConfig, str, str]) -> None:
     _, text, _ = whole
     verdicts = {row[0]: row[2] for row in rows_of(text, "claim")}
     assert verdicts["good beats poor at 100"] == "holds"
@@ -139,7 +139,7 @@ def test_claims_get_the_verdict_that_the_runs_give(whole: tuple[Form, str, str])
     assert verdicts["fair beats poor by 90 points"] == "does not hold"
 
 
-def test_slips_of_the_source_are_notes_to_its_table(whole: tuple[Form, str, str]) -> None:
+def test_slips_of_the_source_are_notes_to_its_table(whole: tuple[StudyConfig, str, str]) -> None:
     _, text, html = whole
     rows = rows_of(text, "backbone | images | accuracy | here")
     assert [row[0] for row in rows] == ["good [1]", "absent"]
@@ -147,19 +147,19 @@ def test_slips_of_the_source_are_notes_to_its_table(whole: tuple[Form, str, str]
         assert "[1] Corrected: the source has 8.0" in page_text
 
 
-def test_a_removed_model_disappears_and_its_claims_are_not_run(form: Form) -> None:
+def test_a_removed_model_disappears_and_its_claims_are_not_run(form: StudyConfig) -> None:
     values = yaml.safe_load((form.folder / "params.yaml").read_text())
     files.write_text(form.folder / "small" / "params.yaml", yaml.safe_dump(values))
     values["grids"]["main"]["models"] = ["good", "fair"]
     files.write_text(form.folder / "params.yaml", yaml.safe_dump(values))
-    text, html = page(load_form("made"))
+    text, html = page(load_study_config("made"))
     assert [row[0] for row in rows_of(text, "backbone | 100 images")] == ["good", "fair"]
     assert "poor-400-plain-0" not in html
     verdicts = {row[0]: row[2] for row in rows_of(text, "claim")}
     assert verdicts["good beats poor at 100"] == "not run"
 
 
-def test_missing_and_diverged_cells_are_said(form: Form) -> None:
+def test_missing_and_diverged_cells_are_said(form: StudyConfig) -> None:
     (form.folder / "cells/fair-200-plain-1/cell.json").unlink()
     for name in ("poor-400-plain-0", "poor-400-plain-1", "good-100-plain-1"):
         path = form.folder / f"cells/{name}/cell.json"
@@ -177,7 +177,7 @@ def test_missing_and_diverged_cells_are_said(form: Form) -> None:
     assert rows["good"][1].endswith("(1, 1 diverged)")
 
 
-def test_a_size_at_which_nothing_ran_is_not_where_a_smaller_one_diverged(form: Form) -> None:
+def test_a_size_at_which_nothing_ran_is_not_where_a_smaller_one_diverged(form: StudyConfig) -> None:
     for seed in (0, 1):
         (form.folder / f"cells/poor-400-plain-{seed}/cell.json").unlink()
     path = form.folder / "cells/poor-100-plain-0/cell.json"
@@ -192,7 +192,7 @@ def test_a_size_at_which_nothing_ran_is_not_where_a_smaller_one_diverged(form: F
 
 
 def test_every_figure_names_its_cells_and_every_cell_its_command(
-    whole: tuple[Form, str, str],
+    whole: tuple[StudyConfig, str, str],
 ) -> None:
     form, text, html = whole
     assert '<abbr title="runs: good-100-plain-0, good-100-plain-1; ' in html
@@ -202,7 +202,7 @@ def test_every_figure_names_its_cells_and_every_cell_its_command(
         assert command in html
 
 
-def test_another_machine_is_another_column(form: Form, tmp_path: Path) -> None:
+def test_another_machine_is_another_column(form: StudyConfig, tmp_path: Path) -> None:
     def git(*words: str) -> None:
         subprocess.run(["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b",
                         *words], check=True, capture_output=True)  # fmt: skip

@@ -10,15 +10,15 @@ from PIL import Image
 
 from stages.core import files
 from stages.core.errors import DataError
-from stages.studies.form import Form
-from stages.studies.pictures import list_pictures, pool_for, pool_size
+from stages.studies.run.pictures import list_pictures, pool_for, pool_size
+from stages.studies.spec.study_config import StudyConfig
 from tests.studies.samples import make_study
 
 PLACE = Path("data/images/pets")
 
 
 @pytest.fixture
-def form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Form:
+def form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyConfig:
     """A study of twelve pictures in two classes, in the real repository."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "studies"))
@@ -41,12 +41,12 @@ def draw(label: str, index: int, shade: int = 0) -> None:
     Image.new("RGB", (8, 8), colour).save(PLACE / label / f"{index}.png")
 
 
-def listed(form: Form) -> dict[str, object]:
+def listed(form: StudyConfig) -> dict[str, object]:
     list_pictures(form)
     return dict(files.read_json(form.folder / "pictures.json")[PLACE.as_posix()])
 
 
-def test_the_list_changes_with_the_pictures_and_with_nothing_else(form: Form) -> None:
+def test_the_list_changes_with_the_pictures_and_with_nothing_else(form: StudyConfig) -> None:
     first = listed(form)
     assert first["images"] == {"any": 12}
     assert first["classes"] == 2
@@ -59,13 +59,13 @@ def test_the_list_changes_with_the_pictures_and_with_nothing_else(form: Form) ->
     assert changed["sha256"] != first["sha256"]
 
 
-def test_pictures_are_read_once(form: Form, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_are_read_once(form: StudyConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     first = listed(form)
-    monkeypatch.setattr("stages.studies.pools.open_collection", None)
+    monkeypatch.setattr("stages.studies.run.pools.open_collection", None)
     assert listed(form) == first
 
 
-def test_where_there_are_no_pictures_the_list_stands(form: Form) -> None:
+def test_where_there_are_no_pictures_the_list_stands(form: StudyConfig) -> None:
     first = listed(form)
     shutil.rmtree(PLACE)
     assert "not here" in list_pictures(form)[0]
@@ -75,7 +75,7 @@ def test_where_there_are_no_pictures_the_list_stands(form: Form) -> None:
         list_pictures(form)
 
 
-def test_a_cell_refuses_other_pictures_than_were_listed(form: Form) -> None:
+def test_a_cell_refuses_other_pictures_than_were_listed(form: StudyConfig) -> None:
     list_pictures(form)
     dataset = form.params(form.cells[0]).dataset
     assert len(pool_for(form, dataset, 8).names) == 12
@@ -85,7 +85,7 @@ def test_a_cell_refuses_other_pictures_than_were_listed(form: Form) -> None:
 
 
 def test_a_temporary_clone_reads_the_pictures_of_the_repository(
-    form: Form, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    form: StudyConfig, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = listed(form)
     clone = tmp_path_factory.mktemp("clone")

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from stages.reporting.parts import Picture, Table
-from stages.studies.form import Form
-from stages.studies.page import page_view
-from stages.studies.results import read_results
-from stages.studies.story import load_story
-from stages.studies.traced import Traced
+from stages.pages.blocks import Picture, Table
+from stages.studies.analysis.results import read_results
+from stages.studies.page.page import page_view
+from stages.studies.page.traced import Traced
+from stages.studies.spec.study_config import StudyConfig
+from stages.studies.spec.study_source import load_study_source
 from tests.studies.samples import fill, make_study
 
 
@@ -22,7 +22,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         patch.chdir(root)
         form = make_study(root)
         fill(form)
-        return page_view(form, load_story(form), read_results(form))
+        return page_view(form, load_study_source(form), read_results(form))
 
 
 def traced(table: Table, row: int, column: int) -> set[str]:
@@ -99,6 +99,6 @@ def test_why_there_is_no_curve_is_said(tmp_path: Path, monkeypatch: pytest.Monke
     assert "Lines and bands" not in caption
 
 
-def _part(form: Form) -> dict[str, Any]:
-    (part,) = page_view(form, load_story(form), read_results(form))["sections"]
+def _part(form: StudyConfig) -> dict[str, Any]:
+    (part,) = page_view(form, load_study_source(form), read_results(form))["sections"]
     return dict(part)

@@ -11,10 +11,10 @@ import yaml
 
 from stages.core import files
 from stages.core.errors import RunError
-from stages.studies.form import Form, work_of
-from stages.studies.page import page_view, write_page
-from stages.studies.results import read_results
-from stages.studies.story import load_story
+from stages.studies.analysis.results import read_results
+from stages.studies.page.page import page_view, write_page
+from stages.studies.spec.study_config import StudyConfig, work_of
+from stages.studies.spec.study_source import load_study_source
 from tests.studies.samples import STORY, fill, make_study, write_cell
 
 TEN = [f"kind {i}" for i in range(10)]
@@ -26,7 +26,7 @@ CLAIMS = [
 ]
 
 
-def study(root: Path, **more: Any) -> Form:
+def study(root: Path, **more: Any) -> StudyConfig:
     """Two backbones at one size, with a story that names no others."""
     form = make_study(root, models=("good", "fair"), sizes=(100,), **more)
     reported = [{"model": "good", "size": 100, "top1": 0.8}]
@@ -53,7 +53,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, Mapping[st
                 kind = {"classes": HUNDRED, "dataset": "hundreds"}
             write_cell(form, cell.name, "aaaa-1111", images_per_class=10, **kind)  # type: ignore[arg-type]
         write_page("made")
-        view = page_view(form, load_story(form), read_results(form))
+        view = page_view(form, load_study_source(form), read_results(form))
     folder = root / "studies/made"
     return (folder / "report.md").read_text(), (folder / "report.html").read_text(), view
 
@@ -106,7 +106,7 @@ def test_the_pixels_are_given_in_each_row_where_they_differ(
     monkeypatch.chdir(tmp_path)
     form = study(tmp_path, recipes={"plain": {}, "fine": {"input_size": 64}})
     fill(form)
-    (part,) = page_view(form, load_story(form), read_results(form))["sections"]
+    (part,) = page_view(form, load_study_source(form), read_results(form))["sections"]
     costs = part["costs"]
     assert costs.head[2:4] == ("MACs (M)", "input px")
     assert {row[0]: row[3] for row in costs.rows}["good fine"] == "64"
@@ -152,7 +152,7 @@ def test_a_recipe_for_the_cpu_is_paired_with_its_twin_on_the_accelerator(
             write_cell(form, cell.name, "cccc-1111")
         else:
             write_cell(form, cell.name, "gggg-2222", faster=4.0, backend="cuda")
-    view = page_view(form, load_story(form), read_results(form))
+    view = page_view(form, load_study_source(form), read_results(form))
     assert [row[-1] for row in view["machines"].rows] == ["1×", "0.25×"]
     rows = view["devices"].rows
     assert [row[:2] for row in rows] == [

@@ -20,7 +20,7 @@ import torch
 from stages.training import run as training_run
 from stages.training.distributed import process_group, rank
 from stages.training.engine import Engine, Epoch, StepResult
-from stages.training.loop import Progressed
+from stages.training.loop import TrainState
 from tests.training.helpers import params, run
 
 RECIPE = {"epochs": 2, "optimizer": "sgd", "lr": 0.02, "augment": ["crop", "cutmix"]}
@@ -54,7 +54,7 @@ def poison() -> None:
     Engine.gradients = poisoned  # type: ignore[method-assign]
 
 
-def train(model: str, recipe: dict[str, Any]) -> tuple[Progressed, str | None]:
+def train(model: str, recipe: dict[str, Any]) -> tuple[TrainState, str | None]:
     """Progress, and the reason to fall back."""
     if step := recipe.pop("die_at", 0):
         die_at(step)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from stages.core.params import Params
-from stages.models import MODELS, Built
+from stages.models import MODELS, BuiltModel
 from stages.tasks.classify import Classify
 from stages.training.checkpoint import Checkpoints
 from stages.training.determinism import set_determinism
@@ -36,20 +36,20 @@ def test_every_family_is_among_them() -> None:
 
 
 @pytest.fixture(scope="module")
-def drawn() -> dict[str, Built]:
+def drawn() -> dict[str, BuiltModel]:
     """The model drawn last, by name."""
     return {}
 
 
 @pytest.fixture
-def _steps_alone(drawn: dict[str, Built], monkeypatch: pytest.MonkeyPatch) -> None:
+def _steps_alone(drawn: dict[str, BuiltModel], monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw a model once for all its runs and write no checkpoints: both have tests of their own.
 
     They take several times as long as a few steps.
     """
     build = Classify.build
 
-    def build_once(task: Classify, params: Params, classes: int) -> Built:
+    def build_once(task: Classify, params: Params, classes: int) -> BuiltModel:
         if params.model not in drawn:
             drawn.clear()
             drawn[params.model] = build(task, params, classes)

@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 import torch
 
-from stages.comparison.growth import weight_growth
-from stages.comparison.inside import places_at
-from stages.comparison.outcome import Rung
-from stages.comparison.record import Record
-from stages.comparison.together import compare_records
-from stages.comparison.verdict import TWIN_FACTOR
+from stages.comparison.analysis.compare_runs import compare_runs
+from stages.comparison.analysis.growth import weight_growth
+from stages.comparison.analysis.outcome import Rung
+from stages.comparison.analysis.step_trace import places_at
+from stages.comparison.analysis.verdict import PERTURBED_FACTOR
 from stages.core.errors import DeviceError, TrainingError
+from stages.runs.run import Record
 from stages.training.checkpoint import run_key
 from stages.training.distributed import launch, process_group
-from stages.training.inside import INSIDE_COLUMNS
-from stages.training.loop import Progressed
+from stages.training.loop import TrainState
 from stages.training.recorded import TENSOR_COLUMNS
+from stages.training.step_trace import INSIDE_COLUMNS
 from stages.training.trace import STEP_COLUMNS, as_table
 from tests.comparison.made import predictions, trained
 from tests.training.distributed_child import RECIPE
@@ -35,7 +35,7 @@ def _own_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
-Found = tuple[Progressed, str | None]
+Found = tuple[TrainState, str | None]
 """Progress and the reason to fall back."""
 SMOOTH = "timm/test_efficientnet"
 FALLING = {"precision": "bf16", "on_nonfinite": "fp32", "poison": True, "dropout": 0.2}
@@ -64,7 +64,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Found]:
         return dict(zip(trainings, together(folder, *trainings.values()), strict=True))
 
 
-def as_record(progress: Progressed, alone: Record) -> Record:
+def as_record(progress: TrainState, alone: Record) -> Record:
     """The record of a run that differs from `alone` by its devices and by what was computed."""
     assert alone.params is not None
     return replace(
@@ -88,26 +88,27 @@ def test_two_processes_are_one_up_to_rounding(found: dict[str, Found]) -> None:
     progress, _ = found["smooth"]
     recipe = RECIPE | {"snapshots": True}
     one, twin = (
-        trained("alone", model=SMOOTH, train=recipe | {"twin": twin}) for twin in (False, True)
+        trained("alone", model=SMOOTH, train=recipe | {"perturb_one_ulp": twin})
+        for twin in (False, True)
     )
     one = replace(one, predictions=predictions())
     other = as_record(progress, one)
-    apart, ulp = weight_growth(one, other), weight_growth(one, twin)
-    assert apart is not None
+    distance, ulp = weight_growth(one, other), weight_growth(one, twin)
+    assert distance is not None
     assert ulp is not None
-    assert apart.steps == ulp.steps == tuple(range(1, 13))
-    times = [a / b for a, b in zip(apart.apart, ulp.apart, strict=True)]
-    assert max(times) < TWIN_FACTOR, times
+    assert distance.steps == ulp.steps == tuple(range(1, 13))
+    times = [a / b for a, b in zip(distance.distance, ulp.distance, strict=True)]
+    assert max(times) < PERTURBED_FACTOR, times
     outputs = next(place for place in places_at(one, twin, 1) if place.name == "(model)")
     assert one.trace is not None
-    loss = pytest.approx(one.trace["loss"][0], rel=TWIN_FACTOR * outputs.rounding)
+    loss = pytest.approx(one.trace["loss"][0], rel=PERTURBED_FACTOR * outputs.rounding)
     assert progress.trace[0]["loss"] == loss
     kinds = {row["kind"] for row in progress.inside}
     assert kinds == {"gradient", "update", "weights"}  # what is the whole batch's on each of both
-    compared = compare_records(one, other)
+    compared = compare_runs(one, other)
     assert compared.verdict.rung is Rung.ROUNDING, compared.verdict.sentence
     assert "gradient" in compared.verdict.sentence
-    assert compared.first_step_apart
+    assert compared.first_step_distance
 
 
 def test_two_processes_with_dropout_repeat_themselves_after_a_fall_back(

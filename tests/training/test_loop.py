@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages.comparison.verdict import TWIN_FACTOR
+from stages.comparison.analysis.verdict import PERTURBED_FACTOR
 from stages.core.errors import DivergedError, TrainingError
 from stages.training.run import Run
 from stages.training.trace import as_table
@@ -78,7 +78,7 @@ def test_a_number_that_is_none_is_not_an_empty_cell() -> None:
 
 
 def test_the_twin_starts_one_ulp_away() -> None:
-    plain, twin = run(params()), run(params(train={"twin": True}))
+    plain, twin = run(params()), run(params(train={"perturb_one_ulp": True}))
     first, second = plain.trained.progress.trace[0], twin.trained.progress.trace[0]
     assert first["weights_hash"] != second["weights_hash"]
     # Of the hundreds of roundings on the way to the loss each makes half a ULP, of either sign.
@@ -102,8 +102,8 @@ def test_accumulated_batches_agree_with_whole_ones_to_rounding() -> None:
         return torch.cat([weight.flatten().double() for weight in kept.values()])
 
     whole = weights()
-    by_one_ulp = (weights(twin=True) - whole).norm()
-    assert (weights(accumulate=4) - whole).norm() < TWIN_FACTOR * by_one_ulp
+    by_one_ulp = (weights(perturb_one_ulp=True) - whole).norm()
+    assert (weights(accumulate=4) - whole).norm() < PERTURBED_FACTOR * by_one_ulp
 
 
 def test_a_run_without_validation_keeps_the_last_epoch() -> None:

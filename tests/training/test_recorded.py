@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from stages.core.files import parse_csv, write_json
-from stages.training.inside import INSIDE_COLUMNS
 from stages.training.recorded import TENSOR_COLUMNS, as_record, inside_csv, tensors_of
+from stages.training.step_trace import INSIDE_COLUMNS
 from stages.training.trace import as_table
 from tests.training.helpers import params, run
 

@@ -7,23 +7,25 @@ arXiv:2301.00808. `stem: cifar` cuts images into patches of 2 px instead of 4.
 from typing import Any
 
 from stages.models.builders import timm_model
-from stages.models.spec import Made, ModelSpec, Request
+from stages.models.spec import FamilyModel, ModelConfig, ModelSpec
 
 IDENTIFIER = "convnextv2_tiny"
 SMALL_PATCH = 2
 
 
-def _make(request: Request) -> Made:
+def _make(request: ModelConfig) -> FamilyModel:
     from torch import nn
 
     model: Any = timm_model(IDENTIFIER, request)
     if request.stem != "cifar":
-        return Made(model, request.px)
+        return FamilyModel(model, request.px)
     published = model.stem[0]
     model.stem[0] = nn.Conv2d(3, published.out_channels, SMALL_PATCH, stride=SMALL_PATCH)
     nn.init.trunc_normal_(model.stem[0].weight, std=0.02)
     nn.init.zeros_(model.stem[0].bias)
-    return Made(model, request.px, {"stem": "patches of 2 px instead of 4 (for small images)"})
+    return FamilyModel(
+        model, request.px, {"stem": "patches of 2 px instead of 4 (for small images)"}
+    )
 
 
 SPECS = (

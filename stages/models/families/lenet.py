@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from stages.core.errors import ModelError
 from stages.models.builders import refuse_small_stem
-from stages.models.spec import Made, ModelSpec, Request
+from stages.models.spec import FamilyModel, ModelConfig, ModelSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,7 +20,7 @@ NATIVE_PX = 32
 MAP_SIDE = 5
 
 
-def _make(request: Request, channels: tuple[int, int], hidden: tuple[int, int]) -> Made:
+def _make(request: ModelConfig, channels: tuple[int, int], hidden: tuple[int, int]) -> FamilyModel:
     from torch import nn
 
     refuse_small_stem(request)
@@ -39,7 +39,7 @@ def _make(request: Request, channels: tuple[int, int], hidden: tuple[int, int]) 
         layers[f"relu{number + 2}"] = nn.ReLU(inplace=True)
         layers[f"dropout{number}"] = nn.Dropout(request.dropout)
     layers["fc3"] = nn.Linear(hidden[1], request.classes)
-    return Made(nn.Sequential(OrderedDict(layers)), px, _notes(request.px, px, side))
+    return FamilyModel(nn.Sequential(OrderedDict(layers)), px, _notes(request.px, px, side))
 
 
 def _convolutions(channels: tuple[int, int], side: int) -> "dict[str, nn.Module]":

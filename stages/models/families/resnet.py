@@ -13,26 +13,26 @@ from functools import partial
 
 from stages.core.errors import ModelError
 from stages.models.builders import timm_model
-from stages.models.spec import Made, ModelSpec, Request
+from stages.models.spec import FamilyModel, ModelConfig, ModelSpec
 
 SMALL_PX = 64
 PUBLISHED = {"stem": "7×7 of stride 2 and max-pooling, as published"}
 CIFAR = {"stem": "3×3 of stride 1, no max-pooling (CIFAR form)"}
 
 
-def _make(request: Request, identifier: str, cifar_below_px: int) -> Made:
+def _make(request: ModelConfig, identifier: str, cifar_below_px: int) -> FamilyModel:
     if not _wants_cifar(request, cifar_below_px):
-        return Made(timm_model(identifier, request), request.px, PUBLISHED)
+        return FamilyModel(timm_model(identifier, request), request.px, PUBLISHED)
     from torch import nn
 
     model = timm_model(identifier, request)
     model.conv1 = nn.Conv2d(3, 64, 3, stride=1, padding=1, bias=False)
     nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
     model.maxpool = nn.Identity()
-    return Made(model, request.px, CIFAR)
+    return FamilyModel(model, request.px, CIFAR)
 
 
-def _wants_cifar(request: Request, cifar_below_px: int) -> bool:
+def _wants_cifar(request: ModelConfig, cifar_below_px: int) -> bool:
     if request.stem == "auto":
         return request.px < cifar_below_px and not request.library_weights
     if request.stem == "cifar" and request.library_weights:

@@ -5,10 +5,10 @@ arXiv:1807.11164. `stem: cifar` gives the first convolution stride 1 and leaves 
 """
 
 from stages.models.builders import full_resolution, torchvision_model
-from stages.models.spec import Made, ModelSpec, Request
+from stages.models.spec import FamilyModel, ModelConfig, ModelSpec
 
 
-def _make(request: Request) -> Made:
+def _make(request: ModelConfig) -> FamilyModel:
     from torch import nn
 
     model = torchvision_model("shufflenet_v2_x0_5", request)
@@ -16,7 +16,7 @@ def _make(request: Request) -> Made:
     if notes:
         model.maxpool = nn.Identity()
         notes["stem"] += ", no max-pooling"
-    return Made(model, request.px, notes)
+    return FamilyModel(model, request.px, notes)
 
 
 SPECS = (

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from stages.core.errors import ModelError
 from stages.models.builders import refuse_small_stem
-from stages.models.spec import Made, ModelSpec, Request
+from stages.models.spec import FamilyModel, ModelConfig, ModelSpec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -34,7 +34,7 @@ WAVELETS = ((1, 1, 1, 1), (1, -1, 1, -1), (1, 1, -1, -1), (1, -1, -1, 1))
 SPREADS = ((3.2, 0.5, 0.65, 0.22), (1.0, 0.08, 0.1, 0.05), (0.36, 0.06, 0.07, 0.05))
 
 
-def _make(request: Request, widths: tuple[int, ...]) -> Made:
+def _make(request: ModelConfig, widths: tuple[int, ...]) -> FamilyModel:
     from torch import nn
 
     refuse_small_stem(request)
@@ -55,7 +55,7 @@ def _make(request: Request, widths: tuple[int, ...]) -> Made:
     notes = {"stem": "2×2 Haar wavelets in opponent colours, fixed"}
     if px != request.px:
         notes["input"] = f"images are enlarged from {request.px} to {px} px, the smallest it takes"
-    return Made(nn.Sequential(OrderedDict(layers)), px, notes)
+    return FamilyModel(nn.Sequential(OrderedDict(layers)), px, notes)
 
 
 def _whitening() -> "Tensor":

@@ -14,13 +14,13 @@ from stages.models.builders import (
     timm_model,
     window_for,
 )
-from stages.models.spec import Made, ModelSpec, Request
+from stages.models.spec import FamilyModel, ModelConfig, ModelSpec
 
 PATCH = 4
 WINDOW = 7
 
 
-def _make(request: Request, identifier: str) -> Made:
+def _make(request: ModelConfig, identifier: str) -> FamilyModel:
     refuse_small_stem(request)
     patch = patch_for(request.px, PATCH, PYRAMID_GRID)
     px = -(-request.px // patch) * patch
@@ -34,7 +34,7 @@ def _make(request: Request, identifier: str) -> Made:
         notes["window"] += f"; the published form has {WINDOW}×{WINDOW}"
     if px != request.px:
         notes["input"] = f"images are enlarged from {request.px} to {px} px, a multiple of {patch}"
-    return Made(model, px, notes)
+    return FamilyModel(model, px, notes)
 
 
 def _spec(name: str, params: int, identifier: str) -> ModelSpec:

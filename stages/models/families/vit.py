@@ -10,14 +10,14 @@ Inputs below 224 px get smaller patches, so that at least 7×7 of them remain.
 from functools import partial
 
 from stages.models.builders import patch_for, refuse_small_stem, timm_model
-from stages.models.spec import Made, ModelSpec, Request
+from stages.models.spec import FamilyModel, ModelConfig, ModelSpec
 
 PUBLISHED_PATCH = 16
 SMALL_PATCH = 4
 SMALL_NATIVE_PX = 32
 
 
-def _make(request: Request, identifier: str, published: int, **shape: int) -> Made:
+def _make(request: ModelConfig, identifier: str, published: int, **shape: int) -> FamilyModel:
     refuse_small_stem(request)
     patch = patch_for(request.px, PUBLISHED_PATCH)
     px = -(-request.px // patch) * patch
@@ -27,7 +27,7 @@ def _make(request: Request, identifier: str, published: int, **shape: int) -> Ma
         notes["patch"] += f"; the published form has {published} px"
     if px != request.px:
         notes["input"] = f"images are enlarged from {request.px} to {px} px, a multiple of {patch}"
-    return Made(model, px, notes)
+    return FamilyModel(model, px, notes)
 
 
 def _published(name: str, params: int, paper: str, identifier: str) -> ModelSpec:

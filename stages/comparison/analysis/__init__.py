@@ -1,0 +1,1 @@
+"""What two runs' records say: where they diverge, what differs, and whether it matters."""

@@ -1,0 +1,177 @@
+"""Two records and every answer about them, in one value. Showing it is left to `text`, `page`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from stages.comparison.analysis.causes import Numerics, compare_numerics, explain
+from stages.comparison.analysis.cost import Cost, compare_cost
+from stages.comparison.analysis.fault import first_step_distance
+from stages.comparison.analysis.first_divergence import FirstDivergence, find_first_divergence
+from stages.comparison.analysis.groups import inputs_between
+from stages.comparison.analysis.growth import Growth, weight_growth
+from stages.comparison.analysis.outcome import Evidence, Verdict, worst_of
+from stages.comparison.analysis.seeds import Seeds, compare_seeds
+from stages.comparison.analysis.setup import Difference, setup_differences
+from stages.comparison.analysis.statistics import (
+    Paired,
+    compare_answers,
+    compare_classes,
+    paired_difference,
+)
+from stages.comparison.analysis.verdict import reach_verdict
+from stages.runs.run import Run
+
+DEFAULT_MARGIN = 0.005
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Run B held against run A. What could not be answered is None, and `missing` says why."""
+
+    a: Run
+    b: Run
+    verdict: Verdict
+    differences: list[Difference]
+    numerics: Numerics | None
+    causes: list[str]
+    divergence: FirstDivergence | None
+    first_step_distance: float | None
+    growth: Growth | None
+    perturbed_growth: Growth | None
+    perturbed_churn: float | None
+    answers: Paired | None
+    classes: pd.DataFrame | None
+    costs: list[Cost]
+    seeds: Seeds | None
+
+    @property
+    def missing(self) -> dict[str, tuple[str, ...]]:
+        """Files that a run lacks, by run."""
+        return {run.name: run.missing for run in (self.a, self.b) if run.missing}
+
+
+def compare_runs(
+    a: Run,
+    b: Run,
+    margin: float = DEFAULT_MARGIN,
+    perturbed: Run | None = None,
+    more_seeds: Sequence[tuple[Run, Run]] = (),
+) -> Comparison:
+    """Answer every question about two runs.
+
+    `perturbed` is A again with one weight one ULP away; `more_seeds` are pairs of runs on the
+    machines of A and B with other seeds. The verdict is no better than that of any pair.
+    """
+    pairs = [(a, b), *more_seeds]
+    seeds = _over_seeds(pairs, margin)
+    evidence = [
+        _evidence(one, other, margin, seeds, perturbed if index == 0 else None)
+        for index, (one, other) in enumerate(pairs)
+    ]
+    verdicts = [reach_verdict(*pair, told) for pair, told in zip(pairs, evidence, strict=True)]
+    first = evidence[0]
+    classes = None
+    if a.predictions is not None and b.predictions is not None and first.answers:
+        classes = compare_classes(a.predictions, b.predictions)
+    return Comparison(
+        a=a,
+        b=b,
+        verdict=worst_of(verdicts, pairs),
+        differences=first.differences,
+        numerics=first.numerics,
+        causes=explain(a, b, first.numerics),
+        divergence=find_first_divergence(a, b),
+        first_step_distance=first_step_distance(a, b),
+        growth=first.growth,
+        perturbed_growth=first.perturbed_growth,
+        perturbed_churn=first.perturbed_churn,
+        answers=first.answers,
+        classes=classes,
+        costs=compare_cost(a, b),
+        seeds=seeds,
+    )
+
+
+def _evidence(
+    a: Run, b: Run, margin: float, seeds: Seeds | None, perturbed: Run | None
+) -> Evidence:
+    beside_perturbed = _answers(a, perturbed, margin) if perturbed else None
+    return Evidence(
+        differences=setup_differences(a, b),
+        numerics=compare_numerics(a, b),
+        answers=_answers(a, b, margin),
+        seeds=seeds,
+        growth=weight_growth(a, b),
+        perturbed_churn=beside_perturbed.churn if beside_perturbed else None,
+        perturbed_growth=weight_growth(a, perturbed) if perturbed else None,
+    )
+
+
+def _over_seeds(pairs: Sequence[tuple[Run, Run]], margin: float) -> Seeds | None:
+    """Accuracies of all pairs of one experiment, by the first accuracy of the task."""
+    found = [
+        (one, other, _image_error(a, b, other - one))
+        for a, b in pairs
+        if not inputs_between(a, b)
+        and other_question(a, b) is None
+        and (one := test_accuracy(a)) is not None
+        and (other := test_accuracy(b)) is not None
+    ]
+    errors = [error for _, _, error in found if error is not None]
+    mine, theirs = [one for one, _, _ in found], [other for _, other, _ in found]
+    return compare_seeds(mine, theirs, margin, errors)
+
+
+def _image_error(a: Run, b: Run, difference: float) -> float | None:
+    """The standard error that the choice of test images makes; None when nothing tells it.
+
+    Without the answers as many images are discordant as the difference takes at least.
+    """
+    answers = _answers(a, b, DEFAULT_MARGIN)
+    if answers is not None:
+        return answers.error
+    images = a.evaluate.get("test_images")
+    if not isinstance(images, int) or images < 1:
+        return None
+    return paired_difference(0, round(abs(difference) * images), images)[1]
+
+
+def test_accuracy(run: Run) -> float | None:
+    """The first accuracy on the test images, a share; None without an evaluation."""
+    for name, value in run.evaluate.items():
+        if name.startswith("test_") and name.endswith("top1") and value is not None:
+            return float(value)
+    return None
+
+
+def _answers(a: Run, b: Run, margin: float) -> Paired | None:
+    if a.predictions is None or b.predictions is None or other_question(a, b):
+        return None
+    return compare_answers(a.predictions, b.predictions, margin)
+
+
+def other_question(a: Run, b: Run) -> str | None:
+    """In words, why answers of one run cannot be held against the other's; None when they can.
+
+    Images of two data sets may have the same names, and so may the labels of two tasks.
+    """
+    asked = [
+        {
+            "task": run.params.get("task"),
+            "data set": run.params.get("dataset", {}).get("name"),
+            "number of classes": _classes(run),
+        }
+        for run in (a, b)
+    ]
+    for what, one in asked[0].items():
+        other = asked[1][what]
+        if one is not None and other is not None and one != other:
+            return f"the {what} is {one} against {other}"
+    return None
+
+
+def _classes(run: Run) -> int | None:
+    """How many classes the test images have, which are all of the data set's."""
+    return None if run.predictions is None else run.predictions["label"].nunique()

@@ -1,0 +1,44 @@
+"""How far the weights of two runs are apart as both go on.
+
+Reads the sketches of all weights that training keeps at milestones. Leaves what a distance means
+to `fault` and `verdict`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stages.comparison.analysis.step_trace import read_sketch
+from stages.runs.run import Run
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How far the weights are apart after each step, relative to the norm of the weights.
+
+    `moved` is how far A's own moved since the step before, `equal` whether all bits agree.
+    """
+
+    steps: tuple[int, ...]
+    distance: tuple[float, ...]
+    moved: tuple[float, ...]
+    equal: tuple[bool, ...]
+
+
+def weight_growth(a: Run, b: Run) -> Growth | None:
+    """The distance of the weights as both runs go on; None when they share no such record."""
+    if a.inside is None or b.inside is None:
+        return None
+    one, other = (run[run["kind"] == "weights"] for run in (a.inside, b.inside))
+    both = one.merge(other, on="step", suffixes=("_a", "_b"))
+    if both.empty:
+        return None
+    mine, theirs = (np.stack([*map(read_sketch, both[f"sketch_{side}"])]) for side in "ab")
+    norms = both["norm_a"].to_numpy(dtype=float)
+    moved = np.linalg.norm(np.diff(mine, axis=0), axis=1) / norms[1:]
+    return Growth(
+        steps=tuple(int(step) for step in both["step"]),
+        distance=tuple(map(float, np.linalg.norm(mine - theirs, axis=1) / norms)),
+        moved=(0.0, *map(float, moved)),
+        equal=tuple(map(bool, both["hash_a"] == both["hash_b"])),
+    )

@@ -1,0 +1,160 @@
+"""How far apart the places of a step may be by rounding alone, and the first that is further.
+
+At fp32, machines were measured at 1e-8 to 1e-5 of the values in the first step, planted faults at
+1e-3 and more; deep networks with small batches carry one ULP further, and say so themselves by
+what it does in them: machines stay within 12 times of that (`benchmarks/rounding.py`).
+
+At bf16 one operation is off by its own ULP, and a few layers on almost every value is: one small
+residual network had gradients 2e-3 to 3e-2 apart, ResNet-50 and MobileNetV3 6e-2, ShuffleNetV2 and
+RepVGG 9e-1 (`benchmarks/rounding.py --precision bf16`). No fixed limit fits them all, but machines
+stay within 1.3 times of what nudging the first layer's weights by part of their bf16 ULP does. What
+is computed in float32 all the same, from equal bits, is held to float32: images, labels, loss and
+optimiser.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from stages.comparison.analysis.step_trace import Place, gradient_distance
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Distances relative to the norm up to which a place counts as rounding.
+
+    `exact` is for what float32 computes from equal bits, `operation` for a module without children
+    that was fed equal bits (None: as any module). `module`, `loss`, `gradient` hold where one ULP
+    does less than that over `ulps`; `unmeasured` is for all three where a run did not measure what
+    one ULP does, and only gross differences prove anything. `update` is for the updates of
+    gradients with other bits, `scalar` for loss and gradient norm in the trace, `validation` for
+    the loss and `probability` for any probability of the same weights evaluated elsewhere.
+    """
+
+    module: float
+    loss: float
+    gradient: float
+    update: float
+    scalar: float
+    validation: float
+    probability: float
+    ulps: float
+    unmeasured: float = 0.0
+    operation: float | None = None
+    exact: float = 1e-4
+
+    def relaxed(self, times: float) -> "Limits":
+        """The same for a later step, into which rounding was carried already."""
+        return replace(self, gradient=times * self.gradient, update=times * self.update,
+                       exact=times * self.exact)  # fmt: skip
+
+
+_HALF = Limits(module=3e-2, loss=3e-2, gradient=3e-2, update=3e-1, scalar=3e-1, validation=3e-2,
+               probability=3e-2, ulps=2, unmeasured=3e-1)  # fmt: skip
+LIMITS = {
+    "fp32": Limits(module=1e-4, loss=1e-4, gradient=1e-4, update=1e-4, scalar=1e-3,
+                   validation=1e-4, probability=1e-3, ulps=50),
+    "tf32": _HALF,
+    "fp16": replace(_HALF, gradient=5e-2, validation=5e-2, probability=5e-2),
+    "bf16": Limits(module=1.5e-2, loss=3e-3, gradient=6e-2, update=6e-1, scalar=5e-1,
+                   validation=5e-2, probability=2e-1, ulps=2, unmeasured=6e-1, operation=8e-3),
+}  # fmt: skip
+"""By precision. TF32 and fp16 were not measured on other machines: their significands are three
+bits longer than that of bf16."""
+
+
+def is_measured(places: list[Place]) -> bool:
+    """Whether a run told what one ULP does in this step; below fp32 it may round away."""
+    return any(place.rounding > 0 for place in places if place.kind != "update")
+
+
+def first_beyond(places: list[Place], limits: Limits, strict: bool = False) -> Place | None:
+    """The first place that is apart by more than rounding, in the order of computation.
+
+    A single tensor's gradient may be mere rounding noise (the bias before a norm), so gradients
+    count by the whole. Updates count where the gradient that made them had equal bits, or when
+    most of them are apart by far more than their gradients. A step whose gradients are not finite
+    is judged by its way forward alone, for the optimiser passes over it. With `strict` the
+    limits are those up to which a difference is taken for rounding, without it those beyond which
+    it is proof of a fault; below fp32 there is room between the two.
+    """
+    if not strict:
+        limits = _lenient(places, limits)
+    alone = without_children(places)
+    for place in places:
+        beyond = place.is_finite and place.distance > limit_of(place, limits, place.name in alone)
+        if place.is_of_forward and beyond:
+            return place
+    whole = gradient_distance(places)
+    if whole is not None and whole > gradient_limit(places, limits):
+        return max(
+            (place for place in places if place.kind == "gradient"),
+            key=lambda place: place.gap,
+        )
+    return next(_updates_beyond(places, limits), None)
+
+
+def _lenient(places: list[Place], limits: Limits) -> Limits:
+    """Limits beyond which a difference is proof: wider where a step's yardstick is a poor one.
+
+    None may be measured, and that of the loss, a single number, may be small by chance: it moves
+    as far as the outputs do.
+    """
+    if limits.unmeasured == 0:
+        return limits
+    if not is_measured(places):
+        gross = {kind: max(limits.unmeasured, getattr(limits, kind)) for kind in _FLOORS}
+        return replace(limits, **gross)
+    outputs = max((place.rounding for place in places if place.name == "(model)"), default=0.0)
+    return replace(limits, loss=max(limits.loss, limits.ulps * outputs))
+
+
+_FLOORS = ("module", "loss", "gradient")
+
+
+def limit_of(place: Place, limits: Limits, alone: bool = False) -> float:
+    """Up to where the place's distance is rounding; `alone` for a module without children."""
+    if place.kind in ("input", "target") or (place.kind == "loss" and place.fed_alike):
+        return limits.exact
+    if place.kind == "update":
+        floor = limits.exact if place.fed_alike else limits.update
+        return max(floor, 4 * place.rounding)
+    if alone and place.fed_alike and limits.operation is not None:
+        return limits.operation
+    return max(float(getattr(limits, place.kind)), limits.ulps * place.rounding)
+
+
+def gradient_limit(places: list[Place], limits: Limits) -> float:
+    """Up to where `gradient_apart` is rounding: a floor, or more where one ULP carries far."""
+    return max(limits.gradient, limits.ulps * one_ulp_in_gradients(places))
+
+
+def one_ulp_in_gradients(places: list[Place]) -> float:
+    """What one ULP does to all gradients together, relative to their norm; 0 when unmeasured."""
+    gradients = [place for place in places if place.kind == "gradient" and place.size > 0]
+    if not gradients or not all(place.is_finite for place in gradients):
+        return 0.0
+    carried = np.hypot.reduce([place.rounding * place.size for place in gradients])
+    return float(carried / np.hypot.reduce([place.size for place in gradients]))
+
+
+def without_children(places: list[Place]) -> set[str]:
+    """Names of the modules that hold no other, so that each is about one operation."""
+    names = {place.name for place in places if place.kind == "module"}
+    parents = {name.rpartition(".")[0] for name in names} | {"(model)"}
+    return names - parents
+
+
+def _updates_beyond(places: list[Place], limits: Limits) -> Iterator[Place]:
+    fed = {place.name: place.distance for place in places if place.kind == "gradient"}
+    updates = [place for place in places if place.kind == "update"]
+    beyond = [
+        place
+        for place in updates
+        if place.distance > limit_of(place, limits)
+        and place.distance > 50 * fed.get(place.name, 0.0)
+    ]
+    most = len(beyond) * 2 > len(updates)
+    if all(place.is_finite for place in places if place.kind == "gradient"):
+        yield from (place for place in beyond if place.fed_alike or most)

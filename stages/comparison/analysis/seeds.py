@@ -1,0 +1,119 @@
+"""Several seeds on each of two machines: the paired difference, and how many seeds would do.
+
+Leaves the answers of a single pair of runs to `statistics`, and which runs make a pair to `groups`.
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import integrate, stats
+
+from stages.comparison.analysis.statistics import ALPHA, tost
+
+ASSUMED_SD = 0.002
+"""Spread of a recipe's accuracy over seeds, a share, where no seeds tell it: 0.15 to 0.25 points
+are usual for CIFAR-10 and its kin."""
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Several seeds on each of two machines, paired by seed.
+
+    `sd` is the spread of the paired differences, no less than what the discordant test images
+    make of it; `sd_within` is that of the seeds on one machine. `needed` is the number of seeds
+    per machine at which TOST would show equivalence if there is no difference; None when these are
+    as many already, or when no number of them would do.
+    """
+
+    seeds: int
+    difference: float
+    low: float
+    high: float
+    sd: float
+    sd_within: float
+    tost_p: float
+    margin: float
+    needed: int | None
+
+    @property
+    def equivalent(self) -> bool:
+        """Whether TOST shows the mean difference to lie within the margin."""
+        return self.tost_p < ALPHA
+
+    @property
+    def differ(self) -> bool:
+        """Whether the interval leaves no difference out."""
+        return self.low > 0 or self.high < 0
+
+    @property
+    def beyond_margin(self) -> bool:
+        """Whether the whole interval lies outside the margin."""
+        return self.low > self.margin or self.high < -self.margin
+
+
+def compare_seeds(
+    a: Sequence[float], b: Sequence[float], margin: float, errors: Sequence[float] = ()
+) -> Seeds | None:
+    """Accuracies of the same seeds on two machines; None for fewer than two pairs.
+
+    Two or three differences may be equal by luck, so their spread counts as no less than `errors`,
+    the standard errors that the test images alone make. None also when all differences are equal
+    and no errors are known: there is nothing to go by.
+    """
+    if len(a) != len(b) or len(a) < 2:
+        return None
+    differences = np.subtract(b, a)
+    floor = float(np.sqrt(np.mean(np.square(errors)))) if errors else 0.0
+    sd = max(float(differences.std(ddof=1)), floor)
+    if sd == 0:
+        return None
+    mean, error, dof = float(differences.mean()), sd / math.sqrt(len(a)), len(a) - 1
+    reach = float(stats.t.ppf(1 - ALPHA / 2, dof)) * error
+    needed = seeds_needed(sd, margin)
+    return Seeds(
+        seeds=len(a),
+        difference=mean,
+        low=mean - reach,
+        high=mean + reach,
+        sd=sd,
+        sd_within=math.sqrt((np.var(a, ddof=1) + np.var(b, ddof=1)) / 2),
+        tost_p=tost(mean, error, margin, dof),
+        margin=margin,
+        needed=needed if needed and needed > len(a) else None,
+    )
+
+
+def seeds_needed(sd: float, margin: float, power: float = 0.8, most: int = 10_000) -> int | None:
+    """Pairs for TOST to show equivalence when there is no difference; None if more than `most`.
+
+    `sd` is that of the paired differences; both in the same unit.
+    """
+    counts = range(2, most + 1)
+    place = bisect_left(
+        counts, power, key=lambda n: tost_power(sd / math.sqrt(n), n - 1, margin) if sd else 1.0
+    )
+    return counts[place] if place < len(counts) else None
+
+
+def tost_power(error: float, dof: int, margin: float) -> float:
+    """Exact power of TOST when there is no true difference.
+
+    `error` is the standard error of the difference, known with `freedom` degrees of freedom: n
+    pairs whose differences spread by sd have sd / √n and n - 1. Integrates the normal difference
+    over the distribution of the estimated standard error (Phillips 1990, "Power of the two
+    one-sided tests procedure").
+    """
+    critical, reach = stats.t.ppf(1 - ALPHA, dof), margin / error
+
+    def integrand(ratio: float) -> float:
+        inside = 2 * stats.norm.cdf(reach - critical * ratio) - 1
+        density = stats.chi.pdf(ratio * math.sqrt(dof), dof) * math.sqrt(dof)
+        return float(inside * density)
+
+    # The density is a narrow peak around 1, which a search over all ratios would miss.
+    width = 10 / math.sqrt(2 * dof)
+    low, high = max(0.0, 1 - width), min(reach / critical, 1 + width)
+    return float(integrate.quad(integrand, low, high)[0]) if low < high else 0.0

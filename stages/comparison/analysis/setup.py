@@ -1,0 +1,149 @@
+"""What differs between two runs before any result: parameters, data, code, machine.
+
+Differences come in three kinds: an *input* makes it another experiment; a *computation* is the
+same experiment computed in another way, which may change bits; a *neutral* one changes neither.
+Leaves the numbers themselves to the other files.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from stages.core.params import Params
+from stages.dna.declared import DECIDES_BITS
+from stages.dna.switches import EFFECT_IS_READ
+from stages.runs.run import Run
+
+Kind = Literal["input", "computation", "neutral"]
+
+COMPUTATION = (
+    "device", "threads", "train.precision", "train.memory_format", "train.deterministic",
+    "train.compile", "train.devices", "evaluate.batch_size",
+)  # fmt: skip
+"""Parameters that say how to compute, not what."""
+
+NEUTRAL = (
+    "profile.", "dataset.folder", "dataset.on_corrupt", "train.trace_steps", "train.snapshots",
+    "train.checkpoint_steps", "train.on_nonfinite", "train.perturb_one_ulp",
+    "train.twin",
+)  # fmt: skip
+"""Parameters that decide no bit by themselves; a perturbed run is known as one (`train.twin` in
+runs made before 0.2). What the folder holds is compared by the images' digests."""
+
+IDENTIFIERS = ("id", "declared_id", "numeric_id", "run_id", "seed")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One key with its two values, None where a run does not say."""
+
+    key: str
+    a: Any
+    b: Any
+    kind: Kind
+
+
+def setup_differences(a: Run, b: Run) -> list[Difference]:
+    """All differences in set-up, inputs first."""
+    found = [*_params(a, b), *_data(a, b), *_code(a, b), *_machine(a, b)]
+    order = ("input", "computation", "neutral")
+    return sorted(found, key=lambda difference: order.index(difference.kind))
+
+
+def effective_precision(run: Run) -> str:
+    """The coarsest arithmetic in use: fp32, tf32, bf16 or fp16.
+
+    A run that fell back to fp32 is fp32; TF32 counts where CUDA is the backend and allows it.
+    """
+    precision = run.train.get("precision") or run.hardware.get("precision") or "fp32"
+    if precision != "fp32":
+        return str(precision)
+    hardware = run.hardware
+    keys = ["float32_matmul_precision", "onednn_matmul_fp32", "onednn_convolution_fp32"]
+    if hardware.get("backend") == "cuda":
+        keys += ["cuda_matmul_fp32", "cudnn_convolution_fp32"]
+    reduced = {str(hardware.get(key)) for key in keys}
+    if reduced & {"medium", "bf16"}:
+        return "bf16"
+    return "tf32" if reduced & {"high", "tf32"} else "fp32"
+
+
+def same_machine(a: Run, b: Run) -> bool:
+    """Whether both the declared and the measured DNA are known and equal."""
+    keys = ("declared_id", "numeric_id")
+    return all(a.hardware.get(key) and a.hardware[key] == b.hardware.get(key) for key in keys)
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys joined by dots."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _params(a: Run, b: Run) -> Iterator[Difference]:
+    """Nothing when a run has no parameters: what is not known is no difference.
+
+    A key that one run is too old to have is neutral where the other has its default.
+    """
+    if not (a.params and b.params):
+        return
+    ours, theirs = flatten(a.params), flatten(b.params)
+    defaults = flatten(Params().model_dump(mode="json"))
+    for key, one, other in _unequal(ours, theirs):
+        kind: Kind = "input"
+        if key.startswith(NEUTRAL) or _is_newer(key, ours, theirs, defaults):
+            kind = "neutral"
+        elif key in COMPUTATION:
+            kind = "computation"
+        yield Difference(key, one, other, kind)
+
+
+def _is_newer(key: str, *values: Mapping[str, Any]) -> bool:
+    """Whether one of two runs lacks the key, and the other has the default (given last)."""
+    ours, theirs, defaults = values
+    told = [run[key] for run in (ours, theirs) if key in run]
+    return len(told) == 1 and key in defaults and told[0] == defaults[key]
+
+
+def _data(a: Run, b: Run) -> Iterator[Difference]:
+    one, other = a.indices_sha256, b.indices_sha256
+    if one and other and one != other:
+        yield Difference("images (hash of the subset)", one[:12], other[:12], "input")
+    one, other = (run.train.get("initial_weights_hash") for run in (a, b))
+    if one and other and one != other and a.is_perturbed == b.is_perturbed:
+        yield Difference("initial weights (hash)", one[:12], other[:12], "input")
+
+
+def _code(a: Run, b: Run) -> Iterator[Difference]:
+    """Code is no input: whether another version computes otherwise is for the results to show."""
+    if a.code and b.code:
+        for key, one, other in _unequal(a.code, b.code):
+            yield Difference(f"code of {key}", one, other, "computation")
+
+
+def _machine(a: Run, b: Run) -> Iterator[Difference]:
+    if not (a.hardware and b.hardware):
+        return
+    decisive = {*DECIDES_BITS, "precision", "memory_format", "deterministic", "evaluate_batch_size"}
+    for key, one, other in _unequal(flatten(a.hardware), flatten(b.hardware)):
+        if key in IDENTIFIERS or key in _SAID_BY_PARAMS:
+            continue
+        name = key.removeprefix("environment.")
+        switched = key.startswith("environment.") and name not in EFFECT_IS_READ
+        yield Difference(
+            name, one, other, "computation" if key in decisive or switched else "neutral"
+        )
+
+
+_SAID_BY_PARAMS = ("precision", "memory_format", "deterministic_mode", "evaluate_batch_size")
+
+
+def _unequal(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    for key in dict.fromkeys([*a, *b]):
+        if a.get(key) != b.get(key):
+            yield key, a.get(key), b.get(key)

@@ -1,0 +1,150 @@
+"""The inside of a step on two machines: its places side by side, and the first with other bits.
+
+Reads the rows that training records (`stages/training/step_trace.py`): hashes for equality,
+sketches for distance. What counts as rounding is decided by `rounding`.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from stages.runs.run import Run
+
+IN_WORDS = {
+    "input": "in the images that enter the model",
+    "target": "in the labels",
+    "loss": "in the loss",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """One place of a step on both machines.
+
+    `bits_differ`, with `fed_alike` when what went in had equal bits (None when unknown).
+    `gap` is the estimated norm of the difference, `distance` the same relative to A's norm (for
+    an update: relative to the length of A's update). `rounding` is what one ULP can do here,
+    relative as well: on the way forward and back measured by the runs themselves, 0 when they did
+    not; for an update, one ULP of the weights that it moves.
+    """
+
+    kind: str
+    name: str
+    bits_differ: bool
+    fed_alike: bool | None
+    gap: float
+    size: float
+    rounding: float
+    dtypes: tuple[str, str]
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether numbers can be held side by side here; not where gradients overflowed."""
+        return math.isfinite(self.gap) and math.isfinite(self.size)
+
+    @property
+    def distance(self) -> float:
+        """The distance relative to the size; means nothing where it is not finite."""
+        return self.gap / self.size if self.size > 0 else float(self.gap > 0)
+
+    @property
+    def is_of_forward(self) -> bool:
+        """Whether the place comes before the gradients; runs on many devices record none such."""
+        return self.kind in ("input", "module", "target", "loss")
+
+    def describe(self) -> str:
+        """The place as it stands in a sentence."""
+        words = {
+            "module": f"in the forward pass of `{self.name}`",
+            "gradient": f"in the backward pass, at the gradient of `{self.name}`",
+            "update": f"in the optimiser step, at the update of `{self.name}`",
+            **IN_WORDS,
+        }[self.kind]
+        if self.dtypes[0] != self.dtypes[1]:
+            words += f" ({self.dtypes[0]} against {self.dtypes[1]})"
+        return words
+
+
+def recorded_steps(a: Run, b: Run) -> list[int]:
+    """Steps whose inside both runs recorded, in order."""
+    if a.inside is None or b.inside is None:
+        return []
+    steps = [set(run["step"][run["kind"] != "weights"]) for run in (a.inside, b.inside)]
+    return sorted(int(step) for step in steps[0] & steps[1])
+
+
+def places_at(a: Run, b: Run, step: int) -> list[Place]:
+    """All places of a step that both runs recorded, in the order A computed them."""
+    one, other = (_rows(run.inside, step) for run in (a, b))
+    both = one.merge(other, on=["kind", "name", "turn"], suffixes=("_a", "_b"))
+    rows = both.sort_values("position_a").to_dict(orient="records")
+    gradients = {
+        row["name"]: row["hash_a"] == row["hash_b"] for row in rows if row["kind"] == "gradient"
+    }
+    return [_place({str(key): value for key, value in row.items()}, gradients) for row in rows]
+
+
+def _rows(table: pd.DataFrame | None, step: int) -> pd.DataFrame:
+    """A step's rows; `turn` counts a place that is met more than once, as in micro-batches."""
+    columns = ["position", "kind", "name", "turn", "inputs_hash", "hash", "dtype", "norm", "sketch",
+               "rounding"]  # fmt: skip
+    if table is None:
+        return pd.DataFrame(columns=columns)
+    rows = table[(table["step"] == step) & (table["kind"] != "weights")].sort_values("position")
+    return rows.assign(turn=rows.groupby(["kind", "name"]).cumcount()).reindex(columns=columns)
+
+
+def _place(row: dict[str, Any], gradients: dict[str, bool]) -> Place:
+    kind, name, norm = row["kind"], row["name"], float(row["norm_a"])
+    mine, theirs = read_sketch(row["sketch_a"]), read_sketch(row["sketch_b"])
+    with np.errstate(invalid="ignore"):  # of infinities, which are no distance
+        gap = float(np.linalg.norm(mine - theirs))
+    fed_alike: bool | None = None
+    if kind == "update":
+        fed_alike = gradients.get(name)
+    elif isinstance(row["inputs_hash_a"], str) and isinstance(row["inputs_hash_b"], str):
+        fed_alike = row["inputs_hash_a"] == row["inputs_hash_b"]
+    size = float(np.linalg.norm(mine)) if kind == "update" else norm
+    measured = (float(row[f"rounding_{side}"] or 0) for side in "ab")
+    rounding = max((value for value in measured if math.isfinite(value)), default=0.0)
+    if kind == "update" and size > 0:
+        # Weights are float32: half a unit in the last place each, on either machine.
+        rounding = 2.0**-23 * norm / size
+    return Place(
+        kind=kind,
+        name=name,
+        bits_differ=row["hash_a"] != row["hash_b"],
+        fed_alike=fed_alike,
+        gap=gap,
+        size=size,
+        rounding=rounding,
+        dtypes=(str(row["dtype_a"]), str(row["dtype_b"])),
+    )
+
+
+def read_sketch(text: str) -> NDArray[np.float64]:
+    """The numbers of a sketch as training wrote them."""
+    return np.array(text.split(), dtype=np.float64)
+
+
+def first_bits(places: list[Place]) -> Place | None:
+    """The first place whose bits differ."""
+    return next((place for place in places if place.bits_differ), None)
+
+
+def gradient_distance(places: list[Place]) -> float | None:
+    """Distance of all gradients together, relative to their norm.
+
+    None without gradients, or when one of them is not finite.
+    """
+    gradients = [place for place in places if place.kind == "gradient"]
+    if not all(place.is_finite for place in gradients):
+        return None
+    size = np.hypot.reduce([place.size for place in gradients]) if gradients else 0.0
+    if size == 0:
+        return None
+    return float(np.hypot.reduce([place.gap for place in gradients]) / size)

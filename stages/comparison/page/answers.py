@@ -1,0 +1,107 @@
+"""Whether a difference matters, arranged for reading: accuracy, churn, seeds, classes.
+
+The figures come from `statistics` and `seeds`.
+"""
+
+from stages.comparison.analysis.compare_runs import Comparison, other_question
+from stages.comparison.analysis.statistics import Paired, points
+from stages.comparison.page.section import Grid, Section
+from stages.core.counts import counted
+
+
+def matters(found: Comparison) -> Section:
+    """The answers to the test images side by side; of the figures only those that differ."""
+    answers = found.answers
+    if answers is None:
+        return Section("matters", "Whether it matters", (_lacking(found), *_seeds(found)))
+    sentences = [_accuracy(found, answers), *_mcnemar(found, answers), _churn(found, answers)]
+    return Section(
+        "matters",
+        "Whether it matters",
+        (*sentences, *_seeds(found)),
+        (*_figures(found), *_classes(found)),
+    )
+
+
+def _lacking(found: Comparison) -> str:
+    other = other_question(found.a, found.b)
+    if other:
+        return f"The runs answer other questions: {other}."
+    return "Without the predictions of both runs, or without shared images, it is not known."
+
+
+def _accuracy(found: Comparison, answers: Paired) -> str:
+    held = "within" if answers.equivalent else "not shown to be within"
+    return (
+        f"On {counted(answers.images, 'image')} the accuracy is {answers.top1_a:.2%} for "
+        f"{found.a.name} and {answers.top1_b:.2%} for {found.b.name}: a difference of "
+        f"{points(answers.difference, True)} points (95 % interval {points(answers.low, True)} to "
+        f"{points(answers.high, True)}), {held} ±{points(answers.margin)} points (TOST p "
+        f"{answers.tost_p:.2g})."
+    )
+
+
+def _mcnemar(found: Comparison, answers: Paired) -> list[str]:
+    """Nothing where both have the same images right."""
+    if answers.only_a == answers.only_b == 0:
+        return []
+    doubt = ", which shows no difference and no equality" if answers.mcnemar_p > 0.05 else ""
+    return [
+        f"{counted(answers.only_a, 'image')} only {found.a.name} has right, {answers.only_b} only "
+        f"{found.b.name}: exact McNemar p {answers.mcnemar_p:.2g}{doubt}."
+    ]
+
+
+def _churn(found: Comparison, answers: Paired) -> str:
+    ulp = "" if found.perturbed_churn is None else f"; one ULP changes {found.perturbed_churn:.2%}"
+    return (
+        f"Churn: {answers.churn:.2%} of the answers differ (95 % interval "
+        f"{answers.churn_low:.2%} to {answers.churn_high:.2%}){ulp}."
+    )
+
+
+def _seeds(found: Comparison) -> list[str]:
+    seeds = found.seeds
+    if seeds is None:
+        return []
+    held = "within" if seeds.equivalent else "not shown to be within"
+    sentence = (
+        f"Over {counted(seeds.seeds, 'seed')} on each machine the accuracy, second run minus "
+        f"first, is {points(seeds.difference, True)} points (95 % interval "
+        f"{points(seeds.low, True)} to {points(seeds.high, True)}), {held} ±{points(seeds.margin)} "
+        f"points (TOST p {seeds.tost_p:.2g}); seeds on one machine spread by "
+        f"{points(seeds.sd_within)} points."
+    )
+    if seeds.equivalent or seeds.needed is None:
+        return [sentence]
+    return [sentence, f"To show equivalence takes about {seeds.needed:,} seeds per machine."]
+
+
+def _figures(found: Comparison) -> tuple[Grid, ...]:
+    rows = []
+    for name, key in (("test loss", "test_loss"), ("calibration error (ECE)", "ece")):
+        one, other = found.a.evaluate.get(key), found.b.evaluate.get(key)
+        if one is not None and other is not None and f"{one:.4g}" != f"{other:.4g}":
+            rows.append((name, f"{one:.4g}", f"{other:.4g}"))
+    if not rows:
+        return ()
+    return (Grid(("", found.a.name, found.b.name), tuple(rows), (1, 2)),)
+
+
+def _classes(found: Comparison) -> tuple[Grid, ...]:
+    """The classes that differ most; all that differ beyond chance are among them."""
+    table = found.classes
+    if table is None or not (table["difference"] != 0).any():
+        return ()
+    size = table["difference"].abs()
+    telling = (table["difference"] != 0) & (
+        (table["p_adjusted"] < 0.05) | (size.rank(ascending=False, method="first") <= 5)
+    )
+    shown = table[telling].sort_values("difference", key=abs, ascending=False)
+    rows = tuple(
+        (row["label"], str(row["images"]), f"{row['top1_a']:.1%}",
+         f"{row['top1_b']:.1%}", points(row["difference"], True), f"{row['p_adjusted']:.2g}")
+        for row in shown.to_dict(orient="records")
+    )  # fmt: skip
+    head = ("class", "images", found.a.name, found.b.name, "points", "p, adjusted")
+    return (Grid(head, rows, (1, 2, 3, 4, 5), title="Classes that differ most"),)

@@ -1,0 +1,150 @@
+"""A comparison arranged for reading, in the order of the questions; only what differs is shown.
+
+The numbers come from `together`; whether a difference matters is left to `answers`.
+"""
+
+from stages.comparison.analysis.causes import MEANINGS, from_settings
+from stages.comparison.analysis.compare_runs import Comparison
+from stages.comparison.analysis.verdict import where_bits_diverge
+from stages.comparison.page.answers import matters
+from stages.comparison.page.section import Grid, Section
+from stages.comparison.page.values import UNKNOWN, is_same, ratio_in_words, shown_pair
+from stages.core.counts import counted
+from stages.pages.formatting import number
+from stages.runs.run import Run
+
+
+def sections_of(found: Comparison) -> list[Section]:
+    """Everything about two runs; empty sections are left out."""
+    made = [_setup(found), _numerics(found), _divergence(found), matters(found), _cost(found)]
+    return [section for section in made if section.sentences or section.grids]
+
+
+def title_of(a: Run, b: Run) -> str:
+    """The heading of a comparison."""
+    return f"{a.name} compared with {b.name}"
+
+
+KINDS = {
+    "input": "Another experiment",
+    "computation": "Computed in another way, which can change bits",
+    "neutral": "Changes no result",
+}
+"""Kinds of differences, as tables of them are titled."""
+
+
+def _setup(found: Comparison) -> Section:
+    head = ("", found.a.name, found.b.name)
+    grids = []
+    for kind, title in KINDS.items():
+        rows = [shown_pair(d.key, d.a, d.b) for d in found.differences if d.kind == kind]
+        if rows:
+            grids.append(Grid(head, tuple(rows), title=title, folded=kind == "neutral"))
+    sentences = [] if found.differences else ["Parameters, data, code and machine are the same."]
+    sentences += [f"{name} lacks {', '.join(files)}." for name, files in found.missing.items()]
+    return Section("setup", "What differs in the set-up", tuple(sentences), tuple(grids))
+
+
+def _numerics(found: Comparison) -> Section:
+    numerics = found.numerics
+    sentences = []
+    grids: tuple[Grid, ...] = ()
+    if numerics is None:
+        sentences.append("One run or both have no metrics/numerics.json: nothing was measured.")
+    elif numerics.count == 0:
+        probes = counted(numerics.compared, "probed operation")
+        sentences.append(f"{probes}: all have the same bits on both machines.")
+    else:
+        sentences.append(
+            f"{numerics.count} of {counted(numerics.compared, 'probed operation')} give other bits."
+        )
+        if numerics.worst:
+            name, error = numerics.worst
+            sentences.append(f"The largest relative error among them is {error:.1e} ({name}).")
+        rows = tuple(
+            (group, str(len(names)), MEANINGS.get(group, "any of the above"), _few(names))
+            for group, names in numerics.changed.items()
+        )
+        grids = (Grid(("operations", "differ", "points to", "which"), rows, (1,)),)
+    if numerics:
+        for name, varying in numerics.not_repeatable.items():
+            which = ", ".join(varying)
+            sentences.append(f"Not repeatable on {name} without deterministic algorithms: {which}.")
+    if causes := from_settings(found.a, found.b):
+        sentences.append(f"Differences that can change bits: {'; '.join(causes)}.")
+    return Section("numerics", "Numeric DNA", tuple(sentences), grids)
+
+
+def _few(names: list[str], most: int = 6) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def _divergence(found: Comparison) -> Section:
+    divergence, sentences = found.divergence, []
+    if divergence is None:
+        sentences.append("Without a trace of both runs the first divergence is not known.")
+    elif divergence.step is None:
+        steps = counted(divergence.compared, "traced step")
+        same = f"The same bits in {steps}" if divergence.compared else "The same weights"
+        sentences.append(f"{same}, up to step {divergence.after}.")
+    else:
+        words = where_bits_diverge(found.a, found.b).removeprefix("first divergence ")
+        sentences.append(f"{words[0].upper()}{words[1:]}.")
+        if divergence.tensors:
+            sentences.append(
+                f"There {len(divergence.tensors)} of "
+                f"{counted(divergence.of, 'parameter tensor')} differ."
+            )
+    if found.first_step_distance:
+        sentences.append(
+            "At the first step the relative distance of the gradients is "
+            f"{found.first_step_distance:.1e}."
+        )
+    return Section("divergence", "First divergence", tuple(sentences), _growth(found))
+
+
+def _growth(found: Comparison) -> tuple[Grid, ...]:
+    """Weight distance at a few steps: as many as fit a table, the last among them."""
+    growth, perturbed = found.growth, found.perturbed_growth
+    if growth is None or not any(growth.distance):
+        return ()
+    beside = dict(zip(perturbed.steps, perturbed.distance, strict=True)) if perturbed else {}
+    last = len(growth.steps) - 1
+    places = sorted({round(index * last / 8) for index in range(9)})
+    rows = []
+    for index in places:
+        step = growth.steps[index]
+        row = [str(step), f"{growth.distance[index]:.0e}"]
+        if perturbed:
+            row.append(f"{beside[step]:.0e}" if step in beside else UNKNOWN)
+        rows.append(tuple(row))
+    beside_head = [f"{found.a.name} perturbed by one ULP"] if perturbed else []
+    head = ("after step", found.b.name, *beside_head)
+    title = f"Distance of the weights from those of {found.a.name}, relative to their norm"
+    return (Grid(head, tuple(rows), (0, 1, 2), title=title),)
+
+
+COSTS = {
+    "epoch_seconds_p50": "epoch, median (s)",
+    "train_seconds": "training (s)",
+    "images_per_second": "training (images/s)",
+    "evaluate_seconds": "evaluation (s)",
+    "latency_ms_p50": "latency, median (ms)",
+    "latency_ms_p99": "latency, 99th percentile (ms)",
+    "throughput_images_per_second": "inference (images/s)",
+    "peak_memory_mb": "peak memory, inference (MB)",
+}
+"""Costs by their key in the metrics, as they are shown."""
+
+
+def _cost(found: Comparison) -> Section:
+    rows = tuple(
+        (COSTS[cost.name], number(cost.a), number(cost.b), ratio_in_words(cost.times_better))
+        for cost in found.costs
+        if not is_same(cost.times_better)
+    )
+    if not rows:
+        return Section("cost", "What it costs")
+    head = ("", found.a.name, found.b.name, f"{found.b.name} is")
+    return Section("cost", "What it costs", (), (Grid(head, rows, (1, 2)),))

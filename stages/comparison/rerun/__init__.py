@@ -1,0 +1,1 @@
+"""Steps of a recorded run computed anew on this machine."""

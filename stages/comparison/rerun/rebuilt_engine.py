@@ -1,0 +1,105 @@
+"""A run's training engine, built again on the present machine from what the run left behind.
+
+The ground that `replay` and `origin` stand on: parameters and the list of images come from the
+record's source, the pictures from this machine. Leaves what is computed to those two.
+"""
+
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import pandas as pd
+import torch
+
+from stages.core import paths
+from stages.core.device import choose_device, memory_advice, set_threads
+from stages.core.errors import DeviceError, RunError
+from stages.core.metrics import all_values
+from stages.core.params import Params, Precision, load_params, read_params
+from stages.runs.sources import Source
+from stages.training.engine import Engine
+
+if TYPE_CHECKING:
+    from stages.training.engine import Epoch
+
+
+MEMORY_ADVICE = (
+    "The run's steps can be repeated where there is as much of it as the run had, or on the CPU, "
+    "with `CUDA_VISIBLE_DEVICES=` before the command."
+)
+
+
+def params_of(source: Source) -> Params:
+    """The parameters of a run, with the precision that it ended with.
+
+    Raises RunError when it has none, ParamsError when they are old.
+    """
+    content = source.read(paths.PARAMS)
+    if content is None:
+        raise RunError(f"{source.name} has no {paths.PARAMS}, so nothing of it can be repeated.")
+    params = read_params(content.decode(), f"{paths.PARAMS} of {source.name}")
+    train = params.train.model_copy(update=_fallen_back(source))
+    return params.model_copy(update={"dataset": _dataset_here(params), "train": train})
+
+
+def _fallen_back(source: Source) -> dict[str, str]:
+    """The precision of the weights and snapshots: a run that diverged may have gone on at fp32."""
+    try:
+        told = json.loads(source.read(paths.TRAIN_METRICS) or b"{}")
+    except ValueError:
+        return {}
+    values = all_values(told) if isinstance(told, dict) else {}
+    known = values.get("precision") in get_args(Precision)
+    return {"precision": values["precision"]} if known else {}
+
+
+def _dataset_here(params: Params) -> Any:
+    """The data set with a folder that exists here: the run's own, else the workspace's."""
+    dataset = params.dataset
+    if Path(dataset.folder).exists() or not paths.PARAMS.exists():
+        return dataset
+    here = load_params(paths.PARAMS).dataset
+    return here if here.name == dataset.name else dataset
+
+
+def build_engine(source: Source, params: Params) -> Engine:
+    """The run's engine before its first step, on the run's device or, if absent, on this one's.
+
+    Raises RunError when the list of images is missing, DataError when an image is.
+    """
+    from stages.datasets.pixels import load_splits
+    from stages.tasks import task_of
+    from stages.training.determinism import set_determinism
+
+    device = _device(params)
+    set_determinism(params.train.deterministic, device)
+    set_threads(params)
+    indices, classes = _images_of(source)
+    split = load_splits(params.dataset, indices, params.input_size, ["train"])["train"]
+    with memory_advice(device, MEMORY_ADVICE):
+        return Engine(params, task_of(params), split, classes, device)
+
+
+def _images_of(source: Source) -> tuple[pd.DataFrame, int]:
+    content = source.read(paths.INDICES)
+    if content is None:
+        raise RunError(
+            f"{source.name} has no {paths.INDICES}, so its batches cannot be made again. If the "
+            "run is another machine's, `dvc pull` fetches the file."
+        )
+    indices = pd.read_csv(io.BytesIO(content), dtype={"name": str, "class": str, "digest": str})
+    return indices, int(indices["label"].max()) + 1
+
+
+def _device(params: Params) -> torch.device:
+    try:
+        return choose_device(params.device)
+    except DeviceError:
+        return choose_device("auto")
+
+
+def epoch_of(engine: Engine, step: int) -> tuple["Epoch", int]:
+    """The epoch that holds a step (counted from 1 over the run), and its place in it from 0."""
+    number, index = divmod(step - 1, engine.steps_per_epoch)
+    return engine.epoch(number + 1), index

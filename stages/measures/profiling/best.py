@@ -1,0 +1,54 @@
+"""Which variant is best on this machine, in one line.
+
+Faster means faster than eager in every repeat: the repeats are taken in turns, so a slow minute
+hits both, and five of five is chance once in 32 times. Where none is, eager, which needs no
+conversion, is best.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from stages.measures.profiling.variants import EAGER
+
+Row = dict[str, Any]
+
+
+def best_variant(rows: Sequence[Row], batch_size: int) -> Row | None:
+    """The row of the best variant at a batch size; None when nothing was timed."""
+    timed = [
+        row
+        for row in rows
+        if row["mode"] == "inference"
+        and row["batch_size"] == batch_size
+        and row["latency_ms_p50"] is not None
+    ]
+    eager = next((row for row in timed if row["variant"] == EAGER), None)
+    if eager is None:
+        return min(timed, key=lambda row: float(row["latency_ms_p50"]), default=None)
+    faster = [row for row in timed if row["speedup_low"] is not None and row["speedup_low"] > 1]
+    return max(faster, key=lambda row: float(row["speedup"]), default=eager)
+
+
+def best_line(rows: Sequence[Row], batch_sizes: Sequence[int]) -> str:
+    """The best variant at the smallest and at the largest batch size, as a sentence."""
+    parts = []
+    alone = {row["variant"] for row in rows} == {EAGER}
+    for batch_size in dict.fromkeys((min(batch_sizes), max(batch_sizes))):
+        best = best_variant(rows, batch_size)
+        if best is not None:
+            parts.append(f"at batch {batch_size} {_phrase(best, alone)}")
+    line = "; ".join(parts) or "nothing could be timed"
+    return line[0].upper() + line[1:]
+
+
+def _phrase(best: Row, alone: bool) -> str:
+    """The row in words, with the rate at its median time, which a stray slow call cannot move."""
+    per_second = 1000 * best["batch_size"] / best["latency_ms_p50"]
+    rate = f"{best['latency_ms_p50']:.3g} ms, {per_second:,.0f} images/s"
+    if best["variant"] == EAGER:
+        tried = (
+            "eager alone was timed" if alone else "no variant is faster than eager in all repeats"
+        )
+        return f"{tried} ({rate})"
+    gain = f", {best['speedup']:.2f} times as fast as eager" if best["speedup"] else ""
+    return f"{best['variant']} is fastest ({rate}{gain})"

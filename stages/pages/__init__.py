@@ -1,0 +1,1 @@
+"""Blocks, number formats and rendering that report, comparison and study pages share."""

@@ -1,0 +1,1 @@
+"""Figures of finished cells: intervals, spreads, rankings, judged claims, advice."""

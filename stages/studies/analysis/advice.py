@@ -1,0 +1,233 @@
+"""Which backbone to take: four uses, each with a rule that is stated beside its answer.
+
+Advice comes only from runs that are surely above one answer to every image: the lower end of their
+95 % interval lies above the share of the most frequent class. Where there are none, the answer is
+"none yet", with the reason. Accuracies count as tied when the 95 % interval of their difference
+holds zero, and among the tied the cheaper is advised. Leaves the page to `section`.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from stages.pages.formatting import duration, percent
+from stages.studies.analysis.intervals import Estimate, latency_difference, tied_with
+from stages.studies.analysis.machine_results import MachineResults, front
+from stages.studies.page.traced import cells_of, latency_text, over, share_text
+
+NONE_YET = "none yet"
+WITHIN = 0.9  # of the leader's accuracy: what counts as accurate enough for a small device
+PART_WAY = 0.5  # from one answer to the leader's accuracy: what counts as a useful experiment
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What to take for a use, by which rule, in which figures, and how sure that is."""
+
+    use: str
+    series: str
+    rule: str
+    figures: str
+    certainty: str
+
+
+def advise(view: MachineResults) -> list[Advice]:
+    """The advice that the finished cells allow; nothing before there are two series."""
+    if view.cells.empty or view.main["series"].nunique() < 2:
+        return []
+    rules: list[Callable[[MachineResults], Advice | None]] = [_small_data, _edge, _balanced, _quick]
+    return [advice for rule in rules if (advice := rule(view)) is not None]
+
+
+def unlearned_text(view: MachineResults, images: int) -> str:
+    """Why nothing can be said of the runs at a size: none is surely above one answer to all."""
+    told = (
+        f"because no run with {images:,} images is surely above {percent(view.chance)}, the score "
+        "of one answer to every image"
+    )
+    return over(view.cells[view.cells["train_images"] == images], told)
+
+
+def _none_yet(view: MachineResults, use: str, rule: str, images: int) -> Advice:
+    nearest = view.at(images).iloc[0]
+    remedy = (
+        f"highest: {nearest['series']} with {share_text(nearest)}; train on more images or for "
+        "more epochs first"
+    )
+    return Advice(use, NONE_YET, rule, unlearned_text(view, images), remedy)
+
+
+def _small_data(view: MachineResults) -> Advice:
+    images = view.sizes[0]
+    rule = (
+        f"highest mean accuracy at the smallest size ({images:,} images); of those tied, "
+        "the one with the fewest parameters"
+    )
+    rows = view.ranked(images)
+    if rows.empty:
+        return _none_yet(view, "small data", rule, images)
+    sizes = view.cells.groupby("series")["params_total"].median().rename("params_total")
+    rows = rows.merge(sizes.reset_index(), on="series", how="left")
+    tied = rows[rows["tied"]]
+    chosen = tied.iloc[int(tied["params_total"].argmin())]
+    figures = f"{percent(chosen['mean'])}, {chosen['params_total'] / 1e6:.2f} M parameters"
+    return Advice(
+        "small data",
+        str(chosen["series"]),
+        rule,
+        over(cells_of(view, chosen["series"], images), figures),
+        _alone(view, images) or _tie(tied, chosen),
+    )
+
+
+def _edge(view: MachineResults) -> Advice | None:
+    every = view.costs()
+    rule = (
+        "lowest latency at batch 1 among those that, within the interval, reach "
+        f"{percent(WITHIN, 0)} of the best accuracy at the largest size"
+    )
+    if every["latency_ms_p50"].isna().all():
+        return None
+    rows = every[every["learned"]].dropna(subset=["latency_ms_p50"])
+    if rows.empty:
+        return _none_yet(view, "small devices", rule, view.sizes[-1])
+    beyond = [_over_share_of_best(view, row, rows) for row in rows["series"]]
+    enough = rows[[found.value >= 0 or found.open for found in beyond]]
+    chosen = enough.iloc[int(enough["latency_ms_p50"].argmin())]
+    sure = chosen["mean"] >= WITHIN * rows["mean"].max()
+    told = (
+        "its mean reaches it too" if sure else "only its interval does: more seeds may rule it out"
+    )
+    return Advice(
+        "small devices",
+        str(chosen["series"]),
+        rule,
+        _figures(view, chosen, f"{_latency(view, chosen)}, {percent(chosen['mean'])}"),
+        (_alone(view, view.sizes[-1]) or told) + _as_fast(view, chosen, enough),
+    )
+
+
+def _balanced(view: MachineResults) -> Advice | None:
+    every = view.costs()
+    rule = (
+        "on the Pareto front of accuracy and latency, the largest sum of both, each scaled to 0…1 "
+        "over those compared (latency by its logarithm)"
+    )
+    if every["latency_ms_p50"].notna().sum() < 2:
+        return None
+    rows = every[every["learned"]].dropna(subset=["latency_ms_p50"]).reset_index(drop=True)
+    if rows.empty:
+        return _none_yet(view, "balanced", rule, view.sizes[-1])
+    score = _scaled(rows["mean"]) + 1 - _scaled(rows["latency_ms_p50"].map(math.log))
+    score = score.where(front(rows, "latency_ms_p50"), -1.0)
+    place = int(score.argmax())
+    chosen, best = rows.iloc[place], rows.iloc[0]
+    tied = rows[tied_with(view.scores, rows, place)]
+    others = [str(name) for name in tied["series"] if name != chosen["series"]]
+    told = percent(chosen["mean"])
+    told += "" if place == 0 else f" ({percent(best['mean'])} at best)"
+    return Advice(
+        "balanced",
+        str(chosen["series"]),
+        rule,
+        _figures(view, chosen, f"{told}, {_latency(view, chosen)}"),
+        (_alone(view, view.sizes[-1]) or _not_apart(others)) + _as_fast(view, chosen, rows),
+    )
+
+
+def _quick(view: MachineResults) -> Advice | None:
+    every = view.costs().dropna(subset=["train_seconds"])
+    if every.empty:
+        return None
+    rule = (
+        "shortest training at the largest size among those that come at least half way from one "
+        f"answer to every image ({percent(view.chance)}) to the best accuracy"
+    )
+    learned = every[every["learned"]]
+    if learned.empty:
+        return _none_yet(view, "quick experiments", rule, view.sizes[-1])
+    enough = view.chance + PART_WAY * (learned["mean"].max() - view.chance)
+    rows = learned[learned["mean"] >= enough]
+    chosen = rows.iloc[int(rows["train_seconds"].argmin())]
+    told = f"{duration(chosen['train_seconds'], 2)} per training, {percent(chosen['mean'])}"
+    return Advice(
+        "quick experiments",
+        str(chosen["series"]),
+        rule,
+        _figures(view, chosen, told),
+        _alone(view, view.sizes[-1]) or _quickest(view, chosen, rows),
+    )
+
+
+def _figures(view: MachineResults, chosen: "pd.Series[float]", told: str) -> str:
+    """Figures at the largest size, with the cells behind them."""
+    return over(cells_of(view, chosen["series"], view.sizes[-1]), told)
+
+
+def _latency(view: MachineResults, chosen: "pd.Series[float]") -> str:
+    return f"{latency_text(cells_of(view, chosen['series'], view.sizes[-1]).iloc[-1])} ms"
+
+
+def _over_share_of_best(view: MachineResults, series: str, rows: pd.DataFrame) -> Estimate:
+    """How far a series lies above what is enough beside the best of `rows`, at the largest size."""
+    best = rows.iloc[int(rows["mean"].argmax())]["series"]
+    runs, leading = (cells_of(view, name, view.sizes[-1]) for name in (series, best))
+    return view.scores.difference(runs, leading, WITHIN)
+
+
+def _as_fast(view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFrame) -> str:
+    """Names those whose latency the repeats cannot tell from the chosen one's."""
+    own = cells_of(view, chosen["series"], view.sizes[-1])
+    others = {name: cells_of(view, name, view.sizes[-1]) for name in rows["series"]}
+    found = {name: latency_difference(cells, own) for name, cells in others.items()}
+    same = [
+        str(name)
+        for name, difference in found.items()
+        if not others[name]["model"].isin(own["model"]).any()  # recipes of one network
+        and difference.half_width is not None
+        and difference.open
+    ]
+    return f"; latencies too noisy to tell it from {', '.join(same)}" if same else ""
+
+
+def _quickest(view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFrame) -> str:
+    seconds = view.measured("train_seconds")
+    own = cells_of(view, chosen["series"], view.sizes[-1])
+    same = [
+        str(name)
+        for name in rows["series"]
+        if name != chosen["series"]
+        and seconds.difference(cells_of(view, name, view.sizes[-1]), own).open
+    ]
+    if same:
+        return f"times too noisy to tell it from {', '.join(same)}"
+    return "quicker than all others that are accurate enough"
+
+
+def _alone(view: MachineResults, images: int) -> str | None:
+    """Said instead of a comparison where there is nothing to compare with."""
+    if len(view.at(images)) < 2:
+        return "only one has run at this size: nothing to compare it with"
+    if len(view.ranked(images)) < 2:
+        return "the only one surely above one answer to every image"
+    return None
+
+
+def _scaled(values: "pd.Series[float]") -> "pd.Series[float]":
+    half_width = values.max() - values.min()
+    return (values - values.min()) / half_width if half_width else values * 0.0
+
+
+def _tie(tied: pd.DataFrame, chosen: "pd.Series[float]") -> str:
+    others = [str(name) for name in tied["series"] if name != chosen["series"]]
+    if not others:
+        return "ahead of all others that ran at this size"
+    return f"statistically tied with {', '.join(others)}"
+
+
+def _not_apart(others: list[str]) -> str:
+    if not others:
+        return "its accuracy differs from every other's"
+    return f"its accuracy is statistically tied with {', '.join(others)}"

@@ -1,0 +1,161 @@
+"""Intervals of means over seeds and of their differences: one rule for every comparison.
+
+An interval of 95 % has two parts, added in quadrature. The seeds: Student's t times the spread of
+one run over the root of the number of runs. The test images, where the figure is a share of them:
+the normal quantile times the standard error over images, which for a difference is that of the
+paired difference image by image. The two overlap a little (how seeds differ image by image counts
+in both), so intervals are rather too wide than too narrow. Times are taken in logarithms: their
+differences are ratios. Leaves the spread to `spread` and the images to `answers`.
+"""
+
+import math
+import re
+from collections.abc import Collection, Hashable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from stages.studies.analysis.answers import ImageErrors
+from stages.studies.analysis.spread import GROUP, LEVEL, Group, Spread, pooled
+
+NORMAL = float(stats.norm.ppf(LEVEL))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean or difference and half its interval; `reach` is None where no interval can be given.
+
+    Of a time both are logarithms.
+    """
+
+    value: float
+    half_width: float | None
+
+    @property
+    def low(self) -> float | None:
+        """Lower end."""
+        return None if self.half_width is None else self.value - self.half_width
+
+    @property
+    def high(self) -> float | None:
+        """Upper end."""
+        return None if self.half_width is None else self.value + self.half_width
+
+    @property
+    def open(self) -> bool:
+        """Whether zero lies in the interval, or there is none: a difference that is not sure."""
+        return self.half_width is None or abs(self.value) <= self.half_width
+
+
+def tested(column: str) -> str | None:
+    """The share of the test images that a column is, or that its gap is taken from."""
+    return re.sub("^gap_", "test_", column) if re.match("(test|gap)_.*top1$", column) else None
+
+
+def is_time(column: str) -> bool:
+    """Whether a column is a duration, compared by ratio."""
+    return column.endswith("_seconds") or column.startswith(("latency_ms", "epoch_seconds"))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One column of finished cells that can be compared: of one problem."""
+
+    cells: pd.DataFrame
+    column: str
+    errors: ImageErrors
+    constant: Collection[str] = ()  # cells that give one answer to every image
+
+    @cached_property
+    def values(self) -> "pd.Series[float]":
+        """A figure per cell that has one; of times the logarithm."""
+        found = self.cells[self.column].dropna().astype(float)
+        return pd.Series(np.log(found)) if is_time(self.column) else found
+
+    @cached_property
+    def spread(self) -> Spread:
+        """Of one run about its group's mean."""
+        constant = () if is_time(self.column) else self.constant
+        return pooled(self.cells.loc[self.values.index], self.values, constant)
+
+    @cached_property
+    def groups(self) -> dict[Group, pd.DataFrame]:
+        """The cells of each machine, model, size and recipe, in the order of the grids."""
+        known = self.cells.loc[self.values.index]
+        found = known.groupby(GROUP, sort=False)
+        return {tuple(str(part) for part in _tuple(key)): runs for key, runs in found}
+
+    def mean(self, runs: pd.DataFrame) -> Estimate:
+        """The mean of some runs."""
+        return self._contrast(pd.Series(1 / len(runs), index=runs.index))
+
+    def difference(self, a: pd.DataFrame, b: pd.DataFrame, factor: float = 1.0) -> Estimate:
+        """The mean of `a` less `factor` times that of `b`."""
+        first = pd.Series(1 / len(a), index=a.index)
+        return self._contrast(first.sub(pd.Series(factor / len(b), index=b.index), fill_value=0.0))
+
+    def _contrast(self, weights: "pd.Series[float]") -> Estimate:
+        """The weighted sum of runs, each with its own spread, on test images that they share."""
+        runs, weight = self.cells.loc[weights.index], weights.to_numpy(float)
+        value = float(weight @ self.values[weights.index].to_numpy(float))
+        parts = []
+        keys = runs[GROUP].astype(str).itertuples(index=False, name=None)
+        known = [self.spread.of(key) for key in keys]
+        if any(sd is not None for sd in known):
+            spreads = np.array([sd or 0.0 for sd in known])
+            parts.append(self.spread.quantile * float(np.linalg.norm(weight * spreads)))
+        share = tested(self.column)
+        if share is not None and share in runs:
+            variance = float(weight @ self.errors.among(runs, share) @ weight)
+            parts.append(NORMAL * math.sqrt(max(0.0, variance)))
+        return Estimate(value, math.hypot(*parts) if parts else None)
+
+
+def latency_difference(a: pd.DataFrame, b: pd.DataFrame) -> Estimate:
+    """How much longer `a` takes than `b`, in logarithms; no reach where no repeats were timed.
+
+    A network is timed a few times in a row, whatever the seeds. Three repeats may all lie on one
+    side of the truth, so half their span is too little: Student's t of three normal draws asks
+    for 1.3 spans (Lord, Biometrika 34, 1947). The whole spans of both are added.
+    """
+    medians = [math.log(float(runs["latency_ms_p50"].astype(float).mean())) for runs in (a, b)]
+    spans = [float(runs["latency_spread"].astype(float).mean()) if "latency_spread" in runs
+             else math.nan for runs in (a, b)]  # fmt: skip
+    half_width = None if math.isnan(sum(spans)) else sum(spans)
+    return Estimate(medians[0] - medians[1], half_width)
+
+
+def summarize(measured: Measured) -> pd.DataFrame:
+    """A row per machine, model, size and recipe: mean, low, high (95 %), runs, train_images.
+
+    Of times it is the geometric mean; low and high are missing where no interval can be given.
+    """
+    rows = []
+    for runs in measured.groups.values():
+        found = measured.mean(runs)
+        ends = [found.value, found.low, found.high]
+        if is_time(measured.column):
+            ends = [None if end is None else math.exp(end) for end in ends]
+        key = tuple(runs[GROUP].iloc[0])
+        rows.append((*key, *ends, len(runs), int(runs["train_images"].iloc[0])))
+    columns = [*GROUP, "mean", "low", "high", "runs", "train_images"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.astype(dict.fromkeys(("mean", "low", "high"), float))
+
+
+def tied_with(measured: Measured, rows: pd.DataFrame, place: int) -> "pd.Series[bool]":
+    """Which rows of `summarize` cannot be told from the one at `place`, itself among them."""
+    keys = [tuple(map(str, key)) for key in rows[GROUP].itertuples(index=False, name=None)]
+    chosen = measured.groups[keys[place]] if keys else measured.cells
+    told = [
+        place == own or measured.difference(measured.groups[key], chosen).open
+        for own, key in enumerate(keys)
+    ]
+    return pd.Series(told, index=rows.index, dtype=bool)
+
+
+def _tuple(key: Hashable) -> tuple[Hashable, ...]:
+    return key if isinstance(key, tuple) else (key,)

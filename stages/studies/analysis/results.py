@@ -1,0 +1,223 @@
+"""The cells that exist, read into tables: one row per cell, one per epoch, one per test image.
+
+Only cells that the grids name are read, never what else lies in the folder. Cells of a branch or
+experiment are read out of git without checking it out. Leaves figures to the other files.
+"""
+
+import io
+import subprocess
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stages.core.errors import RunError
+from stages.studies.analysis.answers import Run, constant_runs, label_shares
+from stages.studies.analysis.record import parse_cell
+from stages.studies.spec.study_config import StudyConfig
+
+FILES = ("cell.json", "history.csv", "predictions.csv")
+LISTED = ("cell", "model", "size", "recipe", "seed", "status", "dataset", "task", "epochs",
+          "train_images", "val_images", "test_images", "params_id", "code")  # fmt: skip
+TRAINED = ("train_loss", "val_loss", "train_seconds", "epoch_seconds_p50", "best_epoch",
+           "epochs_run", "weights_hash", "precision", "images_per_second")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A data set and what is asked of it: accuracies of different problems never meet."""
+
+    dataset: str
+    task: str
+
+
+@dataclass(frozen=True)
+class Head:
+    """A problem's accuracies, main one first, and the names of what that one tells apart."""
+
+    metrics: list[str]
+    answers: list[str]
+
+
+@dataclass(frozen=True)
+class Results:
+    """`cells` has a row per cell and machine, `histories` and `predictions` carry its `cell` and
+    `machine`; `machines` are the DNA facts by id; `heads` the problems that have an accuracy, in
+    the order of the cells.
+    """
+
+    cells: pd.DataFrame
+    histories: pd.DataFrame
+    predictions: pd.DataFrame
+    machines: dict[str, dict[str, Any]]
+    traces: dict[tuple[str, str], dict[str, Any]]
+    heads: dict[Problem, Head]
+
+    def of(self, problem: Problem) -> "Results":
+        """What belongs to one problem alone."""
+        cells = self.cells
+        cells = cells[(cells["dataset"] == problem.dataset) & (cells["task"] == problem.task)]
+        heads = {key: head for key, head in self.heads.items() if key == problem}
+        histories, predictions = (
+            _of_cells(table, cells) for table in (self.histories, self.predictions)
+        )
+        return Results(cells, histories, predictions, self.machines, self.traces, heads)
+
+    @property
+    def metrics(self) -> list[str]:
+        """The accuracies of the first problem, main one first."""
+        return next((head.metrics for head in self.heads.values()), ["top1"])
+
+    @property
+    def answers(self) -> list[str]:
+        """What the first problem's main accuracy tells apart."""
+        return next((head.answers for head in self.heads.values()), [])
+
+    @property
+    def main(self) -> str:
+        """The column of the main test accuracy."""
+        return f"test_{self.metrics[0]}"
+
+    @cached_property
+    def constant(self) -> dict[Run, float]:
+        """Runs that give one answer to (nearly) every test image, and to which share of them."""
+        return constant_runs(self.predictions)
+
+    @cached_property
+    def _labels(self) -> dict[Run, float]:
+        return label_shares(self.predictions)
+
+    def chance(self, machine: str) -> float:
+        """What one answer to every image would score at best on a machine's test images.
+
+        It is the share of the most frequent label, at least one over the number of answers, which
+        stands where no answers were kept. Labels that are drawn per seed differ between runs: the
+        largest share counts.
+        """
+        shares = [share for (name, _), share in self._labels.items() if name == machine]
+        return max([1 / max(2, len(self.answers)), *shares])
+
+    @property
+    def finished(self) -> pd.DataFrame:
+        """The cells that have an accuracy."""
+        return self.cells[self.cells["status"] == "finished"]
+
+
+def read_results(form: StudyConfig, revisions: Sequence[str] = ()) -> Results:
+    """All cells of the form in the working tree, then those of other revisions.
+
+    A cell of another revision is left out where the same machine's is here already. Raises
+    RunError for a damaged file or an unknown revision.
+    """
+    found: dict[tuple[str, str], tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]] = {}
+    for files in [_here(form), *(_there(form, revision) for revision in revisions)]:
+        for cell in form.cells:
+            read = _read(files, cell.name)
+            if read is not None:
+                found.setdefault((cell.name, read[0]["machine"]["id"]), read)
+    return _assembled(found)
+
+
+def _here(form: StudyConfig) -> dict[str, bytes]:
+    """The files of the form's cells in the working tree, by "cell/file"."""
+    names = [f"{cell.name}/{file}" for cell in form.cells for file in FILES]
+    paths = {name: form.cells_folder / name for name in names}
+    return {name: path.read_bytes() for name, path in paths.items() if path.exists()}
+
+
+def _there(form: StudyConfig, revision: str) -> dict[str, bytes]:
+    """The files of the form's cells as `revision` has them, by "cell/file"."""
+    folder = form.cells_folder.as_posix()
+    done = _archive(revision, folder)
+    if done.returncode:  # a clone knows the branches of its origin by that name alone
+        reason = done.stderr.decode(errors="replace").strip()
+        done = _archive(f"origin/{revision}", folder)
+    if done.returncode:
+        raise RunError(
+            f"git has no {folder} in {revision} ({reason}). Name a branch, tag or experiment that "
+            "ran this study; fetch it first if it lies on a remote. Revisions come from `--with` "
+            f"and from the key `with` of {form.folder / 'params.yaml'}."
+        )
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        members = [member for member in archive.getmembers() if member.isfile()]
+        contents = ((member, archive.extractfile(member)) for member in members)
+        return {
+            Path(member.name).relative_to(folder).as_posix(): opened.read()
+            for member, opened in contents
+            if opened is not None
+        }
+
+
+def _archive(revision: str, folder: str) -> "subprocess.CompletedProcess[bytes]":
+    command = ["git", "archive", "--format=tar", revision, "--", folder]
+    return subprocess.run(command, capture_output=True)
+
+
+def _read(
+    files: Mapping[str, bytes], name: str
+) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame] | None:
+    if f"{name}/cell.json" not in files:
+        return None
+    tables = []
+    for kind in ("history", "predictions"):
+        content = files.get(f"{name}/{kind}.csv")
+        tables.append(pd.DataFrame() if content is None else pd.read_csv(io.BytesIO(content)))
+    return parse_cell(files[f"{name}/cell.json"], name), tables[0], tables[1]
+
+
+def _assembled(
+    found: Mapping[tuple[str, str], tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]],
+) -> Results:
+    rows: list[dict[str, Any]] = []
+    machines: dict[str, dict[str, Any]] = {}
+    traces: dict[tuple[str, str], dict[str, Any]] = {}
+    heads: dict[Problem, Head] = {}
+    histories, predictions = [pd.DataFrame()], [pd.DataFrame()]
+    for (name, machine), (cell, history, predicted) in found.items():
+        rows.append(_row(cell))
+        machines[machine] = cell["machine"]
+        traces[name, machine] = cell.get("trace") or {}
+        if cell.get("evaluate"):
+            answers = list(cell["evaluate"].get("top1_per_class", []))
+            heads.setdefault(Problem(cell["dataset"], cell["task"]), Head(_metrics(cell), answers))
+        if not predicted.empty:
+            histories.append(history.assign(cell=name, machine=machine))
+            predictions.append(predicted.assign(cell=name, machine=machine))
+    cells = pd.DataFrame(rows) if rows else pd.DataFrame(columns=[*LISTED, "machine"])
+    history, predicted = (pd.concat(parts, ignore_index=True) for parts in (histories, predictions))
+    return Results(cells, history, predicted, machines, traces, heads)
+
+
+def _of_cells(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a history or of predictions that belong to the cells."""
+    if table.empty:
+        return table
+    return table.merge(cells[["cell", "machine"]], on=["cell", "machine"])
+
+
+def _row(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """One flat row: what the cell is, what it scored, what it cost."""
+    train, evaluate = cell.get("train") or {}, cell.get("evaluate") or {}
+    diverged = cell.get("diverged")
+    told = diverged and f"diverged at epoch {diverged['epoch']}, {diverged['precision']}"
+    row = {name: cell.get(name) for name in LISTED} | {"size": str(cell["size"]), "why": told}
+    row |= {name: train.get(name) for name in TRAINED}
+    row |= {key: value for key, value in train.items() if key.endswith("top1")}
+    row |= {key: value for key, value in evaluate.items() if key != "top1_per_class"}
+    row |= cell.get("profile") or {}
+    row |= {"machine": cell["machine"]["id"], "cell_seconds": cell.get("cell_seconds")}
+    for metric in _metrics(cell):
+        row[f"gap_{metric}"] = row[f"train_{metric}"] - row[f"test_{metric}"]
+    return row
+
+
+def _metrics(cell: Mapping[str, Any]) -> list[str]:
+    return [
+        key.removeprefix("test_").removesuffix("_low")
+        for key in cell.get("evaluate") or {}
+        if key.startswith("test_") and key.endswith("_low")
+    ]

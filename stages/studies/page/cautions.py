@@ -1,0 +1,90 @@
+"""How the intervals of a page are made, and which runs a reader should not trust too far."""
+
+import pandas as pd
+
+from stages.pages.formatting import percent
+from stages.studies.analysis.machine_results import MachineResults, series_of
+from stages.studies.page.traced import Traced, cells_of, over
+
+
+def interval_text(view: MachineResults) -> str:
+    """What stands behind ± in the tables of accuracy."""
+    spread = view.scores.spread
+    if spread.sd is None:
+        told = (
+            "No two runs that differ in the seed alone tell images apart: the intervals are those "
+            "of the test images and say nothing of how another seed would do."
+        )
+        return over(view.cells, told)
+    left_out = ", runs with one answer to all images left out" if view.constant else ""
+    told = (
+        "Mean ± 95 % interval (number of runs), for other seeds and other test images: the error "
+        "of both, added in quadrature. One run differs from another of its backbone and size by "
+        f"{100 * spread.sd:.2f} points (standard deviation over seeds, the median over all of "
+        f"them{left_out}; {spread.dof} degrees of freedom, Student's t); where seeds differ "
+        "more, their own spread counts. Two figures are tied when the interval of their "
+        "difference, paired image by image, holds zero; their own intervals may overlap all the "
+        "same."
+    )
+    return over(view.cells, told)
+
+
+def cautions(view: MachineResults) -> list[str]:
+    """Seeds that disagree widely, runs that give one answer to all images, and runs at chance."""
+    return [*_erratic(view), *_constant(view), *_unlearned(view)]
+
+
+def _erratic(view: MachineResults) -> list[str]:
+    said: list[str] = []
+    for group in view.scores.spread.erratic:
+        cells = view.scores.groups[group]
+        shares = ", ".join(percent(share) for share in sorted(cells[view.results.main]))
+        told = (
+            f"{_named(view, cells)}: its seeds disagree far more than those of the others "
+            f"({shares}); so few runs cannot say how far, and its interval may still be too narrow"
+        )
+        said.append(over(cells, told))
+    return said
+
+
+def _constant(view: MachineResults) -> list[str]:
+    said: list[str] = []
+    for runs in view.scores.groups.values():
+        shares = {
+            str(cell): view.constant[str(cell)]
+            for cell in runs["cell"]
+            if str(cell) in view.constant
+        }
+        if shares:
+            which = f"{len(shares)} of {len(runs)} runs" if len(runs) > 1 else "its run"
+            ends = dict.fromkeys(
+                percent(end, 0) for end in (min(shares.values()), max(shares.values()))
+            )
+            gives = "gives" if len(shares) == 1 else "give"
+            told = f"{which} {gives} one answer for {' to '.join(ends)} of images"
+            said.append(Traced(f"{_named(view, runs)}: {told}", list(shares)))
+    return said
+
+
+def _unlearned(view: MachineResults) -> list[str]:
+    """Series whose interval reaches down to what one answer to every image scores."""
+    rows = view.main[~view.main["learned"]]
+    if rows.empty:
+        return []
+    names = "; ".join(
+        f"{row['series']} at {int(row['train_images']):,} images" for row in rows.to_dict("records")
+    )
+    cells = pd.concat([
+        cells_of(view, row["series"], row["train_images"]) for row in rows.to_dict("records")
+    ])  # fmt: skip
+    told = (
+        f"Not surely above {percent(view.chance)}, the score of one answer to every image: "
+        f"{names}. They may have learned nothing yet: they are shown, but neither ranked nor "
+        "advised, and claims about them are not judged. More images or epochs would help"
+    )
+    return [over(cells, told)]
+
+
+def _named(view: MachineResults, cells: pd.DataFrame) -> str:
+    row = cells.iloc[0].to_dict()
+    return f"{series_of(row, view.form)} at {int(row['train_images']):,} images"

@@ -1,0 +1,220 @@
+"""The tables of a study's page that are about cost: inference, efficiency, time, repeats.
+
+Every figure is a `Traced` text; why one could not be measured is said in `cost_notes`. Leaves
+accuracy to `accuracy_tables` and who computed to `machine_tables`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from stages.pages.blocks import Table
+from stages.pages.formatting import NONE, duration, large, number, percent, rounded
+from stages.studies.analysis.machine_results import MachineResults, geometric_mean
+from stages.studies.page.traced import Traced, cells_of, latency_text, one, over, ratio, times
+
+
+def cost_table(view: MachineResults, others: Sequence[MachineResults] = ()) -> Table:
+    """Size, arithmetic, latency, throughput and memory; further columns per further machine."""
+    views = [view, *others]
+    px = sorted({int(side) for own in views for side in own.cells["input_px"].dropna()})
+    head = ["backbone", "parameters", f"MACs (M) at {px[0]} px" if len(px) == 1 else "MACs (M)"]
+    head += ["input px"] if len(px) > 1 else []
+    for own in views:
+        tag = _tag(own, others)
+        head += [f"latency p50 (ms){tag}", f"images/s at batch{tag}", f"peak memory (MB){tag}",
+                 f"training images/s{tag}"]  # fmt: skip
+    rows: dict[tuple[str, ...], list[str]] = {}  # recipes of one network cost the same
+    for name in _series(views):
+        cells = [_last(own, name) for own in views]
+        known = next(cell for cell in cells if cell is not None)
+        row: list[str]
+        row = [one(known, large(known.get("params_total"))),
+               one(known, number(times(known.get("macs_g"), 1000)))]  # fmt: skip
+        row += [one(known, number(known.get("input_px")))] if len(px) > 1 else []
+        row += [text for cell in cells for text in _measured(cell)]
+        rows.setdefault((str(known["model"]), *row), []).append(name)
+    named = [(_together(views, names), *row[1:]) for row, names in rows.items()]
+    return Table(tuple(head), tuple(named), numeric=tuple(range(1, len(head))))
+
+
+def _together(views: Sequence[MachineResults], names: Sequence[str]) -> str:
+    """The names of series, or of their models where all series of a model are among them."""
+    models = {
+        str(name): str(model)
+        for own in views
+        for name, model in zip(own.cells["series"], own.cells["model"], strict=True)
+    }
+    whole = {
+        model
+        for model in models.values()
+        if all(name in names for name, its in models.items() if its == model)
+    }
+    told = (models[name] if models[name] in whole else name for name in names)
+    return ", ".join(dict.fromkeys(told))
+
+
+def _measured(cell: "pd.Series[Any] | None") -> tuple[str, ...]:
+    """What one machine measured of a series; dashes where it has not run it."""
+    if cell is None:
+        return (NONE,) * 4
+    batch = number(cell.get("throughput_batch_size"))
+    return (
+        one(cell, latency_text(cell)),
+        one(cell, f"{rounded(cell.get('throughput_images_per_second'))} at {batch}"),
+        one(cell, number(cell.get("peak_memory_mb"))),
+        one(cell, rounded(cell.get("training_images_per_second"))),
+    )
+
+
+def efficiency_table(view: MachineResults) -> Table | None:
+    """Parameters and latency per unit of accuracy, at the largest size, of what has learned.
+
+    Times to two digits: they are rarely measured better.
+    """
+    rows = []
+    costs = view.costs()
+    for row in costs[costs["learned"]].to_dict("records"):
+        cells = cells_of(view, row["series"], view.sizes[-1])
+        per = row["mean"]
+        rows.append((
+            row["series"],
+            over(cells, percent(row["mean"])),
+            over(cells, number(ratio(times(row.get("params_total"), 1e-6), per))),
+            over(cells, rounded(ratio(row.get("latency_ms_p50"), per))),
+            over(cells, rounded(ratio(row.get("train_seconds"), per))),
+        ))  # fmt: skip
+    head = ("backbone", "accuracy", "M parameters / accuracy", "ms / accuracy",
+            "training s / accuracy")  # fmt: skip
+    return Table(head, tuple(rows), numeric=(1, 2, 3, 4)) if rows else None
+
+
+def time_table(view: MachineResults, others: Sequence[MachineResults] = ()) -> Table:
+    """Seconds of training, per run and epoch, and those per epoch as times the quickest's.
+
+    Recipes differ in their epochs, so an epoch is what is compared.
+    """
+    views = [view, *others]
+    groups = [dict(list(own.cells.groupby(["series", "train_images"]))) for own in views]
+    fastest = [_fastest(own) for own in views]
+    head = ["backbone", "images", "epochs"]
+    for own in views:
+        head += [f"{told}{_tag(own, others)}" for told in ("training", "per epoch")]
+        head += [f"times the quickest epoch{_tag(own, others)}"]
+    rows = []
+    for name, images in dict.fromkeys(key for own in views for key in _keys(own)):
+        found = [group.get((name, images)) for group in groups]
+        known = next(cells for cells in found if cells is not None)
+        told = [
+            text
+            for own, cells, least in zip(views, found, fastest, strict=True)
+            for text in _times(own, cells, least.get(images))
+        ]
+        epochs = over(known, str(int(known["epochs_run"].max())))
+        rows.append((name, f"{images:,}", epochs, *told))
+    return Table(tuple(head), tuple(rows), numeric=tuple(range(1, len(head))))
+
+
+def _times(
+    view: MachineResults, cells: pd.DataFrame | None, quickest: pd.DataFrame | None
+) -> tuple[str, ...]:
+    if cells is None:
+        return (NONE,) * 3
+    return (
+        over(cells, duration(geometric_mean(cells["train_seconds"]), 2)),
+        over(cells, duration(geometric_mean(cells["epoch_seconds_p50"]), 2)),
+        NONE if quickest is None else _slower(view, cells, quickest),
+    )
+
+
+def _slower(view: MachineResults, cells: pd.DataFrame, quickest: pd.DataFrame) -> str:
+    """How many times the quickest's time of an epoch, with its 95 % interval."""
+    if cells.index.equals(quickest.index):
+        return over(cells, "the quickest")
+    found = view.measured("epoch_seconds_p50").difference(cells, quickest)
+    both = pd.concat([cells, quickest])
+    if found.low is None or found.high is None:
+        return over(both, f"{rounded(math.exp(found.value))}×")
+    ends = (rounded(math.exp(end)) for end in (found.value, found.low, found.high))
+    told = "{}× ({} to {})".format(*ends)
+    return over(both, "not told apart" if found.open else told)
+
+
+def _fastest(view: MachineResults) -> dict[int, pd.DataFrame]:
+    """The cells of the series with the quickest epoch at each size."""
+    groups = dict(list(view.cells.groupby(["train_images", "series"])))
+    means = view.cells.groupby(["train_images", "series"])["epoch_seconds_p50"].mean()
+    return {int(key[0]): groups[key] for key in means.groupby("train_images").idxmin().dropna()}
+
+
+def _keys(view: MachineResults) -> list[tuple[str, int]]:
+    names = view.cells["series"].astype(str)
+    return list(zip(names, view.cells["train_images"].astype(int), strict=True))
+
+
+def _series(views: Sequence[MachineResults]) -> list[str]:
+    """All series, the first machine's before those that only others ran."""
+    return list(dict.fromkeys(str(name) for own in views for name in own.cells["series"]))
+
+
+def _last(view: MachineResults, name: str) -> "pd.Series[Any] | None":
+    cells = cells_of(view, name)
+    return None if cells.empty else cells.iloc[-1]
+
+
+def _tag(view: MachineResults, others: Sequence[MachineResults]) -> str:
+    return f" · machine {view.place}" if others else ""
+
+
+def repeat_table(view: MachineResults, pairs: Sequence[tuple[str, str]]) -> Table | None:
+    """Two runs of one seed at fixed steps: the loss of each, and whether the weights are one."""
+    rows: list[tuple[str, ...]] = []
+    for first, second in pairs:
+        firsts = view.cells[view.cells["recipe"] == first].to_dict("records")
+        for a in firsts:
+            b = str(a["cell"]).replace(f"-{first}-", f"-{second}-")
+            if b not in set(view.cells["cell"]):
+                continue
+            traces = [view.results.traces[str(name), view.machine] for name in (a["cell"], b)]
+            for step in sorted(traces[0].keys() & traces[1].keys(), key=int):
+                x, y = traces[0][step], traces[1][step]
+                rows.append((
+                    f"{a['model']}, seed {a['seed']}", step,
+                    Traced(f"{x['loss']:.6f}", [str(a["cell"])]), Traced(f"{y['loss']:.6f}", [b]),
+                    "the same bits" if x["weights_hash"] == y["weights_hash"] else "differ",
+                ))  # fmt: skip
+            rows.append(_end(view, a, b))
+    head = ("run", "step", "loss, first run", "loss, second run", "weights")
+    return Table(head, tuple(rows), numeric=(1, 2, 3)) if rows else None
+
+
+def _end(view: MachineResults, a: Mapping[Any, Any], b: str) -> tuple[str, ...]:
+    """The row of the kept weights and the test accuracy."""
+    second = view.cells[view.cells["cell"] == b].iloc[0]
+    same = a["weights_hash"] == second["weights_hash"]
+    main = view.results.main
+    return (
+        f"{a['model']}, seed {a['seed']}", "final",
+        Traced(f"test accuracy {percent(float(str(a[main])), 2)}", [str(a["cell"])]),
+        Traced(f"test accuracy {percent(second[main], 2)}", [b]),
+        "the same bits" if same else "differ",
+    )  # fmt: skip
+
+
+def cost_notes(views: Sequence[MachineResults]) -> list[str]:
+    """Why a figure of the cost table is missing or shaky, and for which series and machine."""
+    told = {"latency_note": "Latency", "peak_memory_reason": "Memory", "flops_reason": "MACs"}
+    said: list[str] = []
+    for view in views:
+        for key, figure in told.items():
+            notes: dict[str, list[str]] = {}
+            for name, cells in view.cells.groupby("series", sort=False):
+                if isinstance(note := cells.iloc[-1].get(key), str):
+                    notes.setdefault(note, []).append(str(name))
+            said += [
+                f"{figure} of {_together([view], names)}{_tag(view, views[1:])}: {note}"
+                for note, names in notes.items()
+            ]
+    return said

@@ -1,0 +1,105 @@
+"""The first screen of a study's page: what ran where, what to know of it, and the answer.
+
+Leaves the tiles of a data set to `section`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from stages.pages.blocks import Tile
+from stages.pages.formatting import duration
+from stages.studies.analysis.results import Results
+from stages.studies.page.section import Section
+from stages.studies.page.verdicts import Judged, claims_tile
+from stages.studies.run.code import code_note
+from stages.studies.spec.study_config import StudyConfig
+
+
+def lead(form: StudyConfig, results: Results, sections: Sequence[Section]) -> str:
+    """Which form was run, on what, where."""
+    which = "small form" if form.name != form.study else "full form"
+    if not sections:
+        return f"{which.capitalize()}; no cell has finished yet."
+    machines = results.finished["machine"].value_counts().index.tolist()
+    facts = results.machines[machines[0]]
+    device = facts.get("accelerator") or facts.get("chip") or "unknown device"
+    where = (
+        f"{device} ({facts.get('backend')}), hardware DNA {machines[0]} (the id of its processor, "
+        "system, PyTorch and arithmetic)"
+    )
+    others = len(machines) - 1
+    more = f" and {others} more machine{'s' if others > 1 else ''}" if others else ""
+    names = [str(found.shown["name"]) for found in sections]
+    if len(sections) == 1:
+        names = [str(sections[0].view.cells["dataset"].iloc[0])]
+    told = zip(names, map(_images, sections), strict=True)
+    data = "; ".join(f"{name}: {images}" for name, images in told)
+    return f"{which.capitalize()} on {data}, run on {where}{more}."
+
+
+def notes(form: StudyConfig, results: Results) -> list[str]:
+    """What a reader must know before believing the page."""
+    said = []
+    ran = set(results.cells["cell"])
+    missing = [cell.name for cell in form.cells if cell.name not in ran]
+    if missing:
+        said.append(f"{len(missing)} of {len(form.cells)} runs are still missing.")
+    for row in results.cells[results.cells["status"] == "diverged"].to_dict("records"):
+        said.append(f"{row['cell']} {row['why']}; it has no accuracy.")
+    codes = [code if isinstance(code, str) else None for code in results.cells["code"]]
+    if note := code_note(form, zip(results.cells["cell"], codes, strict=True)):
+        said.append(note)
+    if form.file.stands_for:
+        said.append(f"{_in_place(form)}; claims keep the source's words.")
+    if form.name != form.study:
+        said.append(
+            "This is the small form of the study, minutes of training on a fraction of the "
+            "images: it shows that the study runs and which way it leans. Its accuracies are far "
+            "below those of full training and must not be held against published ones."
+        )
+    return said
+
+
+def tiles(
+    form: StudyConfig, results: Results, sections: Sequence[Section], judged: Judged
+) -> list[Tile]:
+    """Who is best on each data set, for which use, how the claims stand, what has run.
+
+    With several data sets their uses stand at the head of their own sections.
+    """
+    if len(sections) == 1:
+        shown = [sections[0].leader, *sections[0].uses]
+    else:
+        shown = [
+            replace(found.leader, label=f"{found.shown['name']}, {found.leader.label}")
+            for found in sections
+        ]
+    if claims := claims_tile(judged):
+        small = form.name != form.study
+        shown.append(
+            replace(claims, label=f"{claims.label} in the small form") if small else claims
+        )
+    done = len(set(results.cells["cell"]))
+    seconds = results.cells["cell_seconds"].sum() if done else None
+    shown.append(Tile("runs", f"{done} of {len(form.cells)}", f"{duration(seconds)} in all"))
+    return shown
+
+
+def _in_place(form: StudyConfig) -> str:
+    """Which models and how many images run here in place of the source's."""
+    models, images = [], []
+    for ours, theirs in form.file.stands_for.items():
+        if str(ours).isdigit():
+            told = f"{int(theirs):,}" if str(theirs).isdigit() else "all"
+            images.append(f"{int(ours):,} in place of {told}")
+        else:
+            models.append(f"{ours} runs in place of {theirs}")
+    if images:
+        models.append(f"training images are {', '.join(images)}")
+    return f"Here {' and '.join(models)}"
+
+
+def _images(found: Section) -> str:
+    sizes = " / ".join(f"{images:,}" for images in found.view.sizes)
+    tests = int(found.view.cells["test_images"].max())
+    return f"{sizes} training and {tests:,} test images"

@@ -1,0 +1,129 @@
+"""One data set's sections of a study's page: its answer, tables and pictures on every machine.
+
+The first view is shown whole; further machines are further columns of results, cost and time.
+Leaves the first screen to `heading`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stages.pages.blocks import Tile
+from stages.studies.analysis.advice import NONE_YET, advise, unlearned_text
+from stages.studies.analysis.machine_results import MachineResults
+from stages.studies.page import accuracy_tables as accuracy
+from stages.studies.page import album, cost_tables, size_tables
+from stages.studies.page.cautions import cautions, interval_text
+from stages.studies.page.traced import Traced, over, share_text
+from stages.studies.page.verdicts import target_table
+from stages.studies.spec.study_source import Goal, StudySource
+
+FEW = 3  # backbones that a tile names one by one
+
+
+@dataclass(frozen=True)
+class Section:
+    """The views of one data set and task, and what the templates show of them."""
+
+    views: Sequence[MachineResults]
+    leader: Tile
+    uses: Sequence[Tile]
+    shown: dict[str, Any]
+
+    @property
+    def view(self) -> MachineResults:
+        """The machine that is shown whole."""
+        return self.views[0]
+
+
+def section(story: StudySource, views: Sequence[MachineResults], goals: Sequence[Goal]) -> Section:
+    """The sections of one data set, from a view per machine that ran it."""
+    view = views[0]
+    advice = advise(view)
+    shown = {
+        "name": problem_name(view),
+        "spread": interval_text(view),
+        "cautions": cautions(view),
+        "advice": advice,
+        "targets": target_table(story.model_copy(update={"targets": list(goals)}), view),
+        "repeats": cost_tables.repeat_table(view, story.repeats),
+    }
+    uses = [Tile(item.use, item.series, item.figures) for item in advice if item.use != "balanced"]
+    shown |= {"tiles": uses} | _tables(story, views) | _pictures(view)
+    return Section(views, leader_tile(view), uses, shown)
+
+
+def problem_name(view: MachineResults) -> str:
+    """The data set, and the task where it is not to name the class."""
+    row = view.cells.iloc[0]
+    return str(row["dataset"]) + ("" if row["task"] == "classify" else f", {row['task']}")
+
+
+def leader_tile(view: MachineResults) -> Tile:
+    """Who is best at the largest size."""
+    images = view.sizes[-1]
+    rows = view.ranked(images)
+    if rows.empty:
+        return Tile(f"best at {images:,} images", NONE_YET, unlearned_text(view, images))
+    best, tied = rows.iloc[0], [str(name) for name in rows.loc[rows["tied"], "series"]][1:]
+    detail = share_text(best)
+    if tied:
+        others = ", ".join(tied) if len(tied) <= FEW else f"{len(tied)} others"
+        detail += f", not to be told from {others}"
+    compared = view.cells[view.cells["train_images"] == images]
+    label = f"{'highest' if tied else 'best'} at {images:,} images"
+    return Tile(label, str(best["series"]), over(compared, detail))
+
+
+def no_curve(view: MachineResults) -> str:
+    """Why there is no learning curve."""
+    if len(view.sizes) < 2:
+        return "One size was run: a learning curve needs at least two."
+    kind = "backbone" if len(view.form.file.recipes) == 1 else "backbone and recipe"
+    return (
+        f"No {kind} has three runs over two sizes that are surely above one answer to every image: "
+        "a learning curve needs that many."
+    )
+
+
+def _tables(story: StudySource, views: Sequence[MachineResults]) -> dict[str, Any]:
+    view, others = views[0], views[1:]
+    metrics = view.results.metrics
+    return {
+        "results": [(name, accuracy.results_table(view, others, name)) for name in metrics],
+        "rankings": [
+            table for images in view.sizes if (table := accuracy.ranking_table(view, images))
+        ],
+        "costs": cost_tables.cost_table(view, others),
+        "cost_notes": cost_tables.cost_notes(views),
+        "efficiency": cost_tables.efficiency_table(view),
+        "samples": size_tables.sample_table(view, story.target_top1),
+        "no_curve": no_curve(view),
+        "winner": _winner(view),
+        "epochs": accuracy.epochs_table(view, story.epochs),
+        "gaps": accuracy.gap_table(view),
+        "classes": accuracy.class_table(view, accuracy.class_shares(view)),
+        "class_error": accuracy.class_error(view),
+        "no_classes": f"Not shown, {unlearned_text(view, view.sizes[-1])}.",
+        "times": cost_tables.time_table(view, others),
+    }
+
+
+def _winner(view: MachineResults) -> str | None:
+    told = size_tables.winner_beyond(view)
+    if told is None:
+        return None
+    fitted = size_tables.fitted_curves(view).values()
+    return Traced(told, [str(cell) for found in fitted for cell in found.cells["cell"]])
+
+
+def _pictures(view: MachineResults) -> dict[str, Any]:
+    return {
+        "bars": album.bars(view),
+        "trade_offs": album.trade_offs(view),
+        "data_size": album.data_size(view),
+        "gap_chart": album.gaps(view),
+        "losses": album.losses(view),
+        "heat_map": album.heat_map(view, accuracy.class_shares(view)),
+        "confusion": album.confusion(view),
+    }

@@ -1,0 +1,151 @@
+"""What a study's page says of data size: gain per doubling, images to a target, who leads beyond.
+
+Curves are fitted to runs that are surely above one answer to every image, and to those alone.
+Leaves fitting to `scaling` and the picture of the curves to `album`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from stages.pages.blocks import Table
+from stages.pages.formatting import NONE, percent, rounded
+from stages.studies.analysis.intervals import NORMAL
+from stages.studies.analysis.machine_results import MachineResults
+from stages.studies.analysis.scaling import Check, Curve, fit, leave_out_largest
+from stages.studies.page.traced import over, range_text
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The curve of a series, its check, and the cells behind it."""
+
+    curve: Curve
+    check: Check | None
+    cells: pd.DataFrame
+
+    @property
+    def doubted(self) -> bool:
+        """Whether the curve of the smaller sizes missed the largest."""
+        return self.check is not None and not self.check.inside
+
+
+def fitted_curves(view: MachineResults) -> dict[str, Fitted]:
+    """A curve per series that has learned at its largest size and at another one."""
+    found = {}
+    learned = view.main[view.main["learned"]]
+    for name, cells in view.cells.groupby("series", sort=False):
+        sizes = learned.loc[learned["series"] == name, "train_images"]
+        if sizes.empty or cells["train_images"].max() != sizes.max():
+            continue
+        cells = cells[cells["train_images"].isin(sizes)]
+        errors = _errors(view, cells)
+        curve = fit(cells, view.results.main, *errors)
+        if curve is not None:
+            check = leave_out_largest(cells, view.results.main, *errors)
+            found[str(name)] = Fitted(curve, check, cells)
+    return found
+
+
+def _errors(view: MachineResults, cells: pd.DataFrame) -> tuple[float, float]:
+    """Half the intervals of one run over seeds, pooled, and of a mean over test images."""
+    spread = view.scores.spread
+    last = cells[cells["train_images"] == cells["train_images"].max()]
+    covariance = view.errors.among(last, view.results.main)
+    images = NORMAL * float(covariance.mean()) ** 0.5
+    return (spread.quantile * spread.sd if spread.sd else 0.0), images
+
+
+def sample_table(view: MachineResults, target: float | None) -> Table | None:
+    """Points per doubling of the data, the exponent, images until the target, and the check.
+
+    Of a curve that missed the largest size nothing is told beyond it.
+    """
+    if len(view.sizes) < 2:
+        return None
+    aim = target if target is not None else _next_ten(float(view.main["mean"].max()))
+    high = view.sizes[-1]
+    rows = []
+    for name, found in fitted_curves(view).items():
+        curve, cells = found.curve, found.cells
+        gained = curve.accuracy(high)[0] - curve.accuracy(high / 2)[0]
+        beyond = curve.accuracy(2 * high)
+        ahead = f"{percent(beyond[0], 0)} ({range_text(*beyond[1:], digits=0)})"
+        until = images_told(curve, aim, int(cells["train_images"].min()))
+        rows.append((
+            name,
+            over(cells, f"{100 * gained:+.1f}"),
+            over(cells, f"{curve.exponent:.2f} ± {curve.exponent_half_width:.2f}"),
+            NONE if found.doubted else over(cells, ahead),
+            NONE if found.doubted else over(cells, until),
+            NONE if found.check is None else over(cells, _checked(found.check, view.chance)),
+        ))  # fmt: skip
+    head = ("backbone", "points at the last doubling", "exponent b", f"at {2 * high:,} images",
+            f"images until {percent(aim, 0)}", f"check: {high:,} images from fewer")  # fmt: skip
+    return Table(head, tuple(rows), numeric=(1, 2, 3)).without_empty() if rows else None
+
+
+def winner_beyond(view: MachineResults) -> str | None:
+    """Which series the curves expect to lead at twice the largest size, and how surely.
+
+    Where a curve missed the largest size when it was left out, nothing is expected of it.
+    """
+    images = 2 * view.sizes[-1]
+    every = fitted_curves(view)
+    if len(every) < 2:
+        return None
+    sound = {name: found for name, found in every.items() if not found.doubted}
+    expected = {name: found.curve.accuracy(images) for name, found in sound.items()}
+    doubts = _doubts({name: found.check for name, found in every.items() if found.doubted}, view)
+    if not expected:
+        return f"Nothing can be said beyond the sizes that were run.{doubts}"
+    best = max(expected, key=lambda name: expected[name][0])
+    rivals = [
+        name for name, ends in expected.items() if name != best and ends[2] >= expected[best][1]
+    ]
+    mean = percent(expected[best][0], 0)
+    if rivals:
+        told = f"no leader can be told: {best} is expected at {mean}, tied with {', '.join(rivals)}"
+    else:
+        told = f"{best} is expected to lead with {mean}, ahead of all others"
+    return f"At {images:,} images, which were not run, {told}.{doubts}"
+
+
+def _doubts(missed: Mapping[str, Check | None], view: MachineResults) -> str:
+    """A sentence on the curves that missed the largest size; nothing where none did."""
+    told = [f"{name} ({_checked(check, view.chance)})" for name, check in missed.items() if check]
+    if not told:
+        return ""
+    return f" The curve of the smaller sizes missed {', '.join(told)}: it is not used."
+
+
+def _checked(check: Check, chance: float) -> str:
+    """Predicted and measured, and whether the one's interval holds the other and says anything."""
+    told = f"{percent(check.predicted, 0)} predicted, {percent(check.measured, 0)} measured"
+    interval = range_text(check.low, check.high, digits=0)
+    if not check.inside:
+        return f"{told}, outside {interval}"
+    if check.low <= chance:
+        return f"{told}; no check, since {interval} holds even one answer to every image"
+    return f"{told}, inside {interval}"
+
+
+def images_told(curve: Curve, target: float, smallest: int) -> str:
+    """Images until the target with the range in which the band reaches it.
+
+    No further than the sizes that were run and ten times the largest.
+    """
+    if curve.accuracy(smallest)[0] >= target:
+        return f"already at {smallest:,}"
+    beyond = f"more than {curve.farthest:,.0f}"
+    expected, fewest, most = curve.images_for(target)
+    if expected is None:
+        return f"{beyond}: too far to say"
+    low = f"under {smallest:,}" if fewest is None or fewest < smallest else rounded(fewest)
+    high = beyond if most is None else rounded(most)
+    return f"{rounded(expected)} ({low} to {high})"
+
+
+def _next_ten(share: float) -> float:
+    return min(0.95, (int(10 * share) + 1) / 10)

@@ -1,0 +1,83 @@
+"""Figures that know where they come from: on the page, hovering one names its cells.
+
+Also how means and ranges are written in all tables of a study.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup, escape
+
+from stages.pages.formatting import number
+from stages.studies.analysis.machine_results import MachineResults
+
+
+class Traced(str):
+    """A text that knows which cells it was computed from; on the page they show on hovering."""
+
+    __slots__ = ("cells",)
+    cells: tuple[str, ...]
+
+    def __new__(cls, text: str, cells: Iterable[str]) -> "Traced":
+        """A text, and the names of the cells behind it."""
+        made = super().__new__(cls, text)
+        made.cells = tuple(cells)
+        return made
+
+    def __html__(self) -> str:
+        return Markup(
+            '<abbr title="runs: {}; their commands are under Repeat it">{}</abbr>'
+        ).format(", ".join(self.cells), escape(str(self)))
+
+
+def over(cells: pd.DataFrame, text: str) -> Traced:
+    """A figure over several cells."""
+    return Traced(text, cells["cell"])
+
+
+def one(cell: "pd.Series[Any]", text: str) -> Traced:
+    """A figure of one cell."""
+    return Traced(text, [str(cell["cell"])])
+
+
+def cells_of(view: MachineResults, name: object, images: int | None = None) -> pd.DataFrame:
+    """The finished cells of a series, of one size or of all."""
+    cells = view.cells[view.cells["series"] == name]
+    return cells if images is None else cells[cells["train_images"] == images]
+
+
+def share_text(row: Any) -> str:
+    """A mean of shares with half its interval: 51.6 ± 1.2 %."""
+    return f"{100 * row['mean']:.1f} ± {100 * (row['high'] - row['mean']):.1f} %"
+
+
+def mean_text(row: Any) -> str:
+    """A mean of shares with half its interval and the number of runs: 51.6 ± 1.2 % (3)."""
+    return f"{share_text(row)} ({int(row['runs'])})"
+
+
+def latency_text(cell: "pd.Series[Any]") -> str:
+    """A latency in ms with half the span of its repeats, to the digit that they agree on."""
+    median, span = (times(cell.get(key), 1) for key in ("latency_ms_p50", "latency_spread"))
+    if median is None or not span:
+        return number(median)
+    half_width = median * span / 2
+    places = max(0, -math.floor(math.log10(half_width)))
+    return f"{median:,.{places}f} ± {half_width:,.{places}f}"
+
+
+def range_text(low: float, high: float, digits: int = 1) -> str:
+    """Two shares as a range."""
+    return f"{100 * low:.{digits}f} to {100 * high:.{digits}f} %"
+
+
+def times(value: Any, factor: float) -> float | None:
+    """A product; None for what is unknown."""
+    return None if value is None or pd.isna(value) else factor * float(value)
+
+
+def ratio(value: Any, by: float | None) -> float | None:
+    """A quotient; None for what is unknown."""
+    return None if value is None or by is None or pd.isna(value) else value / by

@@ -1,0 +1,189 @@
+"""The source beside the runs: its claims with verdicts, its figures, its targets.
+
+Leaves the language of claims to `claims` and verdicts to `judging`.
+"""
+
+from collections.abc import Sequence
+
+from stages.pages.blocks import Table, Tile
+from stages.pages.formatting import NONE, duration, number, percent
+from stages.studies.analysis.judging import Verdict, judge
+from stages.studies.analysis.machine_results import MachineResults
+from stages.studies.page.traced import Traced, over
+from stages.studies.spec.study_source import Claim, Goal, Reported, StudySource
+
+Judged = list[tuple[Claim, list[Verdict]]]
+COUNTED = {  # one, several
+    "holds": ("holds", "hold"),
+    "does not hold": ("does not", "do not"),
+    "undecided": ("undecided", "undecided"),
+    "not judged": ("not judged", "not judged"),
+    "not run": ("not run", "not run"),
+}
+
+
+def judge_all(story: StudySource, views: Sequence[MachineResults]) -> Judged:
+    """Every claim with its verdict on each machine."""
+    return [
+        (claim, [judge(claim.claim, view.form, view.results, view.machine) for view in views])
+        for claim in story.claims
+    ]
+
+
+def claims_table(judged: Judged) -> Table | None:
+    """The claim, the source's figure, and verdict and figures per machine."""
+    if not judged:
+        return None
+    machines = len(judged[0][1])
+    head = ["claim", "at the source"]
+    for place in range(1, machines + 1):
+        tag = f" · machine {place}" if machines > 1 else ""
+        head += [f"verdict{tag}", f"here{tag}"]
+    rows = []
+    for claim, verdicts in judged:
+        told = [text for one in verdicts for text in (one.status, Traced(one.told, one.cells))]
+        rows.append((_marked(claim, verdicts), claim.source, *told))
+    return Table(tuple(head), tuple(rows))
+
+
+def claims_tile(judged: Judged) -> Tile | None:
+    """How the source's claims stand on the first machine.
+
+    Verdicts on models that stand in for the source's are not verdicts on its claims: they are
+    counted apart.
+    """
+    own = [verdicts[0] for _, verdicts in judged if verdicts and not verdicts[0].stand_ins]
+    others = sum(bool(verdicts and verdicts[0].stand_ins) for _, verdicts in judged)
+    if not judged:
+        return None
+    if not own and not others:
+        return Tile("claims that hold", f"0 of {len(judged)}", "nothing has run")
+    states = [verdict.status for verdict in own]
+    counts = {state: states.count(state) for state in COUNTED if state in states}
+    told = [f"{count} {COUNTED[state][count > 1]}" for state, count in counts.items()]
+    told += [f"{others} about a model in place of the source's, not counted"] if others else []
+    return Tile("claims that hold", f"{states.count('holds')} of {len(own)}", ", ".join(told))
+
+
+def _marked(claim: Claim, verdicts: Sequence[Verdict]) -> str:
+    """The claim, with the model that ran in its place behind the one of the source."""
+    ours = dict(pair for verdict in verdicts for pair in verdict.stand_ins)
+    words = claim.claim.split()
+    told = (f"{word} (here {ours[word]})" if word in ours else word for word in words)
+    return " ".join(told) + (f" ({claim.remark})" if claim.remark else "")
+
+
+def reported_table(story: StudySource, view: MachineResults | None) -> Table | None:
+    """The source's figures, with ours where there are any; a number leads to `slips`."""
+    if not story.reported:
+        return None
+    rows, marks = [], 0
+    for row in story.reported:
+        noted = bool(row.corrected or row.remark)
+        marks += noted
+        name = (row.model, row.recipe, _stand_in(row, view), f"[{marks}]" if noted else None)
+        rows.append((
+            " ".join(part for part in name if part),
+            NONE if row.size is None else _size(row.size, view),
+            percent(row.top1), _ours(row, view), percent(row.turn_top1),
+            NONE if row.turn_top1 is None else _ours(row, view, "test_turn_top1"),
+            percent(row.train_top1), number(row.params_m), number(row.macs_g),
+            number(row.latency_ms), number(row.images_per_second), _seconds(row),
+        ))  # fmt: skip
+    head = ("backbone", "images", "accuracy", "here", "turn accuracy", "turn, here",
+            "training accuracy", "parameters (M)", "MACs (G)", "latency (ms)", "images/s",
+            "training time")  # fmt: skip
+    return Table(head, tuple(rows), numeric=tuple(range(2, 12))).without_empty()
+
+
+def slips(story: StudySource) -> list[str]:
+    """The notes to `reported_table`: what was wrong at the source, and what else to know of it."""
+    noted = [row for row in story.reported if row.corrected or row.remark]
+    return [f"[{place}] {_note(row)}" for place, row in enumerate(noted, 1)]
+
+
+def _note(row: Reported) -> str:
+    told = [f"Corrected: {row.corrected}"] if row.corrected else []
+    return ". ".join([*told, *([f"Remark: {row.remark}"] if row.remark else [])])
+
+
+def target_table(story: StudySource, view: MachineResults) -> Table | None:
+    """Accuracies that recipes should reach at full scale, and where these runs stand."""
+    if not story.targets:
+        return None
+    rows = tuple(
+        (
+            " ".join(part for part in (goal.model, goal.recipe) if part),
+            f"≥ {percent(goal.minimum_top1, 0)}",
+            percent(goal.reported_top1, 0),
+            *_reached(goal, view),
+        )
+        for goal in story.targets
+    )
+    return Table(
+        ("backbone", "target", "at the source", "here", "verdict"), rows, numeric=(1, 2, 3)
+    )
+
+
+def _here(view: MachineResults) -> dict[str, str]:
+    """By model or size of the source, the one that runs here in its place."""
+    return {str(theirs): str(ours) for ours, theirs in view.form.file.stands_for.items()}
+
+
+def _stand_in(row: Reported, view: MachineResults | None) -> str | None:
+    """As in `(here vit_2l_2h_128)`, where another model runs in place of the source's."""
+    ours = None if view is None else _here(view).get(row.model)
+    return None if ours is None else f"(here {ours})"
+
+
+def _size(size: int | str, view: MachineResults | None) -> str:
+    """The source's number of images, and the one in its place here."""
+    ours = None if view is None else _here(view).get(str(size))
+    return _grouped(str(size)) if ours is None else f"{_grouped(str(size))} (here {_grouped(ours)})"
+
+
+def _grouped(size: str) -> str:
+    return f"{int(size):,}" if size.isdigit() else size
+
+
+def _ours(row: Reported, view: MachineResults | None, column: str | None = None) -> str:
+    """The mean here of the cells in place of the source's; of the main accuracy by itself.
+
+    Where the source names no size, of the largest that ran.
+    """
+    if view is None or view.cells.empty:
+        return NONE
+    here, column = _here(view), column or view.results.main
+    cells = view.cells[view.cells["model"] == here.get(row.model, row.model)]
+    if row.size is not None:
+        cells = cells[cells["size"] == here.get(str(row.size), str(row.size))]
+    if row.recipe is not None:
+        cells = cells[cells["recipe"] == row.recipe]
+    if column not in cells or cells[column].isna().all():
+        return NONE
+    first = cells.iloc[0]  # of several data sets or tasks the first: their accuracies never mix
+    cells = cells[(cells["dataset"] == first["dataset"]) & (cells["task"] == first["task"])]
+    cells = cells[cells["train_images"] == cells["train_images"].max()]
+    return over(cells, percent(cells[column].mean()))
+
+
+def _reached(goal: Goal, view: MachineResults) -> tuple[str, str]:
+    means = view.main[view.main["model"] == goal.model]
+    if goal.recipe is not None:
+        means = means[means["recipe"] == goal.recipe]
+    if means.empty:
+        return NONE, "not run"
+    best = means.iloc[int(means["mean"].argmax())]
+    sure = not best["low"] < goal.minimum_top1 <= best["high"]
+    state = "reached" if best["mean"] >= goal.minimum_top1 else "missed"
+    if view.form.name != view.form.study and state == "missed":
+        state, sure = "not judged in the small form", True
+    cells = view.cells[view.cells["recipe"] == best["recipe"]]
+    cells = cells[(cells["model"] == best["model"]) & (cells["size"] == best["size"])]
+    return over(cells, percent(best["mean"])), state if sure else f"{state}, within the interval"
+
+
+def _seconds(row: Reported) -> str:
+    if row.train_seconds is not None:
+        return duration(row.train_seconds)
+    return NONE if row.epoch_seconds is None else f"{duration(row.epoch_seconds)} per epoch"

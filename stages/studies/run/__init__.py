@@ -1,0 +1,1 @@
+"""A study's cells, pictures and plan, as its pipeline runs them."""

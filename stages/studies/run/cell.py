@@ -1,0 +1,188 @@
+"""One cell of a study, from pictures to figures in one process.
+
+Chooses the images, trains, evaluates and profiles with the functions of the root stages, and
+leaves `cell.json`, `history.csv` and `predictions.csv`. A training that diverges is a result and
+is written as one. Leaves order and repetition of cells to DVC.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stages.core import files
+from stages.core.device import choose_device, set_threads
+from stages.core.errors import DivergedError
+from stages.core.params import Params
+from stages.core.paths import work_folder
+from stages.runs.code import code_files, code_id
+from stages.runs.unchanged import Made, unchanged
+from stages.studies.run.code import CELL, cell_code
+from stages.studies.run.machine import machine_of
+from stages.studies.run.pictures import pool_for
+from stages.studies.run.pools import located
+from stages.studies.spec.study_config import Cell, StudyConfig, identity_of, load_study_config
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from stages.datasets.pixels import Split
+    from stages.measures.evaluation.test_figures import Evaluation
+    from stages.training.run import Run
+
+PROFILE = "stages.measures.profiling.sheet"  # what it executes decides what a model costs
+TRACED_STEPS = (1, 2, 5, 10, 20, 50, 100, 200)
+PROFILED = (
+    "input_px", "params_total", "weights_mb", "macs_g", "flops_g", "flops_reason",
+    "latency_ms_p50", "latency_ms_p95", "latency_batch_size", "latency_spread", "latency_note",
+    "throughput_images_per_second", "throughput_batch_size", "training_images_per_second",
+    "peak_memory_mb", "peak_memory_batch_size", "peak_memory_reason", "training_peak_memory_mb",
+)  # fmt: skip
+
+
+def run_cell(form: StudyConfig, cell: Cell, log: Callable[[str], None]) -> dict[str, Any]:
+    """Run a cell and write its files; return what `cell.json` holds.
+
+    Raises UserError subclasses as the stages do, but not for a training that diverges; and
+    ChangedError when its parameters or its code were edited meanwhile.
+    """
+    folder = form.cell_folder(cell)
+    outputs = tuple(folder / name for name in ("cell.json", "history.csv", "predictions.csv"))
+    made = Made(f"cell {cell.name}", CELL, form.folder / "params.yaml", outputs)
+    with unchanged(made, lambda: load_study_config(form.name).params(cell)) as params:
+        return _run(form, cell, params, log)
+
+
+def _run(
+    form: StudyConfig, cell: Cell, params: Params, log: Callable[[str], None]
+) -> dict[str, Any]:
+    from stages.datasets.pixels import load_splits
+    from stages.datasets.selection import choose, indices_table
+
+    started = time.perf_counter()
+    pool = pool_for(form, params.dataset, params.input_size)
+    indices = indices_table(pool, choose(pool, params.subset, params.dataset.name))
+    dataset = located(params.dataset)
+    splits = load_splits(dataset, indices, params.input_size, ["train", "val", "test"])
+    machine = machine_of(params)
+    known = _about(cell, params, splits, indices, machine)
+    profile = profile_of(params, len(pool.classes), machine["id"])
+    inputs = {"indices": known["indices_sha256"], "identity": machine["id"]}
+    folder = form.cell_folder(cell)
+    try:
+        # The checkpoints are kept until the result is written: a kill loses neither.
+        from stages.training.run import training
+
+        with training(params, splits, len(pool.classes), inputs, log) as run:
+            evaluation = _evaluate(run, splits["test"], pool.classes)
+            found = _trained(run) | {"evaluate": evaluation.metrics, "profile": profile}
+            _write_tables(folder, run, evaluation)
+            return _write(folder, known | found, started)
+    except DivergedError as error:
+        where = {"epoch": error.epoch, "step": error.step, "precision": error.precision}
+        log(f"diverged at epoch {error.epoch}, step {error.step}, {error.precision}")
+        _write_no_tables(folder)
+        found = {"status": "diverged", "diverged": where, "profile": profile}
+        return _write(folder, known | found, started)
+
+
+def profile_of(params: Params, classes: int, machine_id: str) -> dict[str, Any]:
+    """What the model costs here; measured once per machine, model and profile settings.
+
+    Seeds, sizes and most recipes do not move it, so their cells share one measurement.
+    """
+    from stages.measures.profiling.profiled_model import profiled_model
+    from stages.measures.profiling.sheet import measure
+
+    decides = {
+        "machine": machine_id,
+        "classes": classes,
+        "code": code_id(code_files(PROFILE, params, ("model", "task"))),
+        **params.model_dump(
+            mode="json",
+            include={"model", "stem", "pretrained", "task", "input_size", "finetune", "profile"},
+        ),
+    }
+    kept = work_folder() / "studies" / f"profile-{files.sha256_of_json(decides)[:20]}.json"
+    if not kept.exists():
+        device, threads = choose_device(params.device), set_threads(params)
+        sheet = measure(partial(profiled_model, params, classes), params.profile, device, threads)
+        files.write_json(kept, {name: sheet.metrics.get(name) for name in PROFILED})
+    return dict(files.read_json(kept))
+
+
+def _about(
+    cell: Cell,
+    params: Params,
+    splits: "dict[str, Split]",
+    indices: "pd.DataFrame",
+    machine: dict[str, Any],
+) -> dict[str, Any]:
+    listed = indices[["split", "digest"]].to_csv(index=False)
+    return {
+        "cell": cell.name,
+        "model": cell.model,
+        "size": cell.size,
+        "recipe": cell.recipe,
+        "seed": cell.seed,
+        "status": "finished",
+        "diverged": None,
+        "dataset": params.dataset.label,
+        "task": params.task,
+        "epochs": params.train.epochs,
+        "train_images": len(splits["train"].labels),
+        "val_images": len(splits["val"].labels),
+        "test_images": len(splits["test"].labels),
+        "indices_sha256": files.sha256_of_json(listed),
+        "params_id": identity_of(params),
+        "machine": machine,
+        "code": cell_code(params),
+    }
+
+
+def _evaluate(run: "Run", test: "Split", classes: list[str]) -> "Evaluation":
+    """The kept weights on the test images, shown as in validation."""
+    from stages.measures.evaluation.test_figures import evaluate_outputs
+    from stages.training.engine import view_of
+    from stages.training.inference import Evaluator
+
+    engine = run.trained.engine
+    engine.model.load_state_dict(run.trained.weights)
+    evaluator = Evaluator(
+        engine.task, test, view_of(engine), engine.device, run.params.seed, "test"
+    )
+    return evaluate_outputs(evaluator(engine.model), test.names, engine.task.heads(classes))
+
+
+def _trained(run: "Run") -> dict[str, Any]:
+    from stages.train import metrics_of
+    from stages.training.trace import hash_tensors
+
+    rows = run.trained.progress.trace
+    traced = {
+        str(row["step"]): {"loss": row["loss"], "weights_hash": row["weights_hash"]}
+        for row in rows
+        if row["step"] in TRACED_STEPS
+    }
+    weights_hash = hash_tensors(sorted(run.trained.weights.items()))
+    return {"train": metrics_of(run) | {"weights_hash": weights_hash}, "trace": traced}
+
+
+def _write_tables(folder: Path, run: "Run", evaluation: "Evaluation") -> None:
+    import pandas as pd
+
+    columns = ["name", "label", "predicted", "confidence"]
+    files.write_csv(folder / "history.csv", pd.DataFrame(run.trained.progress.history))
+    files.write_csv(folder / "predictions.csv", evaluation.predictions[columns].round(4))
+
+
+def _write_no_tables(folder: Path) -> None:
+    files.write_text(folder / "history.csv", "epoch,lr,train_loss,val_loss,seconds\n")
+    files.write_text(folder / "predictions.csv", "name,label,predicted,confidence\n")
+
+
+def _write(folder: Path, found: dict[str, Any], started: float) -> dict[str, Any]:
+    found |= {"cell_seconds": time.perf_counter() - started}
+    files.write_json(folder / "cell.json", found)
+    return found

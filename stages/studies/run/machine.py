@@ -1,0 +1,75 @@
+"""Whose result it is: the DNA of the machine and settings that a cell runs with.
+
+The probes are measured once per machine by the study's fingerprint stage and looked up by its
+cells. Leaves what a DNA is to `stages.dna`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from stages.core import files
+from stages.core.device import choose_device, set_threads
+from stages.core.params import Params
+from stages.core.paths import work_folder
+from stages.dna.declared import Declared, read_declared, short_id
+from stages.models import resolve
+from stages.studies.spec.study_config import StudyConfig
+
+SHOWN = ("chip", "accelerator", "backend", "os", "macos", "torch", "threads")
+
+
+def fingerprint(form: StudyConfig) -> dict[str, Any]:
+    """Measure this machine with the settings of the form's first cell.
+
+    Writes `identity.json`, on which the cells depend, and `hardware.json`; returns the machine as
+    a cell records it. Raises DeviceError when the device is absent, and ParamsError or ModelError
+    for any cell that cannot be, while all earlier results are still there.
+    """
+    for cell in form.cells:
+        resolve(form.params(cell).model)
+    params = form.params(form.cells[0])
+    declared = _declared(params)
+    numerics = _measure(params, declared)
+    files.write_json(form.folder / "identity.json", declared.identity() | {"numerics": numerics})
+    files.write_json(form.folder / "hardware.json", _machine(declared, numerics) | declared.machine)
+    return _machine(declared, numerics)
+
+
+def machine_of(params: Params) -> dict[str, Any]:
+    """The machine as a cell records it: `id` (declared and numeric), both parts, main facts."""
+    declared = _declared(params)
+    kept = _kept(declared)
+    numerics = files.read_json(kept) if kept.exists() else _measure(params, declared)
+    return _machine(declared, numerics)
+
+
+def declared_id(params: Params) -> str:
+    """The declared half of the DNA, which needs no measuring."""
+    return short_id(_declared(params).identity())
+
+
+def _declared(params: Params) -> Declared:
+    from stages.training.determinism import set_determinism
+
+    device = choose_device(params.device)
+    set_threads(params)
+    set_determinism(params.train.deterministic, device)
+    return read_declared(params, device)
+
+
+def _measure(params: Params, declared: Declared) -> str:
+    from stages.dna.numerics import measure_numerics
+
+    digest = str(measure_numerics(choose_device(params.device), "fp32")["digest"])
+    files.write_json(_kept(declared), digest)
+    return digest
+
+
+def _kept(declared: Declared) -> Path:
+    return work_folder() / "studies" / f"numerics-{short_id(declared.identity())}.json"
+
+
+def _machine(declared: Declared, numerics: str) -> dict[str, Any]:
+    parts = {"declared_id": short_id(declared.identity()), "numeric_id": numerics[:8]}
+    facts = {name: declared.machine.get(name) for name in SHOWN}
+    return {"id": "-".join(parts.values()), **parts, **facts}

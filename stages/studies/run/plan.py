@@ -1,0 +1,128 @@
+"""What a study still has to run on this machine, and how long that takes.
+
+A cell exists when its file is of this machine's declared DNA and of the parameters as they stand.
+Leaves the time of a missing cell to `estimate` and running to DVC.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stages.core.params import Params
+from stages.pages.formatting import duration
+from stages.studies.analysis.record import read_cell
+from stages.studies.run.code import code_note
+from stages.studies.run.estimate import Estimate, Known, estimate, measured_rates
+from stages.studies.run.machine import declared_id
+from stages.studies.run.pictures import pool_size
+from stages.studies.spec.study_config import Cell, StudyConfig, identity_of
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell, its state, and how long it will take where that can be said."""
+
+    cell: Cell
+    state: str
+    time: Estimate | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All cells of a form as this machine sees them."""
+
+    form: StudyConfig
+    machine: str
+    planned: list[Planned]
+    note: str | None
+
+    @property
+    def missing(self) -> list[Planned]:
+        """The cells that are yet to run."""
+        return [one for one in self.planned if one.state.startswith("missing")]
+
+    def text(self) -> str:
+        """A line per cell, and the sum."""
+        width = max(len(one.cell.name) for one in self.planned)
+        lines = [f"{one.cell.name:<{width}}  {_state(one)}" for one in self.planned]
+        known = [one.time.seconds for one in self.missing if one.time is not None]
+        unknown = len(self.missing) - len(known)
+        left = f"about {duration(sum(known))} left" if known else "time unknown"
+        left += f" and {unknown} cells of unknown time" if unknown and known else ""
+        done = len(self.planned) - len(self.missing)
+        summary = f"{done} of {len(self.planned)} cells exist for DNA {self.machine}"
+        lines.append(f"{summary}, {left}." if self.missing else f"{summary}. Nothing is missing.")
+        if self.missing:
+            lines.append(f"Run them with: {self.form.repro('-k')}")
+        if self.note:
+            lines.append(self.note)
+        return "\n".join(lines)
+
+
+def plan_of(form: StudyConfig) -> Plan:
+    """Look at every cell. Raises ParamsError for a cell whose parameters are mistaken."""
+    params = {cell.name: form.params(cell) for cell in form.cells}
+    read = {cell.name: read_cell(form.cell_folder(cell)) for cell in form.cells}
+    machines = _machines(params)
+    states = {name: state_of(read[name], own, machines[name]) for name, own in params.items()}
+    missing = {name for name, state in states.items() if state.startswith("missing")}
+    known = _known(form, read, machines)
+    planned = [
+        Planned(
+            cell,
+            states[cell.name],
+            estimate(cell, params[cell.name], known) if cell.name in missing else None,
+        )
+        for cell in form.cells
+    ]
+    codes = [
+        (name, found.get("code")) for name, found in read.items() if found and name not in missing
+    ]
+    return Plan(form, next(iter(machines.values())), planned, code_note(form, codes))
+
+
+def _known(
+    form: StudyConfig, read: Mapping[str, dict[str, Any] | None], machines: Mapping[str, str]
+) -> Known:
+    """What the cells, the lists of pictures and a profile of many models say about time."""
+    mine = {name: found for name, found in read.items() if found}
+    ours = {name for name in mine if mine[name]["machine"]["declared_id"] == machines[name]}
+    return Known(
+        here=[found for name, found in mine.items() if name in ours],
+        elsewhere=[found for name, found in mine.items() if name not in ours],
+        pool=lambda params: pool_size(form, params.dataset),
+        rates=measured_rates(),
+    )
+
+
+def _machines(params: Mapping[str, Params]) -> dict[str, str]:
+    """The declared DNA that each cell would run with here; few differ, so few are asked for."""
+    known: dict[tuple[Any, ...], str] = {}
+    found = {}
+    for name, own in params.items():
+        key = (own.device, own.threads, own.train.deterministic)
+        if key not in known:
+            known[key] = declared_id(own)
+        found[name] = known[key]
+    return found
+
+
+def state_of(found: Mapping[str, Any] | None, params: Params, machine: str) -> str:
+    """`finished`, `diverged at epoch 7, fp16`, or `missing` with the reason."""
+    if found is None:
+        return "missing"
+    if found["machine"]["declared_id"] != machine:
+        return f"missing here (the file is of DNA {found['machine']['declared_id']})"
+    if found["params_id"] != identity_of(params):
+        return "missing (the parameters were changed)"
+    if found["status"] == "diverged":
+        return f"diverged at epoch {found['diverged']['epoch']}, {found['diverged']['precision']}"
+    return "finished"
+
+
+def _state(one: Planned) -> str:
+    if not one.state.startswith("missing"):
+        return one.state
+    if one.time is None:
+        return f"{one.state}, unknown time"
+    return f"{one.state}, {duration(one.time.seconds)} ({one.time.basis})"

@@ -1,0 +1,158 @@
+"""Claims as expressions.
+
+A claim compares two sides or holds one against a figure:
+
+    resnet50 beats vit_base at 5000
+    lenet_large augmented_40 beats lenet_large plain_20 by 5 points
+    resnet18 full beats resnet18 3125
+    shufflenet_v2_x0_5 trains faster than repvgg_a0
+    resnet18 reaches 90 % at full
+
+A side is made of a model, a recipe and a size of the source, in any order; what it leaves out is
+that of the other side. Left out on both, the size is the largest that both ran, then the recipe
+the last in the grid that both ran. Leaves what the runs say to `judging`.
+"""
+
+import re
+from dataclasses import dataclass
+
+from stages.core.errors import ModelError, ParamsError
+from stages.core.paths import STUDIES
+from stages.core.validation_messages import unknown_name
+from stages.studies.spec.study_config import SMALL, StudyConfig, load_study_config
+
+LATENCY = "latency_ms_p50"
+COSTS = ("train_seconds", LATENCY, "params_total")
+# Relation: the column compared, and whether the first side is claimed to be the larger.
+RELATIONS = {
+    "beats": ("main", True),
+    "overfits less than": ("gap", False),
+    "overfits more than": ("gap", True),
+    "trains faster than": ("train_seconds", False),
+    "is faster than": (LATENCY, False),
+    "has fewer parameters than": ("params_total", False),
+}
+_TWO = re.compile(
+    rf"^(?P<a>.+?) (?P<relation>{'|'.join(RELATIONS)}) (?P<b>.+?)"
+    r"(?: by (?P<points>\d+(?:\.\d+)?) points)?(?: at (?P<size>\S+))?$"
+)
+_ONE = re.compile(r"^(?P<a>.+?) reaches (?P<share>\d+(?:\.\d+)?) ?%(?: at (?P<size>\S+))?$")
+_SIZE = re.compile(r"full|\d[\d./%]*")
+
+
+@dataclass(frozen=True)
+class Side:
+    """What a side of a claim names; None is left open.
+
+    `stands_for` is the source's model where `model` runs in its place.
+    """
+
+    model: str | None = None
+    recipe: str | None = None
+    size: str | None = None
+    stands_for: str | None = None
+
+    def __str__(self) -> str:
+        size = f"at {self.size}" if self.size else None
+        return " ".join(part for part in (self.model, self.recipe, size) if part)
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A claim taken apart: `b` is None when `a` is held against `figure`."""
+
+    a: Side
+    b: Side | None
+    column: str
+    larger: bool
+    figure: float
+
+    @property
+    def sides(self) -> list[Side]:
+        """One or two."""
+        return [self.a] if self.b is None else [self.a, self.b]
+
+    @property
+    def stand_ins(self) -> dict[str, str]:
+        """By model of the source, the one that runs in its place."""
+        return {side.stands_for: str(side.model) for side in self.sides if side.stands_for}
+
+
+def parse(claim: str, form: StudyConfig) -> Parsed:
+    """Take a claim apart.
+
+    Raises ParamsError when it is none, or names what neither this form of the study nor its other
+    one has, and no backbone is called.
+    """
+    two, one = _TWO.match(claim), _ONE.match(claim)
+    if two:
+        column, larger = RELATIONS[two["relation"]]
+        if two["points"] and column in COSTS:
+            raise ParamsError(f"The claim {claim!r} gives points, but compares no accuracies.")
+        a, b = (_side(two[key], two["size"], form, claim) for key in "ab")
+        return Parsed(a, b, column, larger, float(two["points"] or 0) / 100)
+    if one:
+        side = _side(one["a"], one["size"], form, claim)
+        return Parsed(side, None, "main", True, float(one["share"]) / 100)
+    raise ParamsError(
+        f"The claim {claim!r} cannot be read. It is `<side> <relation> <side>`, where the relation "
+        f"is one of {', '.join(RELATIONS)}, or `<side> reaches <n> %`, and may end in `at <size>`."
+    )
+
+
+def _side(text: str, size: str | None, form: StudyConfig, claim: str) -> Side:
+    """The words of a side, each a model, a recipe or a size, of the form or of the source."""
+    here = {str(theirs): str(ours) for ours, theirs in form.file.stands_for.items()}
+    known = _names(form)
+    found: dict[str, str] = {}
+    for word in [*text.split(), *([size] if size else [])]:
+        ours = here.get(word, word)
+        kind = _kind(ours, known) or _kind_elsewhere(word, form, claim)
+        if kind in found:
+            raise ParamsError(f"The claim {claim!r} names two of a kind on one side: {text!r}.")
+        found[kind] = ours
+        if kind == "model" and ours != word:
+            found["stands_for"] = word
+    return Side(**found)
+
+
+def _names(form: StudyConfig) -> dict[str, set[str]]:
+    """What the words of a claim may be in a form, by kind."""
+    grids, theirs = form.file.grids.values(), {str(name) for name in form.file.stands_for.values()}
+    models = {name for grid in grids for name in grid.models}
+    sizes = {str(name) for grid in grids for name in grid.sizes}
+    return {"model": models, "recipe": set(form.file.recipes), "size": sizes, "theirs": theirs}
+
+
+def _kind(word: str, known: dict[str, set[str]]) -> str | None:
+    return next((kind for kind in ("model", "recipe", "size") if word in known[kind]), None)
+
+
+def _kind_elsewhere(word: str, form: StudyConfig, claim: str) -> str:
+    """What a word means that this form has not; claims that name it are then not run."""
+    if _SIZE.fullmatch(word):
+        return "size"
+    other = form.study if form.name != form.study else f"{form.study}/{SMALL}"
+    if (STUDIES / other / "params.yaml").is_file():
+        kind = _kind(word, _names(load_study_config(other)))
+        if kind is not None:
+            return kind
+    if _is_model(word):
+        return "model"
+    known = _names(form)
+    every = set().union(*known.values())
+    raise ParamsError(
+        f"The claim {claim!r} names what no form of the study has: "
+        f"{unknown_name('model, recipe or size', word, every)}."
+    )
+
+
+def _is_model(word: str) -> bool:
+    """Whether a backbone is called so: it was taken out of the grid."""
+    from stages.models import resolve  # imports torch, which a page has no other need of
+
+    try:
+        resolve(word)
+    except ModelError:
+        return False
+    return True

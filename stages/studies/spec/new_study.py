@@ -1,0 +1,80 @@
+"""A study of a user's own pictures: writes its folder, leaves running to DVC.
+
+The grid is models × sizes × seeds with one recipe that is sound for small data.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from stages.core import files
+from stages.core.errors import ParamsError
+from stages.core.paths import STUDIES
+from stages.models import resolve
+from stages.studies.spec.pipeline_file import pipeline
+from stages.studies.spec.study_config import (
+    StudyConfig,
+    StudyFile,
+    check_name,
+    first_mistake,
+    load_study_config,
+)
+
+HEADER = """# Models x sizes x seeds on your own pictures. Change a list and run again: what is
+# missing runs. `base` and `recipes` hold the keys of the root params.yaml.
+"""
+
+
+def new_study(name: str, folder: Path, grid: Mapping[str, Any], epochs: int, px: int) -> str:
+    """Write `studies/<name>`; return what to run next.
+
+    Raises ParamsError when the study exists, its name cannot be or a value is mistaken, ModelError
+    for an unknown model.
+    """
+    check_name(name, small=False)
+    target = STUDIES / name
+    if (target / "params.yaml").exists():
+        raise ParamsError(
+            f"{target / 'params.yaml'} exists already. Edit its grid and run "
+            f"`{load_study_config(name).repro()}`, or choose another name."
+        )
+    for model in grid["models"]:
+        resolve(model)
+    values = {
+        "grids": {"backbones": {**grid, "recipes": ["default"]}},
+        "base": {
+            "input_size": px,
+            "dataset": {"name": "image_folder", "folder": folder.as_posix()},
+            "train": {"epochs": epochs, "warmup_epochs": min(1, epochs // 5),
+                      "augment": ["crop", "flip"], "trace_steps": 0, "snapshots": False},
+            "profile": {"variants": [], "seconds": 0.5},
+        },
+        "recipes": {"default": {}},
+    }  # fmt: skip
+    story = {
+        "title": f"Which backbone for {folder.stem}?",
+        "question": "Which backbone is best on these pictures, at which cost, and would more "
+        "pictures help?",
+        "source": "A study of your own pictures has no source to be held against.",
+    }
+    try:
+        form = StudyConfig(name, target, StudyFile.model_validate(values))
+    except ValidationError as error:
+        raise ParamsError(f"This grid cannot be: {first_mistake(error)}") from None
+    for cell in form.cells:  # all values are read before a file is written
+        form.params(cell)
+    files.write_text(target / "study.yaml", _yaml(story))
+    files.write_text(target / "dvc.yaml", pipeline(form))
+    files.write_text(target / "params.yaml", HEADER + _yaml(values))  # last: now it is a study
+    return (
+        f"Wrote {target} with {len(form.cells)} cells. Run them, and write {target}/report.html, "
+        f"with: {form.repro('-k')}"
+    )
+
+
+def _yaml(values: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=100,
+                          default_flow_style=None)  # fmt: skip

@@ -1,0 +1,227 @@
+"""A study's grid as its params.yaml states it: which cells there are, and their parameters.
+
+A form is a folder with a params.yaml: `studies/NAME` the full one, `studies/NAME/small` the small
+one. `grids` hold models × sizes × recipes × seeds each; `base` is what all cells share and a
+recipe what it changes, both in the keys of the root params.yaml. Leaves the question, the source
+and the claims to `story`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from stages.core.amounts import Amount
+from stages.core.errors import ParamsError
+from stages.core.files import sha256_of_json
+from stages.core.params import Params, parse_params
+from stages.core.paths import STUDIES
+from stages.core.validation_messages import shown, unknown_name
+from stages.core.yaml_text import YamlError, parse_yaml
+
+SMALL = "small"
+NAME = r"[A-Za-z0-9_][A-Za-z0-9_-]*"
+MODEL = r"[A-Za-z0-9_][A-Za-z0-9_./:@+-]*"
+
+
+def _word(value: str) -> str:
+    """A grid's or a recipe's name: it becomes part of a DVC stage, of a key and of a folder."""
+    if not re.fullmatch(NAME, value):
+        raise PydanticCustomError("name", "a name of letters, digits, - and _")
+    return value
+
+
+def _model(value: str) -> str:
+    """A model's name: it becomes part of a command and of a folder."""
+    if not re.fullmatch(MODEL, value) or ".." in value:
+        raise PydanticCustomError("name", "a model's name")
+    return value
+
+
+Word = Annotated[str, AfterValidator(_word)]
+Words = Annotated[list[Word], Field(min_length=1)]
+Models = Annotated[list[Annotated[str, AfterValidator(_model)]], Field(min_length=1)]
+
+
+class Grid(BaseModel):
+    """One block of cells: all combinations of the four."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    models: Models
+    sizes: Annotated[list[Amount], Field(min_length=1)]
+    recipes: Words
+    seeds: Annotated[list[int], Field(min_length=1)]
+
+
+class StudyFile(BaseModel):
+    """All of a study's params.yaml. `stands_for` names what a model or size of the source is here
+    represented by, for instance `1000: 5000`; `with` the branches whose cells join the page.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    grids: dict[Word, Grid]
+    base: dict[str, Any]
+    recipes: dict[Word, dict[str, Any]]
+    stands_for: dict[int | str, int | str] = {}
+    revisions: Annotated[list[str], Field(alias="with")] = []
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a study."""
+
+    grid: str
+    model: str
+    size: str
+    recipe: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """As DVC's matrix names it, and its folder below `cells/`.
+
+        The slash of a model such as `timm/resnet50` stays: its cells lie one folder deeper.
+        """
+        return f"{self.model}-{self.size}-{self.recipe}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """A study in one of its forms; `name` is its path below `studies/`."""
+
+    name: str
+    folder: Path
+    file: StudyFile
+
+    def repro(self, options: str = "", stage: str = "") -> str:
+        """The command that runs the form's pipeline, or a stage of it, from the root."""
+        words = ["dvc --cd", STUDIES.as_posix(), "repro", options, f"{self.name}/dvc.yaml"]
+        return " ".join(filter(None, words)) + (f":{stage}" if stage else "")
+
+    @property
+    def study(self) -> str:
+        """The study's name without the form's."""
+        return self.name.removesuffix(f"/{SMALL}")
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """Every cell of every grid, once, in the order of the file."""
+        found: dict[str, Cell] = {}
+        for name, grid in self.file.grids.items():
+            for model in grid.models:
+                for size in map(str, grid.sizes):
+                    for recipe in grid.recipes:
+                        for seed in grid.seeds:
+                            cell = Cell(name, model, size, recipe, seed)
+                            found.setdefault(cell.name, cell)
+        return list(found.values())
+
+    @property
+    def cells_folder(self) -> Path:
+        """Where all cells lie, each in a folder of its name."""
+        return self.folder / "cells"
+
+    def cell_folder(self, cell: Cell) -> Path:
+        """Where the cell leaves its files."""
+        return self.cells_folder / cell.name
+
+    def find(self, model: str, size: str, recipe: str, seed: int) -> Cell:
+        """The cell with these coordinates. Raises ParamsError when the grids have none."""
+        name = Cell("", model, size, recipe, seed).name
+        for cell in self.cells:
+            if cell.name == name:
+                return cell
+        raise ParamsError(
+            f"{self.folder / 'params.yaml'} has no cell {name} in its grids: the values of "
+            "--model, --size, --recipe and --seed must stand in one of them."
+        )
+
+    def params(self, cell: Cell) -> Params:
+        """The parameters of a cell, as the root pipeline reads them. Raises ParamsError."""
+        where = f"{self.folder / 'params.yaml'}, cell {cell.name}"
+        if cell.recipe not in self.file.recipes:
+            raise ParamsError(f"{where}: {unknown_name('recipe', cell.recipe, self.file.recipes)}.")
+        own = {"model": cell.model, "seed": cell.seed, "subset": {"train": _amount(cell.size)}}
+        merged = _merged(_merged(self.file.base, self.file.recipes[cell.recipe]), own)
+        params = parse_params(merged, where)
+        if params.train.devices > 1:
+            raise ParamsError(
+                f"{where}: `train.devices` is {params.train.devices}, but a cell trains in one "
+                "process; set it to 1 and run several cells at once instead."
+            )
+        return params
+
+
+def check_name(name: str, small: bool = True) -> None:
+    """Raise ParamsError unless `name` can be a study's, or with `small` its small form's."""
+    form = f"(/{SMALL})?" if small else ""
+    if not re.fullmatch(NAME + form, name):
+        also = f", with /{SMALL} after it for the small form" if small else ""
+        raise ParamsError(
+            f"{shown(name)} cannot be the name of a study: it is a folder below {STUDIES}/, of "
+            f"letters, digits, - and _ alone{also}, such as my_pets."
+        )
+
+
+def load_study_config(name: str) -> StudyConfig:
+    """Read `studies/<name>/params.yaml`. Raises ParamsError when it is missing or malformed."""
+    check_name(name)
+    folder = STUDIES / name
+    path = folder / "params.yaml"
+    if not path.is_file():
+        known = sorted(found.parent.name for found in STUDIES.glob("*/params.yaml"))
+        raise ParamsError(
+            f"There is no {path}. Studies here are {', '.join(known) or 'none'}; `/{SMALL}` after "
+            f"a name means its small form, and `python -m stages.study new NAME` makes a study."
+        )
+    try:
+        values = parse_yaml(path.read_text(encoding="utf-8"))
+        return StudyConfig(name, folder, StudyFile.model_validate(values))
+    except YamlError as error:
+        raise ParamsError(f"{path} is not valid YAML: {error}.") from None
+    except ValidationError as error:
+        raise ParamsError(f"{path}: {first_mistake(error)}") from None
+
+
+def first_mistake(error: ValidationError) -> str:
+    """The first of pydantic's complaints, with its key."""
+    detail = error.errors()[0]
+    key = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] in ("amount", "name"):
+        return f"`{key}` is {shown(detail['input'])}; allowed is {detail['msg']}."
+    return f"`{key}` is wrong: {detail['msg']}."
+
+
+def identity_of(params: Params) -> str:
+    """A hash of all that decides a cell's result, but where the pictures lie on this disk."""
+    values = params.model_dump(mode="json", exclude={"dataset": {"folder"}})
+    return sha256_of_json(values)[:16]
+
+
+def work_of(params: Params) -> str:
+    """A hash of what a cell computes, whichever device does it and with how many threads."""
+    values = params.model_dump(
+        mode="json", exclude={"dataset": {"folder"}, "device": True, "threads": True}
+    )
+    return sha256_of_json(values)[:16]
+
+
+def _amount(size: str) -> int | str:
+    return int(size) if size.isdigit() else size
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings, the second's values before the first's."""
+    result = dict(below)
+    for key, value in above.items():
+        old = result.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        result[key] = _merged(old, value) if both else value  # type: ignore[arg-type]
+    return result

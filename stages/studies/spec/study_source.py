@@ -1,0 +1,95 @@
+"""What a study asks, what its source reported, and what it claimed: the study.yaml.
+
+The file stands in `studies/NAME` and serves all forms. Figures are those at the source; a slip is
+corrected and `corrected` says what stood there, while `remark` says what else to know of a figure
+that stands. Leaves judging claims to `judging`.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from stages.core.errors import ParamsError
+from stages.core.paths import STUDIES
+from stages.core.yaml_text import YamlError, parse_yaml
+from stages.studies.spec.study_config import StudyConfig, first_mistake
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Closed(BaseModel):
+    """A part of study.yaml: unknown keys are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Reported(Closed):
+    """A row of the source's tables. `top1` is the share it calls accuracy."""
+
+    model: str
+    size: int | str | None = None
+    recipe: str | None = None
+    top1: Share | None = None
+    turn_top1: Share | None = None
+    train_top1: Share | None = None
+    train_seconds: float | None = None
+    epoch_seconds: float | None = None
+    params_m: float | None = None
+    macs_g: float | None = None
+    latency_ms: float | None = None
+    images_per_second: float | None = None
+    corrected: str | None = None
+    remark: str | None = None
+
+
+class Claim(Closed):
+    """`claim` in the words of `stages.studies.spec.claims`; `source` is the figure behind it."""
+
+    claim: str
+    source: str
+    remark: str | None = None
+
+
+class Goal(Closed):
+    """An accuracy that a recipe should reach at the source's full scale."""
+
+    model: str
+    recipe: str | None = None
+    minimum_top1: Share
+    reported_top1: Share | None = None
+
+
+class StudySource(Closed):
+    """All of study.yaml."""
+
+    title: str
+    question: str
+    source: str
+    notes: list[str] = []
+    reported: list[Reported] = []
+    claims: list[Claim] = []
+    targets: list[Goal] = []
+    repeats: list[tuple[str, str]] = []
+    epochs: list[str] = []
+    target_top1: Share | None = None
+
+
+def load_study_source(form: StudyConfig) -> StudySource:
+    """Read the study.yaml of a form. Raises ParamsError when it is missing or malformed."""
+    path = STUDIES / form.study / "study.yaml"
+    try:
+        return StudySource.model_validate(_read(path))
+    except ValidationError as error:
+        raise ParamsError(f"{path}: {first_mistake(error)}") from None
+
+
+def _read(path: Path) -> Any:
+    try:
+        return parse_yaml(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError(
+            f"There is no {path}; it holds `title`, `question` and `source`."
+        ) from None
+    except YamlError as error:
+        raise ParamsError(f"{path} is not valid YAML: {error}.") from None

@@ -1,0 +1,111 @@
+"""One throw-away step before the first: what cannot work is told before anything is spent.
+
+Finds operations without a deterministic form, models that cannot take the input, and memory that
+is too small for the batch. Leaves no trace in the engine's model, optimiser or random streams.
+"""
+
+import copy
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from stages.core.device import autocast, memory_advice, synchronize
+from stages.core.errors import ModelError, TrainingError
+from stages.training.engine import Engine
+
+SMALLER_BATCH = (
+    "Lower `train.batch_size`, or keep it and raise `train.accumulate`; for the validation lower "
+    "`evaluate.batch_size`."
+)
+TOO_LARGE = (
+    "does not fit even with two images. Choose a smaller model or `input_size`, or `device: cpu`."
+)
+
+
+def dry_run(engine: Engine) -> None:
+    """Run a forward and backward of two images through a copy of the model, at its precision.
+
+    Raises TrainingError when an operation has no deterministic form, DeviceError when memory runs
+    out, ModelError when the model cannot take the input.
+    """
+    px, task, params = engine.built.model_px, engine.task, engine.params
+    model = copy.deepcopy(engine.model).train()
+    images = torch.zeros(2, 3, px, px, device=engine.device)
+    labels = torch.zeros(2, dtype=torch.int64, device=engine.device)
+    draws = {name: draw.to(engine.device) for name, draw in task.draw(0, "rehearsal", 0, 2).items()}
+    try:
+        inputs, targets = task.prepare(
+            images.contiguous(memory_format=engine.memory_format), labels, draws
+        )
+        with memory_advice(engine.device, f"`model` {params.model} {TOO_LARGE}"):
+            with autocast(engine.device, params.train.precision):
+                loss = task.loss(model(*inputs), targets, 0.0)
+            torch.autograd.backward(loss)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        first_line = str(error).partition("\n")[0]
+        if "deterministic" in str(error):
+            raise TrainingError(
+                f"{first_line} Set `train.deterministic: warn` to train all the same; the same "
+                "run may then give other bits each time."
+            ) from error
+        raise ModelError(
+            f"`model` {params.model} cannot be trained at `input_size` {params.input_size}: "
+            f"{first_line}. Choose another size or model."
+        ) from error
+
+
+@dataclass(frozen=True)
+class CompileGain:
+    """What `torch.compile` costs once, and how much faster a step is for it."""
+
+    compile_seconds: float
+    compile_speedup: float
+
+
+def measure_compile(engine: Engine) -> CompileGain:
+    """Time forward and backward of a whole batch, eager and compiled, on copies of the model.
+
+    Raises TrainingError when the model or the machine cannot compile, DeviceError when the
+    memory of the device is too small for it.
+    """
+    eager = copy.deepcopy(engine.model).train()
+    compiled = torch.compile(copy.deepcopy(eager))
+    eager_seconds = _fastest(engine, eager)
+    started = time.perf_counter()
+    try:
+        with memory_advice(engine.device, SMALLER_BATCH):
+            _step(engine, compiled)
+    except RuntimeError as error:
+        raise TrainingError(
+            f"torch.compile failed on `model` {engine.params.model}: "
+            f"{str(error).partition(chr(10))[0]}. It needs a C++ compiler on the CPU and Triton on "
+            "CUDA. Set `train.compile: false`."
+        ) from error
+    compile_seconds = time.perf_counter() - started
+    return CompileGain(compile_seconds, eager_seconds / _fastest(engine, compiled))
+
+
+def _fastest(engine: Engine, model: Any, repeats: int = 3) -> float:
+    """Seconds of the fastest of a few steps: what the machine can do when nothing disturbs it."""
+    _step(engine, model)
+    return min(_step(engine, model) for _ in range(repeats))
+
+
+def _step(engine: Engine, model: Any) -> float:
+    px, count = engine.built.model_px, engine.batch_size
+    images = torch.zeros(count, 3, px, px, device=engine.device)
+    images = images.contiguous(memory_format=engine.memory_format)
+    labels = torch.zeros(count, dtype=torch.int64, device=engine.device)
+    draws = engine.task.draw(0, "rehearsal", 0, count)
+    inputs, targets = engine.task.prepare(
+        images, labels, {name: draw.to(engine.device) for name, draw in draws.items()}
+    )
+    synchronize(engine.device)
+    started = time.perf_counter()
+    with autocast(engine.device, engine.params.train.precision):
+        loss = engine.task.loss(model(*inputs), targets, 0.0)
+    torch.autograd.backward(loss)
+    synchronize(engine.device)
+    return time.perf_counter() - started

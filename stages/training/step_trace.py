@@ -1,0 +1,235 @@
+"""What happened inside a step: every module, gradient and update, as a hash and a sketch.
+
+Recorded at the few steps whose state is kept for replay, so that two machines that part can be
+told where: at which module, in the loss, on the way back, or in the optimiser. A hash says whether
+bits agree; a sketch of sixteen numbers says how far tensors are apart without keeping them.
+Leaves when to record to `training.loop` and the reading to `stages.compare`.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from stages.core import streams
+from stages.training.distributed import world_size
+from stages.training.engine import first_layer_weight
+from stages.training.trace import combine, hash_tensor
+
+if TYPE_CHECKING:
+    from stages.training.engine import Engine, Epoch
+
+# `norm` is that of the tensors; of an update it is the norm of the weights that were moved.
+# `rounding` is how far one ULP on every weight of the first layer carries to this place, relative
+# to the norm; it is measured at step 1 only.
+INSIDE_COLUMNS = [
+    "step", "position", "kind", "name", "inputs_hash", "hash", "dtype", "norm", "sketch",
+    "rounding",
+]  # fmt: skip
+BUCKETS = 16
+SAMPLE = 2**18
+
+
+def sketch_tensors(tensors: Sequence[Tensor]) -> Tensor:
+    """A linear sketch, float64 [16]: distances between sketches estimate those between tensors.
+
+    Count-sketch (Charikar, Chen & Farach-Colton 2002) with interleaved buckets and portable
+    signs: the expected squared distance is exact, its relative deviation about a third. Of a
+    tensor with more than 2^18 values an evenly spaced part is taken.
+    """
+    total = torch.zeros(BUCKETS, dtype=torch.float64)
+    for index, tensor in enumerate(tensors):
+        flat = tensor.detach().reshape(-1)
+        flat = flat[:: -(-len(flat) // SAMPLE) or 1].cpu().double()
+        # Each tensor has signs of its own, or equal places of two tensors would add up.
+        first = -7919 * index % SAMPLE
+        signs = _signs()[first : first + len(flat)]
+        signed = nn.functional.pad(flat * signs, (0, -len(flat) % BUCKETS))
+        total += signed.reshape(-1, BUCKETS).sum(0)
+    return total
+
+
+@lru_cache(maxsize=1)
+def _signs() -> Tensor:
+    """Twice over, so that those of any tensor lie in one piece."""
+    drawn = streams.integers(streams.stream(0, "sketch"), SAMPLE) >> np.uint64(63)
+    return torch.from_numpy(np.tile(drawn.astype(np.float64) * 2 - 1, 2))
+
+
+class Inside:
+    """The rows of one step. `after_update` completes them."""
+
+    def __init__(self, model: nn.Module, step: int) -> None:
+        self.rows: list[dict[str, object]] = []
+        self._model, self._step = model, step
+        self._before = {name: sketch_tensors([value]) for name, value in model.named_parameters()}
+
+    def add(
+        self, kind: str, name: str, tensors: list[Tensor], inputs_hash: str | None = None
+    ) -> None:
+        """One row for the tensors of one place, in the order computed."""
+        if tensors:
+            self._append(kind, name, tensors, inputs_hash, sketch_tensors(tensors))
+
+    def after_gradients(self) -> list[dict[str, object]]:
+        """All rows up to the gradients, which are computed."""
+        for name, value in reversed(list(self._model.named_parameters())):  # as backward goes
+            if value.grad is not None:
+                self.add("gradient", name, [value.grad])
+        return self.rows
+
+    def after_update(self, perturbed: Sequence[dict[str, object]] = ()) -> list[dict[str, object]]:
+        """All rows, once the optimiser has moved the weights; see `perturbed_rows`."""
+        self.after_gradients()
+        for row, beside in zip(self.rows, perturbed, strict=False):
+            row["rounding"] = _distance(row, beside)
+        for name, value in self._model.named_parameters():
+            moved = sketch_tensors([value]) - self._before[name]
+            self._append("update", name, [value], None, moved)
+        return self.rows
+
+    def _append(
+        self, kind: str, name: str, tensors: list[Tensor], inputs_hash: str | None, sketch: Tensor
+    ) -> None:
+        place = {"step": self._step, "position": len(self.rows), "kind": kind, "name": name}
+        self.rows.append(place | {"inputs_hash": inputs_hash} | _described(tensors, sketch))
+
+
+def perturbed_rows(engine: "Engine", epoch: "Epoch", index: int) -> list[dict[str, object]]:
+    """The rows of a step up to its gradients, with the first layer's weights one ULP away.
+
+    The yardstick of rounding in this network: deep ones with small batches carry one ULP ten
+    thousand times as far as shallow ones. At bf16 one ULP of float32 would be rounded away, so a
+    quarter of bf16's epsilon is taken, which moves about that share of the weights. Weights and
+    buffers are put back. Empty at fp16, whose gradient scaler allows no rehearsal.
+    """
+    if engine.scaler.is_enabled():
+        return []
+    before = {name: value.clone() for name, value in engine.model.state_dict().items()}
+    with torch.no_grad():
+        weight = first_layer_weight(engine.model)
+        up = torch.arange(weight.numel(), device=weight.device).reshape(weight.shape) % 2 == 0
+        if engine.params.train.precision == "bf16":
+            part = torch.finfo(torch.bfloat16).eps / 4
+            weight.mul_(torch.where(up, 1 + part, 1 - part))
+        else:
+            weight.copy_(torch.nextafter(weight, torch.where(up, torch.inf, -torch.inf)))
+    with watching(engine, 0) as inside:
+        engine.gradients(epoch, index)
+    rows = inside.after_gradients()
+    engine.model.load_state_dict(before)
+    return rows
+
+
+def _distance(row: dict[str, object], beside: dict[str, object]) -> float | None:
+    """Distance relative to the size; None where a value is not finite."""
+    mine, perturbed = (
+        np.array(str(each["sketch"]).split(), dtype=np.float64) for each in (row, beside)
+    )
+    if not np.isfinite([mine, perturbed]).all():
+        return None
+    size = float(np.linalg.norm(mine))
+    return float(np.linalg.norm(mine - perturbed)) / size if size > 0 else 0.0
+
+
+def weights_row(model: nn.Module, step: int) -> dict[str, object]:
+    """All weights after `step` steps as one row: how far two runs are apart as they go on."""
+    weights = list(model.parameters())
+    place = {"step": step, "position": 0, "kind": "weights", "name": "(all)"}
+    return place | {"inputs_hash": None} | _described(weights, sketch_tensors(weights))
+
+
+def is_milestone(step: int) -> bool:
+    """Whether the weights after this step are sketched: about eight steps in every doubling."""
+    return step < 8 or step % 2 ** (step.bit_length() - 4) == 0
+
+
+def _described(tensors: Sequence[Tensor], sketch: Tensor) -> dict[str, object]:
+    norms = [float(torch.linalg.vector_norm(tensor.detach().float())) for tensor in tensors]
+    norm = math.hypot(*norms)
+    return {
+        "hash": hash_of(tensors),
+        "dtype": str(tensors[0].dtype).removeprefix("torch."),
+        # A table would write NaN, as fp16 makes it, as an empty cell.
+        "norm": norm if math.isfinite(norm) else str(norm),
+        "sketch": " ".join(f"{value:.12g}" for value in sketch.tolist()),
+        "rounding": None,
+    }
+
+
+@contextmanager
+def watching(engine: "Engine", step: int) -> Iterator[Inside]:
+    """Record the step whose gradients are computed inside the context.
+
+    Modules come in the order they finish, so a module's children stand before it; the images and
+    targets that enter, and the loss, stand among them. Of several processes each sees only its
+    part of the batch on the way forward, so gradients and updates alone are recorded.
+    """
+    inside = Inside(engine.model, step)
+    if world_size() > 1:
+        yield inside
+        return
+    task = engine.task
+    with ExitStack() as held:
+        for name, module in engine.model.named_modules():
+            for handle in _watch_module(inside, name, module):
+                held.callback(handle.remove)
+        enter = engine.model.register_forward_pre_hook(
+            lambda _, inputs: inside.add("input", "images", _tensors(inputs))
+        )
+        held.callback(enter.remove)
+        engine.task = _WatchedTask(task, inside)
+        held.callback(setattr, engine, "task", task)
+        yield inside
+
+
+class _WatchedTask:
+    """The task, with targets and loss written down."""
+
+    def __init__(self, task: Any, inside: Inside) -> None:
+        self._task, self._inside = task, inside
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._task, name)
+
+    def loss(self, outputs: Any, targets: Any, label_smoothing: float) -> Tensor:
+        self._inside.add("target", "labels", _tensors(targets))
+        value: Tensor = self._task.loss(outputs, targets, label_smoothing)
+        inputs = hash_of([*_tensors(outputs), *_tensors(targets)])
+        self._inside.add("loss", "loss", [value], inputs)
+        return value
+
+
+def _watch_module(inside: Inside, name: str, module: nn.Module) -> list[RemovableHandle]:
+    """Inputs are hashed before the module runs, for it may change them in place."""
+    entered: list[str] = []
+
+    def before(_: nn.Module, inputs: Any) -> None:
+        entered.append(hash_of(_tensors(inputs)))
+
+    def after(_: nn.Module, inputs: Any, output: Any) -> None:
+        inside.add("module", name or "(model)", _tensors(output), entered.pop())
+
+    return [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
+
+
+def hash_of(tensors: Sequence[Tensor]) -> str:
+    """32 hex digits over several tensors in order."""
+    return combine(map(hash_tensor, tensors))
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    """The tensors in nested tuples, lists and dicts, in order."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (tuple, list)):
+        return [tensor for item in value for tensor in _tensors(item)]
+    return []

@@ -1,0 +1,248 @@
+"""Replay and origin on the present machine, from what a real small run left behind."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from stages.comparison.analysis.outcome import Rung
+from stages.comparison.analysis.rounding import LIMITS
+from stages.comparison.rerun import local_rerun as here
+from stages.comparison.rerun import rebuilt_engine as rerun
+from stages.comparison.rerun.operations import log_first_step
+from stages.comparison.rerun.origin import (
+    Op,
+    _lay_out,
+    capture_ops,
+    find_origins,
+    load_ops,
+    ops_as_json,
+)
+from stages.comparison.rerun.replay import replay
+from stages.core import paths
+from stages.core.errors import DeviceError, RunError
+from stages.core.files import write_json
+from stages.runs.run import Run, read_run
+from stages.runs.sources import Source, open_source
+from stages.training.engine import Engine
+from stages.training.recorded import TENSOR_COLUMNS, as_record
+from stages.training.run import training
+from stages.training.step_trace import INSIDE_COLUMNS
+from stages.training.trace import as_table
+from tests.comparison.made import without_onednn
+from tests.training.helpers import CLASSES, params, split
+
+
+@pytest.fixture(scope="module")
+def left_behind(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run, as far as replay needs it."""
+    folder = tmp_path_factory.mktemp("run")
+    chosen = params(train={"snapshots": True})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_ROOT", str(tmp_path_factory.mktemp("root")))
+        with training(chosen, {"train": split()}, CLASSES, {"data": "small"}, print) as run:
+            (folder / paths.SNAPSHOTS).mkdir(parents=True)
+            for snapshot in run.checkpoints.snapshots():
+                (folder / paths.SNAPSHOTS / snapshot.name).write_bytes(snapshot.read_bytes())
+            table = as_table(run.trained.progress.inside, INSIDE_COLUMNS)
+    (folder / paths.STEPS).parent.mkdir()
+    write_json(folder / paths.STEPS, as_record(pd.DataFrame(columns=TENSOR_COLUMNS), table))
+    (folder / paths.PARAMS).write_text(yaml.safe_dump(chosen.model_dump(mode="json")))
+    labels = pd.DataFrame({"label": range(CLASSES), "name": "x", "class": "x", "digest": "x"})
+    labels.to_csv(folder / paths.INDICES, index=False)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stages.datasets.pixels.load_splits", lambda *_: {"train": split()})
+
+
+@pytest.fixture
+def source(left_behind: Path) -> Source:
+    return open_source(str(left_behind))
+
+
+@pytest.fixture
+def record(source: Source) -> Run:
+    return read_run(source)
+
+
+def test_here_the_same_bits_come_again(source: Source, record: Run) -> None:
+    steps = replay(source, record)
+    assert [step.step for step in steps] == [1, 2, 7]
+    assert all(step.bits is None and step.distance == 0 for step in steps)
+    assert any(step.perturbed_distance for step in steps)  # at a step one ULP may be swallowed
+    section, rung = here.local_replay(source, record)
+    assert rung is Rung.BIT_IDENTICAL
+    assert "Step 1: the same bits." in section.sentences
+
+
+def test_other_kernels_stay_within_a_few_ulps(source: Source, record: Run) -> None:
+    with without_onednn():
+        steps = replay(source, record)
+    assert any(step.bits for step in steps)
+    assert all(step.beyond is None for step in steps)
+    yardstick = max(step.perturbed_distance for step in steps)
+    assert all(step.distance <= LIMITS["fp32"].ulps * yardstick for step in steps)
+
+
+def test_a_fault_here_is_orders_above_and_located(
+    source: Source, record: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = rerun.build_engine
+
+    def altered(*arguments: object) -> Engine:
+        engine = build(*arguments)  # type: ignore[arg-type]
+        engine.params = params(train={"label_smoothing": 0.1})
+        return engine
+
+    monkeypatch.setattr("stages.comparison.rerun.replay.build_engine", altered)
+    section, rung = here.local_replay(source, record)
+    assert rung is Rung.DIFFERENT
+    steps = replay(source, record)
+    assert all(step.distance > 1000 * step.perturbed_distance for step in steps)
+    assert all(step.beyond is not None and step.beyond.kind == "loss" for step in steps)
+    assert "more than rounding in the loss" in section.sentences[1]
+
+
+@pytest.mark.parametrize("state", [b"", b"PK no zip", None])
+def test_a_snapshot_that_cannot_be_loaded_is_told(
+    source: Source, record: Run, state: bytes | None
+) -> None:
+    def read(path: Path) -> bytes | None:
+        return state if path.suffix == ".pt" else source.read(path)
+
+    words = "no state to replay from" if state is None else "snapshot after step 0 cannot be used"
+    with pytest.raises(RunError, match=words):
+        replay(replace(source, read=read), record)
+
+
+def test_a_run_without_snapshots_cannot_be_replayed(tmp_path: Path, record: Run) -> None:
+    with pytest.raises(RunError, match="no state to replay from"):
+        replay(open_source(str(tmp_path)), record)
+
+
+def test_a_compiled_run_is_told_why_it_has_no_step(source: Source, record: Run) -> None:
+    compiled = replace(record, params={"train": {"compile": True}}, inside=None)
+    with pytest.raises(RunError, match="no step is recorded from within"):
+        replay(source, compiled)
+
+
+def test_memory_that_ends_is_told_with_advice(
+    source: Source, record: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20 GiB")
+
+    monkeypatch.setattr(Engine, "gradients", full)
+    with pytest.raises(DeviceError, match="CUDA_VISIBLE_DEVICES="):
+        replay(source, record)
+
+
+def test_a_run_that_fell_back_is_repeated_as_it_ended(tmp_path: Path, left_behind: Path) -> None:
+    """Its parameters ask for bf16; weights and snapshots are of the second try, at fp32."""
+    fallen = tmp_path / "fallen"
+    shutil.copytree(left_behind, fallen)
+    asked = yaml.safe_load((fallen / paths.PARAMS).read_text())
+    asked["train"] |= {"precision": "bf16", "on_nonfinite": "fp32"}
+    (fallen / paths.PARAMS).write_text(yaml.safe_dump(asked))
+    (fallen / paths.TRAIN_METRICS).write_text(json.dumps({"precision": "fp32"}))
+    source = open_source(str(fallen))
+    assert rerun.params_of(source).train.precision == "fp32"
+    assert here.local_replay(source, read_run(source))[1] is Rung.BIT_IDENTICAL
+    laid_out = tmp_path / "laid out"
+    _lay_out(source, laid_out)
+    assert rerun.params_of(open_source(str(laid_out))).train.precision == "fp32"
+
+
+@pytest.mark.parametrize("told", [b"{", b"[]", b'{"precision": "int4"}', b"{}"])
+def test_a_precision_that_is_not_told_is_the_one_asked_for(source: Source, told: bytes) -> None:
+    def read(path: Path) -> bytes | None:
+        return told if path == paths.TRAIN_METRICS else source.read(path)
+
+    assert rerun.params_of(replace(source, read=read)).train.precision == "fp32"
+
+
+def test_operations_are_logged_with_their_modules(source: Source) -> None:
+    engine = rerun.build_engine(source, rerun.params_of(source))
+    ops = log_first_step(engine)
+    assert any("convolution" in op.name for op in ops)
+    assert any(op.module.endswith("conv1") or "conv" in op.module for op in ops)
+    again = log_first_step(engine)
+    assert (
+        find_origins(ops, again).describe() == f"The same bits in {len(ops)} operations of step 1."
+    )
+
+
+def test_the_origin_is_the_first_operation_of_its_own(source: Source) -> None:
+    engine = rerun.build_engine(source, rerun.params_of(source))
+    ops = log_first_step(engine)
+    with without_onednn():
+        found = find_origins(ops, log_first_step(engine))
+    assert found.origins
+    assert "convolution" in found.origins[0].name
+    assert found.differing >= len(found.origins)
+
+
+def op(name: str, inputs: str = "i", outputs: str = "o") -> Op:
+    return Op(name, "net", inputs, outputs, "float32")
+
+
+def test_consequences_are_no_origins() -> None:
+    a = [op("conv"), op("relu"), op("mm")]
+    b = [op("conv", outputs="x"), op("relu", "x", "y"), op("mm", outputs="z")]
+    found = find_origins(a, b)
+    assert [origin.name for origin in found.origins] == ["conv", "mm"]
+    assert (found.operations, found.differing) == (3, 3)
+    assert "First divergence in `conv` of `net`" in found.describe()
+
+
+def test_steps_that_begin_apart_have_no_origin_and_are_not_equal() -> None:
+    """Other images: every operation differs, and none of them is to blame."""
+    a, b = ([op("conv", at, at), op("mm", at, at)] for at in "xy")
+    words = find_origins(a, b).describe()
+    assert "2 of 2 give other bits" in words
+    assert "What enters the first of them, `conv` in `net`, differs already" in words
+
+
+def test_operations_without_a_counterpart_are_stepped_over() -> None:
+    found = find_origins([op("conv"), op("mm")], [op("conv"), op("cast"), op("mm")])
+    assert found.operations == 2
+    assert found.describe() == "The operations themselves differ, first at `cast` in `net`."
+
+
+def test_a_log_can_be_brought_along(
+    tmp_path: Path, source: Source, record: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "ops.json"
+    log.write_text(json.dumps(ops_as_json([op("conv"), op("mm")])))
+    assert load_ops(log) == [op("conv"), op("mm")]
+    captured = [op("conv", outputs="x"), op("mm")]
+    monkeypatch.setattr(here, "capture_ops", lambda *_: captured)
+    section = here.local_origins((source, record), None, log)
+    assert "First divergence in `conv`" in section.sentences[0]
+    assert here.save_ops(source, tmp_path / "mine.json").endswith(
+        f"mine.json: 2 operations of the first step of {source.name}."
+    )
+    assert load_ops(tmp_path / "mine.json") == captured
+
+
+def test_what_is_no_log_is_told(tmp_path: Path) -> None:
+    (tmp_path / "ops.json").write_text("[{}]")
+    with pytest.raises(RunError, match="no log of operations"):
+        load_ops(tmp_path / "ops.json")
+
+
+def test_a_run_without_images_cannot_be_repeated(tmp_path: Path, left_behind: Path) -> None:
+    (tmp_path / "params.yaml").write_text((left_behind / "params.yaml").read_text())
+    source = open_source(str(tmp_path))
+    params_here = rerun.params_of(source)
+    with pytest.raises(RunError, match=r"no data/indices\.csv"):
+        rerun.build_engine(source, params_here)
+    with pytest.raises(RunError, match=r"no data/indices\.csv"):
+        capture_ops(source)

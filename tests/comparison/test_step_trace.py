@@ -1,0 +1,200 @@
+"""The inside of a step: the first place with other bits, the first apart by more than rounding."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stages.comparison.analysis.fault import rounding_explains
+from stages.comparison.analysis.growth import weight_growth
+from stages.comparison.analysis.rounding import LIMITS, first_beyond, gradient_limit
+from stages.comparison.analysis.step_trace import (
+    first_bits,
+    gradient_distance,
+    places_at,
+    recorded_steps,
+)
+from stages.comparison.analysis.verdict import where_bits_diverge
+from stages.runs.run import Run
+from stages.training.step_trace import INSIDE_COLUMNS
+from tests.comparison.made import trace
+
+ORDER = (
+    ("input", "images"), ("module", "conv"), ("module", "fc"), ("module", "(model)"),
+    ("target", "labels"), ("loss", "loss"), ("gradient", "fc.weight"),
+    ("gradient", "conv.weight"), ("update", "conv.weight"), ("update", "fc.weight"),
+)  # fmt: skip
+
+FP32 = LIMITS["fp32"]
+
+
+def inside(distance: dict[tuple[str, str], float] | None = None, step: int = 1) -> pd.DataFrame:
+    """One recorded step; `distance` moves the sketch of a place and changes its hash."""
+    rows = []
+    previous = "start"
+    for position, (kind, name) in enumerate(ORDER):
+        moved = (distance or {}).get((kind, name), 0.0)
+        sketch = np.full(16, 0.25)
+        sketch[0] += moved
+        digest = f"{kind}-{name}" + (f"+{moved}" if moved else "")
+        rows.append((step, position, kind, name, previous, digest, "float32", 1.0,
+                     " ".join(map(str, sketch)), None))  # fmt: skip
+        previous = digest
+    far = " ".join(map(str, np.full(16, 0.25) + sum((distance or {}).values())))
+    weights = (step, 0, "weights", "(all)", None, f"w{distance}", "float32", 2.0, far, None)
+    return pd.DataFrame([*rows, weights], columns=INSIDE_COLUMNS)
+
+
+def records(distance: dict[tuple[str, str], float]) -> tuple[Run, Run]:
+    return Run("a", inside=inside()), Run("b", inside=inside(distance))
+
+
+def test_equal_steps_have_no_place_apart() -> None:
+    places = places_at(*records({}), 1)
+    assert [(place.kind, place.name) for place in places] == list(ORDER)
+    assert first_bits(places) is None
+    assert first_beyond(places, FP32) is None
+    assert gradient_distance(places) == 0
+
+
+@pytest.mark.parametrize(("kind", "name"), ORDER)
+def test_the_first_place_beyond_rounding_is_found(kind: str, name: str) -> None:
+    places = places_at(*records({(kind, name): 0.1}), 1)
+    bits, beyond = first_bits(places), first_beyond(places, FP32)
+    assert bits is not None and beyond is not None  # noqa: PT018
+    assert (bits.kind, bits.name) == (beyond.kind, beyond.name) == (kind, name)
+    assert beyond.distance == pytest.approx(0.1)
+    assert "`" in beyond.describe() or kind in ("input", "target", "loss")
+
+
+def test_rounding_before_a_fault_does_not_hide_it() -> None:
+    places = places_at(*records({("module", "conv"): 1e-7, ("loss", "loss"): 0.1}), 1)
+    bits, beyond = first_bits(places), first_beyond(places, FP32)
+    assert bits is not None and beyond is not None  # noqa: PT018
+    assert bits.describe() == "in the forward pass of `conv`"
+    assert bits.fed_alike
+    assert beyond.describe() == "in the loss"
+
+
+def test_a_network_that_carries_rounding_far_says_so_itself() -> None:
+    a, b = records({("module", "fc"): 1e-3})
+    assert a.inside is not None
+    assert first_beyond(places_at(a, b, 1), FP32) is not None
+    carried = replace(a, inside=a.inside.assign(rounding=5e-5))
+    assert first_beyond(places_at(carried, b, 1), FP32) is None
+    assert gradient_limit(places_at(carried, b, 1), FP32) == pytest.approx(50 * 5e-5)
+    assert gradient_limit(places_at(a, b, 1), FP32) == 1e-4
+
+
+def test_a_noisy_gradient_of_no_size_is_no_fault() -> None:
+    """The gradient of a bias before a norm is rounding noise, and Adam blows it up."""
+    table = inside({("gradient", "conv.weight"): 1e-9, ("update", "conv.weight"): 0.5})
+    tiny = table["name"].eq("conv.weight") & table["kind"].eq("gradient")
+    table.loc[tiny, "norm"] = 1e-9
+    plain = inside()
+    plain.loc[tiny, "norm"] = 1e-9
+    places = places_at(Run("a", inside=plain), Run("b", inside=table), 1)
+    assert first_beyond(places, FP32) is None
+
+
+def test_an_update_of_equal_gradients_is_the_optimisers() -> None:
+    found = first_beyond(places_at(*records({("update", "fc.weight"): 0.01}), 1), FP32)
+    assert found is not None
+    assert found.describe() == "in the optimiser step, at the update of `fc.weight`"
+
+
+def test_another_type_is_named() -> None:
+    a, b = records({("module", "conv"): 0.01})
+    assert b.inside is not None
+    changed = b.inside.assign(dtype=["float32", "bfloat16", *["float32"] * 9])
+    place = first_beyond(places_at(a, replace(b, inside=changed), 1), FP32)
+    assert place is not None
+    assert place.describe() == "in the forward pass of `conv` (float32 against bfloat16)"
+
+
+def test_places_that_one_run_lacks_are_passed_over() -> None:
+    a, b = records({})
+    assert b.inside is not None
+    short = b.inside[b.inside["name"] != "conv"]
+    assert len(places_at(a, replace(b, inside=short), 1)) == len(ORDER) - 1
+
+
+def test_only_steps_that_both_recorded_count() -> None:
+    both = Run("a", inside=pd.concat([inside(), inside(step=5)]))
+    assert recorded_steps(both, Run("b", inside=inside(step=5))) == [5]
+    assert recorded_steps(both, Run("b")) == []
+
+
+def test_growth_is_relative_to_the_weights() -> None:
+    growth = weight_growth(*records({("module", "conv"): 0.5}))
+    assert growth is not None
+    assert growth.steps == (1,)
+    assert growth.distance[0] == pytest.approx(0.5 * 4 / 2)
+    assert weight_growth(Run("a"), Run("b")) is None
+
+
+def test_words_of_paths(tmp_path: Path) -> None:
+    words = {place.kind: place.describe() for place in places_at(*records({}), 1)}
+    assert words["input"] == "in the images that enter the model"
+    assert words["gradient"].startswith("in the backward pass, at the gradient of `")
+
+
+def test_runs_on_many_devices_have_no_way_forward_to_compare() -> None:
+    """Only gradients, updates and weights are recorded there, after all devices agreed on them."""
+    a, b = records({("gradient", "fc.weight"): 1e-7, ("module", "conv"): 0.3})
+    assert b.inside is not None
+    many = replace(b, inside=b.inside[b.inside["kind"].isin(["gradient", "update", "weights"])])
+    for one, other in ((a, many), (many, a), (many, many)):
+        places = places_at(one, other, 1)
+        assert {place.kind for place in places} == {"gradient", "update"}
+        assert first_beyond(places, FP32) is None
+    assert recorded_steps(a, many) == [1]
+    assert where_bits_diverge(a, many).endswith("at the gradient of `fc.weight`")
+    whole = replace(a, trace=trace()), replace(many, trace=trace(parted=1, part="forward"))
+    assert where_bits_diverge(*whole) == "first divergence in the forward pass, at step 1"
+    assert rounding_explains(*whole, "fp32")
+    faulty = replace(many, inside=inside({("gradient", "fc.weight"): 0.1}).iloc[6:])
+    found = first_beyond(places_at(a, faulty, 1), FP32)
+    assert found is not None
+    assert found.kind == "gradient"
+
+
+@pytest.mark.parametrize(
+    ("distance", "outputs", "rounding", "fault"),
+    [(2e-3, 1e-3, True, False), (4e-3, 4e-3, False, False), (4e-3, 1e-3, False, True)],
+)
+def test_at_bf16_there_is_room_between_rounding_and_a_fault(
+    distance: float, outputs: float, rounding: bool, fault: bool
+) -> None:
+    """A loss apart by less than the outputs may move it is no proof, and no rounding either."""
+    moved = {("module", "(model)"): 1e-3, ("target", "labels"): 1e-6, ("loss", "loss"): distance}
+    a, b = records(moved)
+    assert a.inside is not None
+    measured = a.inside["rounding"].mask(a.inside["name"] == "(model)", outputs)
+    a = replace(a, inside=a.inside.assign(rounding=measured))
+    places = places_at(a, b, 1)
+    assert (first_beyond(places, LIMITS["bf16"], strict=True) is None) == rounding
+    assert (first_beyond(places, LIMITS["bf16"]) is not None) == fault
+
+
+@pytest.mark.parametrize(("distance", "rounding", "fault"), [(0.05, True, False), (0.3, False, False), (0.9, False, True)])  # fmt: skip  # noqa: E501
+def test_at_bf16_a_run_without_a_yardstick_is_judged_by_gross_differences(
+    distance: float, rounding: bool, fault: bool
+) -> None:
+    a, b = records({("gradient", "fc.weight"): distance * 2**0.5})
+    places = places_at(a, b, 1)
+    assert gradient_distance(places) == pytest.approx(distance)
+    assert (first_beyond(places, LIMITS["bf16"], strict=True) is None) == rounding
+    assert (first_beyond(places, LIMITS["bf16"]) is not None) == fault
+
+
+def test_what_float32_computes_from_equal_bits_is_held_to_float32_at_bf16() -> None:
+    for place in (("target", "labels"), ("loss", "loss"), ("update", "fc.weight")):
+        found = first_beyond(places_at(*records({place: 1e-3}), 1), LIMITS["bf16"])
+        assert found is not None
+        assert (found.kind, found.name) == place
+    module = first_beyond(places_at(*records({("module", "fc"): 1e-2}), 1), LIMITS["bf16"])
+    assert module is not None
+    assert module.name == "fc"

@@ -1,0 +1,71 @@
+"""What cannot work is told before the first step, in words that fit what is wrong."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from stages.core.errors import DeviceError, TrainingError
+from stages.tasks.classify import Classify
+from stages.training import dry_run as rehearsal
+from stages.training.engine import Engine
+from tests.training.helpers import params, run
+
+OUT_OF_MEMORY = "CUDA out of memory. Tried to allocate 2.00 GiB.\nMore lines."
+
+
+@pytest.fixture(autouse=True)
+def _own_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+
+
+def raise_out_of_memory(*_: Any) -> float:
+    raise torch.OutOfMemoryError(OUT_OF_MEMORY)
+
+
+def test_an_operation_without_a_deterministic_form_is_named_at_the_precision_of_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loss = Classify.loss
+
+    def refuse(self: Classify, outputs: torch.Tensor, targets: Any, smoothing: float) -> Any:
+        if outputs.dtype is torch.bfloat16:
+            raise RuntimeError("median CUDA does not have a deterministic implementation.")
+        return loss(self, outputs, targets, smoothing)
+
+    monkeypatch.setattr(Classify, "loss", refuse)
+    run(params(train={"epochs": 1}), images=16)
+    with pytest.raises(TrainingError, match=r"median CUDA .*train\.deterministic: warn"):
+        run(params(train={"precision": "bf16"}))
+
+
+def test_a_model_that_does_not_fit_is_told_with_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Classify, "loss", raise_out_of_memory)
+    with pytest.raises(DeviceError, match=r"out of memory.*lenet_small does not fit even with two"):
+        run(params())
+
+
+def test_memory_that_ends_while_the_data_is_placed_is_told_with_a_cure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Engine, "__init__", raise_out_of_memory)
+    with pytest.raises(DeviceError, match=r"out of memory.*train\.batch_size"):
+        run(params())
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_memory_that_ends_while_compiling_is_told_as_such(
+    compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = rehearsal._step
+
+    def too_small(engine: Engine, model: Any) -> float:
+        if isinstance(model, torch._dynamo.OptimizedModule) is compiled:
+            return raise_out_of_memory()
+        return step(engine, model)
+
+    monkeypatch.setattr(rehearsal, "_step", too_small)
+    with pytest.raises(DeviceError, match=r"out of memory.*train\.batch_size") as caught:
+        run(params(train={"compile": True}))
+    assert "Triton" not in str(caught.value)

@@ -72,7 +72,7 @@ def test_a_fault_on_the_way_forward_shows_beside_an_overflow() -> None:
 
 
 def fp16(name: str, distance: float) -> Run:
-    """A run whose first two steps overflowed, and whose third is `distance` from the plain one's."""
+    """A run with two steps that overflowed and a third that is `distance` from the plain one's."""
     return Run(
         name,
         train={"weights_sha256": name, "precision": "fp16"},

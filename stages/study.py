@@ -4,6 +4,7 @@
   pictures NAME      list the pictures that the cells choose from (a stage)
   run NAME …         one cell (a stage per cell)
   plan NAME          which cells there are, which exist for this machine, and the time left
+  keep NAME          keep this machine's cells in git, beside those of others (--from REVISION)
   page NAME          studies/NAME/report.html and report.md from the cells that exist
   wire NAME          write its dvc.yaml from the grids of its params.yaml
   new NAME …         a study of your own pictures: models × sizes × seeds
@@ -24,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     commands = {
         "fingerprint": _fingerprint, "pictures": _pictures, "run": _run,
-        "plan": _plan, "page": _page, "wire": _wire, "new": _new,
+        "plan": _plan, "keep": _keep, "page": _page, "wire": _wire, "new": _new,
     }  # fmt: skip
     return reporting_errors(lambda: commands[arguments.command](arguments))
 
@@ -36,13 +37,18 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in ("fingerprint", "pictures", "run", "plan", "page", "wire", "new"):
+    for name in ("fingerprint", "pictures", "run", "plan", "keep", "page", "wire", "new"):
         command = commands.add_parser(name)
         command.add_argument("study", metavar="NAME", help="a folder below studies/")
         if name == "run":
             for key in ("model", "size", "recipe"):
                 command.add_argument(f"--{key}", required=True)
             command.add_argument("--seed", type=int, required=True)
+        if name == "keep":
+            command.add_argument(
+                "--from", dest="revision", metavar="REVISION",
+                help="keep the cells of this branch or experiment instead",
+            )  # fmt: skip
         if name == "page":
             command.add_argument(
                 "--with", dest="revisions", action="append", default=[], metavar="REVISION",
@@ -101,6 +107,13 @@ def _plan(arguments: argparse.Namespace) -> int:
     from stages.studies.spec.study_config import load_study_config
 
     return _log(plan_of(load_study_config(arguments.study)).text())
+
+
+def _keep(arguments: argparse.Namespace) -> int:
+    from stages.studies.run.keep import keep_cells
+    from stages.studies.spec.study_config import load_study_config
+
+    return _log(keep_cells(load_study_config(arguments.study), arguments.revision))
 
 
 def _page(arguments: argparse.Namespace) -> int:

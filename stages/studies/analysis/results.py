@@ -108,13 +108,15 @@ class Results:
 
 
 def read_results(form: StudyConfig, revisions: Sequence[str] = ()) -> Results:
-    """All cells of the form in the working tree, then those of other revisions.
+    """All cells of the form in the working tree, those kept of other machines, and of revisions.
 
     A cell of another revision is left out where the same machine's is here already. Raises
     RunError for a damaged file or an unknown revision.
     """
     found: dict[tuple[str, str], tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]] = {}
-    for files in [_here(form), *(_there(form, revision) for revision in revisions)]:
+    kept = [files_in(form, folder) for folder in sorted(form.machines_folder.glob("*/"))]
+    elsewhere = (files_of(form, revision) for revision in revisions)
+    for files in [files_in(form, form.cells_folder), *kept, *elsewhere]:
         for cell in form.cells:
             read = _read(files, cell.name)
             if read is not None:
@@ -122,14 +124,14 @@ def read_results(form: StudyConfig, revisions: Sequence[str] = ()) -> Results:
     return _assembled(found)
 
 
-def _here(form: StudyConfig) -> dict[str, bytes]:
-    """The files of the form's cells in the working tree, by "cell/file"."""
+def files_in(form: StudyConfig, folder: Path) -> dict[str, bytes]:
+    """The files of the form's cells below a folder of the working tree, by "cell/file"."""
     names = [f"{cell.name}/{file}" for cell in form.cells for file in FILES]
-    paths = {name: form.cells_folder / name for name in names}
+    paths = {name: folder / name for name in names}
     return {name: path.read_bytes() for name, path in paths.items() if path.exists()}
 
 
-def _there(form: StudyConfig, revision: str) -> dict[str, bytes]:
+def files_of(form: StudyConfig, revision: str) -> dict[str, bytes]:
     """The files of the form's cells as `revision` has them, by "cell/file"."""
     folder = form.cells_folder.as_posix()
     done = _archive(revision, folder)

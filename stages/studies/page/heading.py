@@ -37,6 +37,16 @@ def lead(form: StudyConfig, results: Results, sections: Sequence[Section]) -> st
     return f"{which.capitalize()} on {data}, run on {where}{more}."
 
 
+def answers_of(sections: Sequence[Section]) -> list[str]:
+    """Whether the answer holds on the other machines, a sentence per data set and machine."""
+    single = len(sections) == 1
+    return [
+        one.sentence if single else f"{found.shown['name']}: {one.sentence}"
+        for found in sections
+        for one in found.shown["compared"]
+    ]
+
+
 def notes(form: StudyConfig, results: Results) -> list[str]:
     """What a reader must know before believing the page."""
     said = []

@@ -15,7 +15,7 @@ from stages.pages.render import render
 from stages.studies.analysis.machine_results import MachineResults
 from stages.studies.analysis.results import Results, read_results
 from stages.studies.page.cell_list import cell_list
-from stages.studies.page.heading import lead, notes, tiles
+from stages.studies.page.heading import answers_of, lead, notes, tiles
 from stages.studies.page.machine_tables import device_table, machine_table
 from stages.studies.page.section import section
 from stages.studies.page.verdicts import Judged, claims_table, judge_all, reported_table, slips
@@ -61,6 +61,7 @@ def page_view(form: StudyConfig, story: StudySource, results: Results) -> dict[s
         "source": story.source,
         "notes": [*notes(form, results), *story.notes],
         "lead": lead(form, results, sections),
+        "machine_answers": answers_of(sections),
         "tiles": tiles(form, results, sections, judged),
         "claims": claims_table(judged),
         "reported": reported_table(story, whole[0] if whole else None),

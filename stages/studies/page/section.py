@@ -13,6 +13,7 @@ from stages.studies.analysis.advice import NONE_YET, advise, unlearned_text
 from stages.studies.analysis.machine_results import MachineResults
 from stages.studies.page import accuracy_tables as accuracy
 from stages.studies.page import album, cost_tables, size_tables
+from stages.studies.page.agreement_text import compared
 from stages.studies.page.cautions import cautions, interval_text
 from stages.studies.page.traced import Traced, over, share_text
 from stages.studies.page.verdicts import target_table
@@ -44,6 +45,7 @@ def section(story: StudySource, views: Sequence[MachineResults], goals: Sequence
         "name": problem_name(view),
         "spread": interval_text(view),
         "cautions": cautions(view),
+        "compared": compared(views),
         "advice": advice,
         "targets": target_table(story.model_copy(update={"targets": list(goals)}), view),
         "repeats": cost_tables.repeat_table(view, story.repeats),

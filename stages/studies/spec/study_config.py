@@ -128,6 +128,11 @@ class StudyConfig:
         """Where all cells lie, each in a folder of its name."""
         return self.folder / "cells"
 
+    @property
+    def machines_folder(self) -> Path:
+        """Where cells of other machines are kept, in a folder per hardware DNA."""
+        return self.folder / "machines"
+
     def cell_folder(self, cell: Cell) -> Path:
         """Where the cell leaves its files."""
         return self.cells_folder / cell.name

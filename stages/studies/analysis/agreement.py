@@ -1,0 +1,183 @@
+"""Does the answer hold on another machine: two machines' rankings of the same backbones.
+
+Compared are the cells that both machines finished, so that seeds and images are the same. Series
+that are surely above one answer to every image on neither are left out: a ranking of chance says
+nothing. A pair of backbones is *reversed* when each machine is sure of its own order, and the
+answer holds when no pair is reversed and the first of each machine is among those that the other
+cannot tell from its own first.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from stages.studies.analysis.answers import image_errors
+from stages.studies.analysis.intervals import NORMAL, Estimate, Measured
+from stages.studies.analysis.machine_results import MachineResults
+
+DRAWS = 4000
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One series on both machines: mean accuracies, and second less first on the same runs."""
+
+    series: str
+    first: Estimate
+    second: Estimate
+    difference: Estimate
+    cells: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Two machines at one size. `tau` is Kendall's over all pairs, None below two series.
+
+    `swapped` are pairs whose order differs, better on the first machine named first; of the
+    `reversed` among them both machines are sure. `leaders` are the first of each machine.
+    `seed_half_width` is half the 95 % interval of the difference that two seeds alone make.
+    """
+
+    images: int
+    changes: tuple[Change, ...]
+    tau: Estimate | None
+    swapped: tuple[Pair, ...]
+    reversed: tuple[Pair, ...]
+    leaders: Pair | None
+    leaders_tied: bool
+    seed_half_width: float | None
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the answer is the same; None where none has learned."""
+        return None if self.leaders is None else self.leaders_tied and not self.reversed
+
+    @property
+    def beyond(self) -> tuple[Change, ...]:
+        """Changes larger than their interval of seeds and images."""
+        return tuple(change for change in self.changes if not change.difference.open)
+
+
+def agreements(first: MachineResults, second: MachineResults) -> list[Agreement]:
+    """An answer per size that both machines ran, ascending; none without a common cell."""
+    common = set(first.cells["cell"]) & set(second.cells["cell"])
+    both = pd.concat([view.cells[view.cells["cell"].isin(common)] for view in (first, second)])
+    both = both.reset_index(drop=True)
+    if both.empty:
+        return []
+    results = first.results
+    answers = results.predictions
+    if not answers.empty:
+        answers = answers[answers["cell"].isin(common)]
+    constant = [*first.constant, *second.constant]
+    measured = Measured(both, results.main, image_errors(answers, results.main), constant)
+    machines = (first.machine, second.machine)
+    chances = (first.chance, second.chance)
+    return [
+        _agreement(measured, int(images), machines, chances)
+        for images in sorted(both["train_images"].unique())
+    ]
+
+
+def _agreement(
+    measured: Measured, images: int, machines: Pair, chances: tuple[float, float]
+) -> Agreement:
+    at = measured.cells[measured.cells["train_images"] == images]
+    changes = []
+    for name, runs in at.groupby("series", sort=False):
+        ours, theirs = (runs[runs["machine"] == machine] for machine in machines)
+        means = (measured.mean(ours), measured.mean(theirs))
+        if any(_learned(mean, chance) for mean, chance in zip(means, chances, strict=True)):
+            apart = measured.difference(theirs, ours)
+            changes.append(Change(str(name), *means, apart, list(dict.fromkeys(runs["cell"]))))
+    names = [change.series for change in changes]
+    swapped = [pair for pair in combinations(names, 2) if _sign(changes, pair) < 0]
+    swapped = [pair if _better(changes, pair) else (pair[1], pair[0]) for pair in swapped]
+    sure = {machine: _sure_pairs(measured, at, names, machine) for machine in machines}
+    reversed_ = [p for p in swapped if p in sure[machines[0]] and p[::-1] in sure[machines[1]]]
+    leaders = _leaders(changes)
+    tied = leaders is not None and not (
+        leaders in sure[machines[0]] or leaders[::-1] in sure[machines[1]]
+    )
+    sd = measured.spread.sd
+    seeds = None if sd is None else float(measured.spread.quantile * sd * np.sqrt(2))
+    return Agreement(
+        images=images,
+        changes=tuple(changes),
+        tau=_tau(changes),
+        swapped=tuple(swapped),
+        reversed=tuple(reversed_),
+        leaders=leaders,
+        leaders_tied=tied,
+        seed_half_width=seeds,
+    )
+
+
+def _leaders(changes: Sequence[Change]) -> Pair | None:
+    """The first of each machine; None where nothing can be ranked."""
+    if not changes:
+        return None
+    first = max(changes, key=lambda change: change.first.value)
+    second = max(changes, key=lambda change: change.second.value)
+    return first.series, second.series
+
+
+def _learned(mean: Estimate, chance: float) -> bool:
+    return mean.low is not None and mean.low > chance
+
+
+def _sign(changes: Sequence[Change], pair: Pair) -> float:
+    """Negative where the machines put the pair in different orders."""
+    a, b = (next(c for c in changes if c.series == name) for name in pair)
+    return (a.first.value - b.first.value) * (a.second.value - b.second.value)
+
+
+def _better(changes: Sequence[Change], pair: Pair) -> bool:
+    a, b = (next(c for c in changes if c.series == name) for name in pair)
+    return a.first.value > b.first.value
+
+
+def _sure_pairs(
+    measured: Measured, at: pd.DataFrame, names: Sequence[str], machine: str
+) -> set[Pair]:
+    """The pairs (better, worse) whose difference on one machine lies wholly above zero."""
+    own = at[at["machine"] == machine]
+    runs = {name: own[own["series"] == name] for name in names}
+    found: set[Pair] = set()
+    for a, b in combinations(names, 2):
+        gap = measured.difference(runs[a], runs[b])
+        if not gap.open:
+            found.add((a, b) if gap.value > 0 else (b, a))
+    return found
+
+
+def _tau(changes: Sequence[Change]) -> Estimate | None:
+    """Kendall's tau of the two orders (Biometrika 30, 1938), with half its 95 % interval.
+
+    The interval comes from means drawn anew within their own intervals, on each machine by itself,
+    so that two machines whose seeds cannot tell the backbones apart get a wide one.
+    """
+    if len(changes) < 2:
+        return None
+    sides = [[(c.first, c.second)[side] for c in changes] for side in (0, 1)]
+    values = np.array([[mean.value for mean in side] for side in sides])
+    known = [[mean.half_width for mean in side] for side in sides]
+    tau = float(_kendall(values[0][None], values[1][None])[0])
+    if any(width is None for side in known for width in side):
+        return Estimate(tau, None)
+    noise = np.random.default_rng(0).standard_normal((2, DRAWS, len(changes)))
+    drawn = values[:, None, :] + noise * (np.array(known, float) / NORMAL)[:, None, :]
+    spread = np.quantile(_kendall(*drawn), [0.025, 0.975])
+    return Estimate(tau, float(max(tau - spread[0], spread[1] - tau)))
+
+
+def _kendall(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Tau of each row [draws, series]: concordant less discordant pairs, over all pairs."""
+    one, other = np.triu_indices(a.shape[1], 1)
+    signs = np.sign(a[:, one] - a[:, other]) * np.sign(b[:, one] - b[:, other])
+    return np.asarray(signs.mean(axis=1))

@@ -1,0 +1,126 @@
+"""The answer to "does it hold on another machine", in a sentence, a table and a chart per size."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stages.charts.study_machines import accuracy_by_machine
+from stages.charts.style import metric_label
+from stages.pages.blocks import Picture, Table, drawing
+from stages.pages.formatting import percent
+from stages.studies.analysis.agreement import Agreement, Change, agreements
+from stages.studies.analysis.intervals import Estimate
+from stages.studies.analysis.machine_results import MachineResults
+from stages.studies.page.traced import Traced
+
+NONE_LEARNED = "no backbone is surely above one answer to every image"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two machines on one data set: the answer, and its evidence at each size."""
+
+    sentence: str
+    sizes: Sequence[tuple[str, Table | None]]
+    charts: Sequence[Picture]
+
+
+def compared(views: Sequence[MachineResults]) -> list[Compared]:
+    """The first machine against each other one that ran some of its cells."""
+    first, *others = views
+    pairs = ((other, agreements(first, other)) for other in others)
+    return [_compared(first, other, found) for other, found in pairs if found]
+
+
+def _compared(first: MachineResults, other: MachineResults, found: list[Agreement]) -> Compared:
+    names = (f"machine {first.place}", f"machine {other.place}")
+    return Compared(
+        _sentence(found, (_named(first), _named(other))),
+        [(_line(one, names), _table(one, names)) for one in found],
+        [_chart(one, names, first) for one in found if one.changes],
+    )
+
+
+def _sentence(found: Sequence[Agreement], names: tuple[str, str]) -> str:
+    told = [one for one in found if one.holds is not None]
+    where = f"On {names[0]} and {names[1]}"
+    if not told:
+        return f"{where} the answer cannot be compared: {NONE_LEARNED}."
+    beyond = sum(len(one.beyond) for one in told)
+    changes = sum(len(one.changes) for one in told)
+    which = f"{beyond} of {changes} accuracies change" if beyond else "no accuracy changes"
+    moved = f"{which} by more than seeds and test images explain"
+    broken = [f"{one.images:,}" for one in told if not one.holds]
+    if broken:
+        return f"{where} the answer is not the same at {_listed(broken)} images; {moved}."
+    sizes = _listed([f"{one.images:,}" for one in told])
+    return f"The answer holds on {names[1]} at {sizes} images; {moved}."
+
+
+def _named(view: MachineResults) -> str:
+    facts = view.results.machines[view.machine]
+    return f"machine {view.place} ({facts.get('accelerator') or facts.get('chip')})"
+
+
+def _line(one: Agreement, names: tuple[str, str]) -> str:
+    told = f"{one.images:,} images: "
+    if one.leaders is None:
+        return told + NONE_LEARNED + "."
+    a, b = one.leaders
+    if len(one.changes) == 1:
+        told += f"{a} is the only backbone that is surely above one answer to every image"
+    else:
+        told += (
+            f"{a} is first on both" if a == b else f"{a} is first on {names[0]}, {b} on {names[1]}"
+        )
+    if a != b and one.leaders_tied:
+        told += ", and neither machine can tell the two apart"
+    if one.tau is not None:
+        told += f"; Kendall's tau {_between(one.tau)}"
+    swapped = [pair for pair in one.swapped if pair not in one.reversed]
+    if swapped:
+        told += f"; change places within their intervals: {_pairs(swapped)}"
+    if one.reversed:
+        told += f"; reversed, and both machines are sure: {_pairs(one.reversed)}"
+    if one.seed_half_width is not None:
+        told += f"; another seed alone moves a run by up to {100 * one.seed_half_width:.1f} points"
+    return told + "."
+
+
+def _between(tau: Estimate) -> str:
+    """Kendall's tau cannot leave -1 … 1, so its interval is cut there."""
+    if tau.low is None or tau.high is None:
+        return f"{tau.value:.2f}"
+    return f"{tau.value:.2f} ({max(-1.0, tau.low):.2f} to {min(1.0, tau.high):.2f})"
+
+
+def _table(one: Agreement, names: tuple[str, str]) -> Table | None:
+    rows = tuple(_row(change) for change in one.changes)
+    head = ("backbone", *names, "change in points", "beyond seeds and images")
+    return Table(head, rows, numeric=(1, 2, 3)) if rows else None
+
+
+def _row(change: Change) -> tuple[str, ...]:
+    gap = change.difference
+    width = "" if gap.half_width is None else f" ± {100 * gap.half_width:.1f}"
+    shown = Traced(f"{100 * gap.value:+.1f}{width}", change.cells)
+    means = (percent(change.first.value), percent(change.second.value))
+    return (change.series, *means, shown, "no" if gap.open else "yes")
+
+
+def _chart(one: Agreement, names: tuple[str, str], view: MachineResults) -> Picture:
+    rows = [(change.series, _mean(change.first), _mean(change.second)) for change in one.changes]
+    label = metric_label(view.results.metrics[0])
+    figure = accuracy_by_machine(rows, names, label, f"{one.images:,} images")
+    return drawing(figure, f"Test {label} of each backbone on {names[0]} and {names[1]}")
+
+
+def _mean(estimate: Estimate) -> tuple[float, float]:
+    return estimate.value, estimate.half_width or 0.0
+
+
+def _pairs(pairs: Sequence[tuple[str, str]]) -> str:
+    return _listed([f"{a} and {b}" for a, b in pairs])
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

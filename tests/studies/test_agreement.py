@@ -1,0 +1,81 @@
+"""Whether a study's answer holds on another machine, from cells kept beside each other."""
+
+from pathlib import Path
+
+import pytest
+
+from stages.core.errors import RunError
+from stages.studies.analysis.agreement import Agreement, agreements
+from stages.studies.analysis.machine_results import MachineResults
+from stages.studies.analysis.results import read_results
+from stages.studies.page.page import write_page
+from stages.studies.run.keep import keep_cells
+from stages.studies.spec.study_config import StudyConfig
+from stages.study import main
+from tests.studies import samples
+
+ONE, OTHER = "aaaa-1111", "bbbb-2222"
+
+
+@pytest.fixture
+def form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyConfig:
+    """A study that one machine ran and kept, and whose cells are the other's to write."""
+    monkeypatch.chdir(tmp_path)
+    form = samples.make_study(tmp_path, sizes=(400,))
+    samples.fill(form, ONE, images_per_class=200)
+    assert main(["keep", "made"]) == 0
+    return form
+
+
+def agreement(form: StudyConfig, *machines: str) -> Agreement:
+    results = read_results(form)
+    (found,) = agreements(*(MachineResults(form, results, name) for name in machines))
+    return found
+
+
+def test_equal_answers_hold(form: StudyConfig) -> None:
+    samples.fill(form, OTHER, images_per_class=200)
+    found = agreement(form, ONE, OTHER)
+    assert found.holds
+    assert found.leaders == ("good", "good")
+    assert found.tau is not None
+    assert found.tau.value == 1
+    assert [change.difference.value for change in found.changes] == pytest.approx([0, 0, 0])
+    assert found.swapped == found.beyond == ()
+    assert "The answer holds on machine 2 at 400 images" in _page(form)
+
+
+def test_a_ranking_turned_round_does_not(
+    form: StudyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samples, "SKILL", {"good": 0.4, "fair": 0.7, "poor": 0.8})
+    samples.fill(form, OTHER, images_per_class=200)
+    found, turned = agreement(form, ONE, OTHER), agreement(form, OTHER, ONE)
+    assert found.holds is turned.holds is False
+    assert ("good", "poor") in found.reversed
+    assert set(turned.reversed) == {pair[::-1] for pair in found.reversed}
+    assert found.tau is not None
+    assert found.tau.value < 0
+    assert {"good", "poor"} <= {change.series for change in found.beyond}
+    text = _page(form)
+    assert "the answer is not the same at 400 images" in text
+    assert "reversed, and both machines are sure: " in text
+
+
+def test_chance_is_no_answer(form: StudyConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "SKILL", dict.fromkeys(samples.SKILL, -0.5))
+    for machine in (ONE, OTHER):
+        samples.fill(form, machine, images_per_class=200)
+        keep_cells(form)
+    assert agreement(form, ONE, OTHER).holds is None
+
+
+def test_nothing_to_keep_is_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunError, match="no finished cell"):
+        keep_cells(samples.make_study(tmp_path))
+
+
+def _page(form: StudyConfig) -> str:
+    write_page(form.name)
+    return (form.folder / "report.md").read_text()

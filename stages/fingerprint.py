@@ -26,7 +26,7 @@ def fingerprint(params: "Params") -> None:
     """
     from stages.core import paths
     from stages.core.device import choose_device, set_threads
-    from stages.core.files import sha256_of_file, write_json
+    from stages.core.files import write_json
     from stages.preflight import preflight
     from stages.runs.code import stage_codes
 
@@ -34,6 +34,7 @@ def fingerprint(params: "Params") -> None:
     device = choose_device(params.device)
     from stages.dna.declared import headline, read_declared, short_id
     from stages.dna.numerics import measure_numerics
+    from stages.models import pretrained_sha256
     from stages.training.determinism import set_determinism
 
     set_threads(params)
@@ -41,10 +42,8 @@ def fingerprint(params: "Params") -> None:
     declared = read_declared(params, device)
     numerics = measure_numerics(device, params.train.precision)
     identity = {**declared.identity(), "numerics": numerics["digest"]}
-    if isinstance(params.pretrained, str):  # the same path may hold other weights tomorrow
-        from stages.models.transfer import weights_file
-
-        identity["pretrained_sha256"] = sha256_of_file(weights_file(params.pretrained))
+    if digest := pretrained_sha256(params):  # the same path may hold other weights tomorrow
+        identity["pretrained_sha256"] = digest
     parts = {
         "declared_id": short_id(declared.identity()),
         "numeric_id": numerics["digest"][:8],

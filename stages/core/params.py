@@ -167,6 +167,7 @@ class Params(Section):
     model: Annotated[str, Field(min_length=1)] = "lenet_large"
     stem: Literal["auto", "cifar", "imagenet"] = "auto"
     pretrained: bool | Annotated[str, Field(min_length=1)] = False
+    pretrained_keys: Literal["name", "order"] = "name"
     finetune: Annotated[
         str,
         Field(

@@ -18,7 +18,16 @@ from stages.models.spec import BuiltModel, ModelConfig, ModelSpec
 if TYPE_CHECKING:
     from stages.core.params import Params
 
-__all__ = ["MODELS", "BuiltModel", "ModelSpec", "build", "parameter_groups", "resolve", "untrained"]
+__all__ = [
+    "MODELS",
+    "BuiltModel",
+    "ModelSpec",
+    "build",
+    "parameter_groups",
+    "pretrained_sha256",
+    "resolve",
+    "untrained",
+]
 
 
 def _table() -> dict[str, ModelSpec]:
@@ -65,12 +74,29 @@ def build(params: "Params", classes: int, seed: int | None = None) -> BuiltModel
     with portable_randomness(params.seed if seed is None else seed):
         made = spec.make(request)
     notes = dict(made.notes)
+    config = None
     if params.pretrained is not False:
-        weights, notes["weights"] = trained_weights(spec, params.pretrained)
-        notes |= adopt(made.model, weights)
+        weights = trained_weights(spec, params.pretrained)
+        notes["weights"], config = weights.origin, weights.data_config
+        notes |= adopt(made.model, weights.state, params.pretrained_keys)
     if frozen := freeze(made.model, params.finetune):
         notes["frozen"] = frozen
-    return BuiltModel(made.model, made.px, spec.native_px, spec.memory_format, notes)
+    return BuiltModel(made.model, made.px, spec.native_px, spec.memory_format, notes, config)
+
+
+def pretrained_sha256(params: "Params") -> str | None:
+    """The hash of the file that trained weights come from; None without any, or from a library.
+
+    Raises ModelError as `build` does when the file is missing or is not what it must be.
+    """
+    from stages.core.files import sha256_of_file
+    from stages.models.checkpoints import weights_file
+    from stages.models.packaged import packaged_file
+
+    if isinstance(params.pretrained, str):
+        return sha256_of_file(weights_file(params.pretrained))
+    packaged = resolve(params.model).packaged if params.pretrained else None
+    return packaged.sha256 if packaged and packaged_file(packaged) else None
 
 
 def untrained(params: "Params") -> "Params":

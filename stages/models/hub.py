@@ -45,11 +45,12 @@ def published_weights(library: str) -> "dict[str, Tensor]":
 
 
 def _from_torchvision(identifier: str) -> "dict[str, Tensor]":
-    """IMAGENET1K_V2 where it exists, else torchvision's default."""
+    """Those of the tag after a dot, else IMAGENET1K_V2 where it exists, else the default."""
     from torchvision import models
 
-    weights = models.get_model_weights(identifier)
-    return _from_address(getattr(weights, PREFERRED, weights.DEFAULT).url)
+    name, _, tag = identifier.partition(".")
+    weights = models.get_model_weights(name)
+    return _from_address(getattr(weights, tag or PREFERRED, weights.DEFAULT).url)
 
 
 def _from_timm(identifier: str) -> "dict[str, Tensor]":

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 MemoryFormat = Literal["contiguous", "channels_last"]
+Interpolation = Literal["bilinear", "bicubic"]
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,25 @@ class FamilyModel:
 
 
 @dataclass(frozen=True)
+class PackagedWeights:
+    """Trained weights that a Python package carries as a file of data.
+
+    `file` is its path from where packages are installed, `sha256` that of the file that was
+    published; `renamed` gives the model's name for a tensor of it, None where they are the same.
+    """
+
+    package: str
+    file: str
+    sha256: str
+    renamed: Callable[[str], str] | None = None
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """A row of the table. `params` counts all parameters at 10 classes and `native_px`.
 
-    `library` is `timm/<id>` or `torchvision/<id>` of the published weights, None without any.
+    `library` is `timm/<id>` or `torchvision/<id>` of the published weights, None without any;
+    `packaged` those of a package, which are taken instead where it is installed.
     """
 
     name: str
@@ -56,6 +72,20 @@ class ModelSpec:
     make: Callable[[ModelConfig], FamilyModel]
     library: str | None = None
     memory_format: MemoryFormat = "channels_last"
+    packaged: PackagedWeights | None = None
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """How images were shown to trained weights: statistics per channel of images in 0…1, the
+    filter that resized them, their side in pixels where it is told, and whose word all that is.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: Interpolation
+    px: int | None
+    origin: str
 
 
 @dataclass(frozen=True)
@@ -63,7 +93,8 @@ class BuiltModel:
     """A model ready to train: on the CPU, float32, initialised.
 
     It takes images of side `model_px`; `memory_format` is the one that is fast for it; `notes`
-    says what was adapted and where the weights come from.
+    says what was adapted and where the weights come from; `data_config` how images were shown to
+    those weights, where there are some and it is known.
     """
 
     model: "nn.Module"
@@ -71,3 +102,4 @@ class BuiltModel:
     native_px: int
     memory_format: MemoryFormat
     notes: Mapping[str, str] = field(default_factory=dict)
+    data_config: DataConfig | None = None

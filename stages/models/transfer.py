@@ -1,64 +1,131 @@
 """Trained weights put into a model: where they come from, and what is adapted on the way.
 
-`pretrained: true` fetches what the library publishes, `pretrained: PATH` reads a safetensors file
-or a torch checkpoint (tensors alone, no code). The class head is never taken over. Position
-embeddings, window tables and patch embeddings of another size are resampled with timm's own
-helpers. Leaves freezing and learning rates to `groups`.
+`pretrained: true` takes what the model's library publishes, from a package where one with it is
+installed; `pretrained: PATH` a file. The class head is never taken over, and the new one begins at
+zero: the first loss is then that of a guess, and its gradients do not tear the trunk apart.
+Position embeddings, window tables and patch embeddings of another size are resampled with timm's
+own helpers. Leaves reading files to `checkpoints`, freezing and learning rates to `groups`.
 """
 
-import re
 import sys
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from stages.core.errors import ModelError
 from stages.core.files import sha256_of_file
-from stages.core.paths import WEIGHTS, dvc_root
-from stages.models.heads import head_names
+from stages.models.checkpoints import State, read_checkpoint, weights_file, without_prefixes
+from stages.models.data_config import published_config, recorded_config
+from stages.models.heads import CLASSIFIERS, head_names
 from stages.models.hub import published_weights
-from stages.models.spec import ModelSpec
+from stages.models.packaged import packaged_file
+from stages.models.spec import DataConfig, ModelSpec
 
-State = dict[str, Tensor]
+Keys = Literal["name", "order"]
 
-WRAPPERS = ("state_dict", "model", "model_state_dict")
-PREFIXES = ("module.", "_orig_mod.", "backbone.")
 NAMED_AT_MOST = 4
+COUNTER = "num_batches_tracked"  # of batch norms: many checkpoints lack it, and it decides nothing
 
 
-def trained_weights(spec: ModelSpec, pretrained: bool | str) -> tuple[State, str]:
-    """The weights that `pretrained` asks for, by parameter name, and their origin in words.
+@dataclass(frozen=True)
+class TrainedWeights:
+    """Tensors by name, where they come from in words, and how images were shown to them."""
+
+    state: State
+    origin: str
+    data_config: DataConfig | None
+
+
+def trained_weights(spec: ModelSpec, pretrained: bool | str) -> TrainedWeights:
+    """The weights that `pretrained` asks for.
 
     Raises ModelError when a file is missing or is no checkpoint, when nobody publishes weights
     for the model, or when they cannot be fetched.
     """
+    published = published_config(spec.library) if spec.library else None
     if isinstance(pretrained, str):
-        return _read(pretrained)
+        path = weights_file(pretrained)
+        state, place = read_checkpoint(path)
+        origin = f"{pretrained}{place and f', {place}'} (SHA-256 {sha256_of_file(path)[:12]})"
+        config = recorded_config(path)
+        if config is None and published is not None:
+            config = replace(published, origin=f"{published.origin}, for the file does not say")
+        return TrainedWeights(state, origin, config)
     if spec.library is None:
         raise ModelError(
             f"`pretrained` is true, but nobody publishes trained weights for {spec.name}. Give the "
             "path of weights of your own, or set `pretrained: false`."
         )
-    return published_weights(spec.library), f"published weights of {spec.library}"
+    if spec.packaged and (found := packaged_file(spec.packaged)):
+        state, _ = read_checkpoint(found)
+        if rename := spec.packaged.renamed:
+            state = {rename(name): value for name, value in state.items()}
+        return TrainedWeights(state, f"package {spec.packaged.package}", published)
+    origin = f"published weights of {spec.library}"
+    return TrainedWeights(published_weights(spec.library), origin, published)
 
 
-def adopt(model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, str]:
-    """Load trained weights into all of a model but its class head; return what to note.
+def adopt(model: nn.Module, weights: State, keys: Keys = "name") -> dict[str, str]:
+    """Load trained weights into all of a model but its class head, which becomes zero.
 
-    Raises ModelError that names the tensors when some are missing, unknown or of a shape that
-    cannot be adapted.
+    With `keys` "order" the tensors are taken in their order, whatever their names. Returns what
+    to note. Raises ModelError that names the tensors when some are missing, unknown or of a shape
+    that cannot be adapted.
     """
     heads = head_names(model)
     own = model.state_dict()
+    weights = without_prefixes(weights, own.keys())
+    if keys == "order":
+        weights = _in_order(own, weights, heads)
     state = {k: v for k, v in _resampled(model, weights).items() if not _under(k, heads)}
     expected = {k: v for k, v in own.items() if not _under(k, heads)}
-    _check(state, expected)
+    _check(state, expected, offer=keys == "name" and not _unlike(own, weights, heads))
     model.load_state_dict(state | {k: own[k] for k in own.keys() - state.keys()})
+    _start_at_zero(model, heads)
     return _adaptations(weights, {name: state[name] for name in expected if name in state})
+
+
+def _start_at_zero(model: nn.Module, heads: tuple[str, ...]) -> None:
+    for module in (part for name in heads for part in model.get_submodule(name).modules()):
+        if isinstance(module, CLASSIFIERS):
+            for parameter in module.parameters():
+                nn.init.zeros_(parameter)
+
+
+def _in_order(own: State, weights: State, heads: tuple[str, ...]) -> State:
+    """The weights under the model's names, one to one. Raises ModelError where they differ."""
+    if difference := _unlike(own, weights, heads):
+        raise ModelError(
+            "`pretrained_keys` is order, but the weights in `pretrained` are not the model's one "
+            f"to one: {difference}. They must come from the same architecture; another `model`, "
+            "such as timm's or torchvision's form of it, may fit."
+        )
+    names, values = _counted(own), _counted(weights).values()
+    return dict(zip(names, values, strict=True))
+
+
+def _unlike(own: State, weights: State, heads: tuple[str, ...]) -> str:
+    """Where the model's tensors and the weights first differ in order and shape; "" nowhere.
+
+    Heads may be for another number of classes.
+    """
+    ours, theirs = _counted(own), _counted(weights)
+    for (name, tensor), (other, value) in zip(ours.items(), theirs.items(), strict=False):
+        fits = tensor.shape == value.shape or (
+            _under(name, heads) and tensor.shape[1:] == value.shape[1:]
+        )
+        if not fits:
+            return f"{other} is {_shape(value)} where {name} is {_shape(tensor)}"
+    if len(ours) != len(theirs):
+        return f"there are {len(theirs)} tensors, and the model has {len(ours)}"
+    return ""
+
+
+def _counted(state: State) -> State:
+    return {name: value for name, value in state.items() if not name.endswith(COUNTER)}
 
 
 def _adaptations(weights: Mapping[str, Tensor], state: State) -> dict[str, str]:
@@ -68,7 +135,7 @@ def _adaptations(weights: Mapping[str, Tensor], state: State) -> dict[str, str]:
     ]
     first = next((name for name, tensor in state.items() if tensor.ndim == 4), "none")
     notes = {
-        "head": "new, for the classes of this data set",
+        "head": "new, for the classes of this data set; it begins at zero",
         "first_layer": f"{first} {'resampled' if first in changed else 'taken over as it is'}",
     }
     if changed:
@@ -77,68 +144,6 @@ def _adaptations(weights: Mapping[str, Tensor], state: State) -> dict[str, str]:
         listed = "; ".join(shapes[:NAMED_AT_MOST])
         notes["resampled"] = listed + (f"; and {more} more" if more > 0 else "")
     return notes
-
-
-def weights_file(name: str) -> Path:
-    """Where `pretrained: NAME` lies, relative to here or to the repository's root.
-
-    Raises ModelError when there is no such file, or when it is the output of the training itself.
-    """
-    path = next((p for p in (Path(name), dvc_root() / name) if p.is_file()), None)
-    if path is None:
-        raise ModelError(
-            f"`pretrained` is {name}, but there is no such file. Give the path of a safetensors "
-            "file or a torch checkpoint, or set `pretrained: true` or `false`."
-        )
-    if path.resolve() == (dvc_root() / WEIGHTS).resolve():
-        raise ModelError(
-            f"`pretrained` is {name}, which the train stage itself writes: DVC removes it before "
-            "training begins. Copy the weights to another place and name that."
-        )
-    return path
-
-
-def _read(name: str) -> tuple[State, str]:
-    path = weights_file(name)
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            found: Any = load_file(path)
-        else:
-            found = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # whatever the readers make of bytes that they do not know
-        foreign = re.search(r"GLOBAL (\S+)", str(error))
-        why = f"it holds a {foreign[1]}, which is no tensor" if foreign else "it is none, or broken"
-        raise _no_checkpoint(path, why) from None
-    return _unwrapped(found, path), f"{name} (SHA-256 {sha256_of_file(path)[:12]})"
-
-
-def _unwrapped(found: Any, path: Path) -> State:
-    """The tensors of a checkpoint without the wrapping that trainers put around them."""
-    while isinstance(found, dict):
-        inner = next((found[key] for key in WRAPPERS if isinstance(found.get(key), dict)), None)
-        if inner is None:
-            break
-        found = inner
-    if not isinstance(found, dict):
-        raise _no_checkpoint(path, f"it holds a {type(found).__name__}")
-    state = {str(k): v for k, v in found.items() if isinstance(v, Tensor)}
-    if not state:
-        raise _no_checkpoint(path, "it holds no tensors by name")
-    for prefix in PREFIXES:
-        if any(name.startswith(prefix) for name in state):
-            state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-    return state
-
-
-def _no_checkpoint(path: Path, why: str) -> ModelError:
-    return ModelError(
-        f"`pretrained` is {path}, which cannot be read as weights ({why.partition(chr(10))[0]}). "
-        "Give a safetensors file, or a torch checkpoint that holds a state dict and nothing else."
-    )
 
 
 def _resampled(model: nn.Module, weights: Mapping[str, Tensor]) -> State:
@@ -158,8 +163,9 @@ def _resampled(model: nn.Module, weights: Mapping[str, Tensor]) -> State:
     return state
 
 
-def _check(state: State, expected: Mapping[str, Tensor]) -> None:
-    counters = {name for name in expected if name.endswith("num_batches_tracked")}
+def _check(state: State, expected: State, offer: bool) -> None:
+    """Raise ModelError unless the tensors are those expected; `offer` to take them by order."""
+    counters = {name for name in expected if name.endswith(COUNTER)}
     missing = sorted(expected.keys() - state.keys() - counters)
     unknown = sorted(state.keys() - expected.keys())
     unequal = [
@@ -175,10 +181,29 @@ def _check(state: State, expected: Mapping[str, Tensor]) -> None:
     ]
     if faults:
         raise ModelError(
-            f"The weights in `pretrained` do not fit the model: {'; '.join(faults).strip()}. They "
-            "must come from the same `model` with the same `stem` (and, where the shapes say so, "
-            "the same `input_size`)."
+            f"The weights in `pretrained` do not fit the model: {'; '.join(faults).strip()}. "
+            + (OFFER if offer else _advice(state, expected))
         )
+
+
+OFFER = (
+    "In order and shape, however, they are the model's one to one. If they come from the same "
+    "architecture, set `pretrained_keys: order`, and see that the results are those of trained "
+    "weights: equal shapes do not prove it."
+)
+
+
+def _advice(state: State, expected: State) -> str:
+    first = next((name for name, value in expected.items() if value.ndim == 4), "")
+    if first in state and state[first].ndim == 4 and state[first].shape[1] == 1:
+        return (
+            "They were trained on grey images, of one channel; here every image is shown in three. "
+            "Choose weights that were trained on colours."
+        )
+    return (
+        "They must come from the same `model` with the same `stem` (and, where the shapes say so, "
+        "the same `input_size`)."
+    )
 
 
 def _under(name: str, modules: tuple[str, ...]) -> bool:

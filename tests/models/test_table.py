@@ -13,9 +13,13 @@ PUBLISHED_MILLIONS = {
     "resnet18": 11.17,
     "resnet50": 23.53,
     "resnext50_32x4d": 23.00,
+    "mobilenet_v2": 2.24,
     "mobilenet_v3": 4.21,
     "mobilenet_v3_small": 1.53,
     "efficientnet_v2_s": 20.19,
+    "efficientnet_lite0": 3.38,
+    "efficientnet_lite1": 4.15,
+    "efficientnet_lite2": 4.82,
     "convnext_v2_tiny": 27.87,
     "vit_base": 85.81,
     "vit_small": 21.67,
@@ -47,7 +51,8 @@ def assert_a_step_works(made: FamilyModel) -> None:
 # take a step without values, of shapes alone. At 32 px they take a real one.
 LARGE = (
     "lenet_large", "resnet50", "resnext50_32x4d", "mobilenet_v3", "swin_small", "vit_base",
-    "vit_small", "deit_small", "vit_6l_8h_384", "vit_8l_8h_512",
+    "vit_small", "deit_small", "vit_6l_8h_384", "vit_8l_8h_512", "efficientnet_lite1",
+    "efficientnet_lite2",
 )  # fmt: skip
 
 

@@ -24,9 +24,10 @@ from stages.comparison.analysis.step_trace import Place, gradient_distance, plac
 from stages.core.params import parse_params  # noqa: E402
 from stages.datasets.pixels import Split  # noqa: E402
 from stages.runs.run import Run  # noqa: E402
+from stages.runs.schema import INSIDE_COLUMNS  # noqa: E402
 from stages.tasks import task_of  # noqa: E402
 from stages.training.engine import Engine  # noqa: E402
-from stages.training.step_trace import INSIDE_COLUMNS, perturbed_rows, watching  # noqa: E402
+from stages.training.step_trace import perturbed_rows, watching  # noqa: E402
 
 MODELS = (
     "lenet_large", "resnet18", "resnet50", "shufflenet_v2_x0_5", "mobilenet_v3_small",

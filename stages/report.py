@@ -18,12 +18,14 @@ def report(params: "Params") -> None:
     """The stage. Raises RunError for damaged files, ParamsError for a mistake in targets.yaml."""
     from stages.core import files, paths
     from stages.pages.render import render
-    from stages.reporting.gather import gather
     from stages.reporting.repeat import origin_of
     from stages.reporting.targets import load_targets
     from stages.reporting.view import view_of
+    from stages.runs.run import read_strictly
+    from stages.runs.sources import WORKSPACE, open_source
 
-    view = view_of(gather(params), origin_of(), load_targets(paths.TARGETS))
+    run = read_strictly(open_source(WORKSPACE))
+    view = view_of(params, run, origin_of(), load_targets(paths.TARGETS))
     files.write_text(paths.REPORT_MD, render("report.md.j2", view))
     files.write_text(paths.REPORT_HTML, render("report.html.j2", view))
     sys.stdout.write(f"{paths.REPORT_HTML}: {view['summary']}\n")

@@ -13,8 +13,9 @@ from stages.core import paths
 from stages.core.errors import RunError
 from stages.core.params import load_params
 from stages.report import report
-from stages.reporting.gather import gather
-from stages.reporting.headline import STAGE_OF, notes
+from stages.reporting.headline import WRITTEN_BY, notes
+from stages.runs.run import read_strictly
+from stages.runs.sources import open_source
 from tests.run_files import class_names, history, write_run
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -98,27 +99,29 @@ def test_the_same_files_give_the_same_bytes(
     assert made(tmp_path, monkeypatch) == made(tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize("part", STAGE_OF)
-def test_what_is_missing_is_named(part: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", WRITTEN_BY, ids=str)
+def test_what_is_missing_is_named(path: Path, tmp_path: Path) -> None:
     write_run(tmp_path, pictures=())
-    path, stage, what = STAGE_OF[part]
+    stage, what = WRITTEN_BY[path]
     (tmp_path / path).unlink()
     (tmp_path / paths.ALL_PREDICTIONS).unlink()
-    said = notes(gather(load_params(tmp_path / paths.PARAMS), tmp_path))
+    said = notes(load_params(tmp_path / paths.PARAMS), read_strictly(open_source(str(tmp_path))))
     assert said == [f"No {what}: {path} is missing. Run `dvc repro {stage}`."]
 
 
-@pytest.mark.parametrize("parts", [("evaluate", "history"), ("per_class", "profile")])
+@pytest.mark.parametrize(
+    "gone", [(paths.EVALUATE_METRICS, paths.HISTORY), (paths.PER_CLASS, paths.PROFILE_METRICS)]
+)
 def test_what_is_missing_does_not_stop_it(
-    parts: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gone: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_run(tmp_path, pictures=())
-    for part in parts:
-        (tmp_path / STAGE_OF[part][0]).unlink()
+    for path in gone:
+        (tmp_path / path).unlink()
     html, markdown = made(tmp_path, monkeypatch)
-    for part in parts:
-        assert f"No {STAGE_OF[part][2]}" in html
-        assert f"> No {STAGE_OF[part][2]}" in markdown
+    for path in gone:
+        assert f"No {WRITTEN_BY[path][1]}" in html
+        assert f"> No {WRITTEN_BY[path][1]}" in markdown
 
 
 def test_without_the_cache_what_is_in_git_is_shown(
@@ -138,7 +141,7 @@ def test_without_the_cache_what_is_in_git_is_shown(
 def test_nothing_at_all_is_still_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "params.yaml").write_text("seed: 1\n")
     html, markdown = made(tmp_path, monkeypatch)
-    assert html.count("is missing. Run") == len(STAGE_OF)
+    assert html.count("is missing. Run") == len(WRITTEN_BY)
     assert "Repeat it" in html
     assert "NaN" not in text_of(html) + markdown
 
@@ -198,10 +201,15 @@ def test_damaged_files_are_told_in_a_paragraph(
 ) -> None:
     write_run(tmp_path)
     (tmp_path / paths.ALL_PREDICTIONS).write_text("nothing,like,it\n1,2,3\n")
-    with pytest.raises(RunError, match=r"predictions\.csv cannot be read as a table"):
+    with pytest.raises(
+        RunError, match=r"predictions\.csv \(an older format: without confidence, label"
+    ):
         made(tmp_path, monkeypatch)
     (tmp_path / paths.TRAIN_METRICS).write_text("{")
-    with pytest.raises(RunError, match=r"train\.json is not valid JSON"):
+    with pytest.raises(
+        RunError,
+        match=r"cannot be used: metrics/train\.json \(unreadable: .*; data/predictions\.csv",
+    ):
         made(tmp_path, monkeypatch)
 
 

@@ -6,21 +6,23 @@ from stages.charts.style import metric_label
 from stages.core import paths
 from stages.core.counts import counted
 from stages.core.metrics import Metrics
+from stages.core.params import Params
 from stages.pages.blocks import Tile
 from stages.pages.formatting import duration, interval, large, number, percent, plain
-from stages.reporting.gather import Run
+from stages.runs.run import Run
 
-STAGE_OF = {
-    "hardware": (paths.MACHINE, "fingerprint", "the machine"),
-    "subset": (paths.SUBSET_METRICS, "subset", "image counts"),
-    "train": (paths.TRAIN_METRICS, "train", "training results"),
-    "history": (paths.HISTORY, "train", "training curves"),
-    "evaluate": (paths.EVALUATE_METRICS, "evaluate", "test results"),
-    "per_class": (paths.PER_CLASS, "evaluate", "accuracy per class"),
-    "predictions": (paths.PREDICTIONS, "evaluate", "the confusion matrix"),
-    "reliability": (paths.RELIABILITY, "evaluate", "calibration"),
-    "profile": (paths.PROFILE_METRICS, "profile", "costs"),
+WRITTEN_BY = {
+    paths.MACHINE: ("fingerprint", "the machine"),
+    paths.SUBSET_METRICS: ("subset", "image counts"),
+    paths.TRAIN_METRICS: ("train", "training results"),
+    paths.HISTORY: ("train", "training curves"),
+    paths.EVALUATE_METRICS: ("evaluate", "test results"),
+    paths.PER_CLASS: ("evaluate", "accuracy per class"),
+    paths.PREDICTIONS: ("evaluate", "the confusion matrix"),
+    paths.RELIABILITY: ("evaluate", "calibration"),
+    paths.PROFILE_METRICS: ("profile", "costs"),
 }
+"""By file: the stage, and what it tells."""
 
 
 @dataclass(frozen=True)
@@ -41,24 +43,24 @@ class Accuracy:
 def accuracies(run: Run) -> list[Accuracy]:
     """All accuracies of the test split, the task's main one first."""
     found = []
-    for key, low in (run.evaluate or {}).items():
+    for key, low in run.evaluate.items():
         if key.startswith("test_") and key.endswith("_low"):
             metric = key.removeprefix("test_").removesuffix("_low")
-            value, high = (run.evaluate or {})[f"test_{metric}"], f"test_{metric}_high"
-            found.append(Accuracy(metric, value, low, (run.evaluate or {}).get(high)))
+            value, high = run.evaluate[f"test_{metric}"], f"test_{metric}_high"
+            found.append(Accuracy(metric, value, low, run.evaluate.get(high)))
     return found
 
 
 def machine_label(run: Run) -> str | None:
     """The device that computed: the accelerator where there is one, else the chip."""
-    hardware = run.hardware or {}
+    hardware = run.hardware
     name = hardware.get("accelerator") or hardware.get("chip") or hardware.get("architecture")
     return f"{name} ({hardware.get('backend')})" if name else None
 
 
-def summary(run: Run) -> str:
+def summary(params: Params, run: Run) -> str:
     """What was trained how, and on which machine, in a sentence."""
-    train, subset, params = run.train or {}, run.subset or {}, run.params
+    train, subset = run.train, run.subset
     parts = [] if params.task == "classify" else [f"{params.task} task"]
     if subset:
         images, checked = plain(subset.get("train_images")), subset.get("val_images") or 0
@@ -68,7 +70,7 @@ def summary(run: Run) -> str:
     if params.pretrained is not False:
         parts.append(f"from pretrained weights ({params.finetune})")
     if machine := machine_label(run):
-        parts.append(f"on {machine}, hardware DNA {(run.hardware or {}).get('id')}")
+        parts.append(f"on {machine}, hardware DNA {run.hardware.get('id')}")
     return ", ".join(parts) + "."
 
 
@@ -82,10 +84,10 @@ def tiles(run: Run) -> list[Tile]:
         )
         for accuracy in accuracies(run)
     ]
-    ece = (run.evaluate or {}).get("ece")
+    ece = run.evaluate.get("ece")
     if ece is not None:
         shown.append(Tile("calibration error", percent(ece), "ECE; 0 is perfect"))
-    return shown + _training_tiles(run.train or {}) + _cost_tiles(run)
+    return shown + _training_tiles(run.train) + _cost_tiles(run)
 
 
 def _training_tiles(train: Metrics) -> list[Tile]:
@@ -97,8 +99,8 @@ def _training_tiles(train: Metrics) -> list[Tile]:
 
 
 def _cost_tiles(run: Run) -> list[Tile]:
-    profile, shown = run.profile or {}, []
-    params = profile.get("params_total", (run.train or {}).get("params_total"))
+    profile, shown = run.profile, []
+    params = profile.get("params_total", run.train.get("params_total"))
     if params is not None:
         macs, px = profile.get("macs_g"), profile.get("input_px")
         detail = "" if macs is None else f"{large(1e9 * macs)} MACs at {px} px"
@@ -112,17 +114,17 @@ def _cost_tiles(run: Run) -> list[Tile]:
     return shown
 
 
-def notes(run: Run) -> list[str]:
+def notes(params: Params, run: Run) -> list[str]:
     """What a reader must know before believing the page: missing parts, changed plans."""
     said = [
         f"No {what}: {path.as_posix()} is missing. Run `dvc repro {stage}`."
-        for part, (path, stage, what) in STAGE_OF.items()
-        if part in run.absent
+        for path, (stage, what) in WRITTEN_BY.items()
+        if path.as_posix() in run.missing
     ]
-    train = run.train or {}
-    if train and train.get("model") not in (None, run.params.model):
+    train = run.train
+    if train and train.get("model") not in (None, params.model):
         said.append(
-            f"The weights are those of {train['model']}, but params.yaml says {run.params.model}: "
+            f"The weights are those of {train['model']}, but params.yaml says {params.model}: "
             "run `dvc repro`."
         )
     if train.get("fell_back_to_fp32"):

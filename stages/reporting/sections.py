@@ -12,10 +12,10 @@ from stages.core.params import Params
 from stages.pages.blocks import Picture, Table, drawing, png
 from stages.pages.formatting import NONE, interval, number, percent, plain
 from stages.reporting import descriptions as described
-from stages.reporting.gather import Run
 from stages.reporting.headline import accuracies
 from stages.reporting.repeat import changes, experiment, flat
 from stages.reporting.targets import Verdict
+from stages.runs.run import Run
 
 CAPTIONS = {
     "hardest": "Test images with the largest loss. Above: what it is. Below: what it was taken "
@@ -36,7 +36,7 @@ def learning(run: Run) -> list[Picture]:
     history = run.history
     if history is None or history.empty:
         return []
-    best = (run.train or {}).get("best_epoch")
+    best = run.train.get("best_epoch")
     names = [accuracy.metric for accuracy in accuracies(run)] or _metrics_of(history)
     drawn = [
         drawing(accuracy_curves(history, best, name), described.accuracy_by_epoch(history, name))
@@ -67,8 +67,8 @@ def class_table(run: Run) -> Table | None:
     if run.per_class is None:
         return None
     taken: dict[str, str] = {}
-    if run.predictions is not None:
-        for _, row in most_confused(run.predictions, pairs=len(run.predictions)).iterrows():
+    if run.answers is not None:
+        for _, row in most_confused(run.answers, pairs=len(run.answers)).iterrows():
             taken.setdefault(row["label"], f"{row['predicted']} ({percent(row['share'])})")
     rows = tuple(
         (
@@ -86,29 +86,29 @@ def class_table(run: Run) -> Table | None:
 
 def confusion(run: Run) -> list[Picture]:
     """The confusion matrix; it scrolls sideways when there are many classes."""
-    if run.predictions is None or run.per_class is None:
+    if run.answers is None or run.per_class is None:
         return []
     names = list(run.per_class["class"])
     caption = "Rows add up to 100 %. Blue: right. Orange: mistakes." + _shortened(run)
-    figure = confusion_matrix(run.predictions, names)
-    label = described.confusion(len(names), most_confused(run.predictions, pairs=1))
+    figure = confusion_matrix(run.answers, names)
+    label = described.confusion(len(names), most_confused(run.answers, pairs=1))
     return [drawing(figure, label, caption, wide=len(names) > ANNOTATED)]
 
 
 def _shortened(run: Run) -> str:
     """How many test images the predictions at hand are of, when not of all."""
-    known = 0 if run.predictions is None else len(run.predictions)
-    every = (run.evaluate or {}).get("test_images", known)
+    known = 0 if run.answers is None else len(run.answers)
+    every = run.evaluate.get("test_images", known)
     return f" From the first {known:,} of {every:,} test images." if known < every else ""
 
 
 def confused_table(run: Run) -> Table | None:
     """The ten most frequent mistakes."""
-    if run.predictions is None:
+    if run.answers is None:
         return None
     rows = tuple(
         (row["label"], row["predicted"], plain(int(row["images"])), percent(row["share"]))
-        for _, row in most_confused(run.predictions).iterrows()
+        for _, row in most_confused(run.answers).iterrows()
     )
     return Table(("actual", "taken for", "images", "of the class"), rows, numeric=(2, 3))
 
@@ -117,7 +117,7 @@ def calibration(run: Run) -> list[Picture]:
     """The reliability diagram."""
     if run.reliability is None:
         return []
-    ece = (run.evaluate or {}).get("ece")
+    ece = run.evaluate.get("ece")
     caption = "Below the dashed line the network is more confident than it is right."
     label = described.reliability(run.reliability, ece)
     return [drawing(reliability_diagram(run.reliability, ece), label, caption)]
@@ -133,7 +133,7 @@ def picture(run: Run, name: str) -> list[Picture]:
 
 def hardest_table(run: Run) -> Table | None:
     """Names of the images with the largest loss, and what was said of them."""
-    if run.predictions is None or "loss" not in run.predictions:
+    if run.answers is None or "loss" not in run.answers:
         return None
     rows = tuple(
         (
@@ -143,7 +143,7 @@ def hardest_table(run: Run) -> Table | None:
             percent(row["confidence"]),
             number(row["loss"]),
         )
-        for _, row in hardest_rows(run.predictions).iterrows()
+        for _, row in hardest_rows(run.answers).iterrows()
     )
     head = ("image", "actual", "taken for", "confidence", "loss")
     return Table(head, rows, numeric=(3, 4))
@@ -156,7 +156,7 @@ def costs(run: Run) -> list[Picture]:
         table = run.profile_table
         drawn.append(drawing(latency_bars(table), described.latency(table)))
         drawn.append(drawing(throughput_curves(table), described.throughput(table)))
-    if run.profile is not None:
+    if run.profile:
         drawn.append(drawing(memory_bars(run.profile), described.memory(run.profile)))
     if run.profile_blocks is not None and not run.profile_blocks.empty:
         caption = "Cost of each block for one image, from input to output."
@@ -181,7 +181,7 @@ def all_params(params: Params) -> Table:
 
 def machine(run: Run) -> Table | None:
     """The hardware DNA, field by field."""
-    if run.hardware is None:
+    if not run.hardware:
         return None
     unread = "not readable, or not there"
     rows = tuple((key, unread if value is None else plain(value))

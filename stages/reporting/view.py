@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from stages.core.params import Params
 from stages.reporting import headline, sections
 from stages.reporting.costs import cost_table, variant_table
-from stages.reporting.gather import Run
 from stages.reporting.repeat import Origin, commands
 from stages.reporting.targets import Target, judge
+from stages.runs.run import Run
 
 # What the short table of the machine shows, of all that machine.json holds.
 MACHINE = {
@@ -25,19 +26,18 @@ MACHINE = {
 }
 
 
-def view_of(run: Run, origin: Origin, targets: list[Target]) -> dict[str, Any]:
+def view_of(params: Params, run: Run, origin: Origin, targets: list[Target]) -> dict[str, Any]:
     """The values that report.html.j2 and report.md.j2 name."""
-    verdicts = [judge(target, run.params, run.evaluate) for target in targets]
-    hardware = run.hardware or {}
+    verdicts = [judge(target, params, run.evaluate) for target in targets]
     return {
-        "title": f"{run.params.model} on {run.params.dataset.label}",
-        "summary": headline.summary(run),
+        "title": f"{params.model} on {params.dataset.label}",
+        "summary": headline.summary(params, run),
         "tiles": headline.tiles(run),
-        "notes": headline.notes(run),
+        "notes": headline.notes(params, run),
         "accuracies": headline.accuracies(run),
-        "test_images": (run.evaluate or {}).get("test_images"),
-        "subset": run.subset or {},
-        "adapted": (run.train or {}).get("adapted") or {},
+        "test_images": run.evaluate.get("test_images"),
+        "subset": run.subset,
+        "adapted": run.train.get("adapted") or {},
         "learning": sections.learning(run),
         "classes": sections.classes(run),
         "class_table": sections.class_table(run),
@@ -48,16 +48,18 @@ def view_of(run: Run, origin: Origin, targets: list[Target]) -> dict[str, Any]:
         "hardest_table": sections.hardest_table(run),
         "costs": sections.costs(run),
         "cost_table": cost_table(run.profile) if run.profile else None,
-        "cost_verdict": (run.profile or {}).get("best"),
+        "cost_verdict": run.profile.get("best"),
         "variant_table": None if run.profile_table is None else variant_table(run.profile_table),
         "targets": sections.target_table(verdicts),
         "target_commands": sections.target_commands(verdicts),
         "machine_short": {
-            name: hardware[key] for key, name in MACHINE.items() if hardware.get(key) is not None
+            name: run.hardware[key]
+            for key, name in MACHINE.items()
+            if run.hardware.get(key) is not None
         },
         "machine": sections.machine(run),
-        "changed": sections.changed_params(run.params),
-        "params": sections.all_params(run.params),
-        "commands": commands(run.params, origin),
+        "changed": sections.changed_params(params),
+        "params": sections.all_params(params),
+        "commands": commands(params, origin),
         "origin": origin,
     }

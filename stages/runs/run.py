@@ -1,27 +1,28 @@
-"""All that a finished run left behind, as far as it is there.
+"""All that a finished run left behind, read into one value.
 
-Works with missing pieces and older formats: what cannot be read is None and is named in
-`missing`, so that the answers which need it can say so. Leaves judgement to the other files.
+A comparison takes what is there: what cannot be read is None and is named in `missing`, so that
+the answers which need it can say so. The report wants whole files: strict reading refuses damaged
+ones. Leaves a study's cell to `cell`, and judgement to those who read.
 """
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import pandas as pd
 
 from stages.core import paths
 from stages.core.errors import RunError
 from stages.core.metrics import all_values
 from stages.core.yaml_text import parse_yaml
 from stages.runs.code import code_key
+from stages.runs.schema import CELL, KEYS, Types
 from stages.runs.sources import Source
-from stages.runs.tables import TABLES, read_table
+from stages.runs.tables import TABLES, Lack, read_table, require_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import pandas as pd
 
 Json = dict[str, Any]
 
@@ -33,14 +34,18 @@ JSON_FILES = {
     "evaluate": paths.EVALUATE_METRICS,
     "profile": paths.PROFILE_METRICS,
 }
-LOCK = Path("dvc.lock")
 OLDER = {paths.MACHINE: paths.HARDWARE}
 """Where runs of an earlier layout have what a file holds."""
+COMPARED = (*JSON_FILES, "predictions", "history", "trace", "tensors", "inside")
+REPORTED = (
+    "hardware", "subset", "train", "evaluate", "profile", "history", "predictions",
+    "all_predictions", "per_class", "reliability", "profile_table", "profile_blocks",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run. Metrics are {} and tables None where they are missing."""
+    """A run. Metrics are {} and tables None where they are missing, or were not asked for."""
 
     name: str
     params: Json = field(default_factory=dict)
@@ -51,14 +56,26 @@ class Run:
     evaluate: Json = field(default_factory=dict)
     profile: Json = field(default_factory=dict)
     code: dict[str, str] = field(default_factory=dict)
-    """The identity of the code of the train and evaluate stages."""
+    """The identity of the code of the train and evaluate stages, or of a cell's."""
     indices_sha256: str | None = None
-    predictions: pd.DataFrame | None = None
-    history: pd.DataFrame | None = None
-    trace: pd.DataFrame | None = None
-    tensors: pd.DataFrame | None = None
-    inside: pd.DataFrame | None = None
+    predictions: "pd.DataFrame | None" = None
+    history: "pd.DataFrame | None" = None
+    trace: "pd.DataFrame | None" = None
+    tensors: "pd.DataFrame | None" = None
+    inside: "pd.DataFrame | None" = None
+    all_predictions: "pd.DataFrame | None" = None
+    per_class: "pd.DataFrame | None" = None
+    reliability: "pd.DataFrame | None" = None
+    profile_table: "pd.DataFrame | None" = None
+    profile_blocks: "pd.DataFrame | None" = None
+    pictures: dict[str, bytes] = field(default_factory=dict)
+    """PNG by name."""
     missing: tuple[str, ...] = ()
+
+    @property
+    def answers(self) -> "pd.DataFrame | None":
+        """The answers to all test images, with losses; without DVC's cache, those in git."""
+        return self.predictions if self.all_predictions is None else self.all_predictions
 
     @property
     def is_perturbed(self) -> bool:
@@ -73,59 +90,99 @@ class Run:
 
 
 def load_run(source: Source) -> Run:
-    """Read all files of a run. Raises RunError when there is none of them."""
-    record = read_run(source)
-    if record.is_empty:
+    """Read a run or a study's cell for comparison. Raises RunError when it is neither."""
+    if (content := source.read(CELL)) is not None:
+        from stages.runs.cell import run_of_cell
+
+        return run_of_cell(source, content)
+    run = read_run(source)
+    if run.is_empty:
         raise RunError(
             f"{source.name} holds no run: neither {paths.PARAMS} nor any of the metrics and tables "
-            "that the pipeline writes. Name the folder that has `params.yaml`, `metrics` and "
-            "`plots` in it, or REVISION:FOLDER for a folder of a revision."
+            f"that the pipeline writes, nor a study's {CELL}. Name the folder that has "
+            "`params.yaml`, `metrics` and `plots` in it, a study's cell, or REVISION:FOLDER for a "
+            "folder of a revision."
         )
-    return record
+    return run
 
 
 def read_run(source: Source) -> Run:
-    """Read the files of a run, as far as they are there."""
-    missing: list[str] = []
-    values: dict[str, Any] = {}
-    for name, path in JSON_FILES.items():
-        values[name] = _parsed(source, path, _json, missing)
+    """Read the files of a run that a comparison needs, as far as they are there."""
+    lacks: list[Lack] = []
+    values = _read(source, COMPARED, lacks)
     values["numerics"] = _numerics(values["numerics"])
-    for name, table in TABLES.items():
-        values[name] = read_table(source, table, missing)
-    lock = _parsed(source, LOCK, parse_yaml, missing)
+    params = parsed(source, paths.PARAMS, parse_yaml, lacks)
     return Run(
         name=source.name,
-        params=_parsed(source, paths.PARAMS, parse_yaml, missing),
-        code=_code(lock),
+        params=params,
+        code=_code(parsed(source, paths.LOCK, parse_yaml, lacks)),
         indices_sha256=_indices_sha256(source, values["train"]),
-        missing=tuple(dict.fromkeys(missing)),  # one file may hold two tables
+        missing=as_told(lacks),
         **values,
     )
 
 
-def _parsed(source: Source, path: Path, parse: "Callable[[str], Any]", missing: list[str]) -> Json:
-    """A file's keys and values; {}, with a note in `missing`, when there are none to be had."""
+def read_strictly(source: Source) -> Run:
+    """Read what a report shows, but parameters. Raises RunError, naming all damaged files."""
+    lacks: list[Lack] = []
+    values = _read(source, REPORTED, lacks)
+    require_whole(source, lacks)
+    names = [Path(name) for name in source.names(paths.PICTURES)]
+    pictures = {name.stem: source.read(paths.PICTURES / name) for name in names}
+    return Run(
+        name=source.name,
+        pictures={name: picture for name, picture in pictures.items() if picture is not None},
+        missing=as_told(lacks),
+        **values,
+    )
+
+
+def as_told(lacks: Sequence[Lack]) -> tuple[str, ...]:
+    """Each lack once, for one file may hold two tables."""
+    return tuple(dict.fromkeys(map(str, lacks)))
+
+
+def _read(source: Source, parts: Sequence[str], lacks: list[Lack]) -> dict[str, Any]:
+    return {
+        name: parsed(source, JSON_FILES[name], parse_json, lacks)
+        if name in JSON_FILES
+        else read_table(source, TABLES[name], lacks)
+        for name in parts
+    }
+
+
+def parsed(source: Source, path: Path, parse: Callable[[str], Any], lacks: list[Lack]) -> Json:
+    """A file's keys and values; {}, with a note in `lacks`, when there are none to be had."""
     content = source.read(path)
     if content is None and path in OLDER:
         content = source.read(OLDER[path])
     if content is None:
-        missing.append(f"{path}")
+        lacks.append(Lack(path))
         return {}
     try:
         value = parse(content.decode())
+        if not isinstance(value, dict):
+            raise ValueError("it does not hold keys and values")
     except ValueError as error:
-        missing.append(f"{path} (unreadable: {str(error).splitlines()[0]})")
+        reason = f"unreadable: {str(error).splitlines()[0]}"
+        lacks.append(Lack(path, reason, damaged=True))
         return {}
-    if not isinstance(value, dict):
-        missing.append(f"{path} (unreadable: it does not hold keys and values)")
-        return {}
-    return _well_typed(value, path, missing)
+    return well_typed(value, KEYS.get(path, {}), path, lacks)
 
 
-def _json(text: str) -> Any:
+def parse_json(text: str) -> Any:
+    """The content of a JSON file; of metrics, all values at one level."""
     value = json.loads(text)
     return all_values(value) if isinstance(value, dict) else value
+
+
+def well_typed(value: Mapping[str, Any], types: Types, path: Path, lacks: list[Lack]) -> Json:
+    """The value without keys that hold another type than they should; null is as good as absent."""
+    wrong = [key for key in types.keys() & value if not isinstance(value[key], types[key])]
+    told = sorted(key for key in wrong if value[key] is not None)
+    if told:
+        lacks.append(Lack(path, f"damaged: {', '.join(told)}", damaged=True))
+    return {key: item for key, item in value.items() if key not in wrong}
 
 
 def _numerics(told: Json) -> Json:
@@ -139,34 +196,6 @@ def _numerics(told: Json) -> Json:
         "readings": {name: fields for name, fields in readings.items() if isinstance(fields, dict)},
         "not_repeatable": [str(name) for name in names if name != "none"],
     }
-
-
-_NUMBER = (int, float)
-_TYPES: dict[Path, dict[str, tuple[type, ...]]] = {
-    paths.PARAMS: dict.fromkeys(("train", "dataset"), (dict,)),
-    paths.MACHINE: {"environment": (dict,)},
-    paths.NUMERICS: {"readings": (dict,), "bits": (dict,), "not_repeatable": (list, str)},
-    paths.TRAIN_METRICS: {
-        **dict.fromkeys(("steps", "epochs_run"), _NUMBER),
-        **dict.fromkeys(("weights_sha256", "initial_weights_hash", "indices_sha256"), (str,)),
-    },
-    paths.EVALUATE_METRICS: {
-        **dict.fromkeys(("test_loss", "test_top1", "test_quadrant_top1", "ece"), _NUMBER),
-        "top1_per_class": (dict,),
-    },
-    LOCK: {"stages": (dict,)},
-}
-"""Keys whose values are worked with, and as what."""
-
-
-def _well_typed(value: Json, path: Path, missing: list[str]) -> Json:
-    """The value without keys that hold another type than they should; null is as good as absent."""
-    types = _TYPES.get(path, {})
-    wrong = [key for key in types.keys() & value if not isinstance(value[key], types[key])]
-    told = sorted(key for key in wrong if value[key] is not None)
-    if told:
-        missing.append(f"{path} (damaged: {', '.join(told)})")
-    return {key: item for key, item in value.items() if key not in wrong}
 
 
 def _code(lock: Json) -> dict[str, str]:

@@ -1,12 +1,11 @@
 """The tables of a run, read and checked: a table is whole and of today's format, or None.
 
-All of them are in git, so a clone without DVC's cache has them. Why one is passed over is noted,
-so that the answers which need it can say so. Leaves metrics, parameters and the record as a whole
-to `record`.
+What is the matter with one that is passed over is noted. Leaves metrics, parameters and the record
+as a whole to `run`.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,18 +13,50 @@ import numpy as np
 import pandas as pd
 
 from stages.core import paths
+from stages.core.errors import RunError
 from stages.core.files import parse_csv
+from stages.runs.schema import (
+    BLOCK_COLUMNS,
+    BUCKETS,
+    CELL_HISTORY,
+    CELL_PREDICTIONS,
+    INSIDE_COLUMNS,
+    PREDICTION_COLUMNS,
+    STEP_COLUMNS,
+    TENSOR_COLUMNS,
+)
 from stages.runs.sources import Source
-from stages.training.recorded import inside_csv, tensors_of
+from stages.runs.steps import inside_csv, tensors_of
 
 TEXT = (
     "loss_hex", "grad_hash", "weights_hash", "hash", "inputs_hash", "tensor", "sketch", "kind",
-    "dtype",
+    "dtype", "variant", "mode", "note", "block",
 )  # fmt: skip
-NAMES = ("name", "label", "predicted")
+NAMES = ("name", "label", "predicted", "class")
 """Names of images, classes and modules; a class may be called NA or 1."""
 MAY_BE_EMPTY = ("inputs_hash", "grad_hash", "rounding", "grad_norm", "norm")
 """Norms are NaN where gradients overflow, as in the first steps at fp16."""
+
+
+@dataclass(frozen=True)
+class Lack:
+    """What a run lacks: mostly a file. With a reason, it is there but not used."""
+
+    what: Path | str
+    reason: str = ""
+    damaged: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.what} ({self.reason})" if self.reason else f"{self.what}"
+
+
+def require_whole(source: Source, lacks: Sequence[Lack]) -> None:
+    """Raise RunError, naming them, when files are there but cannot be used."""
+    if bad := dict.fromkeys(str(lack) for lack in lacks if lack.damaged):
+        raise RunError(
+            f"Files of {source.name} cannot be used: {'; '.join(bad)}. Delete them and run "
+            "`dvc repro`."
+        )
 
 
 def _csv(content: bytes) -> pd.DataFrame:
@@ -36,70 +67,78 @@ def _csv(content: bytes) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Table:
-    """A table's file, the columns that answers need, and those that tell its rows apart.
+    """A table's file, the columns that are needed of it, and those that tell its rows apart.
 
     `read` makes it of the file's content, and raises ValueError for what is damaged; `part` is
     its name in a file that holds several.
     """
 
     path: Path
-    columns: frozenset[str]
+    columns: Collection[str]
     keys: tuple[str, ...]
     read: Callable[[bytes], pd.DataFrame] = _csv
     part: str = ""
 
 
+_HISTORY = ("epoch", "lr", "train_loss")
 TABLES = {
-    "predictions": Table(
-        paths.PREDICTIONS, frozenset({"name", "label", "predicted", "confidence"}), ("name",)
-    ),
-    "history": Table(paths.HISTORY, frozenset({"epoch", "lr", "train_loss"}), ("epoch",)),
-    "trace": Table(
-        paths.TRACE,
-        frozenset({"step", "loss_hex", "loss", "grad_norm", "grad_hash", "weights_hash"}),
-        ("step",),
-    ),
+    "predictions": Table(paths.PREDICTIONS, PREDICTION_COLUMNS, ("name",)),
+    "history": Table(paths.HISTORY, _HISTORY, ("epoch",)),
+    "trace": Table(paths.TRACE, {*STEP_COLUMNS} - {"epoch"}, ("step",)),
     "tensors": Table(
         paths.STEPS,
-        frozenset({"step", "tensor", "grad_hash", "weights_hash"}),
+        TENSOR_COLUMNS,
         ("step", "tensor"),
         lambda content: tensors_of(json.loads(content)),
         "steps: ",
     ),
     "inside": Table(
         paths.STEPS,
-        frozenset({"step", "position", "kind", "name", "inputs_hash", "hash", "dtype", "norm",
-                   "sketch", "rounding"}),
+        INSIDE_COLUMNS,
         ("step", "kind", "position"),
         lambda content: parse_csv(inside_csv(json.loads(content)), TEXT, NAMES),
         "inside: ",
     ),
-}  # fmt: skip
+    "all_predictions": Table(paths.ALL_PREDICTIONS, [*PREDICTION_COLUMNS, "loss"], ("name",)),
+    "per_class": Table(paths.PER_CLASS, ("class", "images"), ("class",)),
+    "reliability": Table(paths.RELIABILITY, ("confidence", "accuracy", "images"), ("confidence",)),
+    "profile_table": Table(
+        paths.PROFILE_TABLE, ("variant", "mode", "batch_size"), ("variant", "mode", "batch_size")
+    ),
+    "profile_blocks": Table(paths.PROFILE_BLOCKS, BLOCK_COLUMNS, ("block",)),
+}
+CELL_TABLES = {
+    "predictions": Table(CELL_PREDICTIONS, PREDICTION_COLUMNS, ("name",)),
+    "history": Table(CELL_HISTORY, _HISTORY, ("epoch",)),
+}
+"""Those of a study's cell; its predictions have numbers of classes in place of their names."""
 
 
-def read_table(source: Source, table: Table, missing: list[str]) -> pd.DataFrame | None:
-    """A table of the run; None, with a note in `missing`, when it is absent or not to be used."""
+def read_table(source: Source, table: Table, lacks: list[Lack]) -> pd.DataFrame | None:
+    """A table of the run; None, with a note in `lacks`, when it is absent or not to be used."""
     content = source.read(table.path)
     if content is None:
-        missing.append(f"{table.path}")
+        lacks.append(Lack(table.path))
         return None
     try:
         rows = table.read(content)
     except ValueError as error:  # includes JSON's, pandas' own parser and empty-file errors
-        missing.append(f"{table.path} (unreadable: {str(error).splitlines()[0]})")
+        reason = f"unreadable: {str(error).splitlines()[0]}"
+        lacks.append(Lack(table.path, reason, damaged=True))
+        return None
+    if rows.empty and {*table.columns} <= {*rows.columns}:
+        lacks.append(Lack(table.path, f"{table.part}no rows"))
         return None
     if fault := _fault(rows, table):
-        missing.append(f"{table.path} ({table.part}{fault})")
+        lacks.append(Lack(table.path, f"{table.part}{fault}", damaged=True))
         return None
     return rows
 
 
 def _fault(rows: pd.DataFrame, table: Table) -> str | None:
     """Why a table cannot be used; None when it can."""
-    if lacking := table.columns - set(rows.columns):
+    if lacking := {*table.columns} - {*rows.columns}:
         return f"an older format: without {', '.join(sorted(lacking))}"
-    if rows.empty:
-        return "no rows"
     if not isinstance(rows.index, pd.RangeIndex):  # pandas' reading of rows that are too long
         return "damaged: rows are longer than the head"
     for name in sorted(table.columns):
@@ -113,10 +152,11 @@ def _fault(rows: pd.DataFrame, table: Table) -> str | None:
 
 
 def _sketch_fault(sketches: "pd.Series[str]") -> str | None:
-    """Sketches are sixteen numbers, as `stages/training/step_trace.py` writes them."""
+    """Sketches are BUCKETS numbers each, as `stages/training/step_trace.py` writes them."""
     try:
         count = len(np.array(" ".join(sketches).split(), dtype=np.float64))
     except ValueError:
         return "damaged: a sketch holds more than numbers"
     sizes = sketches.str.count(" ") + 1
-    return None if count == 16 * len(sizes) and (sizes == 16).all() else "sketches of another size"
+    whole = count == BUCKETS * len(sizes) and (sizes == BUCKETS).all()
+    return None if whole else "sketches of another size"

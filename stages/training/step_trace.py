@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from stages.core import streams
+from stages.runs.schema import BUCKETS
 from stages.training.distributed import world_size
 from stages.training.engine import first_layer_weight
 from stages.training.trace import combine, hash_tensor
@@ -25,14 +26,6 @@ from stages.training.trace import combine, hash_tensor
 if TYPE_CHECKING:
     from stages.training.engine import Engine, Epoch
 
-# `norm` is that of the tensors; of an update it is the norm of the weights that were moved.
-# `rounding` is how far one ULP on every weight of the first layer carries to this place, relative
-# to the norm; it is measured at step 1 only.
-INSIDE_COLUMNS = [
-    "step", "position", "kind", "name", "inputs_hash", "hash", "dtype", "norm", "sketch",
-    "rounding",
-]  # fmt: skip
-BUCKETS = 16
 SAMPLE = 2**18
 
 

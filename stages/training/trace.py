@@ -6,14 +6,10 @@ tensors. Leaves when to record to `training.loop` and reading to `compare`.
 """
 
 from collections.abc import Iterable
-from math import isnan
 
-import pandas as pd
 import torch
 import xxhash
 from torch import Tensor, nn
-
-STEP_COLUMNS = ["step", "epoch", "loss_hex", "loss", "grad_norm", "grad_hash", "weights_hash"]
 
 
 def hash_tensor(tensor: Tensor) -> str:
@@ -63,20 +59,6 @@ def hash_gradients(model: nn.Module) -> dict[str, str]:
         for name, value in model.named_parameters()
         if value.grad is not None
     }
-
-
-def as_table(rows: list[dict[str, object]], columns: list[str]) -> pd.DataFrame:
-    """Rows as a table that has all its columns even when there are no rows.
-
-    A number that is none, as the gradient norm of an overflowing fp16 step, is written as `nan`:
-    in a CSV file an empty cell is a value that is missing.
-    """
-    written = [
-        {name: "nan" if isinstance(value, float) and isnan(value) else value
-         for name, value in row.items()}
-        for row in rows
-    ]  # fmt: skip
-    return pd.DataFrame(written, columns=columns)
 
 
 def grad_norm(model: nn.Module) -> float:

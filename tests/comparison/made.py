@@ -17,10 +17,9 @@ from stages.comparison.page.sections import sections_of, title_of
 from stages.comparison.page.text import as_markdown
 from stages.core import paths
 from stages.runs.run import Run, read_run
+from stages.runs.schema import INSIDE_COLUMNS, STEP_COLUMNS, TENSOR_COLUMNS
 from stages.runs.sources import open_source
-from stages.training.recorded import TENSOR_COLUMNS, as_record
-from stages.training.step_trace import INSIDE_COLUMNS
-from stages.training.trace import STEP_COLUMNS, as_table
+from stages.runs.steps import as_record, as_table
 from tests.training.helpers import params as small_params
 from tests.training.helpers import run as train_small
 
@@ -34,6 +33,7 @@ PARAMS: dict[str, Any] = {
 HARDWARE: dict[str, Any] = {
     "id": "aaaa-bbbb-cccc", "declared_id": "aaaa", "numeric_id": "bbbb", "run_id": "cccc",
     "chip": "Chip One", "cpu_capability": "AVX512", "threads": 2, "backend": "cpu",
+    "memory_gb": 4.0,
     "float32_matmul_precision": "highest", "precision": "fp32", "environment": {},
 }  # fmt: skip
 

@@ -7,14 +7,16 @@ import pytest
 
 from stages.comparison.analysis.compare_runs import compare_runs
 from stages.core import paths
-from stages.runs.run import JSON_FILES, read_run
+from stages.runs.run import COMPARED, JSON_FILES, read_run
 from stages.runs.sources import open_source
 from stages.runs.tables import TABLES
 from tests.comparison.made import made, markdown_of, write_run
-from tests.comparison.test_inside import inside
+from tests.comparison.test_step_trace import inside
 
 TEXTS = [*JSON_FILES.values(), paths.PARAMS, Path("dvc.lock")]
-CSVS = [table.path for table in TABLES.values() if table.path.suffix == ".csv"]
+CSVS = [
+    TABLES[name].path for name in COMPARED if name in TABLES and TABLES[name].path.suffix == ".csv"
+]
 
 
 def told_of(tmp_path: Path, path: Path, content: bytes) -> str:

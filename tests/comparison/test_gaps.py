@@ -11,7 +11,7 @@ from stages.comparison.analysis.first_divergence import FirstDivergence, find_fi
 from stages.comparison.analysis.verdict import where_bits_diverge
 from stages.comparison.page.sections import sections_of
 from stages.runs.run import Run
-from stages.training.step_trace import INSIDE_COLUMNS
+from stages.runs.schema import INSIDE_COLUMNS
 from tests.comparison.made import trace
 
 TRACED = (*range(1, 101), 128, 192, 256)

@@ -27,12 +27,11 @@ from stages.core import paths
 from stages.core.errors import DeviceError, RunError
 from stages.core.files import write_json
 from stages.runs.run import Run, read_run
+from stages.runs.schema import INSIDE_COLUMNS, TENSOR_COLUMNS
 from stages.runs.sources import Source, open_source
+from stages.runs.steps import as_record, as_table
 from stages.training.engine import Engine
-from stages.training.recorded import TENSOR_COLUMNS, as_record
 from stages.training.run import training
-from stages.training.step_trace import INSIDE_COLUMNS
-from stages.training.trace import as_table
 from tests.comparison.made import without_onednn
 from tests.training.helpers import CLASSES, params, split
 

@@ -15,7 +15,7 @@ from stages.comparison.analysis.rounding import LIMITS, first_beyond, gradient_l
 from stages.comparison.analysis.step_trace import gradient_distance, places_at
 from stages.runs.run import Run
 from tests.comparison.made import made, markdown_of, trace
-from tests.comparison.test_inside import inside
+from tests.comparison.test_step_trace import inside
 
 FP32 = LIMITS["fp32"]
 

@@ -16,7 +16,7 @@ from stages.comparison.page.text import as_json, as_markdown, finite, markdown_t
 from stages.comparison.page.values import ratio_in_words, shown, shown_pair
 from stages.runs.run import Run
 from tests.comparison.made import made, markdown_of, predictions, readings, trace
-from tests.comparison.test_inside import inside
+from tests.comparison.test_step_trace import inside
 
 
 @pytest.fixture

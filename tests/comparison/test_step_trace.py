@@ -18,7 +18,7 @@ from stages.comparison.analysis.step_trace import (
 )
 from stages.comparison.analysis.verdict import where_bits_diverge
 from stages.runs.run import Run
-from stages.training.step_trace import INSIDE_COLUMNS
+from stages.runs.schema import INSIDE_COLUMNS
 from tests.comparison.made import trace
 
 ORDER = (

@@ -100,7 +100,7 @@ def test_an_edited_line_that_is_executed_refuses_the_result(
     [
         ("training/loop.py", "\n# a comment\n"),
         ("models/families/vit.py", "\nEDITED = 1\n"),
-        ("measures/sheet.py", "\nEDITED = 1\n"),
+        ("measures/profiling/sheet.py", "\nEDITED = 1\n"),
     ],
 )
 def test_an_edit_of_what_is_not_executed_does_not(

@@ -130,6 +130,7 @@ def test_a_branch_that_params_name_joins_every_page(
     fill(form)
     with pytest.raises(RunError, match="machine/mac"):
         write_page("made")
+    git("remote", "add", "origin", ".")
     git("update-ref", "refs/remotes/origin/machine/mac", "HEAD")
     write_page("made")
     text = Path("studies/made/report.md").read_text()

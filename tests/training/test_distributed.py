@@ -15,13 +15,12 @@ from stages.comparison.analysis.outcome import Rung
 from stages.comparison.analysis.step_trace import places_at
 from stages.comparison.analysis.verdict import PERTURBED_FACTOR
 from stages.core.errors import DeviceError, TrainingError
-from stages.runs.run import Record
+from stages.runs.run import Run
+from stages.runs.schema import INSIDE_COLUMNS, STEP_COLUMNS, TENSOR_COLUMNS
+from stages.runs.steps import as_table
 from stages.training.checkpoint import run_key
 from stages.training.distributed import launch, process_group
 from stages.training.loop import TrainState
-from stages.training.recorded import TENSOR_COLUMNS
-from stages.training.step_trace import INSIDE_COLUMNS
-from stages.training.trace import STEP_COLUMNS, as_table
 from tests.comparison.made import predictions, trained
 from tests.training.distributed_child import RECIPE
 from tests.training.helpers import params
@@ -64,7 +63,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Found]:
         return dict(zip(trainings, together(folder, *trainings.values()), strict=True))
 
 
-def as_record(progress: TrainState, alone: Record) -> Record:
+def as_record(progress: TrainState, alone: Run) -> Run:
     """The record of a run that differs from `alone` by its devices and by what was computed."""
     assert alone.params is not None
     return replace(

@@ -8,8 +8,8 @@ import torch
 
 from stages.comparison.analysis.verdict import PERTURBED_FACTOR
 from stages.core.errors import DivergedError, TrainingError
+from stages.runs.steps import as_table
 from stages.training.run import Run
-from stages.training.trace import as_table
 from tests.training.helpers import params, run
 
 EPS = torch.finfo(torch.float32).eps

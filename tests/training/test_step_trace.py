@@ -11,14 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.core.files import write_csv
-from stages.training.step_trace import (
-    BUCKETS,
-    INSIDE_COLUMNS,
-    _distance,
-    hash_of,
-    is_milestone,
-    sketch_tensors,
-)
+from stages.runs.schema import BUCKETS, INSIDE_COLUMNS
+from stages.training.step_trace import _distance, hash_of, is_milestone, sketch_tensors
 from tests.training.helpers import params, run
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from stages.comparison.analysis.first_divergence import (
     FirstDivergence,
     find_first_divergence,
+    gradients_known,
     rates_differ,
     relative_gap,
     steps_per_epoch,
@@ -69,7 +70,7 @@ def first_step_distance(a: Run, b: Run) -> float | None:
     if distance is not None:
         return distance
     divergence = find_first_divergence(a, b)
-    if divergence is None:
+    if divergence is None or not gradients_known(a, b):
         return None
     return divergence.distance if divergence.is_exact else 0.0
 
@@ -226,10 +227,13 @@ def _in_evaluation(a: Run, b: Run, limits: Limits) -> Fault | None:
     )
 
 
-def same_weights(a: Run, b: Run) -> bool:
-    """Whether the weights of both are known and equal to the bit."""
-    one, other = a.train.get("weights_sha256"), b.train.get("weights_sha256")
-    return one is not None and one == other
+def same_weights(a: Run, b: Run) -> bool | None:
+    """Whether the weights are equal to the bit; None where the runs keep no hash of one kind."""
+    for key in ("weights_hash", "weights_sha256"):  # of the tensors, and of the file
+        one, other = a.train.get(key), b.train.get(key)
+        if one and other:
+            return bool(one == other)
+    return None
 
 
 def _first_other_validation(a: Run, b: Run, limit: float) -> int | None:

@@ -78,13 +78,25 @@ def _traced(a: Run, b: Run) -> pd.DataFrame:
         return pd.DataFrame(columns=["step", *_PARTS])
     both = a.trace.merge(b.trace, on="step", suffixes=("_a", "_b")).sort_values("step")
     columns = zip(_PARTS, ("loss_hex", "grad_hash", "weights_hash"), strict=True)
-    return both.assign(**{part: both[f"{name}_a"] != both[f"{name}_b"] for part, name in columns})
+    return both.assign(**{part: _other_bits(both, name) for part, name in columns})
+
+
+def _other_bits(both: pd.DataFrame, name: str) -> "pd.Series[bool] | bool":
+    """Whether hashes differ; of gradients, older cells of studies have none."""
+    return both[f"{name}_a"] != both[f"{name}_b"] if f"{name}_a" in both else False
+
+
+def gradients_known(a: Run, b: Run) -> bool:
+    """Whether both traces have the gradients; without them a step tells little."""
+    return all(run.trace is not None and "grad_hash" in run.trace for run in (a, b))
 
 
 def _in_step(a: Run, b: Run, rows: pd.DataFrame, found: FirstDivergence) -> FirstDivergence:
     """The part and the tensors of a traced step at which the runs part."""
     first = int(np.flatnonzero(rows["step"] == found.step)[0])
     part = next(name for name in _PARTS if rows[name].iloc[first])
+    if part == "update" and not gradients_known(a, b):  # or backward
+        return found
     step = int(rows["step"].iloc[first])
     tensors, of = _tensors_at(a, b, step, "weights_hash" if part == "update" else "grad_hash")
     return replace(
@@ -111,13 +123,11 @@ def _tensors_at(a: Run, b: Run, step: int, column: str) -> tuple[tuple[str, ...]
 
 def _distance(rows: pd.DataFrame) -> float | None:
     """Relative difference of loss or gradient norm in the first row where all four are finite."""
-    columns = [f"{name}_{side}" for name in ("loss", "grad_norm") for side in "ab"]
+    names = [name for name in ("loss", "grad_norm") if f"{name}_a" in rows]
+    columns = [f"{name}_{side}" for name in names for side in "ab"]
     finite = rows[np.isfinite(rows[columns].to_numpy(dtype=float)).all(axis=1)].head(1)
-    distance = np.maximum(
-        relative_gap(finite["loss_a"], finite["loss_b"]),
-        relative_gap(finite["grad_norm_a"], finite["grad_norm_b"]),
-    )
-    return float(distance[0]) if len(distance) else None
+    gaps = [relative_gap(finite[f"{name}_a"], finite[f"{name}_b"]) for name in names]
+    return float(np.max(gaps)) if len(finite) else None
 
 
 def relative_gap(a: "pd.Series[float]", b: "pd.Series[float]") -> NDArray[np.float64]:

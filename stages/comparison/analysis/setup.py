@@ -86,11 +86,15 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _params(a: Run, b: Run) -> Iterator[Difference]:
-    """Nothing when a run has no parameters: what is not known is no difference.
+    """Where a run has no parameters, what the trainings tell: what is not known is no difference.
 
     A key that one run is too old to have is neutral where the other has its default.
     """
     if not (a.params and b.params):
+        for key in ("model", "task", "epochs"):
+            one, other = a.train.get(key), b.train.get(key)
+            if one and other and one != other:
+                yield Difference(key, one, other, "input")
         return
     ours, theirs = flatten(a.params), flatten(b.params)
     defaults = flatten(Params().model_dump(mode="json"))
@@ -110,10 +114,23 @@ def _is_newer(key: str, *values: Mapping[str, Any]) -> bool:
     return len(told) == 1 and key in defaults and told[0] == defaults[key]
 
 
+def same_images(a: Run, b: Run) -> bool | None:
+    """Whether both used the same images; None where they keep no hash of one kind."""
+    pairs = [pair for pair in _image_hashes(a, b) if all(pair)]
+    return all(one == other for one, other in pairs) if pairs else None
+
+
+def _image_hashes(a: Run, b: Run) -> list[tuple[str | None, str | None]]:
+    """Of the list of images, which cells of studies lack, and of what the images contain."""
+    digests = [run.train.get("digests_sha256") for run in (a, b)]
+    return [(a.indices_sha256, b.indices_sha256), (digests[0], digests[1])]
+
+
 def _data(a: Run, b: Run) -> Iterator[Difference]:
-    one, other = a.indices_sha256, b.indices_sha256
-    if one and other and one != other:
-        yield Difference("images (hash of the subset)", one[:12], other[:12], "input")
+    for one, other in _image_hashes(a, b):
+        if one and other and one != other:
+            yield Difference("images (hash of the subset)", one[:12], other[:12], "input")
+            break
     one, other = (run.train.get("initial_weights_hash") for run in (a, b))
     if one and other and one != other and a.is_perturbed == b.is_perturbed:
         yield Difference("initial weights (hash)", one[:12], other[:12], "input")
@@ -121,17 +138,19 @@ def _data(a: Run, b: Run) -> Iterator[Difference]:
 
 def _code(a: Run, b: Run) -> Iterator[Difference]:
     """Code is no input: whether another version computes otherwise is for the results to show."""
-    if a.code and b.code:
-        for key, one, other in _unequal(a.code, b.code):
+    for key, one, other in _unequal(a.code, b.code):
+        if one and other:
             yield Difference(f"code of {key}", one, other, "computation")
 
 
 def _machine(a: Run, b: Run) -> Iterator[Difference]:
-    if not (a.hardware and b.hardware):
-        return
+    """What one run does not tell is no difference; a variable that is not set is told."""
     decisive = {*DECIDES_BITS, "precision", "memory_format", "deterministic", "evaluate_batch_size"}
-    for key, one, other in _unequal(flatten(a.hardware), flatten(b.hardware)):
-        if key in IDENTIFIERS or key in _SAID_BY_PARAMS:
+    ours, theirs = flatten(a.hardware), flatten(b.hardware)
+    variables = "environment" in a.hardware and "environment" in b.hardware
+    for key, one, other in _unequal(ours, theirs):
+        known = variables if key.startswith("environment.") else key in ours and key in theirs
+        if not known or key in IDENTIFIERS or key in _SAID_BY_PARAMS:
             continue
         name = key.removeprefix("environment.")
         switched = key.startswith("environment.") and name not in EFFECT_IS_READ

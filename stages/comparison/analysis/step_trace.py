@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stages.runs.run import Run
+from stages.runs.schema import INSIDE_COLUMNS
 
 IN_WORDS = {
     "input": "in the images that enter the model",
@@ -90,8 +91,7 @@ def places_at(a: Run, b: Run, step: int) -> list[Place]:
 
 def _rows(table: pd.DataFrame | None, step: int) -> pd.DataFrame:
     """A step's rows; `turn` counts a place that is met more than once, as in micro-batches."""
-    columns = ["position", "kind", "name", "turn", "inputs_hash", "hash", "dtype", "norm", "sketch",
-               "rounding"]  # fmt: skip
+    columns = [*INSIDE_COLUMNS, "turn"]
     if table is None:
         return pd.DataFrame(columns=columns)
     rows = table[(table["step"] == step) & (table["kind"] != "weights")].sort_values("position")

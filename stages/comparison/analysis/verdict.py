@@ -22,7 +22,7 @@ from stages.comparison.analysis.outcome import (
     by_outcome,
     contradicts_rounding,
 )
-from stages.comparison.analysis.setup import effective_precision, same_machine
+from stages.comparison.analysis.setup import effective_precision, same_images, same_machine
 from stages.comparison.analysis.statistics import probability_gap
 from stages.comparison.analysis.step_trace import first_bits, places_at
 from stages.core.counts import counted
@@ -145,7 +145,7 @@ def _only_rounding(a: Run, b: Run, precision: str) -> bool:
     if explained is not None:
         return explained
     # The same weights, evaluated elsewhere: `find_fault` has looked at the probabilities.
-    return same_weights(a, b) and a.predictions is not None
+    return bool(same_weights(a, b)) and a.predictions is not None
 
 
 def _rounding(a: Run, b: Run, evidence: Evidence) -> Verdict:
@@ -167,7 +167,7 @@ def _rounding(a: Run, b: Run, evidence: Evidence) -> Verdict:
 
 def _shared(a: Run, b: Run) -> str:
     """What is known to be the same."""
-    same = ["data"] if a.indices_sha256 and a.indices_sha256 == b.indices_sha256 else []
+    same = ["data"] if same_images(a, b) else []
     same += ["code"] if a.code and a.code == b.code else []
     hashes = [run.train.get("initial_weights_hash") for run in (a, b)]
     if a.is_perturbed != b.is_perturbed:
@@ -190,7 +190,7 @@ def where_bits_diverge(a: Run, b: Run) -> str:
     if divergence is not None and divergence.step is not None:
         return f"first divergence {place_in_words(divergence)}"
     if divergence is not None:
-        known = all(run.train.get("weights_sha256") for run in (a, b))
+        known = same_weights(a, b) is not None
         later = "the runs diverge later" if known else "they may diverge later"
         return f"all compared steps agree to the bit, the last is step {divergence.after}; {later}"
     return "the first divergence is not known without a trace"

@@ -50,7 +50,7 @@ def _numerics(found: Comparison) -> Section:
     sentences = []
     grids: tuple[Grid, ...] = ()
     if numerics is None:
-        sentences.append("One run or both have no metrics/numerics.json: nothing was measured.")
+        sentences.append(_digests(found.a, found.b))
     elif numerics.count == 0:
         probes = counted(numerics.compared, "probed operation")
         sentences.append(f"{probes}: all have the same bits on both machines.")
@@ -73,6 +73,16 @@ def _numerics(found: Comparison) -> Section:
     if causes := from_settings(found.a, found.b):
         sentences.append(f"Differences that can change bits: {'; '.join(causes)}.")
     return Section("numerics", "Numeric DNA", tuple(sentences), grids)
+
+
+def _digests(a: Run, b: Run) -> str:
+    """What the hash over all probes tells, which is all that a study's cell keeps of them."""
+    one, other = (run.hardware.get("numeric_id") for run in (a, b))
+    if not (one and other):
+        return "One run or both have no numeric DNA: nothing was measured."
+    if one == other:
+        return f"The hash over all probed operations is the same on both machines, {one}."
+    return f"Some probed operations give other bits ({one} against {other}); which, was not kept."
 
 
 def _few(names: list[str], most: int = 6) -> str:

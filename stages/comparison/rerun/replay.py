@@ -21,9 +21,10 @@ from stages.core import paths
 from stages.core.device import memory_advice
 from stages.core.errors import RunError
 from stages.runs.run import Run
+from stages.runs.schema import INSIDE_COLUMNS
 from stages.runs.sources import Source
 from stages.training.engine import Engine
-from stages.training.step_trace import INSIDE_COLUMNS, perturbed_rows, watching
+from stages.training.step_trace import perturbed_rows, watching
 
 _SNAPSHOT = re.compile(r"snapshot-(\d+)\.pt$")
 

@@ -21,6 +21,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.module_tracker import ModuleTracker
 
+from stages.runs.schema import BLOCK_COLUMNS
+
 PRODUCTS = ("convolution", "mm", "addmm", "bmm", "baddbmm", "scaled_dot_product")
 # Operations per element, as fvcore has them: a scale and a shift; mean and variance besides.
 NORMALIZATIONS = {"batch_norm": 2, "layer_norm": 5, "group_norm": 5}
@@ -105,7 +107,7 @@ def _by_block(
         macs = counts.get(f"{root}.{name}", 0)
         if params or macs:
             rows.append((name, params, macs / 1e9, sum(inside) / 1e6))
-    table = pd.DataFrame(rows, columns=["block", "params", "macs_g", "activations_m"])
+    table = pd.DataFrame(rows, columns=BLOCK_COLUMNS)
     whole = (
         sum(p.numel() for p in model.parameters()),
         counts.get("Global", 0) / 1e9,

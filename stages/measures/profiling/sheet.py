@@ -31,6 +31,7 @@ from stages.measures.profiling.sweep import sweep
 from stages.measures.profiling.timing import clock_of
 from stages.measures.profiling.try_measure import try_measure
 from stages.measures.profiling.variants import EAGER, HALVES, Variant, eager, make_variant
+from stages.runs.schema import BLOCK_COLUMNS
 
 if TYPE_CHECKING:
     from stages.core.params import Profile
@@ -113,8 +114,7 @@ def count(subject: ProfiledModel) -> tuple[Metrics, pd.DataFrame]:
         "flops_mean": "convolutions and matrix products of one image, 2 FLOPs per MAC",
         "flops_reason": reason,
     }
-    columns = ["block", "params", "macs_g", "activations_m"]
-    return metrics, cost.blocks if cost else pd.DataFrame(columns=columns)
+    return metrics, cost.blocks if cost else pd.DataFrame(columns=BLOCK_COLUMNS)
 
 
 def time_grid(

@@ -4,9 +4,6 @@ Only cells that the grids name are read, never what else lies in the folder. Cel
 experiment are read out of git without checking it out. Leaves figures to the other files.
 """
 
-import io
-import subprocess
-import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,11 +13,15 @@ from typing import Any
 import pandas as pd
 
 from stages.core.errors import RunError
+from stages.runs.cell_file import parse_cell
+from stages.runs.schema import CELL
+from stages.runs.sources import WORKSPACE, Source, open_source
+from stages.runs.tables import CELL_TABLES, Lack, read_table, require_whole
 from stages.studies.analysis.answers import Run, constant_runs, label_shares
-from stages.studies.analysis.record import parse_cell
 from stages.studies.spec.study_config import StudyConfig
 
-FILES = ("cell.json", "history.csv", "predictions.csv")
+Found = tuple[dict[str, Any], pd.DataFrame | None, pd.DataFrame | None]
+"""A cell's file, its history and its predictions; a training that diverged has neither."""
 LISTED = ("cell", "model", "size", "recipe", "seed", "status", "dataset", "task", "epochs",
           "train_images", "val_images", "test_images", "params_id", "code")  # fmt: skip
 TRAINED = ("train_loss", "val_loss", "train_seconds", "epoch_seconds_p50", "best_epoch",
@@ -113,67 +114,43 @@ def read_results(form: StudyConfig, revisions: Sequence[str] = ()) -> Results:
     A cell of another revision is left out where the same machine's is here already. Raises
     RunError for a damaged file or an unknown revision.
     """
-    found: dict[tuple[str, str], tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]] = {}
-    kept = [files_in(form, folder) for folder in sorted(form.machines_folder.glob("*/"))]
-    elsewhere = (files_of(form, revision) for revision in revisions)
-    for files in [files_in(form, form.cells_folder), *kept, *elsewhere]:
+    found: dict[tuple[str, str], Found] = {}
+    kept = [open_source(str(folder)) for folder in sorted(form.machines_folder.glob("*/"))]
+    elsewhere = (cells_of(form, revision) for revision in revisions)
+    for cells in [cells_of(form), *kept, *elsewhere]:
         for cell in form.cells:
-            read = _read(files, cell.name)
+            read = _read(cells.within(Path(cell.name)))
             if read is not None:
                 found.setdefault((cell.name, read[0]["machine"]["id"]), read)
     return _assembled(found)
 
 
-def files_in(form: StudyConfig, folder: Path) -> dict[str, bytes]:
-    """The files of the form's cells below a folder of the working tree, by "cell/file"."""
-    names = [f"{cell.name}/{file}" for cell in form.cells for file in FILES]
-    paths = {name: folder / name for name in names}
-    return {name: path.read_bytes() for name, path in paths.items() if path.exists()}
-
-
-def files_of(form: StudyConfig, revision: str) -> dict[str, bytes]:
-    """The files of the form's cells as `revision` has them, by "cell/file"."""
-    folder = form.cells_folder.as_posix()
-    done = _archive(revision, folder)
-    if done.returncode:  # a clone knows the branches of its origin by that name alone
-        reason = done.stderr.decode(errors="replace").strip()
-        done = _archive(f"origin/{revision}", folder)
-    if done.returncode:
+def cells_of(form: StudyConfig, revision: str = WORKSPACE) -> Source:
+    """The folder of the form's cells. Raises RunError when the revision is unknown or has none."""
+    cells = open_source(revision).within(form.cells_folder)
+    if revision != WORKSPACE and not cells.names(Path()):
         raise RunError(
-            f"git has no {folder} in {revision} ({reason}). Name a branch, tag or experiment that "
+            f"git has no {form.cells_folder} in {revision}. Name a branch, tag or experiment that "
             "ran this study; fetch it first if it lies on a remote. Revisions come from `--with` "
             f"and from the key `with` of {form.folder / 'params.yaml'}."
         )
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        members = [member for member in archive.getmembers() if member.isfile()]
-        contents = ((member, archive.extractfile(member)) for member in members)
-        return {
-            Path(member.name).relative_to(folder).as_posix(): opened.read()
-            for member, opened in contents
-            if opened is not None
-        }
+    return cells
 
 
-def _archive(revision: str, folder: str) -> "subprocess.CompletedProcess[bytes]":
-    command = ["git", "archive", "--format=tar", revision, "--", folder]
-    return subprocess.run(command, capture_output=True)
-
-
-def _read(
-    files: Mapping[str, bytes], name: str
-) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame] | None:
-    if f"{name}/cell.json" not in files:
+def _read(source: Source) -> Found | None:
+    """A cell's files, None where it has not run. Raises RunError for a damaged one."""
+    content, lacks = source.read(CELL), list[Lack]()
+    if content is None:
         return None
-    tables = []
-    for kind in ("history", "predictions"):
-        content = files.get(f"{name}/{kind}.csv")
-        tables.append(pd.DataFrame() if content is None else pd.read_csv(io.BytesIO(content)))
-    return parse_cell(files[f"{name}/cell.json"], name), tables[0], tables[1]
+    cell = parse_cell(content, f"{source.name}/{CELL}")
+    history, predictions = (
+        read_table(source, CELL_TABLES[name], lacks) for name in ("history", "predictions")
+    )
+    require_whole(source, lacks)
+    return cell, history, predictions
 
 
-def _assembled(
-    found: Mapping[tuple[str, str], tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]],
-) -> Results:
+def _assembled(found: Mapping[tuple[str, str], Found]) -> Results:
     rows: list[dict[str, Any]] = []
     machines: dict[str, dict[str, Any]] = {}
     traces: dict[tuple[str, str], dict[str, Any]] = {}
@@ -186,9 +163,10 @@ def _assembled(
         if cell.get("evaluate"):
             answers = list(cell["evaluate"].get("top1_per_class", []))
             heads.setdefault(Problem(cell["dataset"], cell["task"]), Head(_metrics(cell), answers))
-        if not predicted.empty:
+        if history is not None and predicted is not None:
+            numbers = predicted.astype({"label": int, "predicted": int})
             histories.append(history.assign(cell=name, machine=machine))
-            predictions.append(predicted.assign(cell=name, machine=machine))
+            predictions.append(numbers.assign(cell=name, machine=machine))
     cells = pd.DataFrame(rows) if rows else pd.DataFrame(columns=[*LISTED, "machine"])
     history, predicted = (pd.concat(parts, ignore_index=True) for parts in (histories, predictions))
     return Results(cells, history, predicted, machines, traces, heads)

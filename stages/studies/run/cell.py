@@ -8,6 +8,7 @@ is written as one. Leaves order and repetition of cells to DVC.
 import time
 from collections.abc import Callable
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,19 @@ from stages.core.errors import DivergedError
 from stages.core.params import Params
 from stages.core.paths import work_folder
 from stages.runs.code import code_files, code_id
+from stages.runs.schema import (
+    CELL,
+    CELL_FILES,
+    CELL_HISTORY,
+    CELL_PREDICTIONS,
+    CELL_STEP_COLUMNS,
+    HISTORY_COLUMNS,
+    PREDICTION_COLUMNS,
+    STUDY_PARAMS,
+)
+from stages.runs.training_record import digests_sha256, training_metrics
 from stages.runs.unchanged import Made, unchanged
-from stages.studies.run.code import CELL, cell_code
+from stages.studies.run.code import MODULE, cell_code
 from stages.studies.run.machine import machine_of
 from stages.studies.run.pictures import pool_for
 from stages.studies.run.pools import located
@@ -48,8 +60,8 @@ def run_cell(form: StudyConfig, cell: Cell, log: Callable[[str], None]) -> dict[
     ChangedError when its parameters or its code were edited meanwhile.
     """
     folder = form.cell_folder(cell)
-    outputs = tuple(folder / name for name in ("cell.json", "history.csv", "predictions.csv"))
-    made = Made(f"cell {cell.name}", CELL, form.folder / "params.yaml", outputs)
+    outputs = tuple(folder / name for name in CELL_FILES)
+    made = Made(f"cell {cell.name}", MODULE, form.folder / STUDY_PARAMS, outputs)
     with unchanged(made, lambda: load_study_config(form.name).params(cell)) as params:
         return _run(form, cell, params, log)
 
@@ -119,7 +131,6 @@ def _about(
     indices: "pd.DataFrame",
     machine: dict[str, Any],
 ) -> dict[str, Any]:
-    listed = indices[["split", "digest"]].to_csv(index=False)
     return {
         "cell": cell.name,
         "model": cell.model,
@@ -134,7 +145,7 @@ def _about(
         "train_images": len(splits["train"].labels),
         "val_images": len(splits["val"].labels),
         "test_images": len(splits["test"].labels),
-        "indices_sha256": files.sha256_of_json(listed),
+        "indices_sha256": digests_sha256(indices),
         "params_id": identity_of(params),
         "machine": machine,
         "code": cell_code(params),
@@ -156,33 +167,33 @@ def _evaluate(run: "Run", test: "Split", classes: list[str]) -> "Evaluation":
 
 
 def _trained(run: "Run") -> dict[str, Any]:
-    from stages.train import metrics_of
-    from stages.training.trace import hash_tensors
-
-    rows = run.trained.progress.trace
-    traced = {
-        str(row["step"]): {"loss": row["loss"], "weights_hash": row["weights_hash"]}
-        for row in rows
+    kept = {
+        str(row["step"]): {name: _or_none(row[name]) for name in CELL_STEP_COLUMNS}
+        for row in run.trained.progress.trace
         if row["step"] in TRACED_STEPS
     }
-    weights_hash = hash_tensors(sorted(run.trained.weights.items()))
-    return {"train": metrics_of(run) | {"weights_hash": weights_hash}, "trace": traced}
+    return {"train": training_metrics(run), "trace": kept}
+
+
+def _or_none(value: Any) -> Any:
+    """None for a norm that overflowed, which JSON cannot say."""
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _write_tables(folder: Path, run: "Run", evaluation: "Evaluation") -> None:
     import pandas as pd
 
-    columns = ["name", "label", "predicted", "confidence"]
-    files.write_csv(folder / "history.csv", pd.DataFrame(run.trained.progress.history))
-    files.write_csv(folder / "predictions.csv", evaluation.predictions[columns].round(4))
+    files.write_csv(folder / CELL_HISTORY, pd.DataFrame(run.trained.progress.history))
+    answers = evaluation.predictions[PREDICTION_COLUMNS].round(4)
+    files.write_csv(folder / CELL_PREDICTIONS, answers)
 
 
 def _write_no_tables(folder: Path) -> None:
-    files.write_text(folder / "history.csv", "epoch,lr,train_loss,val_loss,seconds\n")
-    files.write_text(folder / "predictions.csv", "name,label,predicted,confidence\n")
+    files.write_text(folder / CELL_HISTORY, ",".join(HISTORY_COLUMNS) + "\n")
+    files.write_text(folder / CELL_PREDICTIONS, ",".join(PREDICTION_COLUMNS) + "\n")
 
 
 def _write(folder: Path, found: dict[str, Any], started: float) -> dict[str, Any]:
     found |= {"cell_seconds": time.perf_counter() - started}
-    files.write_json(folder / "cell.json", found)
+    files.write_json(folder / CELL, found)
     return found

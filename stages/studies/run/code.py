@@ -10,13 +10,13 @@ from stages.core.params import Params
 from stages.runs.code import code_files, code_id
 from stages.studies.spec.study_config import StudyConfig
 
-CELL = "stages.studies.run.cell"
+MODULE = "stages.studies.run.cell"
 SHOWN = 8  # hex digits
 
 
 def cell_code(params: Params) -> str:
     """The identity of the code that makes a cell with these parameters: 12 hex digits."""
-    return code_id(code_files(CELL, params))
+    return code_id(code_files(MODULE, params))
 
 
 def code_note(form: StudyConfig, made: Iterable[tuple[str, str | None]]) -> str | None:

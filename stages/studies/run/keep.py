@@ -5,11 +5,14 @@ plain files in git, which the page reads as further machines.
 """
 
 from collections import Counter
+from pathlib import Path
 
 from stages.core.errors import RunError
 from stages.core.files import replacing
-from stages.studies.analysis.record import parse_cell
-from stages.studies.analysis.results import files_in, files_of
+from stages.runs.cell_file import parse_cell
+from stages.runs.schema import CELL, CELL_FILES
+from stages.runs.sources import WORKSPACE
+from stages.studies.analysis.results import cells_of
 from stages.studies.spec.study_config import StudyConfig
 
 
@@ -18,16 +21,18 @@ def keep_cells(form: StudyConfig, revision: str | None = None) -> str:
 
     Raises RunError when there are none or one is damaged.
     """
-    files = files_of(form, revision) if revision else files_in(form, form.cells_folder)
     counts: Counter[str] = Counter()
+    cells = cells_of(form, revision or WORKSPACE)
     for cell in form.cells:
-        own = {path: content for path, content in files.items() if path.startswith(f"{cell.name}/")}
-        if (where := f"{cell.name}/cell.json") not in own:
+        source = cells.within(Path(cell.name))
+        files = {name: source.read(name) for name in CELL_FILES}
+        if (about := files[CELL]) is None:
             continue
-        machine = str(parse_cell(own[where], where)["machine"]["id"])
-        for path, content in own.items():
-            with replacing(form.machines_folder / machine / path) as new:
-                new.write_bytes(content)
+        machine = str(parse_cell(about, f"{source.name}/{CELL}")["machine"]["id"])
+        for name, content in files.items():
+            if content is not None:
+                with replacing(form.machines_folder / machine / cell.name / name) as new:
+                    new.write_bytes(content)
         counts[machine] += 1
     if not counts:
         raise RunError(

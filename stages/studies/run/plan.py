@@ -10,7 +10,7 @@ from typing import Any
 
 from stages.core.params import Params
 from stages.pages.formatting import duration
-from stages.studies.analysis.record import read_cell
+from stages.runs.cell_file import read_cell
 from stages.studies.run.code import code_note
 from stages.studies.run.estimate import Estimate, Known, estimate, measured_rates
 from stages.studies.run.machine import declared_id

@@ -9,7 +9,8 @@ and the claims to `story`.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import getitem
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -186,9 +187,14 @@ def load_study_config(name: str) -> StudyConfig:
             f"There is no {path}. Studies here are {', '.join(known) or 'none'}; `/{SMALL}` after "
             f"a name means its small form, and `python -m stages.study new NAME` makes a study."
         )
+    return parse_study_config(path.read_text(encoding="utf-8"), name, folder)
+
+
+def parse_study_config(text: str, name: str, folder: Path) -> StudyConfig:
+    """A study's params.yaml, which lies in `folder`. Raises ParamsError when it is malformed."""
+    path = folder / "params.yaml"
     try:
-        values = parse_yaml(path.read_text(encoding="utf-8"))
-        return StudyConfig(name, folder, StudyFile.model_validate(values))
+        return StudyConfig(name, folder, StudyFile.model_validate(parse_yaml(text)))
     except YamlError as error:
         raise ParamsError(f"{path} is not valid YAML: {error}.") from None
     except ValidationError as error:
@@ -204,9 +210,23 @@ def first_mistake(error: ValidationError) -> str:
     return f"`{key}` is wrong: {detail['msg']}."
 
 
+LATER = ("pretrained_keys",)
+"""Dotted keys that parameters had not when the first cells were made."""
+
+
 def identity_of(params: Params) -> str:
-    """A hash of all that decides a cell's result, but where the pictures lie on this disk."""
+    """A hash of all that decides a cell's result, but where the pictures lie on this disk.
+
+    A cell made before there was a key stays this one while the key has its default.
+    """
     values = params.model_dump(mode="json", exclude={"dataset": {"folder"}})
+    values["train"]["twin"] = values["train"].pop("perturb_one_ulp")  # as it was called at first
+    defaults = Params().model_dump(mode="json")
+    for key in LATER:
+        *sections, name = key.split(".")
+        place, plain = reduce(getitem, sections, values), reduce(getitem, sections, defaults)
+        if place[name] == plain[name]:
+            del place[name]
     return sha256_of_json(values)[:16]
 
 

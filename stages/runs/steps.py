@@ -1,18 +1,34 @@
-"""What the traced steps leave for a comparison, as metrics/steps.json: small, and in git.
+"""Tables of traced steps, and metrics/steps.json, which holds those of tensors and of step insides.
 
 DVC brings a file back from its run cache and keeps it in git only where it is a metric or a plot.
 Of a metric it shows numbers and words and passes lists over, so this one holds lists alone: it
-adds nothing to `dvc metrics diff` and no column to `dvc exp show`. Leaves the rows to `trace` and
-`inside`, and needs no PyTorch, for `stages.compare` reads here too.
+adds nothing to `dvc metrics diff` and no column to `dvc exp show`. Leaves the rows to
+`training.trace` and `training.step_trace`, and needs no PyTorch, for comparisons read here too.
 """
 
+from math import isnan
 from typing import Any
 
 import pandas as pd
 
-TENSOR_COLUMNS = ["step", "tensor", "grad_hash", "weights_hash"]
+from stages.runs.schema import TENSOR_COLUMNS
+
 DIGITS = 8  # of each tensor's hash; plots/trace.csv has one of 32 over all tensors of a step
 NO_GRADIENT = "-" * DIGITS
+
+
+def as_table(rows: list[dict[str, object]], columns: list[str]) -> pd.DataFrame:
+    """Rows as a table that has all its columns even when there are no rows.
+
+    A number that is none, as the gradient norm of an overflowing fp16 step, is written as `nan`:
+    in a CSV file an empty cell is a value that is missing.
+    """
+    written = [
+        {name: "nan" if isinstance(value, float) and isnan(value) else value
+         for name, value in row.items()}
+        for row in rows
+    ]  # fmt: skip
+    return pd.DataFrame(written, columns=columns)
 
 
 def as_record(tensors: pd.DataFrame, inside: pd.DataFrame) -> dict[str, list[str]]:

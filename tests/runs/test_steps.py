@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 
 from stages.core.files import parse_csv, write_json
-from stages.training.recorded import TENSOR_COLUMNS, as_record, inside_csv, tensors_of
-from stages.training.step_trace import INSIDE_COLUMNS
-from stages.training.trace import as_table
+from stages.runs.schema import INSIDE_COLUMNS, TENSOR_COLUMNS
+from stages.runs.steps import as_record, as_table, inside_csv, tensors_of
 from tests.training.helpers import params, run
 
 

@@ -1,0 +1,97 @@
+"""What a finished training leaves: figures for any of them, files for the pipeline's train stage.
+
+A study's cell keeps the same figures in its own file. Leaves reading to `run`.
+"""
+
+import json
+import shutil
+from dataclasses import asdict
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from stages.core import files, paths
+from stages.core.metrics import write_metrics
+from stages.runs.schema import INSIDE_COLUMNS, STEP_COLUMNS, TENSOR_COLUMNS
+from stages.runs.steps import as_record, as_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from stages.training.run import Run
+
+
+def write_training(run: "Run", classes: list[str], data: dict[str, str]) -> None:
+    """Weights, metrics, history, record of steps and snapshots; `data` are hashes of the images."""
+    _write_weights(run, classes)
+    progress = run.trained.progress
+    files.write_csv(paths.HISTORY, as_table(progress.history, list(progress.history[0])))
+    files.write_csv(paths.TRACE, as_table(progress.trace, STEP_COLUMNS))
+    tensors = as_table(progress.tensor_trace, TENSOR_COLUMNS)
+    files.write_json(paths.STEPS, as_record(tensors, as_table(progress.inside, INSIDE_COLUMNS)))
+    _write_snapshots(run)
+    digest = files.sha256_of_file(paths.WEIGHTS)
+    values = {
+        "id": digest[:12],
+        **training_metrics(run),
+        "weights_sha256": digest,
+        **data,
+    }
+    validated = [f"val_{metric}" for metric in run.trained.engine.task.metrics]
+    write_metrics(paths.TRAIN_METRICS, values, [*validated, "train_seconds", "id"])
+
+
+def training_metrics(run: "Run") -> dict[str, Any]:
+    """What is known of a training besides hashes of files: shares in 0…1, seconds, counts."""
+    from stages.training.trace import hash_tensors
+
+    trained, params = run.trained, run.params
+    progress, engine = trained.progress, trained.engine
+    best = progress.history[progress.best_epoch - 1]
+    figures = {name: value for name, value in best.items() if name.startswith(("train_", "val_"))}
+    parameters = list(engine.model.parameters())
+    return {
+        "model": params.model,
+        "task": params.task,
+        "epochs": params.train.epochs,
+        "epochs_run": len(progress.history),
+        "best_epoch": progress.best_epoch,
+        "steps": progress.steps,
+        **figures,
+        "train_seconds": progress.seconds,
+        "epoch_seconds_p50": median(row["seconds"] for row in progress.history),
+        "images_per_second": progress.steps * engine.batch_size / progress.seconds,
+        "params_total": sum(p.numel() for p in parameters),
+        "params_trainable": sum(p.numel() for p in parameters if p.requires_grad),
+        "precision": params.train.precision,
+        "fell_back_to_fp32": run.fell_back,
+        **(asdict(run.compile_gain) if run.compile_gain else {}),
+        "memory_format": str(engine.memory_format).removeprefix("torch."),
+        "initial_weights_hash": progress.initial_weights_hash,
+        "adapted": engine.built.notes,
+        "weights_hash": hash_tensors(sorted(trained.weights.items())),
+    }
+
+
+def digests_sha256(indices: "pd.DataFrame") -> str:
+    """A hash of what every image of a subset contains, split by split, in order."""
+    return files.sha256_of_json(indices[["split", "digest"]].to_csv(index=False))
+
+
+def _write_weights(run: "Run", classes: list[str]) -> None:
+    from safetensors.torch import save_file
+
+    about = {
+        "model": run.params.model,
+        "classes": classes,
+        "precision": run.params.train.precision,  # that of the fall-back, if there was one
+        "normalization": asdict(run.trained.engine.normalization),
+    }
+    with files.replacing(paths.WEIGHTS) as temporary:
+        # One entry: safetensors writes several in an order that changes from run to run.
+        save_file(run.trained.weights, temporary, metadata={"about": json.dumps(about)})
+
+
+def _write_snapshots(run: "Run") -> None:
+    paths.SNAPSHOTS.mkdir(parents=True, exist_ok=True)
+    for snapshot in run.checkpoints.snapshots():
+        shutil.copyfile(snapshot, paths.SNAPSHOTS / snapshot.name)

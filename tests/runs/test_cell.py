@@ -1,0 +1,142 @@
+"""A study's cell is a run: read, compared, told what it lacks; those in git among them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.comparison.analysis.compare_runs import compare_runs
+from stages.comparison.analysis.outcome import Rung
+from stages.comparison.analysis.setup import same_images
+from stages.core.errors import RunError
+from stages.core.files import read_json, write_json
+from stages.runs.run import Run, load_run
+from stages.runs.sources import open_source
+from stages.studies.spec.study_config import identity_of, load_study_config
+from tests.studies.samples import CLASSES, fill, make_study
+
+HOME = "studies/fast_backbones/small"
+CELL = "repvgg_a0-500-two_epochs-0"
+
+
+def read(name: str) -> Run:
+    return load_run(open_source(name))
+
+
+def verdict(a: str, b: str) -> tuple[Rung, list[str]]:
+    """The rung, and which inputs differ."""
+    found = compare_runs(read(a), read(b))
+    inputs = [difference.key for difference in found.differences if difference.kind == "input"]
+    return found.verdict.rung, inputs
+
+
+def test_every_cell_in_git_is_known_by_its_parameters(root: Path) -> None:
+    """Where this fails after a change of parameters, see LATER in `study_config`."""
+    seen = 0
+    for folder in sorted((root / "studies").glob("*/small/cells")):
+        form = load_study_config(folder.parent.relative_to(root / "studies").as_posix())
+        for cell in form.cells:
+            for found in folder.parent.glob(f"*/**/{cell.name}/cell.json"):
+                assert read_json(found)["params_id"] == identity_of(form.params(cell)), found
+                seen += 1
+    assert seen >= 84
+
+
+@pytest.fixture(autouse=True)
+def _in_the_root(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root)
+
+
+def test_a_cell_in_git_is_a_run() -> None:
+    run = read(f"HEAD:{HOME}/cells/{CELL}")
+    assert (run.params["model"], run.params["train"]["epochs"]) == ("repvgg_a0", 2)
+    assert (run.train["steps"], run.evaluate["test_images"]) == (14, 2000)
+    assert run.profile["latency_ms_p50"] > 0
+    assert run.hardware["cpu_capability"] == "AVX512"  # the study's file has more than the cell's
+    assert run.predictions is not None
+    assert set(run.predictions["label"]) == set(run.evaluate["top1_per_class"])
+    assert run.trace is not None
+    assert list(run.trace["step"]) == [1, 2, 5, 10]
+    assert run.missing == (
+        "hashes of gradients",
+        "readings of numeric probes",
+        "the inside of steps",
+    )
+
+
+def test_a_cell_is_compared_with_another() -> None:
+    here, kept = f"{HOME}/cells/{CELL}", f"{HOME}/machines/6105012a-020670df/{CELL}"
+    assert verdict(here, f"HEAD:{here}") == (Rung.BIT_IDENTICAL, [])
+    other_seed = ["seed", "initial weights (hash)"]
+    assert verdict(here, f"{here[:-1]}1") == (Rung.INPUTS_DIFFER, other_seed)
+    rung, inputs = verdict(here, kept)
+    assert (inputs, rung in (Rung.BIT_IDENTICAL, Rung.INPUTS_DIFFER)) == ([], False)
+    machines = [read(name).hardware["chip"] for name in (here, kept)]
+    assert machines == ["AMD EPYC", "Intel Xeon"]
+
+
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **pieces: Any) -> Path:
+    """The folder of a made-up cell, whose file has `pieces` in place of its own."""
+    monkeypatch.chdir(tmp_path)
+    form = make_study(tmp_path, models=("timm/good",), sizes=(100,), seeds=1)
+    fill(form)
+    folder = form.cell_folder(form.cells[0])
+    write_json(folder / "cell.json", read_json(folder / "cell.json") | pieces)
+    return folder
+
+
+def test_what_a_cell_does_not_know_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = made(tmp_path, monkeypatch)
+    run = read(str(folder))
+    assert run.params["model"] == "timm/good"
+    assert {"hardware.json", "traced steps"} <= set(run.missing)
+    assert run.predictions is not None
+    assert set(run.predictions["label"]) == set(CLASSES)
+    assert not run.predictions["name"].str.startswith("test/").any()
+    changed = read(str(made(tmp_path, monkeypatch, params_id="of others")))
+    assert "params.yaml (not as when the cell was made)" in changed.missing
+    assert changed.params == {}
+    found = compare_runs(run, changed)
+    assert [difference for difference in found.differences if difference.kind == "input"] == []
+    assert same_images(run, changed) is None
+
+
+def test_steps_with_gradients_are_traced_as_a_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = {"loss": 0.1, "grad_norm": None, "grad_hash": "g", "weights_hash": "w"}
+    run = read(str(made(tmp_path, monkeypatch, trace={"1": step})))
+    assert run.trace is not None
+    assert run.trace["loss_hex"].tolist() == [(0.1).hex()]
+    assert "hashes of gradients" not in run.missing
+    assert compare_runs(run, run).divergence is not None
+
+
+def test_a_training_that_diverged_has_no_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = {"epoch": 7, "step": 3, "precision": "fp16"}
+    pieces = {"status": "diverged", "diverged": where, "train": None, "evaluate": None}
+    folder = made(tmp_path, monkeypatch, **pieces)
+    (folder / "history.csv").write_text("epoch,lr,train_loss,val_loss,seconds\n")
+    (folder / "predictions.csv").write_text("name,label,predicted,confidence\n")
+    run = read(str(folder))
+    assert "cell.json (the training diverged in epoch 7)" in run.missing
+    assert compare_runs(run, run).verdict.rung is Rung.UNDECIDED
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"machine": 1}', '{"train": [1]}'])
+def test_a_damaged_cell_is_told_in_a_paragraph(tmp_path: Path, content: str) -> None:
+    (tmp_path / "cell.json").write_text(content)
+    with pytest.raises(RunError, match=r"cell\.json is no result of a cell"):
+        read(str(tmp_path))
+
+
+def test_a_cell_without_its_study_is_still_a_run(tmp_path: Path) -> None:
+    source = Path(f"{HOME}/cells/{CELL}")
+    for name in ("cell.json", "history.csv", "predictions.csv"):
+        (tmp_path / name).write_bytes((source / name).read_bytes())
+    rung, inputs = verdict(str(tmp_path), f"{source}")
+    assert (rung, inputs) == (Rung.BIT_IDENTICAL, [])
+    assert json.loads((tmp_path / "cell.json").read_text())["model"] == "repvgg_a0"

@@ -1,0 +1,16 @@
+"""Stages and tools are run, never imported: what others need of them lies in a package."""
+
+from pathlib import Path
+
+from stages.runs.source import read_source
+
+
+def test_no_script_is_a_library(root: Path) -> None:
+    code = root / "stages"
+    scripts = {
+        f"stages.{path.stem}" for path in code.glob("*.py") if '"__main__"' in path.read_text()
+    }
+    assert len(scripts) > 10
+    for path in code.rglob("*.py"):
+        package = ".".join(path.relative_to(root).parent.parts)
+        assert not scripts & read_source(path.read_bytes(), package).imports, path

@@ -42,7 +42,7 @@ def test_equal_answers_hold(form: StudyConfig) -> None:
     assert found.tau.value == 1
     assert [change.difference.value for change in found.changes] == pytest.approx([0, 0, 0])
     assert found.swapped == found.beyond == ()
-    assert "The answer holds on machine 2 at 400 images" in _page(form)
+    assert "The answer holds on machine 2 (made-up chip) at 400 images" in _page(form)
 
 
 def test_a_ranking_turned_round_does_not(

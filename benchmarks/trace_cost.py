@@ -3,10 +3,10 @@
     python benchmarks/trace_cost.py [--models lenet_large,resnet18] [--epochs 20]
 
 Trains as the train stage does, with the default `train.trace_steps` and `train.snapshots`, and
-adds up the time spent on recording: hashes of gradients and weights, the inside of the kept steps,
-the one-ULP rehearsal, snapshots and the weights at milestones. Most of it falls into the first
-`train.trace_steps` steps, so the share shrinks as runs grow; printed beside it is that of a run ten
-times as long.
+adds up the time spent on recording: hashes of data, gradients and weights, the inside of the kept
+steps, the one-ULP rehearsal, snapshots and the weights at milestones. Most of it falls into the
+first `train.trace_steps` steps, so the share shrinks as runs grow; printed beside it is that of a
+run ten times as long.
 """
 
 import argparse
@@ -23,10 +23,10 @@ from unittest.mock import patch
 
 PX, CLASSES, STEPS_PER_EPOCH = 32, 10, 20
 RECORDING = {
-    "stages.training.loop": ("hash_gradients", "grad_norm", "record_step", "twin_rows",
-                             "weights_row"),
-    "stages.training.step_trace.Inside": ("__init__", "add", "after_update"),
-    "stages.training.checkpoint.Checkpoints": ("save_snapshot",),
+    "stages.training.recorder.Recorder": ("start", "before_step", "after_backward", "after_update",
+                                          "flush", "close_epoch", "finish"),
+    "stages.training.step_trace.Inside": ("add",),
+    "stages.training.engine": ("step_data",),
 }  # fmt: skip
 
 

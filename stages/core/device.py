@@ -79,6 +79,11 @@ def set_threads(params: "Params") -> int:
     return torch.get_num_threads()
 
 
+def has_exact_integers(device: "torch.device") -> bool:
+    """Whether sums and products of 64-bit integers wrap around there, as on a CPU and on CUDA."""
+    return device.type != "mps"
+
+
 def synchronize(device: "torch.device") -> None:
     """Wait until all work queued on the device is done; nothing to wait for on the CPU."""
     import torch

@@ -18,6 +18,12 @@ STUDY_HARDWARE = Path("hardware.json")
 HISTORY_COLUMNS = ["epoch", "lr", "train_loss", "val_loss", "seconds"]
 """Of an epoch; accuracies of the task, train_… and val_…, stand beside them."""
 STEP_COLUMNS = ["step", "epoch", "loss_hex", "loss", "grad_norm", "grad_hash", "weights_hash"]
+DATA_COLUMNS = ["order_hash", "labels_hash", "draws_hash", "images_hash"]
+"""What a recorded step, or all steps of an epoch in the history, was fed with; explained in
+`training.data_trace`. In the history `val_images_hash` stands beside them."""
+SETTING_COLUMNS = ["lr", "ema_decay"]
+"""What a recorded step was made with: the rate of the last parameter group, and the decay of the
+moving average, empty without one. Like DATA_COLUMNS they stand beside STEP_COLUMNS since 0.2."""
 TENSOR_COLUMNS = ["step", "tensor", "grad_hash", "weights_hash"]
 INSIDE_COLUMNS = [
     "step", "position", "kind", "name", "inputs_hash", "hash", "dtype", "norm", "sketch",
@@ -25,12 +31,16 @@ INSIDE_COLUMNS = [
 ]  # fmt: skip
 """Of a place within a step. `norm` is that of the tensors; of an update it is the norm of the
 weights that were moved. `rounding` is how far one ULP on every weight of the first layer carries to
-this place, relative to the norm; it is measured at step 1 only."""
+this place, relative to the norm; it is measured at step 1 only. Rows of the kinds weights, average
+(the moving average) and kept (what is kept at the end, buffers in a row of their own) are of the
+run after that step."""
 BUCKETS = 16
 """Numbers in a sketch."""
 PREDICTION_COLUMNS = ["name", "label", "predicted", "confidence"]
 BLOCK_COLUMNS = ["block", "params", "macs_g", "activations_m"]
-CELL_STEP_COLUMNS = ["loss", "grad_norm", "grad_hash", "weights_hash"]
+CELL_STEP_COLUMNS = [
+    "loss", "grad_norm", "grad_hash", "weights_hash", *SETTING_COLUMNS, *DATA_COLUMNS,
+]  # fmt: skip
 """What a cell keeps of a few steps; the cells of before 0.2 have loss and weights_hash."""
 
 _NUMBER = (int, float)

@@ -20,6 +20,7 @@ from stages.runs.schema import (
     BUCKETS,
     CELL_HISTORY,
     CELL_PREDICTIONS,
+    DATA_COLUMNS,
     INSIDE_COLUMNS,
     PREDICTION_COLUMNS,
     STEP_COLUMNS,
@@ -30,7 +31,7 @@ from stages.runs.steps import inside_csv, tensors_of
 
 TEXT = (
     "loss_hex", "grad_hash", "weights_hash", "hash", "inputs_hash", "tensor", "sketch", "kind",
-    "dtype", "variant", "mode", "note", "block",
+    "dtype", "variant", "mode", "note", "block", *DATA_COLUMNS, "val_images_hash",
 )  # fmt: skip
 NAMES = ("name", "label", "predicted", "class")
 """Names of images, classes and modules; a class may be called NA or 1."""

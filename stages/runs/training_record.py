@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from stages.core import files, paths
 from stages.core.metrics import write_metrics
-from stages.runs.schema import INSIDE_COLUMNS, STEP_COLUMNS, TENSOR_COLUMNS
+from stages.runs.schema import (
+    DATA_COLUMNS,
+    INSIDE_COLUMNS,
+    SETTING_COLUMNS,
+    STEP_COLUMNS,
+    TENSOR_COLUMNS,
+)
 from stages.runs.steps import as_record, as_table
 
 if TYPE_CHECKING:
@@ -23,11 +29,12 @@ if TYPE_CHECKING:
 def write_training(run: "Run", classes: list[str], data: dict[str, str]) -> None:
     """Weights, metrics, history, record of steps and snapshots; `data` are hashes of the images."""
     _write_weights(run, classes)
-    progress = run.trained.progress
-    files.write_csv(paths.HISTORY, as_table(progress.history, list(progress.history[0])))
-    files.write_csv(paths.TRACE, as_table(progress.trace, STEP_COLUMNS))
-    tensors = as_table(progress.tensor_trace, TENSOR_COLUMNS)
-    files.write_json(paths.STEPS, as_record(tensors, as_table(progress.inside, INSIDE_COLUMNS)))
+    history, record = run.trained.progress.history, run.trained.record
+    traced = [*STEP_COLUMNS, *SETTING_COLUMNS, *DATA_COLUMNS]
+    files.write_csv(paths.HISTORY, as_table(history, list(history[0])))
+    files.write_csv(paths.TRACE, as_table(record.trace, traced))
+    tensors = as_table(record.tensor_trace, TENSOR_COLUMNS)
+    files.write_json(paths.STEPS, as_record(tensors, as_table(record.inside, INSIDE_COLUMNS)))
     _write_snapshots(run)
     digest = files.sha256_of_file(paths.WEIGHTS)
     values = {
@@ -66,7 +73,7 @@ def training_metrics(run: "Run") -> dict[str, Any]:
         "fell_back_to_fp32": run.fell_back,
         **(asdict(run.compile_gain) if run.compile_gain else {}),
         "memory_format": str(engine.memory_format).removeprefix("torch."),
-        "initial_weights_hash": progress.initial_weights_hash,
+        "initial_weights_hash": trained.record.initial_weights_hash,
         "adapted": engine.built.notes,
         "weights_hash": hash_tensors(sorted(trained.weights.items())),
     }

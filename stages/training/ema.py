@@ -18,6 +18,7 @@ class Ema:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay, self.updates = decay, 0
+        self.last_decay: float | None = None
         self.model = copy.deepcopy(model).requires_grad_(False)
 
     @torch.no_grad()
@@ -28,7 +29,7 @@ class Ema:
         not average in its random start (as in TensorFlow's ExponentialMovingAverage). Integers,
         such as counters and index tables, are copied.
         """
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        self.last_decay = decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         averages, values = _tensors(self.model, fractional=True), _tensors(model, fractional=True)
         torch._foreach_lerp_(averages, values, 1 - decay)
         for average, value in zip(

@@ -22,7 +22,8 @@ from stages.models import BuiltModel, parameter_groups
 from stages.models.masks import portable_masks
 from stages.tasks import Task
 from stages.training import distributed
-from stages.training.augmentation import Augmenter
+from stages.training.augmentation import Augmenter, as_fractions
+from stages.training.data_trace import draw_checksums, step_data
 from stages.training.ema import Ema
 from stages.training.images import (
     gather_images,
@@ -32,16 +33,21 @@ from stages.training.images import (
 )
 from stages.training.inference import Preprocessing
 from stages.training.optimizer import make_optimizer
+from stages.training.perturbation import perturb_by_one_ulp
 from stages.training.placement import memory_format_of, place_model
 from stages.training.schedule import make_schedule
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step leaves on the device: mean loss [], correct flags [b, metrics]."""
+    """What a step leaves on the device: mean loss [], correct flags [b, metrics].
+
+    `data` is what it was fed with, as `data_trace.step_data` gives it.
+    """
 
     loss: Tensor
     correct: Tensor
+    data: Tensor
 
 
 class Engine:
@@ -78,16 +84,24 @@ class Engine:
     def epoch(self, epoch: int) -> "Epoch":
         """The order and all random draws of an epoch (from 1), on the device."""
         drawn = streams.order(streams.stream(self.params.seed, "order", epoch), self.count)
-        order = torch.from_numpy(drawn)
+        host_order = torch.from_numpy(drawn)
+        order = host_order.to(self.device)
+        draws = self.augmenter.draw(epoch, self.device)
+        task_draws = _to(self.task.draw(self.params.seed, "train", epoch, self.count), self.device)
+        by_image = [draw for name, draw in draws.items() if name != "mixing"]
         return Epoch(
             number=epoch,
-            order=order.to(self.device),
-            host_order=order,
-            draws=self.augmenter.draw(epoch, self.device),
-            task_draws=_to(
-                self.task.draw(self.params.seed, "train", epoch, self.count), self.device
-            ),
+            order=order,
+            host_order=host_order,
+            draws=draws,
+            task_draws=task_draws,
+            image_checksums=draw_checksums([*by_image, *task_draws.values()], order),
+            step_checksums=draw_checksums([draws["mixing"]] if "mixing" in draws else [], order),
         )
+
+    def steps_before(self, epoch: "Epoch") -> int:
+        """How many steps of the run come before the epoch."""
+        return (epoch.number - 1) * self.steps_per_epoch
 
     def gradients(self, epoch: "Epoch", index: int) -> StepResult:
         """Leave the gradients of step `index` (from 0, within the epoch) in the parameters.
@@ -96,12 +110,12 @@ class Engine:
         `train.accumulate`, unscaled, and clipped if `train.grad_clip` says so.
         """
         self.model.zero_grad(set_to_none=True)
-        batch = slice(index * self.batch_size, (index + 1) * self.batch_size)
-        step = (epoch.number - 1) * self.steps_per_epoch + index
+        batch = self._batch(epoch, index)
+        step = self.steps_before(epoch) + index
         losses, correct = [], []
         masks = portable_masks(self.model, self.params.seed, step, part=distributed.rank())
         with masks, distributed.sync_batch_norm():
-            for inputs, targets in self._micro_batches(epoch, batch, step):
+            for inputs, targets in self._micro_batches(batch):
                 with autocast(self.device, self.params.train.precision):
                     outputs = self.forward(*inputs)
                     loss = self.task.loss(outputs, targets, self.params.train.label_smoothing)
@@ -113,7 +127,7 @@ class Engine:
         if self.params.train.grad_clip is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.params.train.grad_clip)
         loss = distributed.all_reduce_mean(torch.stack(losses).sum())
-        return StepResult(loss, distributed.all_gather(torch.cat(correct)))
+        return StepResult(loss, distributed.all_gather(torch.cat(correct)), batch.data)
 
     def update(self) -> None:
         """Move the weights by the gradients in place, then the schedule and the average."""
@@ -124,23 +138,33 @@ class Engine:
         if self.ema is not None:
             self.ema.update(self.model)
 
-    def _micro_batches(
-        self, epoch: "Epoch", batch: slice, step: int
-    ) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
-        rows = epoch.order[batch]
-        pixels = gather_images(self._pixels, rows, epoch.host_order[batch])
-        images, targets = self.augmenter.apply(
-            pixels, self._labels[rows], epoch.draws, rows, step % self.steps_per_epoch
-        )
-        own = distributed.local_slice(rows)
+    def _batch(self, epoch: "Epoch", index: int) -> "Batch":
+        """The whole batch of a step, the same on every process."""
+        place = slice(index * self.batch_size, (index + 1) * self.batch_size)
+        rows = epoch.order[place]
+        pixels = gather_images(self._pixels, rows, epoch.host_order[place])
+        labels, drawn = self._labels[rows], self.augmenter.select(epoch.draws, rows, index)
+        images, targets = self.augmenter.apply(pixels, labels, drawn)
+        task_draws = {name: draw[rows] for name, draw in epoch.task_draws.items()}
+        whole = labels if targets.is_floating_point() else targets
+        given = epoch.image_checksums[rows] + epoch.step_checksums[index]
+        data = step_data(rows, whole, given, images)
+        return Batch(images, targets, task_draws, data)
+
+    def _micro_batches(self, batch: "Batch") -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
+        own = distributed.local_slice(batch.images)
         size = -(-(own.stop - own.start) // self.params.train.accumulate)
         for start in range(own.start, own.stop, size):
             part = slice(start, min(start + size, own.stop))
             inputs = preprocess(
-                images[part], self.built.model_px, self._mean, self._std, self.memory_format
+                as_fractions(batch.images[part]),
+                self.built.model_px,
+                self._mean,
+                self._std,
+                self.memory_format,
             )
-            task_draws = {name: draw[rows[part]] for name, draw in epoch.task_draws.items()}
-            yield self.task.prepare(inputs, targets[part], task_draws)
+            task_draws = {name: draw[part] for name, draw in batch.task_draws.items()}
+            yield self.task.prepare(inputs, batch.targets[part], task_draws)
 
     @property
     def averaged(self) -> torch.nn.Module:
@@ -171,7 +195,8 @@ class Engine:
 class Epoch:
     """One epoch's order [n] and draws, all on the device, indexed by position in the split.
 
-    `host_order` is the order in host memory, for pixels that are there.
+    `host_order` is the order in host memory, for pixels that are there. `image_checksums` and
+    `step_checksums` [n] are those of the draws for an image and for a step.
     """
 
     number: int
@@ -179,25 +204,18 @@ class Epoch:
     host_order: Tensor
     draws: dict[str, Tensor]
     task_draws: dict[str, Tensor]
+    image_checksums: Tensor
+    step_checksums: Tensor
 
 
-def perturb_by_one_ulp(model: torch.nn.Module) -> None:
-    """Perturb the run: the largest weight of the first layer moves to the next float.
+@dataclass(frozen=True)
+class Batch:
+    """The images of a step as integers [b, 3, s, s], their targets, and the task's draws [b]."""
 
-    A small weight's ULP may be swallowed by the first sum it enters.
-    """
-    with torch.no_grad():
-        weight = first_layer_weight(model)
-        place = torch.unravel_index(weight.abs().argmax(), weight.shape)
-        weight[place] = torch.nextafter(weight[place], torch.full_like(weight[place], torch.inf))
-
-
-def first_layer_weight(model: torch.nn.Module) -> Tensor:
-    """The weight of the model's first convolution or linear layer."""
-    kinds = (torch.nn.Conv2d, torch.nn.Linear)
-    layer = next(module for module in model.modules() if isinstance(module, kinds))
-    weight: Tensor = layer.weight
-    return weight
+    images: Tensor
+    targets: Tensor
+    task_draws: dict[str, Tensor]
+    data: Tensor
 
 
 def view_of(engine: Engine) -> Preprocessing:

@@ -13,7 +13,11 @@ from torch import Tensor
 from stages.core.device import autocast
 from stages.datasets.pixels import Split
 from stages.tasks import Task
+from stages.training.data_trace import checksums, hash_integers
 from stages.training.images import Normalization, gather_images, place_pixels, preprocess
+from stages.training.sketch import sketch_tensors
+
+SKETCHED = 32  # images
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,23 @@ class Preprocessing:
 
 
 @dataclass(frozen=True)
+class Inputs:
+    """What a model was shown: how many images, and a hash of their pixels (see `data_trace`).
+
+    `sketch` is that of the first images as they entered the model (see `step_trace`), `mean` and
+    `std` are those that they were normalised with.
+    """
+
+    images: int
+    images_hash: str
+    sketch: list[float]
+    mean: list[float]
+    std: list[float]
+
+
+@dataclass(frozen=True)
 class Outputs:
-    """What a model said about a split, on the CPU.
+    """What a model said about a split, on the CPU, and what it was shown.
 
     `logits` holds a float32 tensor [n, k] per output of the task, `targets` what was true,
     `correct` bool [n, metrics], `loss` the mean loss.
@@ -39,6 +58,7 @@ class Outputs:
     targets: Tensor
     correct: Tensor
     loss: float
+    inputs: Inputs
 
 
 class Evaluator:
@@ -68,10 +88,13 @@ class Evaluator:
         model.eval()
         logits: list[tuple[Tensor, ...]] = []
         targets: list[Tensor] = []
-        losses, correct = [], []
+        losses, correct, pixels, sketch = [], [], [], None
         for start in range(0, self.count, self.view.batch_size):
             kept = min(self.view.batch_size, self.count - start)
-            inputs, aims = self._batch(start)
+            images, inputs, aims = self._batch(start)
+            pixels.append(checksums(images[:kept]))
+            if sketch is None:
+                sketch = sketch_tensors([inputs[0][:SKETCHED]]).tolist()
             with autocast(self.device, self.view.precision):
                 outputs = _first(model(*inputs), kept)
             aims = aims[:kept]
@@ -85,19 +108,29 @@ class Evaluator:
             targets=torch.cat(targets).cpu(),
             correct=torch.cat(correct).cpu(),
             loss=float(torch.stack(losses).cpu().double().sum()) / self.count,
+            inputs=Inputs(
+                images=sum(map(len, pixels)),
+                images_hash=hash_integers(torch.cat(pixels).cpu().numpy()),
+                sketch=sketch or [],
+                mean=self._mean.flatten().tolist(),
+                std=self._std.flatten().tolist(),
+            ),
         )
 
-    def _batch(self, start: int) -> tuple[tuple[Tensor, ...], Tensor]:
+    def _batch(self, start: int) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
+        """Stored pixels, what the model is given of them, and what is true."""
         rows, host_rows = (
             torch.arange(start, start + self.view.batch_size, device=device).clamp_(
                 max=self.count - 1
             )
             for device in (self.device, "cpu")
         )
-        images = gather_images(self._pixels, rows, host_rows).float() / 255
-        images = preprocess(images, self.view.px, self._mean, self._std, self.view.memory_format)
+        pixels = gather_images(self._pixels, rows, host_rows)
+        images = preprocess(
+            pixels.float() / 255, self.view.px, self._mean, self._std, self.view.memory_format
+        )
         draws = {name: draw[rows] for name, draw in self._draws.items()}
-        return self.task.prepare(images, self._labels[rows], draws)
+        return pixels, *self.task.prepare(images, self._labels[rows], draws)
 
 
 def _first(outputs: Tensor | tuple[Tensor, ...], count: int) -> Tensor | tuple[Tensor, ...]:

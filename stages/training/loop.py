@@ -1,12 +1,11 @@
 """The epochs of a run: train, validate, keep the best, checkpoint, go on from where it stopped.
 
-Data in, data out: takes parameters and splits, returns weights, history and trace. Leaves the
-single step to `engine`, files to `stages.train`.
+Data in, data out: takes parameters and splits, returns weights, history and record. Leaves the
+single step to `engine`, what is recorded of it to `recorder`, files to `stages.train`.
 """
 
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,8 +19,7 @@ from stages.training.distributed import require_agreement
 from stages.training.engine import Engine, Epoch, StepResult, view_of, weights_of
 from stages.training.inference import Evaluator, Outputs
 from stages.training.progress_bar import ProgressBar
-from stages.training.step_trace import is_milestone, perturbed_rows, watching, weights_row
-from stages.training.trace import grad_norm, hash_gradients, hash_tensors, record_step
+from stages.training.recorder import Record, Recorder
 
 
 @dataclass
@@ -31,9 +29,6 @@ class TrainState:
     steps: int = 0
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
-    trace: list[dict[str, Any]] = field(default_factory=list)
-    tensor_trace: list[dict[str, Any]] = field(default_factory=list)
-    inside: list[dict[str, Any]] = field(default_factory=list)
     # Of the epoch under way: its time, and the losses and correct counts of its steps so far.
     epoch_seconds: float = 0.0
     losses: list[float] = field(default_factory=list)
@@ -41,7 +36,6 @@ class TrainState:
     best_epoch: int = 0
     best_rank: list[float] = field(default_factory=list)
     best_weights: dict[str, Tensor] = field(default_factory=dict)
-    initial_weights_hash: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,6 +45,7 @@ class Trained:
     engine: Engine
     weights: dict[str, Tensor]
     progress: TrainState
+    record: Record
     resumed_after: int | None
 
 
@@ -81,18 +76,18 @@ class _Fit:
         self.validate = _validator(engine, val)
         self.state = TrainState()
         self.bar = ProgressBar(engine.params.train.epochs * engine.steps_per_epoch, log)
-        self.snapshot_steps = snapshot_steps(engine)
+        self.recorder = Recorder(engine, checkpoints)
 
     def run(self) -> Trained:
         resumed_after = self._resume()
         if resumed_after is None:
-            self.state.initial_weights_hash = hash_tensors(self.engine.model.named_parameters())
-            self._snapshot()
+            self.recorder.start()
         with self.bar:
             while self.state.steps < self._total() and not self._out_of_patience():
                 self._epoch(self.state.steps // self.engine.steps_per_epoch + 1)
         weights = self.state.best_weights or weights_of(self.engine.averaged)
-        return Trained(self.engine, weights, self.state, resumed_after)
+        self.recorder.finish(self.state.best_epoch * self.engine.steps_per_epoch, weights)
+        return Trained(self.engine, weights, self.state, self.recorder.record, resumed_after)
 
     def _total(self) -> int:
         return self.params.train.epochs * self.engine.steps_per_epoch
@@ -123,32 +118,14 @@ class _Fit:
         return now
 
     def _step(self, epoch: Epoch, index: int) -> StepResult:
-        kept = self.state.steps in self.snapshot_steps and not self.params.train.compile
-        perturbed = (
-            perturbed_rows(self.engine, epoch, index) if kept and self.state.steps == 0 else ()
-        )
-        with watching(self.engine, self.state.steps + 1) if kept else nullcontext() as inside:
-            result = self.engine.gradients(epoch, index)
-        step = self.state.steps + 1
-        in_full = step <= self.params.train.trace_steps
-        closes = index + 1 == self.engine.steps_per_epoch and self.params.train.trace_steps > 0
-        if in_full or closes:
-            grads, norm = hash_gradients(self.engine.model), grad_norm(self.engine.model)
+        self.recorder.before_step(epoch, index)
+        result = self.engine.gradients(epoch, index)
+        self.recorder.after_backward(epoch, index)
         if self.engine.device.type == "cpu":  # elsewhere asking would make the device wait
             self._check(float(result.loss), epoch.number, index + 1)
         self.engine.update()
-        if inside is not None:
-            self.state.inside += inside.after_update(perturbed)
-        if self.snapshot_steps and is_milestone(step):
-            self.state.inside.append(weights_row(self.engine.model, step))
-        self.state.steps = step
-        if in_full or closes:
-            row, rows = record_step(
-                self.engine.model, grads, step, epoch.number, float(result.loss), norm
-            )
-            self.state.trace.append(row)
-            self.state.tensor_trace += rows if in_full else []
-        self._snapshot()
+        self.state.steps += 1
+        self.recorder.after_update(epoch, index, result)
         return result
 
     def _flush(self, pending: list[StepResult], epoch: int) -> list[StepResult]:
@@ -160,6 +137,7 @@ class _Fit:
                 self.state.losses.append(loss)
             counts = torch.stack([result.correct.sum(0) for result in pending]).tolist()
             self.state.correct += counts
+            self.recorder.flush(pending)
         return []
 
     def _check(self, loss: float, epoch: int, step: int) -> None:
@@ -192,6 +170,8 @@ class _Fit:
             row[f"val_{name}"] = (
                 float(outputs.correct[:, position].double().mean()) if outputs else None
             )
+        row |= self.recorder.close_epoch()
+        row["val_images_hash"] = outputs.inputs.images_hash if outputs else None
         self._clock(started)
         row["seconds"] = state.epoch_seconds
         state.losses, state.correct, state.epoch_seconds = [], [], 0.0
@@ -217,12 +197,12 @@ class _Fit:
         without = len(self.state.history) - self.state.best_epoch
         return without >= patience
 
-    def _snapshot(self) -> None:
-        if self.state.steps in self.snapshot_steps:
-            self.checkpoints.save_snapshot(self.state.steps, self.engine.state_dict())
-
     def _checkpoint(self) -> None:
-        state = {"engine": self.engine.state_dict(), "so_far": vars(self.state)}
+        state = {
+            "engine": self.engine.state_dict(),
+            "progress": vars(self.state),
+            "record": vars(self.recorder.record),
+        }
         self.checkpoints.save(self.state.steps, state)
 
     def _resume(self) -> int | None:
@@ -232,7 +212,8 @@ class _Fit:
             return None
         step, state = found
         self.engine.load_state_dict(state["engine"])
-        self.state = TrainState(**state["so_far"])
+        self.state = TrainState(**state["progress"])
+        self.recorder.record = Record(**state["record"])
         epoch, within = divmod(step, self.engine.steps_per_epoch)
         where = f"epoch {epoch}" + (f", step {within} of epoch {epoch + 1}" if within else "")
         self.log(
@@ -240,14 +221,6 @@ class _Fit:
         )
         self.bar.skip(step)
         return step
-
-
-def snapshot_steps(engine: Engine) -> set[int]:
-    """Steps after which the state is kept for replay: 0, 1 %, 10 %, the end of the first epoch."""
-    if not engine.params.train.snapshots:
-        return set()
-    total = engine.params.train.epochs * engine.steps_per_epoch
-    return {0, max(1, total // 100), max(1, total // 10), engine.steps_per_epoch}
 
 
 def _validator(engine: Engine, val: Split | None) -> Evaluator | None:

@@ -3,13 +3,12 @@
 Recorded at the few steps whose state is kept for replay, so that two machines that part can be
 told where: at which module, in the loss, on the way back, or in the optimiser. A hash says whether
 bits agree; a sketch of sixteen numbers says how far tensors are apart without keeping them.
-Leaves when to record to `training.loop` and the reading to `stages.compare`.
+Leaves when to record to `training.recorder` and the reading to `stages.compare`.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,42 +16,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from stages.core import streams
-from stages.runs.schema import BUCKETS
 from stages.training.distributed import world_size
-from stages.training.engine import first_layer_weight
+from stages.training.perturbation import first_layer_weight
+from stages.training.sketch import sketch_tensors
 from stages.training.trace import combine, hash_tensor
 
 if TYPE_CHECKING:
     from stages.training.engine import Engine, Epoch
-
-SAMPLE = 2**18
-
-
-def sketch_tensors(tensors: Sequence[Tensor]) -> Tensor:
-    """A linear sketch, float64 [16]: distances between sketches estimate those between tensors.
-
-    Count-sketch (Charikar, Chen & Farach-Colton 2002) with interleaved buckets and portable
-    signs: the expected squared distance is exact, its relative deviation about a third. Of a
-    tensor with more than 2^18 values an evenly spaced part is taken.
-    """
-    total = torch.zeros(BUCKETS, dtype=torch.float64)
-    for index, tensor in enumerate(tensors):
-        flat = tensor.detach().reshape(-1)
-        flat = flat[:: -(-len(flat) // SAMPLE) or 1].cpu().double()
-        # Each tensor has signs of its own, or equal places of two tensors would add up.
-        first = -7919 * index % SAMPLE
-        signs = _signs()[first : first + len(flat)]
-        signed = nn.functional.pad(flat * signs, (0, -len(flat) % BUCKETS))
-        total += signed.reshape(-1, BUCKETS).sum(0)
-    return total
-
-
-@lru_cache(maxsize=1)
-def _signs() -> Tensor:
-    """Twice over, so that those of any tensor lie in one piece."""
-    drawn = streams.integers(streams.stream(0, "sketch"), SAMPLE) >> np.uint64(63)
-    return torch.from_numpy(np.tile(drawn.astype(np.float64) * 2 - 1, 2))
 
 
 class Inside:
@@ -131,11 +101,35 @@ def _distance(row: dict[str, object], beside: dict[str, object]) -> float | None
     return float(np.linalg.norm(mine - perturbed)) / size if size > 0 else 0.0
 
 
-def weights_row(model: nn.Module, step: int) -> dict[str, object]:
-    """All weights after `step` steps as one row: how far two runs are apart as they go on."""
-    weights = list(model.parameters())
-    place = {"step": step, "position": 0, "kind": "weights", "name": "(all)"}
-    return place | {"inputs_hash": None} | _described(weights, sketch_tensors(weights))
+def weights_row(model: nn.Module, step: int, kind: str = "weights") -> dict[str, object]:
+    """All weights after `step` steps as one row: how far two runs are apart as they go on.
+
+    `kind` is "average" for a model that holds the moving average of the weights.
+    """
+    return _tensors_row(list(model.parameters()), step, kind)
+
+
+def kept_rows(model: nn.Module, kept: Mapping[str, Tensor], step: int) -> list[dict[str, object]]:
+    """The weights that a run keeps, those after `step` steps: a row of them, one of its buffers.
+
+    Rows of kind "kept", in the order of `model`, so that its weights' sketch can be held beside
+    those of `weights_row`. Counters and index tables are left out.
+    """
+    weights = [kept[name] for name, _ in model.named_parameters()]
+    buffers = [
+        kept[name]
+        for name, value in model.named_buffers()
+        if name in kept and value.is_floating_point()
+    ]
+    rows = [_tensors_row(weights, step, "kept")]
+    return rows + ([_tensors_row(buffers, step, "kept", "(buffers)", 1)] if buffers else [])
+
+
+def _tensors_row(
+    tensors: list[Tensor], step: int, kind: str, name: str = "(all)", position: int = 0
+) -> dict[str, object]:
+    place = {"step": step, "position": position, "kind": kind, "name": name}
+    return place | {"inputs_hash": None} | _described(tensors, sketch_tensors(tensors))
 
 
 def is_milestone(step: int) -> bool:

@@ -17,7 +17,13 @@ from stages.comparison.page.sections import sections_of, title_of
 from stages.comparison.page.text import as_markdown
 from stages.core import paths
 from stages.runs.run import Run, read_run
-from stages.runs.schema import INSIDE_COLUMNS, STEP_COLUMNS, TENSOR_COLUMNS
+from stages.runs.schema import (
+    DATA_COLUMNS,
+    INSIDE_COLUMNS,
+    SETTING_COLUMNS,
+    STEP_COLUMNS,
+    TENSOR_COLUMNS,
+)
 from stages.runs.sources import open_source
 from stages.runs.steps import as_record, as_table
 from tests.training.helpers import params as small_params
@@ -155,7 +161,7 @@ def trained(name: str, train: dict[str, Any] | None = None, **more: Any) -> Run:
     """A real training of a small network, as the record of a run without evaluation."""
     chosen = small_params(train={"snapshots": True, **(train or {})}, **more)
     done = train_small(chosen)
-    so_far = done.trained.progress
+    so_far, left = done.trained.progress, done.trained.record
     return Run(
         name=name,
         params=chosen.model_dump(mode="json"),
@@ -164,11 +170,11 @@ def trained(name: str, train: dict[str, Any] | None = None, **more: Any) -> Run:
             "steps": so_far.steps,
             "epochs_run": len(so_far.history),
             "precision": done.params.train.precision,
-            "initial_weights_hash": so_far.initial_weights_hash,
+            "initial_weights_hash": left.initial_weights_hash,
         },
         indices_sha256="small",
         history=pd.DataFrame(so_far.history),
-        trace=as_table(so_far.trace, STEP_COLUMNS),
-        tensors=as_table(so_far.tensor_trace, TENSOR_COLUMNS),
-        inside=as_table(so_far.inside, INSIDE_COLUMNS),
+        trace=as_table(left.trace, [*STEP_COLUMNS, *SETTING_COLUMNS, *DATA_COLUMNS]),
+        tensors=as_table(left.tensor_trace, TENSOR_COLUMNS),
+        inside=as_table(left.inside, INSIDE_COLUMNS),
     )

@@ -48,7 +48,7 @@ def _put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a fault patches is as before afterwards; checkpoints go to a folder of the test."""
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     places = [
-        (engine, ("autocast", "to_input", "make_optimizer")),
+        (engine, ("autocast", "preprocess", "make_optimizer")),
         (engine.Engine, ("__init__", "gradients", "update", "epoch")),
         (engine.Augmenter, ("apply",)),
         (Classify, ("build", "loss")),
@@ -58,7 +58,7 @@ def _put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(owner, name, getattr(owner, name))
     from stages.training import inference
 
-    monkeypatch.setattr(inference, "to_input", inference.preprocess)
+    monkeypatch.setattr(inference, "preprocess", inference.preprocess)
 
 
 @pytest.mark.parametrize("name", SHORT)

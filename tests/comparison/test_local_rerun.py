@@ -47,7 +47,7 @@ def left_behind(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (folder / paths.SNAPSHOTS).mkdir(parents=True)
             for snapshot in run.checkpoints.snapshots():
                 (folder / paths.SNAPSHOTS / snapshot.name).write_bytes(snapshot.read_bytes())
-            table = as_table(run.trained.progress.inside, INSIDE_COLUMNS)
+            table = as_table(run.trained.record.inside, INSIDE_COLUMNS)
     (folder / paths.STEPS).parent.mkdir()
     write_json(folder / paths.STEPS, as_record(pd.DataFrame(columns=TENSOR_COLUMNS), table))
     (folder / paths.PARAMS).write_text(yaml.safe_dump(chosen.model_dump(mode="json")))

@@ -12,7 +12,7 @@ import torch
 
 from stages.core.metrics import all_values, read_metrics, write_metrics
 from stages.measures.evaluation.test_figures import evaluate_outputs
-from stages.training.inference import Outputs
+from stages.training.inference import Inputs, Outputs
 
 PIPELINE = """
 stages:
@@ -69,7 +69,8 @@ def test_a_thousand_classes_are_one_row(tmp_path: Path, dvc: Callable[..., str])
         logits = torch.nn.functional.one_hot(labels, 1000).float() * 9
         logits[:wrong] = logits[:wrong].roll(1, dims=1)
         right = (logits.argmax(1) == labels)[:, None]
-        outputs = Outputs((logits,), labels[:, None], right, 1e-7 * wrong)
+        seen = Inputs(2000, "", [], [], [])
+        outputs = Outputs((logits,), labels[:, None], right, 1e-7 * wrong, seen)
         found = evaluate_outputs(outputs, [f"test/{i:05d}" for i in range(2000)], {"top1": names})
         write_metrics(tmp_path / "evaluate.json", found.metrics, ["test_top1", "test_loss"])
         if wrong == 400:

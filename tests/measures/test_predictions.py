@@ -8,7 +8,7 @@ from stages.measures.evaluation import predictions as measured
 from stages.measures.evaluation.predictions import answered, predictions_for_git, without_split
 from stages.measures.evaluation.test_figures import evaluate_outputs
 from stages.tasks.puzzle import QUADRANTS, TURNS
-from stages.training.inference import Outputs
+from stages.training.inference import Inputs, Outputs
 
 CIFAR = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
@@ -19,7 +19,7 @@ def outputs(images: int, *classes: int) -> Outputs:
     logits = tuple(3 * torch.randn(images, count) for count in classes)
     targets = torch.stack([torch.arange(images) % count for count in classes], dim=1)
     right = torch.stack([head.argmax(1) for head in logits], dim=1) == targets
-    return Outputs(logits, targets.squeeze(1), right, 0.0)
+    return Outputs(logits, targets.squeeze(1), right, 0.0, Inputs(images, "", [], [], []))
 
 
 def test_ten_thousand_images_take_less_than_400_kilobytes() -> None:

@@ -18,9 +18,9 @@ def _own_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_training_is_read_as_it_was_recorded(tmp_path: Path) -> None:
-    progress = run(params(train={"snapshots": True})).trained.progress
-    tensors = as_table(progress.tensor_trace, TENSOR_COLUMNS)
-    inside = as_table(progress.inside, INSIDE_COLUMNS)
+    left = run(params(train={"snapshots": True})).trained.record
+    tensors = as_table(left.tensor_trace, TENSOR_COLUMNS)
+    inside = as_table(left.inside, INSIDE_COLUMNS)
     write_json(tmp_path / "steps.json", as_record(tensors, inside))
     text = (tmp_path / "steps.json").read_text()
     record = json.loads(text)

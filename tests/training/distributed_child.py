@@ -20,7 +20,7 @@ import torch
 from stages.training import run as training_run
 from stages.training.distributed import process_group, rank
 from stages.training.engine import Engine, Epoch, StepResult
-from stages.training.loop import TrainState
+from stages.training.recorder import Record
 from tests.training.helpers import params, run
 
 RECIPE = {"epochs": 2, "optimizer": "sgd", "lr": 0.02, "augment": ["crop", "cutmix"]}
@@ -54,15 +54,15 @@ def poison() -> None:
     Engine.gradients = poisoned  # type: ignore[method-assign]
 
 
-def train(model: str, recipe: dict[str, Any]) -> tuple[TrainState, str | None]:
-    """Progress, and the reason to fall back."""
+def train(model: str, recipe: dict[str, Any]) -> tuple[Record, str | None]:
+    """What is recorded, and the reason to fall back."""
     if step := recipe.pop("die_at", 0):
         die_at(step)
     if recipe.pop("poison", False):
         poison()
     chosen = params(model, train=RECIPE | recipe)
     done = run(chosen, lambda line: print(f"[{rank()}] {line}", flush=True))
-    return done.trained.progress, done.fell_back
+    return done.trained.record, done.fell_back
 
 
 def main(out: Path, trainings: list[tuple[str, dict[str, Any]]]) -> None:

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter, ImageOps
 
 from stages.core import streams
-from stages.training.augmentation import AUGMENTATIONS, Augmenter, color, geometric, randaugment
+from stages.training.augmentation import (
+    AUGMENTATIONS,
+    Augmenter,
+    as_fractions,
+    color,
+    geometric,
+    randaugment,
+)
 
 CPU = torch.device("cpu")
 MIXING = ["mixup", "cutmix"]
@@ -36,14 +43,28 @@ def from_pillow(picture: Image.Image) -> torch.Tensor:
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
 
 
+def changed(
+    augmenter: Augmenter,
+    pixels: torch.Tensor,
+    labels: torch.Tensor,
+    step: int = 0,
+    epoch: int = 1,
+    rows: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images in 0…1 and targets of a step; `rows` are the labels unless given."""
+    draws = augmenter.draw(epoch, pixels.device)
+    drawn = augmenter.select(draws, labels if rows is None else rows, step)
+    result, targets = augmenter.apply(pixels, labels, drawn)
+    return as_fractions(result), targets
+
+
 @pytest.mark.parametrize("names", [ALL, *([name] for name in ALL)], ids="-".join)
 def test_an_epoch_replayed_alone_is_the_epoch_in_sequence(names: list[str]) -> None:
     pixels, labels, rows = images(8), torch.arange(8), torch.arange(20, 28)
     first, second = (Augmenter(names, 3, 50, 10) for _ in range(2))
     for epoch in (1, 2):
         first.draw(epoch, CPU)
-    in_sequence = first.apply(pixels, labels, first.draw(3, CPU), rows, 2)
-    alone = second.apply(pixels, labels, second.draw(3, CPU), rows, 2)
+    in_sequence, alone = (changed(each, pixels, labels, 2, 3, rows) for each in (first, second))
     for ours, theirs in zip(in_sequence, alone, strict=True):
         assert torch.equal(ours, theirs)
 
@@ -63,10 +84,9 @@ def test_epochs_and_seeds_differ(name: str) -> None:
 def test_an_image_does_not_depend_on_its_batch(order: list[int], kept: int) -> None:
     pixels = images(12)
     augmenter = Augmenter(list(AUGMENTATIONS), 0, 12, 10)
-    draws = augmenter.draw(1, CPU)
-    whole, _ = augmenter.apply(pixels, torch.arange(12), draws, torch.arange(12), 0)
+    whole, _ = changed(augmenter, pixels, torch.arange(12))
     rows = torch.tensor(order[:kept])
-    part, labels = augmenter.apply(pixels[rows], rows, draws, rows, 0)
+    part, labels = changed(augmenter, pixels[rows], rows)
     assert torch.equal(part, whole[rows])
     assert torch.equal(labels, rows)
 
@@ -74,7 +94,7 @@ def test_an_image_does_not_depend_on_its_batch(order: list[int], kept: int) -> N
 def test_nothing_asked_for_changes_nothing() -> None:
     pixels, labels = images(4), torch.arange(4)
     augmenter = Augmenter([], 0, 4, 10)
-    result, targets = augmenter.apply(pixels, labels, augmenter.draw(1, CPU), labels, 0)
+    result, targets = changed(augmenter, pixels, labels)
     torch.testing.assert_close(result, pixels.float() / 255)
     assert targets is labels
 
@@ -131,7 +151,7 @@ def test_mixed_targets_are_shares_of_the_pixels(names: list[str], step: int, siz
     labels = torch.tensor([0, 1, 2, 2, 3])
     pixels = (labels * 50).byte().view(-1, 1, 1, 1).expand(5, 3, size, size)
     augmenter = Augmenter(names, 0, 50, 4)
-    result, targets = augmenter.apply(pixels, labels, augmenter.draw(1, CPU), labels, step)
+    result, targets = changed(augmenter, pixels, labels, step)
     assert result.dtype == targets.dtype == torch.float32
     torch.testing.assert_close(targets.sum(1), torch.ones(5))
     torch.testing.assert_close(targets @ torch.arange(4.0) * 50 / 255, result.mean((1, 2, 3)))
@@ -151,13 +171,7 @@ def test_no_step_waits_for_the_device_or_draws_there(names: list[str]) -> None:
     meta = torch.device("meta")
     augmenter = Augmenter(names, 0, 50, 10)
     before = torch.get_rng_state()
-    result, targets = augmenter.apply(
-        images(6).to(meta),
-        torch.arange(6).to(meta),
-        augmenter.draw(1, meta),
-        torch.arange(6).to(meta),
-        1,
-    )
+    result, targets = changed(augmenter, images(6).to(meta), torch.arange(6).to(meta), 1)
     assert result.shape == (6, 3, 32, 32)
     assert targets.shape == (6, 10)
     assert torch.equal(before, torch.get_rng_state())
@@ -167,9 +181,7 @@ def test_the_pixels_are_the_same_on_every_machine() -> None:
     """Up to the conversion to float all is integer: one hash holds for every device and version."""
     augmenter = Augmenter(list(AUGMENTATIONS), 0, 64, 10)
     pixels = torch.arange(64 * 3 * 32 * 32).mul(2654435761).bitwise_right_shift(7).byte()
-    result, _ = augmenter.apply(
-        pixels.view(64, 3, 32, 32), torch.arange(64), augmenter.draw(1, CPU), torch.arange(64), 0
-    )
+    result, _ = changed(augmenter, pixels.view(64, 3, 32, 32), torch.arange(64))
     digest = hashlib.sha256((result * 255).round().byte().numpy().tobytes()).hexdigest()
     assert digest[:16] == "3824cadbe62f877a"
 

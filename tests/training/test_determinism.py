@@ -68,7 +68,7 @@ def test_a_family_repeats_itself(
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     recipe = {"epochs": 1, "batch_size": 8, "precision": precision, "snapshots": False}
     chosen = params(model, train=recipe, threads=2, subset={"val": 0})
-    traces = [run(chosen, images=16, val=False).trained.progress.trace for _ in range(2)]
+    traces = [run(chosen, images=16, val=False).trained.record.trace for _ in range(2)]
     assert traces[0] == traces[1]
     assert len(traces[0]) == 2
 
@@ -79,10 +79,10 @@ def test_a_busy_machine_changes_no_bit(
 ) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     chosen = params(model, train={"epochs": 1, "snapshots": False}, threads=2)
-    calm = run(chosen, val=False).trained.progress.trace
+    calm = run(chosen, val=False).trained.record.trace
     others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4)]
     try:
-        assert run(chosen, val=False).trained.progress.trace == calm
+        assert run(chosen, val=False).trained.record.trace == calm
     finally:
         for other in others:
             other.kill()

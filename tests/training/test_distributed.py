@@ -20,7 +20,7 @@ from stages.runs.schema import INSIDE_COLUMNS, STEP_COLUMNS, TENSOR_COLUMNS
 from stages.runs.steps import as_table
 from stages.training.checkpoint import run_key
 from stages.training.distributed import launch, process_group
-from stages.training.loop import TrainState
+from stages.training.recorder import Record
 from tests.comparison.made import predictions, trained
 from tests.training.distributed_child import RECIPE
 from tests.training.helpers import params
@@ -34,7 +34,7 @@ def _own_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
-Found = tuple[TrainState, str | None]
+Found = tuple[Record, str | None]
 """Progress and the reason to fall back."""
 SMOOTH = "timm/test_efficientnet"
 FALLING = {"precision": "bf16", "on_nonfinite": "fp32", "poison": True, "dropout": 0.2}
@@ -63,16 +63,16 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Found]:
         return dict(zip(trainings, together(folder, *trainings.values()), strict=True))
 
 
-def as_record(progress: TrainState, alone: Run) -> Run:
+def as_run(left: Record, alone: Run) -> Run:
     """The record of a run that differs from `alone` by its devices and by what was computed."""
     assert alone.params is not None
     return replace(
         alone,
         name="together",
         params=alone.params | {"train": alone.params["train"] | {"devices": 2}},
-        trace=as_table(progress.trace, STEP_COLUMNS),
-        tensors=as_table(progress.tensor_trace, TENSOR_COLUMNS),
-        inside=as_table(progress.inside, INSIDE_COLUMNS),
+        trace=as_table(left.trace, STEP_COLUMNS),
+        tensors=as_table(left.tensor_trace, TENSOR_COLUMNS),
+        inside=as_table(left.inside, INSIDE_COLUMNS),
     )
 
 
@@ -84,14 +84,14 @@ def test_two_processes_are_one_up_to_rounding(found: dict[str, Found]) -> None:
     shared 4,000 times and more. The network is smooth, for one ULP and rounding need not do alike
     where a ReLU switches over.
     """
-    progress, _ = found["smooth"]
+    left, _ = found["smooth"]
     recipe = RECIPE | {"snapshots": True}
     one, twin = (
         trained("alone", model=SMOOTH, train=recipe | {"perturb_one_ulp": twin})
         for twin in (False, True)
     )
     one = replace(one, predictions=predictions())
-    other = as_record(progress, one)
+    other = as_run(left, one)
     distance, ulp = weight_growth(one, other), weight_growth(one, twin)
     assert distance is not None
     assert ulp is not None
@@ -101,9 +101,14 @@ def test_two_processes_are_one_up_to_rounding(found: dict[str, Found]) -> None:
     outputs = next(place for place in places_at(one, twin, 1) if place.name == "(model)")
     assert one.trace is not None
     loss = pytest.approx(one.trace["loss"][0], rel=PERTURBED_FACTOR * outputs.rounding)
-    assert progress.trace[0]["loss"] == loss
-    kinds = {row["kind"] for row in progress.inside}
-    assert kinds == {"gradient", "update", "weights"}  # what is the whole batch's on each of both
+    assert left.trace[0]["loss"] == loss
+    kinds = {row["kind"] for row in left.inside}
+    assert kinds == {
+        "gradient",
+        "update",
+        "weights",
+        "kept",
+    }  # what is the whole batch's on each of both
     compared = compare_runs(one, other)
     assert compared.verdict.rung is Rung.ROUNDING, compared.verdict.sentence
     assert "gradient" in compared.verdict.sentence
@@ -129,9 +134,9 @@ def test_a_killed_process_ends_the_run_and_the_next_goes_on(
 ) -> None:
     with pytest.raises(TrainingError, match="One of the 2 training processes failed"):
         together(tmp_path, ("lenet_small", {"die_at": 9}))
-    progress, _ = together(tmp_path, ("lenet_small", {}))[0]
+    left, _ = together(tmp_path, ("lenet_small", {}))[0]
     assert "going on after epoch 1" in capfd.readouterr().out
-    assert progress.steps == 12
+    assert left.trace[-1]["step"] == 12
 
 
 def test_mps_cannot_share_a_training(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,7 @@ def test_two_runs_give_the_same_bits(recipe: str) -> None:
     torch.rand(7)  # what other code draws must not matter
     other = run(chosen)
     assert same_weights(one, other)
-    assert one.trained.progress.trace == other.trained.progress.trace
+    assert one.trained.record.trace == other.trained.record.trace
 
 
 def test_another_seed_gives_other_weights() -> None:
@@ -67,9 +67,9 @@ def test_an_epoch_takes_all_of_its_time_also_with_checkpoints_in_it() -> None:
 
 
 def test_beyond_its_first_steps_the_trace_has_the_last_of_each_epoch() -> None:
-    so_far = run(params(train={"epochs": 3, "trace_steps": 2})).trained.progress
-    assert [row["step"] for row in so_far.trace] == [1, 2, 6, 12, 18]
-    assert {row["step"] for row in so_far.tensor_trace} == {1, 2}
+    left = run(params(train={"epochs": 3, "trace_steps": 2})).trained.record
+    assert [row["step"] for row in left.trace] == [1, 2, 6, 12, 18]
+    assert {row["step"] for row in left.tensor_trace} == {1, 2}
 
 
 def test_a_number_that_is_none_is_not_an_empty_cell() -> None:
@@ -79,7 +79,7 @@ def test_a_number_that_is_none_is_not_an_empty_cell() -> None:
 
 def test_the_twin_starts_one_ulp_away() -> None:
     plain, twin = run(params()), run(params(train={"perturb_one_ulp": True}))
-    first, second = plain.trained.progress.trace[0], twin.trained.progress.trace[0]
+    first, second = plain.trained.record.trace[0], twin.trained.record.trace[0]
     assert first["weights_hash"] != second["weights_hash"]
     # Of the hundreds of roundings on the way to the loss each makes half a ULP, of either sign.
     assert first["loss"] == pytest.approx(second["loss"], rel=100 * EPS)

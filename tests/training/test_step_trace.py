@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from stages.core.files import write_csv
 from stages.runs.schema import BUCKETS, INSIDE_COLUMNS
-from stages.training.step_trace import _distance, hash_of, is_milestone, sketch_tensors
+from stages.training.sketch import sketch_tensors
+from stages.training.step_trace import _distance, hash_of, is_milestone
 from tests.training.helpers import params, run
 
 
@@ -22,7 +23,7 @@ def _own_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def rows(**changes: Any) -> pd.DataFrame:
-    recorded = run(params(train={"snapshots": True, **changes})).trained.progress.inside
+    recorded = run(params(train={"snapshots": True, **changes})).trained.record.inside
     return pd.DataFrame(recorded, columns=INSIDE_COLUMNS)
 
 
@@ -77,7 +78,7 @@ def test_a_step_that_overflows_is_written_as_it_is_and_leaves_the_weights_whole(
     """The first steps at fp16 overflow while the scale of the loss is found."""
     recipe = {"precision": "fp16", "optimizer": "sgd", "snapshots": True}
     done = run(params("speedrun_small", train=recipe), images=64)
-    write_csv(tmp_path / "inside.csv", pd.DataFrame(done.trained.progress.inside))
+    write_csv(tmp_path / "inside.csv", pd.DataFrame(done.trained.record.inside))
     cells = pd.read_csv(tmp_path / "inside.csv", dtype=str, keep_default_na=False)
     assert (cells["norm"] != "").all()
     table = pd.read_csv(tmp_path / "inside.csv")

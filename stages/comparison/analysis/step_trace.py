@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from stages.runs.run import Run
 from stages.runs.schema import INSIDE_COLUMNS
 
+OF_A_RUN = ("weights", "average", "kept")
+"""Kinds of rows that are no place within a step."""
+
 IN_WORDS = {
     "input": "in the images that enter the model",
     "target": "in the labels",
@@ -74,7 +77,7 @@ def recorded_steps(a: Run, b: Run) -> list[int]:
     """Steps whose inside both runs recorded, in order."""
     if a.inside is None or b.inside is None:
         return []
-    steps = [set(run["step"][run["kind"] != "weights"]) for run in (a.inside, b.inside)]
+    steps = [set(run["step"][~run["kind"].isin(OF_A_RUN)]) for run in (a.inside, b.inside)]
     return sorted(int(step) for step in steps[0] & steps[1])
 
 
@@ -94,7 +97,8 @@ def _rows(table: pd.DataFrame | None, step: int) -> pd.DataFrame:
     columns = [*INSIDE_COLUMNS, "turn"]
     if table is None:
         return pd.DataFrame(columns=columns)
-    rows = table[(table["step"] == step) & (table["kind"] != "weights")].sort_values("position")
+    within = (table["step"] == step) & ~table["kind"].isin(OF_A_RUN)
+    rows = table[within].sort_values("position")
     return rows.assign(turn=rows.groupby(["kind", "name"]).cumcount()).reindex(columns=columns)
 
 

@@ -6,7 +6,7 @@ study cells. Leaves files to them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from stages.training.inference import Outputs
 class Evaluation:
     """`metrics` as in metrics/evaluate.json; tables as their files under plots/ and data/.
 
+    Under `inputs` the metrics have what the model was shown (`training.inference.Inputs`).
     `predictions` has the first head's answers as class numbers, `in_words` all as class names.
     """
 
@@ -49,6 +50,7 @@ def evaluate_outputs(
         "test_images": len(names),
         "ece": expected_calibration_error(bins),
         "top1_per_class": _per_class_metrics(table),
+        "inputs": asdict(outputs.inputs),
     }
     return Evaluation(
         metrics=metrics,

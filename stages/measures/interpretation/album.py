@@ -25,7 +25,7 @@ from stages.measures.interpretation.activations import capture, first_filters
 from stages.measures.interpretation.grad_cam import class_evidence
 from stages.measures.profiling.try_measure import try_measure
 from stages.tasks import Task
-from stages.training.augmentation import AUGMENTATIONS, Augmenter, mixing
+from stages.training.augmentation import AUGMENTATIONS, Augmenter, as_fractions, mixing
 from stages.training.images import preprocess
 
 if TYPE_CHECKING:
@@ -73,9 +73,9 @@ def augmentation_picture(train: Split, recipe: Sequence[str], seed: int, classes
         augmenter = Augmenter(names, seed, len(shown), classes)
         places = torch.arange(len(shown))
         for epoch in range(1, WAITED + 1):  # what is seldom drawn shall be seen too
-            images, _ = augmenter.apply(pixels, labels, augmenter.draw(epoch, cpu), places, 0)
-            untouched = (images == pixels.float() * (1 / 255)).flatten(1).all(1)
-            if not untouched.all():
+            drawn = augmenter.select(augmenter.draw(epoch, cpu), places, 0)
+            images = as_fractions(augmenter.apply(pixels, labels, drawn)[0])
+            if not torch.equal(images, as_fractions(pixels)):
                 break
         result: NDArray[np.float32] = images.numpy()
         return result

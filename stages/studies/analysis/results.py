@@ -187,7 +187,7 @@ def _row(cell: Mapping[str, Any]) -> dict[str, Any]:
     row = {name: cell.get(name) for name in LISTED} | {"size": str(cell["size"]), "why": told}
     row |= {name: train.get(name) for name in TRAINED}
     row |= {key: value for key, value in train.items() if key.endswith("top1")}
-    row |= {key: value for key, value in evaluate.items() if key != "top1_per_class"}
+    row |= {key: value for key, value in evaluate.items() if not isinstance(value, dict)}
     row |= cell.get("profile") or {}
     row |= {"machine": cell["machine"]["id"], "cell_seconds": cell.get("cell_seconds")}
     for metric in _metrics(cell):

@@ -169,7 +169,7 @@ def _evaluate(run: "Run", test: "Split", classes: list[str]) -> "Evaluation":
 def _trained(run: "Run") -> dict[str, Any]:
     kept = {
         str(row["step"]): {name: _or_none(row[name]) for name in CELL_STEP_COLUMNS}
-        for row in run.trained.progress.trace
+        for row in run.trained.record.trace
         if row["step"] in TRACED_STEPS
     }
     return {"train": training_metrics(run), "trace": kept}

@@ -2,8 +2,8 @@
 
 An augmentation is a pair: `draw` turns a random stream into a few integers per image (on the
 CPU, for a whole epoch), `apply` changes uint8 images by them (on the device). Integers in,
-integers out: up to the last conversion to float every device computes the same pixels, and no
-step waits for the device. Draws are fractions in 1/65536, so they do not depend on image size.
+integers out: up to `as_fractions` every device computes the same pixels, and no step waits for
+the device. Draws are fractions in 1/65536, so they do not depend on image size.
 
 `geometric`, `color`, `randaugment` and `mixing` hold the pairs; this file names, draws and chains
 them. The order is that of the table below, whatever the order in the parameter file. Leaves
@@ -62,20 +62,31 @@ class Augmenter:
             drawn["mixing"] = mixing.draw(self._stream("mixing", epoch), self.images, self.mixing)
         return {name: torch.from_numpy(values).to(device) for name, values in drawn.items()}
 
-    def apply(
-        self, pixels: Tensor, labels: Tensor, draws: dict[str, Tensor], rows: Tensor, step: int
-    ) -> tuple[Tensor, Tensor]:
-        """Change uint8 images [b, 3, s, s] of positions `rows` [b] in step `step` of the epoch.
+    def select(self, draws: dict[str, Tensor], rows: Tensor, step: int) -> dict[str, Tensor]:
+        """Of an epoch's draws those of one batch: positions `rows` [b] in step `step` of it.
 
-        Returns float32 images in 0…1 and targets: `labels` [b] as they came, or class shares
-        float32 [b, classes] when images are mixed. Mixing pairs neighbours in the batch, so give
-        it the whole batch of a step, not a part.
+        Each int32 [b, k]; under "mixing", which is of the whole batch, [k].
+        """
+        return {name: draw[step if name == "mixing" else rows] for name, draw in draws.items()}
+
+    def apply(
+        self, pixels: Tensor, labels: Tensor, drawn: dict[str, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Change uint8 images [b, 3, s, s] as `select` says, all of a batch at a time.
+
+        Returns images, uint8 or int32 (see `as_fractions`), and targets: `labels` [b] as they
+        came, or class shares float32 [b, classes] when images are mixed.
         """
         for name, augmentation in self.per_image.items():
-            pixels = augmentation.apply(pixels, draws[name][rows])
+            pixels = augmentation.apply(pixels, drawn[name])
         if self.mixing:
-            return mixing.mix(pixels, labels, draws["mixing"][step], self.classes)
-        return pixels.float() * (1 / 255), labels
+            return mixing.mix(pixels, labels, drawn["mixing"], self.classes)
+        return pixels, labels
 
     def _stream(self, name: str, epoch: int) -> np.random.Philox:
         return streams.stream(self.seed, "augment", name, epoch)
+
+
+def as_fractions(images: Tensor) -> Tensor:
+    """Images as `Augmenter.apply` gives them, as float32 in 0…1: 255ths, or mixed of 256 parts."""
+    return images.float() * (1 / 255 if images.dtype == torch.uint8 else 1 / (255 * 256))

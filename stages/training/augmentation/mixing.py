@@ -37,7 +37,7 @@ def draw(source: np.random.Philox, steps: int, kinds: Sequence[str]) -> NDArray[
 def mix(pixels: Tensor, labels: Tensor, drawn: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     """Mix uint8 images [b, 3, s, s] and labels [b] as `drawn` [5] says.
 
-    Returns float32 images in 0…1 and class shares [b, classes]; the shares are those of the
+    Returns int32 images in 0…255 · 256 and class shares [b, classes]; the shares are those of the
     pixels, after rounding the box to them.
     """
     weight = drawn[0] * ~inside(drawn[1:], pixels.shape[-1])
@@ -45,4 +45,4 @@ def mix(pixels: Tensor, labels: Tensor, drawn: Tensor, classes: int) -> tuple[Te
     mixed = ours * weight + ours.roll(1, 0) * (256 - weight)
     share = weight.sum() / (256 * weight.numel())
     targets = F.one_hot(labels, classes).float()
-    return mixed.float() * (1 / (255 * 256)), targets * share + targets.roll(1, 0) * (1 - share)
+    return mixed, targets * share + targets.roll(1, 0) * (1 - share)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from stages.comparison.analysis.compare_runs import Comparison, compare_runs
@@ -194,10 +195,12 @@ def test_weights_far_beyond_the_twins_are_not_called_rounding() -> None:
     assert verdict.rung is Rung.STATISTICAL
     assert verdict.rounding_until == 1
     swallowed = replace(twin, inside=run("twin", 1, by=1e-9).inside)
-    others = ((near("b"), twin), (far, swallowed), (far, replace(twin, inside=None)))
-    for other, beside in others:
-        b = replace(other, predictions=answers)
-        assert compare_runs(a, b, 0.005, beside).verdict.rung is Rung.ROUNDING
+    for beside in (swallowed, replace(twin, inside=None)):  # which tell nothing
+        told = compare_runs(a, far, 0.005, beside).verdict
+        assert (told.rung, told.rounding_until) == (Rung.STATISTICAL, 1)
+    history = pd.DataFrame({"epoch": [1], "lr": [0.1], "train_loss": [1.0]})
+    a, b = (replace(run, history=history) for run in (a, near("b", predictions=answers)))
+    assert compare_runs(a, b, 0.005, twin).verdict.rung is Rung.ROUNDING
 
 
 def of(name: str, seed: int, **params: Any) -> Run:

@@ -25,7 +25,7 @@ from stages.core.cli import reporting_errors
 
 if TYPE_CHECKING:
     from stages.comparison.analysis.compare_runs import Comparison
-    from stages.comparison.analysis.outcome import Rung, Verdict
+    from stages.comparison.analysis.findings import Rung, Verdict
     from stages.comparison.page.section import Section
     from stages.runs.run import Run
     from stages.runs.sources import Source
@@ -199,14 +199,13 @@ def _matrix(
     sections: "Sequence[Section]",
     arguments: argparse.Namespace,
 ) -> "list[Rung]":
-    from dataclasses import asdict
-
     from stages.comparison.analysis.matrix import compare_all
     from stages.comparison.page.overview import TITLE, overview
+    from stages.comparison.page.text import verdict_as_json
 
     pairs = compare_all(records, arguments.margin / 100, perturbed)
     shown = [*overview(pairs, records), *sections]
-    rows = [asdict(pair) | {"rung": pair.rung.words} for pair in pairs]
+    rows = [verdict_as_json(pair) for pair in pairs]
     _put(arguments, rows, TITLE, shown, lambda: _page(TITLE, shown))
     return [pair.rung for pair in pairs]
 
@@ -230,12 +229,13 @@ def _put(
 
     from stages.comparison.page.terminal import as_text
     from stages.comparison.page.text import as_markdown, finite
+    from stages.comparison.page.wording import sentence_of
     from stages.core.files import write_text
 
     if arguments.json:
         text = json.dumps(finite(value), indent=2, allow_nan=False) + "\n"
     elif arguments.md:
-        text = as_markdown(title, sections, verdict.sentence if verdict else "")
+        text = as_markdown(title, sections, sentence_of(verdict) if verdict else "")
     else:
         text = as_text(title, sections, verdict)
     sys.stdout.write(text)

@@ -15,6 +15,7 @@ import yaml
 from stages.comparison.analysis.compare_runs import Comparison
 from stages.comparison.page.sections import sections_of, title_of
 from stages.comparison.page.text import as_markdown
+from stages.comparison.page.wording import sentence_of
 from stages.core import paths
 from stages.runs.run import Run, read_run
 from stages.runs.schema import (
@@ -137,7 +138,7 @@ def _write(path: Path, value: Any) -> None:
 
 def markdown_of(found: Comparison) -> str:
     """A comparison as `--md` prints it."""
-    return as_markdown(title_of(found.a, found.b), sections_of(found), found.verdict.sentence)
+    return as_markdown(title_of(found.a, found.b), sections_of(found), sentence_of(found.verdict))
 
 
 @contextmanager

@@ -14,9 +14,10 @@ import torch
 from benchmarks.faults import FAULTS
 from stages.comparison.analysis.compare_runs import compare_runs
 from stages.comparison.analysis.fault import find_fault, rounding_explains
-from stages.comparison.analysis.outcome import Rung
+from stages.comparison.analysis.findings import Rung, Where
 from stages.comparison.analysis.rounding import is_measured
 from stages.comparison.analysis.step_trace import places_at
+from stages.comparison.page.wording import where_in_words
 from stages.runs.run import Run
 from stages.tasks.classify import Classify
 from stages.training import engine
@@ -65,8 +66,9 @@ def _put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_planted_fault_is_different_and_located(plain: Run, name: str) -> None:
     FAULTS[name].plant()
     verdict = compare_runs(plain, trained("faulty")).verdict
-    assert verdict.rung is Rung.DIFFERENT, verdict.sentence
-    assert SHORT[name] in (verdict.where or "")
+    assert verdict.rung is Rung.DIFFERENT, verdict
+    assert verdict.where is not None
+    assert SHORT[name] in where_in_words(verdict.where)
 
 
 BF16 = {
@@ -94,8 +96,9 @@ def test_a_fault_at_bf16_is_different_and_located(plain_bf16: Run, name: str) ->
     decay = {"weight_decay": 0.5} if fault is None else {}
     faulty = trained("faulty", train={"precision": "bf16", **decay})
     verdict = compare_runs(plain_bf16, replace(faulty, params=plain_bf16.params)).verdict
-    assert verdict.rung is Rung.DIFFERENT, verdict.sentence
-    assert BF16[name] in (verdict.where or "")
+    assert verdict.rung is Rung.DIFFERENT, verdict
+    assert verdict.where is not None
+    assert BF16[name] in where_in_words(verdict.where)
 
 
 def test_another_machine_at_bf16_is_rounding(plain_bf16: Run) -> None:
@@ -124,7 +127,9 @@ def test_a_fault_in_one_layer_is_found_at_its_step_and_layer(
     assert found.divergence is not None
     assert (found.divergence.step, found.divergence.part) == (5, "update")
     assert found.divergence.tensors == (layer,)
-    assert found.verdict.where == f"in the optimiser step of `{layer}`, at step 5"
+    assert found.verdict.where == Where(
+        "update", "", 5, 5, 1, (layer,), plain.tensors["tensor"].nunique()
+    )
 
 
 SGD = {"optimizer": "sgd"}
@@ -143,7 +148,8 @@ def test_other_threads_are_rounding(by_sgd: Run) -> None:
     other = trained("threads", train=SGD, threads=3)
     assert rounding_explains(by_sgd, other, "fp32")
     found = compare_runs(by_sgd, other)
-    assert found.verdict.rung in (Rung.ROUNDING, Rung.BIT_IDENTICAL), found.verdict.sentence
+    assert found.verdict.fault is None
+    assert found.verdict.rounding_until == found.verdict.steps
 
 
 def test_without_onednn_is_rounding(by_sgd: Run) -> None:
@@ -151,7 +157,8 @@ def test_without_onednn_is_rounding(by_sgd: Run) -> None:
         other = trained("plain kernels", train=SGD)
     assert rounding_explains(by_sgd, other, "fp32")
     found = compare_runs(by_sgd, other)
-    assert found.verdict.rung is Rung.ROUNDING, found.verdict.sentence
+    assert found.verdict.fault is None
+    assert found.verdict.rounding_until == found.verdict.steps
     assert found.first_step_distance
 
 
@@ -159,8 +166,9 @@ def test_the_twin_is_rounding_and_grows(by_sgd: Run) -> None:
     twin = trained("twin", train=SGD | {"perturb_one_ulp": True})
     assert rounding_explains(by_sgd, twin, "fp32")
     found = compare_runs(by_sgd, twin)
-    assert found.verdict.rung is Rung.ROUNDING, found.verdict.sentence
-    assert "initial weights but for one ULP" in found.verdict.sentence
+    assert found.verdict.fault is None
+    assert found.verdict.rounding_until == found.verdict.steps
+    assert "initial weights but for one ULP" in found.verdict.shared
     assert found.growth is not None
     assert found.growth.distance[0]
 

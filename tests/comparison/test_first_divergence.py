@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from stages.comparison.analysis.first_divergence import (
     find_first_divergence,
-    rates_differ,
+    other_rate,
     steps_per_epoch,
 )
 from tests.comparison.made import TENSORS, made, tensors, trace
@@ -65,10 +65,10 @@ def test_without_tensors_the_step_is_still_known(tmp_path: Path) -> None:
 def test_learning_rates_are_compared_by_epoch(tmp_path: Path) -> None:
     a = made(tmp_path / "a")
     assert a.history is not None
-    assert rates_differ(a, made(tmp_path / "b")) is None
+    assert other_rate(a, made(tmp_path / "b")) is None
     other = a.history.assign(lr=[0.1, 0.02])
-    words = rates_differ(a, made(tmp_path / "c", history=other))
-    assert words == "learning rate 0.01 against 0.02 in epoch 2"
+    found = other_rate(a, made(tmp_path / "c", history=other))
+    assert found == (2, 0.01, 0.02)
 
 
 def test_steps_per_epoch_are_unknown_without_counts(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from stages.comparison.analysis.compare_runs import compare_runs
 from stages.comparison.analysis.first_divergence import FirstDivergence, find_first_divergence
-from stages.comparison.analysis.verdict import where_bits_diverge
 from stages.comparison.page.sections import sections_of
+from stages.comparison.page.wording import divergence_in_words
 from stages.runs.run import Run
 from stages.runs.schema import INSIDE_COLUMNS
 from tests.comparison.made import trace
@@ -75,14 +75,17 @@ def test_the_step_is_bracketed(
 
 def test_a_bracket_is_said_in_words() -> None:
     a, b = run("a"), run("b", 150)
-    assert where_bits_diverge(a, b) == "first divergence between steps 145 and 160"
+    words = divergence_in_words(compare_runs(a, b).verdict)
+    assert words == "first divergence between steps 145 and 160"
     (section,) = (s for s in sections_of(compare_runs(a, b)) if s.anchor == "divergence")
     assert section.sentences[0] == "Between steps 145 and 160."
 
 
 def test_agreement_is_told_up_to_its_last_step() -> None:
     a, b = run("a"), replace(run("b"), train={"weights_sha256": "other"})
-    assert "the last is step 256; the runs diverge later" in where_bits_diverge(a, b)
+    assert "the last is step 256; the runs diverge later" in divergence_in_words(
+        compare_runs(a, b).verdict
+    )
     (section,) = (s for s in sections_of(compare_runs(a, b)) if s.anchor == "divergence")
     assert section.sentences == ("The same bits in 103 traced steps, up to step 256.",)
 
@@ -92,4 +95,4 @@ def test_weights_alone_tell_as_well() -> None:
     found = find_first_divergence(a, b)
     assert found is not None
     assert (found.compared, found.after, found.step, found.part) == (0, 11, 12, None)
-    assert where_bits_diverge(a, b) == "first divergence at step 12"
+    assert divergence_in_words(compare_runs(a, b).verdict) == "first divergence at step 12"

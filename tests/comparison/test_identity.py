@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stages.comparison.analysis.compare_runs import Comparison, compare_runs
-from stages.comparison.analysis.outcome import Rung
+from stages.comparison.analysis.findings import Rung
 from stages.core.params import Params, parse_params
 from stages.download import download
 from stages.evaluate import evaluate
@@ -67,8 +67,9 @@ def trained_twice(model: str, ground: Path, tmp_path: Path) -> Comparison:
 )
 def test_a_family_is_bit_identical(model: str, ground: Path, tmp_path: Path) -> None:
     found = trained_twice(model, ground, tmp_path)
-    assert found.verdict.rung is Rung.BIT_IDENTICAL, found.verdict.sentence
-    assert found.verdict.sentence.endswith("weights and predictions on 40 images.")
+    assert found.verdict.rung is Rung.BIT_IDENTICAL, found.verdict
+    assert found.verdict.evidence.answers is not None
+    assert found.verdict.evidence.answers.images == 40
     assert found.divergence is not None
     assert (found.divergence.compared, found.divergence.step) == (2, None)
     assert found.growth is not None

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from stages.comparison.analysis.outcome import Rung
+from stages.comparison.analysis.findings import Rung
 from stages.comparison.analysis.rounding import LIMITS
 from stages.comparison.rerun import local_rerun as here
 from stages.comparison.rerun import rebuilt_engine as rerun

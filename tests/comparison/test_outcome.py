@@ -4,11 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from stages.comparison.analysis.compare_runs import Comparison, compare_runs
+from stages.comparison.analysis.findings import Kind, Part, Rung
 from stages.comparison.analysis.groups import pair_by_seed, require_perturbed
-from stages.comparison.analysis.outcome import Rung
+from stages.comparison.page.wording import sentence_of
 from stages.core.errors import RunError
 from stages.runs.run import Run
 from tests.comparison.made import PARAMS, made, markdown_of, predictions, trace
@@ -37,8 +39,8 @@ def test_another_model_in_one_pair_makes_the_inputs_differ(tmp_path: Path, first
     pairs = [pair(tmp_path, seed, **(worse if seed == first else {})) for seed in (0, 1)]
     found = compared(pairs)
     assert found.verdict.rung is Rung.INPUTS_DIFFER
-    assert "model (lenet_small against resnet18)" in found.verdict.sentence
-    assert f"b{first}, and that pair" in found.verdict.sentence
+    assert (found.verdict.b[-2:], found.verdict.pairs) == (f"b{first}", 2)
+    assert f"b{first}, and that pair decides." in sentence_of(found.verdict)
     assert found.seeds is None
 
 
@@ -46,13 +48,15 @@ def test_a_fault_in_the_second_pair_is_a_fault(tmp_path: Path) -> None:
     faulty = {"train": OTHER, "trace": trace(parted=7, distance=0.05)}
     found = compared([pair(tmp_path, 0), pair(tmp_path, 1, **faulty)])
     assert found.verdict.rung is Rung.DIFFERENT
-    assert "that pair decides" in found.verdict.sentence
+    assert not found.verdict.unanimous
+    assert found.verdict.b.endswith("b1")
 
 
 def test_pairs_that_are_all_alike_are_said_to_be(tmp_path: Path) -> None:
     found = compared([pair(tmp_path, seed) for seed in (0, 1)])
     assert found.verdict.rung is Rung.BIT_IDENTICAL
-    assert found.verdict.sentence.endswith("The same goes for all 2 pairs of seeds.")
+    assert found.verdict.unanimous
+    assert sentence_of(found.verdict).endswith("The same goes for all 2 pairs of seeds.")
 
 
 def by_seeds(tmp_path: Path, lower: tuple[float, ...], images: int = 10_000) -> Comparison:
@@ -76,15 +80,15 @@ def test_seeds_that_differ_outweigh_a_first_pair_that_does_not(tmp_path: Path) -
     assert found.seeds is not None
     assert found.seeds.beyond_margin
     assert found.verdict.rung is Rung.DIFFERENT
-    assert (
-        "over 4 seeds on each machine, second minus first: -2.03 points" in found.verdict.sentence
-    )
+    assert found.verdict.fault is not None
+    assert found.verdict.fault.kind is Kind.ACCURACY
+    assert "over 4 seeds on each machine, second minus first: -2.03" in sentence_of(found.verdict)
 
 
 def test_seeds_that_agree_are_equivalent(tmp_path: Path) -> None:
     found = by_seeds(tmp_path, (0.0002, -0.0001, 0.0003, 0.0001))
     assert found.verdict.rung is Rung.STATISTICAL
-    assert "over 4 seeds" in found.verdict.sentence
+    assert found.verdict.evidence.seeds is not None
     assert "To show equivalence" not in markdown_of(found)
 
 
@@ -93,7 +97,7 @@ def test_too_few_seeds_say_how_many_would_do(tmp_path: Path) -> None:
     assert found.verdict.rung is Rung.UNDECIDED
     assert found.seeds is not None
     assert found.seeds.needed is not None
-    assert f"takes about {found.seeds.needed} seeds per machine" in found.verdict.sentence
+    assert f"takes about {found.seeds.needed} seeds per machine" in sentence_of(found.verdict)
     assert f"takes about {found.seeds.needed} seeds per machine." in markdown_of(found)
 
 
@@ -107,7 +111,7 @@ def test_rounding_in_all_steps_does_not_outweigh_the_seeds(tmp_path: Path) -> No
     sharp = [(replace(a, predictions=predictions(9000, 10_000)), b) for a, b in sharp]
     found = compared(sharp)
     assert found.verdict.rung is Rung.DIFFERENT
-    assert "the interval over the seeds lies beyond the margin" in found.verdict.sentence
+    assert "the interval over the seeds lies beyond the margin" in sentence_of(found.verdict)
 
 
 def test_one_pair_is_told_how_many_seeds_by_an_assumed_spread(tmp_path: Path) -> None:
@@ -115,7 +119,7 @@ def test_one_pair_is_told_how_many_seeds_by_an_assumed_spread(tmp_path: Path) ->
     found = compared([pair(tmp_path, 0, predictions=predictions(moved=1), **made_of)])
     assert found.verdict.rung is Rung.UNDECIDED
     assert "5 if accuracy spreads over seeds by 0.20 points, which is assumed" in (
-        found.verdict.sentence
+        sentence_of(found.verdict)
     )
 
 
@@ -129,14 +133,17 @@ def test_without_answers_the_recorded_steps_are_not_the_whole_run() -> None:
     a, b = (replace(near(name), inside=None) for name in "ab")
     verdict = compare_runs(a, b).verdict
     assert verdict.rung is Rung.UNDECIDED
-    assert "rounding-equivalent in the recorded steps" in verdict.sentence
+    assert verdict.rounding_until == 100
+    assert sentence_of(verdict).startswith("Rounding-equivalent up to step 100 (")
 
 
-def test_without_answers_weights_that_stay_together_to_the_end_are_enough() -> None:
+def test_without_answers_weights_that_stay_together_are_not_the_whole() -> None:
     verdict = compare_runs(near("a"), near("b")).verdict
-    assert verdict.rung is Rung.ROUNDING
+    assert (verdict.rung, verdict.rounding_until) == (Rung.UNDECIDED, 256)
+    assert verdict.uncovered == (Part.SCHEDULE, Part.KEPT, Part.EVALUATION)
+    assert "in all 256 steps, but not shown of" in sentence_of(verdict)
     stopped = compare_runs(near("a", train={"steps": 300}), near("b")).verdict
-    assert stopped.rung is Rung.UNDECIDED
+    assert stopped.uncovered[:2] == (Part.DATA, Part.STEPS)
 
 
 @pytest.mark.parametrize("parted", [1, 150])
@@ -147,7 +154,8 @@ def test_weights_that_jump_are_different_between_two_milestones(parted: int) -> 
     b = replace(b, inside=b.inside.where(~late, jumped.inside))
     verdict = compare_runs(a, b).verdict
     assert verdict.rung is Rung.DIFFERENT
-    assert verdict.where == "in the weights, between steps 145 and 160"
+    assert verdict.where is not None
+    assert (verdict.where.part, verdict.where.first, verdict.where.last) == ("weights", 145, 160)
 
 
 def test_answers_beyond_the_margin_are_not_rounding(tmp_path: Path) -> None:
@@ -158,10 +166,25 @@ def test_answers_beyond_the_margin_are_not_rounding(tmp_path: Path) -> None:
     assert found.answers.beyond_margin
     assert found.answers.mcnemar_p > 0.001
     assert found.verdict.rung is Rung.DIFFERENT
-    assert "the whole interval lies beyond the margin" in found.verdict.sentence
+    assert "the whole interval lies beyond the margin" in sentence_of(found.verdict)
     within = compare_runs(a, b, 0.05).verdict
     assert within.rung is Rung.ROUNDING
-    assert "Accuracy, second run minus first: -1.00 points (95 % interval" in within.sentence
+    assert "second run minus first: -1.00 points (95 % interval" in sentence_of(within)
+
+
+def test_churn_is_held_against_that_of_one_ulp(tmp_path: Path) -> None:
+    """16 of 300 answers changed where one ULP changes 1: the same accuracy, and no rounding."""
+    right = predictions(270, 300)
+    changed = right.assign(predicted=right["predicted"].where(right.index < 284, "bird"))
+    a = made(tmp_path / "a", predictions=right)
+    b = made(tmp_path / "b", train=OTHER, trace=trace(parted=1), predictions=changed)
+    twin = made(tmp_path / "t", train=OTHER, predictions=predictions(270, 300, moved=1))
+    verdict = compare_runs(a, b, 0.05, twin).verdict
+    assert verdict.rung is Rung.DIFFERENT
+    assert verdict.fault is not None
+    assert (verdict.fault.kind, verdict.fault.a) == (Kind.ANSWERS, "churn")
+    alike = replace(twin, predictions=changed)
+    assert compare_runs(a, b, 0.05, alike).verdict.rung is Rung.ROUNDING
 
 
 def test_weights_far_beyond_the_twins_are_not_called_rounding() -> None:
@@ -170,12 +193,14 @@ def test_weights_far_beyond_the_twins_are_not_called_rounding() -> None:
     twin = replace(run("twin", 1, by=2e-4), params={"train": {"perturb_one_ulp": True}})
     verdict = compare_runs(a, far, 0.005, twin).verdict
     assert verdict.rung is Rung.STATISTICAL
-    assert "more than 30 times as much as by one ULP" in verdict.sentence
+    assert verdict.rounding_until == 1
     swallowed = replace(twin, inside=run("twin", 1, by=1e-9).inside)
-    others = ((near("b"), twin), (far, swallowed), (far, replace(twin, inside=None)))
-    for other, beside in others:
-        b = replace(other, predictions=answers)
-        assert compare_runs(a, b, 0.005, beside).verdict.rung is Rung.ROUNDING
+    for beside in (swallowed, replace(twin, inside=None)):  # which tell nothing
+        told = compare_runs(a, far, 0.005, beside).verdict
+        assert (told.rung, told.rounding_until) == (Rung.STATISTICAL, 1)
+    history = pd.DataFrame({"epoch": [1], "lr": [0.1], "train_loss": [1.0]})
+    a, b = (replace(run, history=history) for run in (a, near("b", predictions=answers)))
+    assert compare_runs(a, b, 0.005, twin).verdict.rung is Rung.ROUNDING
 
 
 def of(name: str, seed: int, **params: Any) -> Run:

@@ -8,6 +8,7 @@ import pytest
 from stages.comparison.analysis.causes import compare_numerics, explain, group_of
 from stages.comparison.analysis.cost import compare_cost
 from stages.comparison.analysis.setup import effective_precision, same_machine, setup_differences
+from stages.comparison.page.wording import cause_in_words
 from stages.core import paths
 from stages.dna.probes import IN_RUN_PRECISION, SUITE
 from stages.runs.run import read_run
@@ -126,9 +127,13 @@ def test_causes_in_words(tmp_path: Path) -> None:
     assert numerics.not_repeatable == {b.name: ["index_add"]}
     assert numerics.worst == ("softmax", 1e-7)
     causes = explain(a, b, numerics)
-    assert causes[0] == "instruction set of PyTorch's own CPU code: AVX512 against AVX2"
-    assert causes[1].startswith("instruction set of oneDNN (ONEDNN_MAX_CPU_ISA): not set against")
-    assert causes[2].startswith("another exp inside softmax")
+    assert [cause.code for cause in causes] == [
+        "cpu_capability", "ONEDNN_MAX_CPU_ISA", "softmax and losses"
+    ]  # fmt: skip
+    words = [cause_in_words(cause) for cause in causes]
+    assert words[0] == "instruction set of PyTorch's own CPU code: AVX512 against AVX2"
+    assert words[1].startswith("instruction set of oneDNN (ONEDNN_MAX_CPU_ISA): not set against")
+    assert words[2].startswith("another exp inside softmax")
 
 
 def test_readings_from_before_there_were_fields_give_their_hashes(tmp_path: Path) -> None:
@@ -150,15 +155,27 @@ def test_another_pytorch_is_named_as_the_cause(tmp_path: Path) -> None:
     a = made(tmp_path / "a", hardware=ours)
     b = made(tmp_path / "b", hardware=ours | {"torch_build": "2.13.0+cpu", "onednn": "3.12.0"})
     causes = explain(a, b, None)
-    assert causes == ["PyTorch: 2.15.0+cpu against 2.13.0+cpu", "oneDNN: 3.13.3 against 3.12.0"]
+    assert [(cause.code, cause.a, cause.b) for cause in causes] == [
+        ("torch_build", "2.15.0+cpu", "2.13.0+cpu"), ("onednn", "3.13.3", "3.12.0")
+    ]  # fmt: skip
     found = {difference.key: difference.kind for difference in setup_differences(a, b)}
     assert found == {"torch_build": "computation", "onednn": "computation"}
 
 
 def test_what_one_run_is_silent_on_is_no_cause(tmp_path: Path) -> None:
     a = made(tmp_path / "a", hardware={"mkl": "2024.2"})
-    assert explain(a, made(tmp_path / "b"), None) == []
-    assert explain(a, made(tmp_path / "c", hardware=None), None) == []
+    assert explain(a, made(tmp_path / "b"), None) == ()
+    assert explain(a, made(tmp_path / "c", hardware=None), None) == ()
+
+
+def test_a_parameter_of_how_to_compute_is_a_cause(tmp_path: Path) -> None:
+    """Otherwise runs of two memory formats would be told that their settings are the same."""
+    a, b = (
+        made(tmp_path / name, params={"train": PARAMS["train"] | {"memory_format": name}})
+        for name in ("contiguous", "channels_last")
+    )
+    (cause,) = explain(a, b, None)
+    assert (cause.code, cause.a, cause.b) == ("train.memory_format", "contiguous", "channels_last")
 
 
 def test_a_key_from_before_the_other_runs_time_is_no_input(tmp_path: Path) -> None:

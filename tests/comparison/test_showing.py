@@ -63,7 +63,15 @@ def test_json_holds_every_answer(found: Comparison) -> None:
     value = json.loads(json.dumps(finite(as_json(found)), allow_nan=False))
     assert value["verdict"] == "rounding-equivalent"
     assert value["exit_status"] == 0
-    assert value["parting"]["step"] == 1
+    assert value["fault"] is None
+    assert (value["rounding_until_step"], value["steps"], value["not_shown"]) == (12, 12, [])
+    assert value["causes"][0] == {
+        "code": "cpu_capability",
+        "a": "AVX512",
+        "b": "AVX2",
+        "probes": [],
+    }
+    assert value["first_divergence"]["step"] == 1
     assert value["answers"]["churn"] == 0.03
     assert value["numerics"]["changed"] == {"softmax and losses": ["softmax"]}
     assert {cost["name"] for cost in value["costs"]} >= {"epoch_seconds_p50"}

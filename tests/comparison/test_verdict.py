@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from stages.comparison.analysis.compare_runs import Comparison, compare_runs
+from stages.comparison.analysis.findings import Kind, Rung, Where
 from stages.comparison.analysis.matrix import compare_all, worst_status
-from stages.comparison.analysis.outcome import Rung
+from stages.comparison.page.wording import sentence_of
 from tests.comparison.made import PARAMS, made, markdown_of, predictions, tensors, trace
 
 OTHER = {"weights_sha256": "v" * 64}
@@ -21,21 +22,24 @@ def compared(tmp_path: Path, a: dict[str, Any] | None = None, **b: Any) -> Compa
 def test_bit_identical(tmp_path: Path) -> None:
     verdict = compared(tmp_path).verdict
     assert verdict.rung is Rung.BIT_IDENTICAL
-    assert "the same weights and predictions on 100 images." in verdict.sentence
+    assert sentence_of(verdict) == "Bit-identical: the same weights and predictions on 100 images."
 
 
 def test_bit_identical_although_the_environment_differs(tmp_path: Path) -> None:
     verdict = compared(tmp_path, hardware={"cpu_capability": "AVX2"}).verdict
     assert verdict.rung is Rung.BIT_IDENTICAL
-    assert "although the environment differs (instruction set" in verdict.sentence
+    assert [(cause.code, cause.a, cause.b) for cause in verdict.causes] == [
+        ("cpu_capability", "AVX512", "AVX2")
+    ]
+    assert "although the environment differs (instruction set" in sentence_of(verdict)
 
 
 def test_inputs_differ(tmp_path: Path) -> None:
     verdict = compared(tmp_path, params={"seed": 4}, train=OTHER).verdict
     assert verdict.rung is Rung.INPUTS_DIFFER
     assert verdict.rung.exit_status == 2
-    assert "seed (0 against 4)" in verdict.sentence
-    assert "Accuracy, second run minus first" in verdict.sentence
+    assert [d.key for d in verdict.evidence.differences if d.kind == "input"] == ["seed"]
+    assert "seed (0 against 4)" in sentence_of(verdict)
 
 
 def test_rounding(tmp_path: Path) -> None:
@@ -49,7 +53,9 @@ def test_rounding(tmp_path: Path) -> None:
     )
     assert found.verdict.rung is Rung.ROUNDING
     assert found.verdict.rung.exit_status == 0
-    sentence = found.verdict.sentence
+    assert found.verdict.rounding_until == found.verdict.steps == 12
+    assert found.verdict.uncovered == ()
+    sentence = sentence_of(found.verdict)
     assert "same data and initial weights" in sentence
     assert "first divergence in the backward pass of `conv.weight`, at step 3" in sentence
     assert "(threads that share a sum: 2 against 4)" in sentence
@@ -60,42 +66,74 @@ def test_rounding_with_a_twin_beside_it(tmp_path: Path) -> None:
     a = made(tmp_path / "a")
     b = made(tmp_path / "b", train=OTHER, trace=trace(parted=1), predictions=predictions(moved=1))
     twin = made(tmp_path / "t", train=OTHER, predictions=predictions(moved=2))
-    assert f"one ULP changes 2.00% on {a.name}" in compare_runs(a, b, 0.005, twin).verdict.sentence
+    verdict = compare_runs(a, b, 0.005, twin).verdict
+    assert verdict.evidence.perturbed_answers is not None
+    assert verdict.evidence.perturbed_answers.changed == 2
+    assert f"one ULP changes 2.00% on {a.name}" in sentence_of(verdict)
 
 
 def test_rounding_in_the_evaluation_alone(tmp_path: Path) -> None:
     verdict = compared(tmp_path, predictions=predictions(drift=1e-4)).verdict
     assert verdict.rung is Rung.ROUNDING
-    assert "the weights are bit-identical, and probabilities differ by 1e-04" in verdict.sentence
+    assert verdict.divergence == Where("evaluation")
+    assert "the weights are bit-identical, and probabilities differ by 1e-04" in sentence_of(
+        verdict
+    )
     verdict = compared(tmp_path, evaluate={"ece": 0.02 + 1e-12}).verdict
     assert verdict.rung is Rung.ROUNDING
-    assert "and probabilities are the same in the four digits kept" in verdict.sentence
+    assert "and probabilities are the same in the four digits kept" in sentence_of(verdict)
 
 
-FAULTS: dict[str, tuple[dict[str, Any], str]] = {
-    "a large difference at once": ({"trace": trace(parted=7, distance=0.05)}, "at step 7"),
-    "another number of steps": ({"train": OTHER | {"steps": 10}}, "number of steps"),
+def fed(step: int, name: str = "labels_hash") -> pd.DataFrame:
+    """A trace that tells what the steps were fed with, which is other from `step` on."""
+    table = trace(parted=1).assign(order_hash="o", labels_hash="l", draws_hash="d", images_hash="i")
+    return table.assign(**{name: ["x" if number >= step else "l" for number in table["step"]]})
+
+
+FAULTS: dict[str, tuple[dict[str, Any], tuple[Kind, str, int | None]]] = {
+    "a large difference at once": (
+        {"trace": trace(parted=7, distance=0.05)}, (Kind.JUMP, "backward", 7)),
+    "another number of steps": ({"train": OTHER | {"steps": 10}}, (Kind.STEP_COUNT, "steps", None)),
+    "other labels in training": ({"trace": fed(5)}, (Kind.DATA, "data", 5)),
     "other test labels": (
-        {"predictions": predictions().assign(label="dog")}, "labels of the test images"),
+        {"predictions": predictions().assign(label="dog")},
+        (Kind.TEST_LABELS, "evaluation", None)),
+    "fewer test images": (
+        {"predictions": predictions().head(64)}, (Kind.TEST_IMAGES, "evaluation", None)),
+    "other pixels of the test images": (
+        {"evaluate": {"test_images_hash": "other"}}, (Kind.TEST_IMAGES, "evaluation", None)),
     "another evaluation of the same weights": (
-        {"train": {}, "predictions": predictions(drift=0.05)}, "in the evaluation"),
+        {"train": {}, "predictions": predictions(drift=0.05)},
+        (Kind.PROBABILITIES, "evaluation", None)),
+    "no clipping in one run": (
+        {"trace": trace(parted=1).assign(grad_norm=[0.5] * 6 + [1.2] * 6)},
+        (Kind.CLIPPING, "gradient", 7)),
     "a stale learning rate": (
         {"history": pd.DataFrame({"epoch": [1, 2], "lr": [0.1, 0.1], "train_loss": [1.0, 0.5]})},
-        "schedule of the learning rate"),
+        (Kind.RATE, "rates", None)),
     "another validation after equal training": (
         {"history": pd.DataFrame({"epoch": [1, 2], "lr": [0.1, 0.01], "train_loss": [1.0, 0.5],
                                   "val_loss": [1.1, 0.9]})},
-        "running statistics"),
+        (Kind.VALIDATION, "evaluation", None)),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_faults_are_different(tmp_path: Path, name: str) -> None:
-    pieces, where = FAULTS[name]
-    verdict = compared(tmp_path, **({"train": OTHER} | pieces)).verdict
+    pieces, found = FAULTS[name]
+    a: dict[str, Any] = {"evaluate": {"test_images_hash": "one"}}
+    if name == "other labels in training":
+        a["trace"] = fed(99)
+    if name == "no clipping in one run":
+        clipped = {"train": PARAMS["train"] | {"grad_clip": 0.5}}
+        pieces = pieces | {"params": clipped}
+        a |= {"trace": trace().assign(grad_norm=0.5), "params": clipped}
+    verdict = compared(tmp_path, a, **({"train": OTHER} | pieces)).verdict
     assert verdict.rung is Rung.DIFFERENT
     assert verdict.rung.exit_status == 1
-    assert where in (verdict.where or "")
+    assert verdict.fault is not None
+    assert (verdict.fault.kind, verdict.fault.where.part, verdict.fault.where.last) == found
+    assert "rounding-equivalent" not in sentence_of(verdict).lower()
 
 
 def test_other_answers_after_equal_first_steps_are_different(tmp_path: Path) -> None:
@@ -104,7 +142,8 @@ def test_other_answers_after_equal_first_steps_are_different(tmp_path: Path) -> 
         train=OTHER, trace=trace(parted=1), predictions=predictions(900, 1000, moved=60),
     ).verdict  # fmt: skip
     assert verdict.rung is Rung.DIFFERENT
-    assert "after the recorded steps" in (verdict.where or "")
+    assert verdict.fault is not None
+    assert (verdict.fault.kind, verdict.fault.where.part) == (Kind.ANSWERS, "later")
 
 
 def by_outcome(tmp_path: Path, a: pd.DataFrame, b: pd.DataFrame, margin: float) -> Comparison:
@@ -120,14 +159,14 @@ def test_statistically_equivalent(tmp_path: Path) -> None:
     many = predictions(9000, 10_000)
     found = by_outcome(tmp_path, many, predictions(8999, 10_000, moved=2), 0.005)
     assert found.verdict.rung is Rung.STATISTICAL
-    assert "within ±0.50 points" in found.verdict.sentence
+    assert "within ±0.50 points" in sentence_of(found.verdict)
 
 
 def test_not_significant_is_not_equal(tmp_path: Path) -> None:
     found = by_outcome(tmp_path, predictions(), predictions(moved=1), 0.005)
     assert found.verdict.rung is Rung.UNDECIDED
     assert found.verdict.rung.exit_status == 2
-    assert "test images, or several seeds" in found.verdict.sentence
+    assert "test images, or several seeds" in sentence_of(found.verdict)
 
 
 def test_different_by_outcome(tmp_path: Path) -> None:
@@ -141,8 +180,8 @@ def test_runs_without_anything_are_not_decided(tmp_path: Path) -> None:
     )
     verdict = compared(tmp_path, nothing, **nothing).verdict
     assert verdict.rung is Rung.UNDECIDED
-    assert "lacks" in verdict.sentence
-    assert "plots/trace.csv" in verdict.sentence
+    assert all("plots/trace.csv" in files for files in verdict.missing.values())
+    assert "lacks" in sentence_of(verdict)
 
 
 def test_equal_weights_without_predictions_are_compared_by_figures(tmp_path: Path) -> None:
@@ -153,7 +192,8 @@ def test_equal_weights_without_predictions_are_compared_by_figures(tmp_path: Pat
 def test_equal_weights_of_which_one_was_not_evaluated(tmp_path: Path) -> None:
     verdict = compared(tmp_path, predictions=None, evaluate=None).verdict
     assert verdict.rung is Rung.BIT_IDENTICAL
-    assert verdict.sentence.endswith("/b was not evaluated.")
+    assert [name[-2:] for name in verdict.not_evaluated] == ["/b"]
+    assert sentence_of(verdict).endswith("/b was not evaluated.")
 
 
 def test_classes_called_na_are_classes(tmp_path: Path) -> None:

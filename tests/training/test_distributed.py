@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from stages.comparison.analysis.compare_runs import compare_runs
+from stages.comparison.analysis.coverage import PERTURBED_FACTOR
+from stages.comparison.analysis.findings import Rung
 from stages.comparison.analysis.growth import weight_growth
-from stages.comparison.analysis.outcome import Rung
 from stages.comparison.analysis.step_trace import places_at
-from stages.comparison.analysis.verdict import PERTURBED_FACTOR
 from stages.core.errors import DeviceError, TrainingError
 from stages.runs.run import Run
 from stages.runs.schema import INSIDE_COLUMNS, STEP_COLUMNS, TENSOR_COLUMNS
@@ -110,7 +110,7 @@ def test_two_processes_are_one_up_to_rounding(found: dict[str, Found]) -> None:
         "kept",
     }  # what is the whole batch's on each of both
     compared = compare_runs(one, other)
-    assert compared.verdict.rung is Rung.ROUNDING, compared.verdict.sentence
+    assert compared.verdict.rung is Rung.ROUNDING, compared.verdict
     assert "gradient" in compared.verdict.sentence
     assert compared.first_step_distance
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages.comparison.analysis.verdict import PERTURBED_FACTOR
+from stages.comparison.analysis.coverage import PERTURBED_FACTOR
 from stages.core.errors import DivergedError, TrainingError
 from stages.runs.steps import as_table
 from stages.training.run import Run

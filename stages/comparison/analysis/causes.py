@@ -1,13 +1,13 @@
-"""The numeric DNA of two machines, operation by operation, and what the pattern means in words.
-
-Leaves the reading of the runs' own bits to `parting` and `inside`.
+"""The numeric DNA of two machines, operation by operation, and which
+settings can change bits. What they mean in words is in `page/wording.py`.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stages.comparison.analysis.setup import effective_precision
+from stages.comparison.analysis.findings import Cause
+from stages.comparison.analysis.setup import COMPUTATION, effective_precision, flatten
 from stages.runs.run import Run
 
 GROUPS = (
@@ -93,81 +93,54 @@ def _grouped(names: Iterable[str]) -> dict[str, list[str]]:
     return groups
 
 
-def explain(a: Run, b: Run, numerics: Numerics | None) -> list[str]:
+def explain(a: Run, b: Run, numerics: Numerics | None) -> tuple[Cause, ...]:
     """Likely causes of differing bits, the most telling first; what is said is what was read."""
-    return [*from_settings(a, b), *(_from_probes(numerics) if numerics else [])]
+    return (*from_settings(a, b), *(_from_probes(numerics) if numerics else ()))
 
 
-def from_settings(a: Run, b: Run) -> list[str]:
+def from_settings(a: Run, b: Run) -> tuple[Cause, ...]:
     """Causes that the declared DNA names, with both values; what one run is silent on is none."""
     causes = []
     precisions = effective_precision(a), effective_precision(b)
     if precisions[0] != precisions[1]:
-        causes.append(f"precision: {precisions[0]} against {precisions[1]}")
-    for key, words in _WORDS.items():
+        causes.append(Cause("precision", *precisions))
+    for key in DECLARED:
         if key in a.hardware and key in b.hardware and a.hardware[key] != b.hardware[key]:
-            pair = f"{format_value(a.hardware[key])} against {format_value(b.hardware[key])}"
-            causes.append(f"{words}: {pair}")
+            causes.append(Cause(key, a.hardware[key], b.hardware[key]))
     one, other = (run.hardware.get("environment") for run in (a, b))
-    if one is None or other is None:
-        return causes
-    for name in sorted({*one, *other} & _LIBRARY_SWITCHES.keys()):
-        if one.get(name) != other.get(name):
-            pair = f"{format_value(one.get(name))} against {format_value(other.get(name))}"
-            causes.append(f"{_LIBRARY_SWITCHES[name]} ({name}): {pair}")
-    return causes
-
-
-_WORDS = {
-    "backend": "backend",
-    "accelerator": "accelerator",
-    "chip": "chip",
-    "cpu_capability": "instruction set of PyTorch's own CPU code",
-    "threads": "threads that share a sum",
-    "torch_build": "PyTorch",
-    "onednn": "oneDNN",
-    "mkl": "MKL",
-    "cudnn": "cuDNN",
-    "libc": "C library (exp, log and their kin)",
-    "onednn_enabled": "oneDNN in use",
-    "float32_matmul_precision": "precision of float32 matrix products",
-    "deterministic": "deterministic algorithms",
-}
-_LIBRARY_SWITCHES = {
-    "ONEDNN_MAX_CPU_ISA": "instruction set of oneDNN",
-    "DNNL_MAX_CPU_ISA": "instruction set of oneDNN",
-    "MKL_CBWR": "code path of MKL",
-    "MKL_ENABLE_INSTRUCTIONS": "instruction set of MKL",
-    "NVIDIA_TF32_OVERRIDE": "TF32",
-}
-
-
-def format_value(value: object) -> str:
-    """A setting as it stands in a sentence."""
-    return "not set" if value is None else str(value)
-
-
-MEANINGS = {
-    "reduced precision": "kernels in reduced precision",
-    "convolutions": "convolution kernels (their blocking decides the order of accumulation)",
-    "matrix products": "matrix products (blocking and order of accumulation in BLAS)",
-    "attention": "the attention kernel",
-    "softmax and losses": "another exp inside softmax",
-    "norms": "accumulation inside norms",
-    "sums over long vectors": "the order in which long sums are added, which threads share",
-    "order among ties": "order among equal values",
-    "sums into shared places": "the order of additions into shared places (atomics)",
-    "resizing": "interpolation weights",
-    "random generators": "PyTorch's own random draws (this pipeline uses none of them)",
-    "functions of one number": "variants of exp, erf and their kin, or fused multiply-add",
-}
-
-
-def _from_probes(numerics: Numerics) -> list[str]:
-    """What each group of changed probes points to; composites say nothing by themselves."""
-    return [
-        f"{MEANINGS[group]}: {len(names)} of the probes differ ({', '.join(names[:4])}"
-        + (", …)" if len(names) > 4 else ")")
-        for group, names in numerics.changed.items()
-        if group in MEANINGS
+    if one is not None and other is not None:
+        causes += [
+            Cause(name, one.get(name), other.get(name))
+            for name in sorted({*one, *other} & set(LIBRARY_SWITCHES))
+            if one.get(name) != other.get(name)
+        ]
+    ours, theirs = flatten(a.params), flatten(b.params)
+    told = {"device", "threads", "train.precision"}  # the declared DNA has what came of them
+    causes += [
+        Cause(key, ours[key], theirs[key])
+        for key in COMPUTATION
+        if key in ours and key in theirs and ours[key] != theirs[key] and key not in told
     ]
+    return tuple(causes)
+
+
+DECLARED = (
+    "backend", "accelerator", "chip", "cpu_capability", "threads", "torch_build", "onednn", "mkl",
+    "cudnn", "libc", "onednn_enabled", "float32_matmul_precision", "deterministic",
+)  # fmt: skip
+LIBRARY_SWITCHES = (
+    "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS",
+    "NVIDIA_TF32_OVERRIDE",
+)  # fmt: skip
+
+
+def _from_probes(numerics: Numerics) -> list[Cause]:
+    """A cause per group of changed probes; composites say nothing by themselves."""
+    return [
+        Cause(group, probes=tuple(names))
+        for group, names in numerics.changed.items()
+        if group not in COMPOSITES
+    ]
+
+
+COMPOSITES = ("optimiser steps", "others")

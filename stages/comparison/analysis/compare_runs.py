@@ -1,17 +1,17 @@
-"""Two records and every answer about them, in one value. Showing it is left to `text`, `page`."""
+"""Two records and every answer about them, in one value. Showing it is left to `page/`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from stages.comparison.analysis.causes import Numerics, compare_numerics, explain
+from stages.comparison.analysis.causes import Numerics, compare_numerics
 from stages.comparison.analysis.cost import Cost, compare_cost
-from stages.comparison.analysis.fault import first_step_distance
+from stages.comparison.analysis.findings import Evidence, Verdict
 from stages.comparison.analysis.first_divergence import FirstDivergence, find_first_divergence
 from stages.comparison.analysis.groups import inputs_between
 from stages.comparison.analysis.growth import Growth, weight_growth
-from stages.comparison.analysis.outcome import Evidence, Verdict, worst_of
+from stages.comparison.analysis.outcome import worst_of
 from stages.comparison.analysis.seeds import Seeds, compare_seeds
 from stages.comparison.analysis.setup import Difference, setup_differences
 from stages.comparison.analysis.statistics import (
@@ -35,12 +35,10 @@ class Comparison:
     verdict: Verdict
     differences: list[Difference]
     numerics: Numerics | None
-    causes: list[str]
     divergence: FirstDivergence | None
-    first_step_distance: float | None
     growth: Growth | None
     perturbed_growth: Growth | None
-    perturbed_churn: float | None
+    perturbed_answers: Paired | None
     answers: Paired | None
     classes: pd.DataFrame | None
     costs: list[Cost]
@@ -78,15 +76,13 @@ def compare_runs(
     return Comparison(
         a=a,
         b=b,
-        verdict=worst_of(verdicts, pairs),
+        verdict=worst_of(verdicts),
         differences=first.differences,
         numerics=first.numerics,
-        causes=explain(a, b, first.numerics),
         divergence=find_first_divergence(a, b),
-        first_step_distance=first_step_distance(a, b),
         growth=first.growth,
         perturbed_growth=first.perturbed_growth,
-        perturbed_churn=first.perturbed_churn,
+        perturbed_answers=first.perturbed_answers,
         answers=first.answers,
         classes=classes,
         costs=compare_cost(a, b),
@@ -97,14 +93,13 @@ def compare_runs(
 def _evidence(
     a: Run, b: Run, margin: float, seeds: Seeds | None, perturbed: Run | None
 ) -> Evidence:
-    beside_perturbed = _answers(a, perturbed, margin) if perturbed else None
     return Evidence(
         differences=setup_differences(a, b),
         numerics=compare_numerics(a, b),
         answers=_answers(a, b, margin),
         seeds=seeds,
         growth=weight_growth(a, b),
-        perturbed_churn=beside_perturbed.churn if beside_perturbed else None,
+        perturbed_answers=_answers(a, perturbed, margin) if perturbed else None,
         perturbed_growth=weight_growth(a, perturbed) if perturbed else None,
     )
 

@@ -2,7 +2,7 @@
 
 Reads the trace of steps and, for the tensors, the trace of tensors. A trace has every step up to a
 limit and then the last of every epoch; the weights that training hashes in between narrow a gap
-down. How far the runs are apart at a place is left to `inside`, what it means to `verdict`.
+down. How far the runs are apart at a place is left to `step_trace`, what it means to `verdict`.
 """
 
 from dataclasses import dataclass, replace
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from stages.comparison.analysis.findings import Where
 from stages.comparison.analysis.growth import weight_growth
 from stages.runs.run import Run
 
@@ -26,9 +27,9 @@ class FirstDivergence:
     known to agree, 0 at the start: the runs part at `step` itself only when it is the one before.
     Then `part` is where in that step: the loss differs (forward), the gradients (backward), or
     only the weights after it (update); None when that step was not traced. `tensors` names the
-    parameters that differ there, `of` all that were traced. `apart` is the relative difference of
-    loss and gradient norm, whichever is larger, where it can first show: at that step, or at the
-    next for an update or where gradients overflowed. None when the trace ends before.
+    parameters that differ there, `of` all that were traced. `distance` is the relative difference
+    of loss and gradient norm, whichever is larger, where it can first show: at that step, or at
+    the next for an update or where gradients overflowed. None when the trace ends before.
     """
 
     compared: int
@@ -45,11 +46,13 @@ class FirstDivergence:
         """Whether the runs part at `step` itself and not somewhere before it."""
         return self.step == self.after + 1
 
-    def span(self) -> str:
-        """The step, or the steps among which it is, as it stands in a sentence."""
-        if self.is_exact:
-            return f"at step {self.step}"
-        return f"between steps {self.after + 1} and {self.step}"
+    @property
+    def where(self) -> Where:
+        """The place of the difference, or what follows the last step that agrees."""
+        if self.step is None:
+            return Where("later", first=self.after + 1)
+        part = self.part or ""
+        return Where(part, "", self.after + 1, self.step, self.epoch, self.tensors, self.of)
 
 
 def find_first_divergence(a: Run, b: Run) -> FirstDivergence | None:
@@ -144,8 +147,8 @@ def steps_per_epoch(run: Run) -> float | None:
     return steps / epochs if steps and epochs else None
 
 
-def rates_differ(a: Run, b: Run, tolerance: float = 1e-9) -> str | None:
-    """In words, the first epoch whose learning rates are not the same."""
+def other_rate(a: Run, b: Run, tolerance: float = 1e-9) -> tuple[int, float, float] | None:
+    """The first epoch whose learning rates are not the same, and both rates."""
     if a.history is None or b.history is None:
         return None
     both = a.history.merge(b.history, on="epoch", suffixes=("_a", "_b"))
@@ -153,4 +156,4 @@ def rates_differ(a: Run, b: Run, tolerance: float = 1e-9) -> str | None:
     if len(rows) == 0:
         return None
     row = both.iloc[rows[0]]
-    return f"learning rate {row['lr_a']:g} against {row['lr_b']:g} in epoch {int(row['epoch'])}"
+    return int(row["epoch"]), float(row["lr_a"]), float(row["lr_b"])

@@ -1,9 +1,10 @@
 """How far the weights of two runs are apart as both go on.
 
 Reads the sketches of all weights that training keeps at milestones. Leaves what a distance means
-to `fault` and `verdict`.
+to `drift` and `verdict`.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +17,26 @@ from stages.runs.run import Run
 class Growth:
     """How far the weights are apart after each step, relative to the norm of the weights.
 
-    `moved` is how far A's own moved since the step before, `equal` whether all bits agree.
+    `moved` is how far A's own moved since the step before, `equal` whether all bits agree, `norm`
+    that of A's weights.
     """
 
     steps: tuple[int, ...]
     distance: tuple[float, ...]
     moved: tuple[float, ...]
     equal: tuple[bool, ...]
+    norm: tuple[float, ...]
+
+    def before(self, step: int) -> tuple[float, float] | None:
+        """Distance and norm of the weights that entered a step, the larger of those around it.
+
+        None for the first step and after the last milestone.
+        """
+        after = bisect_left(self.steps, step - 1)
+        if step == 1 or after == len(self.steps):
+            return None
+        around = [after] if self.steps[after] == step - 1 or after == 0 else [after - 1, after]
+        return max(self.distance[i] for i in around), self.norm[after]
 
 
 def weight_growth(a: Run, b: Run) -> Growth | None:
@@ -41,4 +55,5 @@ def weight_growth(a: Run, b: Run) -> Growth | None:
         distance=tuple(map(float, np.linalg.norm(mine - theirs, axis=1) / norms)),
         moved=(0.0, *map(float, moved)),
         equal=tuple(map(bool, both["hash_a"] == both["hash_b"])),
+        norm=tuple(map(float, norms)),
     )

@@ -21,7 +21,8 @@ class Paired:
 
     `only_a` and `only_b` count images that one alone has right. `low`, `high` bound the
     difference with 95 % confidence; `tost_p` below 0.05 shows it to lie within ± `margin`.
-    `churn` is the share of images that the two answer differently, right or wrong.
+    `churn` is the share of images, and `changed` the number, that the two answer differently, right
+    or wrong; `gap` is the mean difference of their confidence.
     """
 
     images: int
@@ -35,9 +36,11 @@ class Paired:
     mcnemar_p: float
     margin: float
     tost_p: float
+    changed: int
     churn: float
     churn_low: float
     churn_high: float
+    gap: float
 
     @property
     def error(self) -> float:
@@ -79,9 +82,11 @@ def compare_answers(a: pd.DataFrame, b: pd.DataFrame, margin: float) -> Paired |
         mcnemar_p=exact_mcnemar(only_a, only_b),
         margin=margin,
         tost_p=tost(difference, error, margin),
+        changed=changed,
         churn=changed / n,
         churn_low=float(churn.low),
         churn_high=float(churn.high),
+        gap=float((both["confidence_a"] - both["confidence_b"]).abs().mean()),
     )
 
 
@@ -115,6 +120,12 @@ def paired_difference(only_a: int, only_b: int, n: int) -> tuple[float, float]:
 def exact_mcnemar(only_a: int, only_b: int) -> float:
     """The exact two-sided McNemar test: could the discordant images be a fair coin's?"""
     return float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+
+
+def more_churn(answers: Paired, beside: Paired) -> float:
+    """Fisher's exact one-sided p that more answers change than beside, where both may be chance."""
+    table = np.array([[each.changed, each.images - each.changed] for each in (answers, beside)])
+    return float(stats.fisher_exact(table, alternative="greater").pvalue)
 
 
 def tost(difference: float, error: float, margin: float, dof: float = math.inf) -> float:

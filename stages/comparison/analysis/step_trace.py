@@ -12,18 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from stages.comparison.analysis.findings import Where
 from stages.runs.run import Run
 from stages.runs.schema import INSIDE_COLUMNS
 
 OF_A_RUN = ("weights", "average", "kept")
 """Kinds of rows that are no place within a step."""
-
-IN_WORDS = {
-    "input": "in the images that enter the model",
-    "target": "in the labels",
-    "loss": "in the loss",
-}
-
 
 @dataclass(frozen=True)
 class Place:
@@ -31,9 +25,10 @@ class Place:
 
     `bits_differ`, with `fed_alike` when what went in had equal bits (None when unknown).
     `gap` is the estimated norm of the difference, `distance` the same relative to A's norm (for
-    an update: relative to the length of A's update). `rounding` is what one ULP can do here,
-    relative as well: on the way forward and back measured by the runs themselves, 0 when they did
-    not; for an update, one ULP of the weights that it moves.
+    an update: relative to the length of A's update), `size_b` that of B. `rounding` is what one ULP
+    can do here, relative as well: on the way forward and back measured by the runs themselves, the
+    smaller of the two, so that a noisy run does not excuse itself, and 0 when they did not; for an
+    update, one ULP of the weights that it moves.
     """
 
     kind: str
@@ -42,6 +37,7 @@ class Place:
     fed_alike: bool | None
     gap: float
     size: float
+    size_b: float
     rounding: float
     dtypes: tuple[str, str]
 
@@ -60,17 +56,15 @@ class Place:
         """Whether the place comes before the gradients; runs on many devices record none such."""
         return self.kind in ("input", "module", "target", "loss")
 
-    def describe(self) -> str:
-        """The place as it stands in a sentence."""
-        words = {
-            "module": f"in the forward pass of `{self.name}`",
-            "gradient": f"in the backward pass, at the gradient of `{self.name}`",
-            "update": f"in the optimiser step, at the update of `{self.name}`",
-            **IN_WORDS,
-        }[self.kind]
-        if self.dtypes[0] != self.dtypes[1]:
-            words += f" ({self.dtypes[0]} against {self.dtypes[1]})"
-        return words
+    @property
+    def stands_still(self) -> bool:
+        """Whether B alone, or A alone, does not move what the other moves."""
+        return self.kind == "update" and (self.size == 0) != (self.size_b == 0)
+
+    def at(self, step: int) -> Where:
+        """The place as that of a difference."""
+        dtypes = self.dtypes if self.dtypes[0] != self.dtypes[1] else None
+        return Where(self.kind, self.name, step, step, dtypes=dtypes)
 
 
 def recorded_steps(a: Run, b: Run) -> list[int]:
@@ -112,9 +106,11 @@ def _place(row: dict[str, Any], gradients: dict[str, bool]) -> Place:
         fed_alike = gradients.get(name)
     elif isinstance(row["inputs_hash_a"], str) and isinstance(row["inputs_hash_b"], str):
         fed_alike = row["inputs_hash_a"] == row["inputs_hash_b"]
-    size = float(np.linalg.norm(mine)) if kind == "update" else norm
-    measured = (float(row[f"rounding_{side}"] or 0) for side in "ab")
-    rounding = max((value for value in measured if math.isfinite(value)), default=0.0)
+    size, size_b = norm, float(row["norm_b"])
+    if kind == "update":
+        size, size_b = float(np.linalg.norm(mine)), float(np.linalg.norm(theirs))
+    measured = [float(row[f"rounding_{side}"] or 0) for side in "ab"]
+    rounding = min((value for value in measured if 0 < value < math.inf), default=0.0)
     if kind == "update" and size > 0:
         # Weights are float32: half a unit in the last place each, on either machine.
         rounding = 2.0**-23 * norm / size
@@ -125,6 +121,7 @@ def _place(row: dict[str, Any], gradients: dict[str, bool]) -> Place:
         fed_alike=fed_alike,
         gap=gap,
         size=size,
+        size_b=size_b,
         rounding=rounding,
         dtypes=(str(row["dtype_a"]), str(row["dtype_b"])),
     )

@@ -53,7 +53,8 @@ def _mcnemar(found: Comparison, answers: Paired) -> list[str]:
 
 
 def _churn(found: Comparison, answers: Paired) -> str:
-    ulp = "" if found.perturbed_churn is None else f"; one ULP changes {found.perturbed_churn:.2%}"
+    beside = found.perturbed_answers
+    ulp = "" if beside is None else f"; one ULP changes {beside.churn:.2%}"
     return (
         f"Churn: {answers.churn:.2%} of the answers differ (95 % interval "
         f"{answers.churn_low:.2%} to {answers.churn_high:.2%}){ulp}."

@@ -1,26 +1,27 @@
 """Many machines arranged for reading: the matrix, what the work costs on each, a sentence per pair.
 
-Leaves the verdicts to `matrix` and the form to `text` and `page`.
+Leaves the form to `text` and `page`.
 """
 
 from collections.abc import Sequence
 
-from stages.comparison.analysis.matrix import Pair
+from stages.comparison.analysis.findings import Verdict
 from stages.comparison.analysis.statistics import points
 from stages.comparison.page.section import Grid, Section
 from stages.comparison.page.values import UNKNOWN
+from stages.comparison.page.wording import rung_of, sentence_of
 from stages.pages.formatting import number
 from stages.runs.run import Run
 
 TITLE = "Runs compared with one another"
 
 
-def overview(pairs: Sequence[Pair], records: Sequence[Run]) -> list[Section]:
+def overview(pairs: Sequence[Verdict], records: Sequence[Run]) -> list[Section]:
     """The three sections of a comparison of more than two runs."""
-    return [_matrix(pairs, [run.name for run in records]), _machines(records), _format_value(pairs)]
+    return [_matrix(pairs, [run.name for run in records]), _machines(records), _sentences(pairs)]
 
 
-def _matrix(pairs: Sequence[Pair], names: Sequence[str]) -> Section:
+def _matrix(pairs: Sequence[Verdict], names: Sequence[str]) -> Section:
     by_names = {(pair.a, pair.b): pair for pair in pairs}
     rows = tuple(
         (name, *(_cell(by_names.get((name, other))) for other in names[1:])) for name in names[:-1]
@@ -32,12 +33,13 @@ def _matrix(pairs: Sequence[Pair], names: Sequence[str]) -> Section:
     return Section("matrix", "Every pair", (sentence,), (Grid(("", *names[1:]), rows),))
 
 
-def _cell(pair: Pair | None) -> str:
+def _cell(pair: Verdict | None) -> str:
     if pair is None:
         return ""
-    if pair.churn is None or pair.difference is None:
-        return pair.rung.words
-    return f"{pair.rung.words}, churn {pair.churn:.2%}, {points(pair.difference, True)} points"
+    answers = pair.evidence.answers
+    if answers is None:
+        return rung_of(pair)
+    return f"{rung_of(pair)}, churn {answers.churn:.2%}, {points(answers.difference, True)} points"
 
 
 def _machines(records: Sequence[Run]) -> Section:
@@ -66,6 +68,6 @@ def _machine(run: Run, first: float | None) -> tuple[str, ...]:
     )
 
 
-def _format_value(pairs: Sequence[Pair]) -> Section:
-    rows = tuple((pair.a, pair.b, pair.sentence) for pair in pairs)
+def _sentences(pairs: Sequence[Verdict]) -> Section:
+    rows = tuple((pair.a, pair.b, sentence_of(pair)) for pair in pairs)
     return Section("pairs", "What was found", (), (Grid(("first run", "second run", ""), rows),))

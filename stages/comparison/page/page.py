@@ -7,10 +7,11 @@ from markupsafe import Markup, escape
 
 from stages.charts.growth import growth_curves
 from stages.comparison.analysis.compare_runs import Comparison
-from stages.comparison.analysis.outcome import Rung, Verdict
+from stages.comparison.analysis.findings import Rung, Verdict
 from stages.comparison.analysis.statistics import points
 from stages.comparison.page.section import Grid, Section
 from stages.comparison.page.sections import sections_of, title_of
+from stages.comparison.page.wording import sentence_of, where_in_words
 from stages.pages.blocks import Picture, Table, Tile, drawing
 from stages.pages.render import render
 
@@ -35,7 +36,7 @@ def page_of(
     """Sections as a page; `charts` by the anchor of the section they stand in."""
     view = {
         "title": title,
-        "verdict": _with_code(verdict.sentence) if verdict else "",
+        "verdict": _with_code(sentence_of(verdict)) if verdict else "",
         "outcome": OUTCOMES[verdict.rung.exit_status] if verdict else "",
         "tiles": tiles,
         "sections": [
@@ -70,7 +71,7 @@ def _cell(text: str) -> Markup:
 
 
 def _tiles(found: Comparison) -> list[Tile]:
-    tiles = [Tile("verdict", found.verdict.rung.words, _with_code(found.verdict.where or ""))]
+    tiles = [Tile("verdict", found.verdict.rung.words, _with_code(_where(found.verdict)))]
     if found.divergence is not None:
         divergence, detail = found.divergence, f"of {found.divergence.compared} traced"
         first = "" if divergence.is_exact else f"{divergence.after + 1}–"
@@ -85,6 +86,15 @@ def _tiles(found: Comparison) -> list[Tile]:
         tiles.append(Tile("accuracy, points", points(answers.difference, True), reach))
         tiles.append(Tile("answers that differ", f"{answers.churn:.2%}", f"n = {answers.images:,}"))
     return tiles
+
+
+def _where(verdict: Verdict) -> str:
+    """Below the rung: the place of a difference, or how far rounding alone was shown."""
+    if verdict.where is not None:
+        return where_in_words(verdict.where)
+    if verdict.rounding_until and verdict.rung is not Rung.ROUNDING:
+        return f"rounding-equivalent up to step {verdict.rounding_until}"
+    return ""
 
 
 def _charts(found: Comparison) -> list[Picture]:

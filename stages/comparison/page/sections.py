@@ -1,14 +1,14 @@
 """A comparison arranged for reading, in the order of the questions; only what differs is shown.
 
-The numbers come from `together`; whether a difference matters is left to `answers`.
+Whether a difference matters is left to `answers`.
 """
 
-from stages.comparison.analysis.causes import MEANINGS, from_settings
+from stages.comparison.analysis.causes import from_settings
 from stages.comparison.analysis.compare_runs import Comparison
-from stages.comparison.analysis.verdict import where_bits_diverge
 from stages.comparison.page.answers import matters
 from stages.comparison.page.section import Grid, Section
 from stages.comparison.page.values import UNKNOWN, is_same, ratio_in_words, shown_pair
+from stages.comparison.page.wording import MEANINGS, cause_in_words, divergence_in_words
 from stages.core.counts import counted
 from stages.pages.formatting import number
 from stages.runs.run import Run
@@ -71,7 +71,9 @@ def _numerics(found: Comparison) -> Section:
             which = ", ".join(varying)
             sentences.append(f"Not repeatable on {name} without deterministic algorithms: {which}.")
     if causes := from_settings(found.a, found.b):
-        sentences.append(f"Differences that can change bits: {'; '.join(causes)}.")
+        sentences.append(
+            f"Differences that can change bits: {'; '.join(map(cause_in_words, causes))}."
+        )
     return Section("numerics", "Numeric DNA", tuple(sentences), grids)
 
 
@@ -99,17 +101,17 @@ def _divergence(found: Comparison) -> Section:
         same = f"The same bits in {steps}" if divergence.compared else "The same weights"
         sentences.append(f"{same}, up to step {divergence.after}.")
     else:
-        words = where_bits_diverge(found.a, found.b).removeprefix("first divergence ")
+        words = divergence_in_words(found.verdict).removeprefix("first divergence ")
         sentences.append(f"{words[0].upper()}{words[1:]}.")
         if divergence.tensors:
             sentences.append(
                 f"There {len(divergence.tensors)} of "
                 f"{counted(divergence.of, 'parameter tensor')} differ."
             )
-    if found.first_step_distance:
+    if found.verdict.gradient_distance:
         sentences.append(
             "At the first step the relative distance of the gradients is "
-            f"{found.first_step_distance:.1e}."
+            f"{found.verdict.gradient_distance:.1e}."
         )
     return Section("divergence", "First divergence", tuple(sentences), _growth(found))
 

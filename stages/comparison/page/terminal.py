@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stages.comparison.analysis.outcome import Verdict
+from stages.comparison.analysis.findings import Verdict
 from stages.comparison.page.section import Grid, Section
+from stages.comparison.page.wording import sentence_of
 
 WIDEST = 120
 LONGEST_WORD = 24
@@ -34,7 +35,7 @@ def as_text(
         _heading(console, title, "=")
         if verdict is not None:
             colour = COLOURS[verdict.rung.exit_status]
-            console.print("", Text(verdict.sentence, style=f"bold {colour}"), sep="\n")
+            console.print("", Text(sentence_of(verdict), style=f"bold {colour}"), sep="\n")
         for section in sections:
             console.print()
             _heading(console, section.title, "-")

@@ -6,7 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 from stages.comparison.analysis.compare_runs import Comparison
+from stages.comparison.analysis.findings import Verdict
 from stages.comparison.page.section import Grid, Section
+from stages.comparison.page.wording import sentence_of
 
 WIDEST = 120
 """Columns up to which tables are padded."""
@@ -48,24 +50,40 @@ def as_json(found: Comparison) -> dict[str, Any]:
     """Everything that was found, without the runs themselves."""
     classes = found.classes
     return {
+        **verdict_as_json(found.verdict),
         "a": found.a.name,
         "b": found.b.name,
-        "verdict": found.verdict.rung.words,
-        "exit_status": found.verdict.rung.exit_status,
-        "sentence": found.verdict.sentence,
-        "where": found.verdict.where,
         "differences": [asdict(difference) for difference in found.differences],
         "numerics": asdict(found.numerics) if found.numerics else None,
-        "causes": found.causes,
-        "parting": asdict(found.divergence) if found.divergence else None,
-        "first_step_apart": found.first_step_distance,
+        "first_divergence": asdict(found.divergence) if found.divergence else None,
         "growth": asdict(found.growth) if found.growth else None,
         "answers": asdict(found.answers) if found.answers else None,
-        "perturbed_churn": found.perturbed_churn,
+        "perturbed_answers": asdict(found.perturbed_answers) if found.perturbed_answers else None,
         "seeds": asdict(found.seeds) if found.seeds else None,
         "classes": None if classes is None else classes.to_dict(orient="records"),
         "costs": [asdict(cost) for cost in found.costs],
         "missing": found.missing,
+    }
+
+
+def verdict_as_json(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as data, with its sentence."""
+    return {
+        "a": verdict.a,
+        "b": verdict.b,
+        "verdict": verdict.rung.words,
+        "exit_status": verdict.rung.exit_status,
+        "sentence": sentence_of(verdict),
+        "fault": asdict(verdict.fault) if verdict.fault else None,
+        "rounding_until_step": verdict.rounding_until,
+        "steps": verdict.steps,
+        "not_shown": verdict.uncovered,
+        "same": verdict.shared,
+        "divergence": asdict(verdict.divergence) if verdict.divergence else None,
+        "gradient_distance": verdict.gradient_distance,
+        "causes": [asdict(cause) for cause in verdict.causes],
+        "pairs": verdict.pairs,
+        "unanimous": verdict.unanimous,
     }
 
 

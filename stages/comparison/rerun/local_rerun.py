@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from stages.comparison.analysis.outcome import Rung
+from stages.comparison.analysis.findings import Rung
 from stages.comparison.page.section import Grid, Section
 from stages.comparison.rerun.origin import (
     Op,
@@ -14,7 +14,7 @@ from stages.comparison.rerun.origin import (
     load_ops,
     ops_as_json,
 )
-from stages.comparison.rerun.replay import Replayed, replay
+from stages.comparison.rerun.replay import Replayed, place_in_words, replay
 from stages.core.counts import counted
 from stages.core.files import write_json
 from stages.runs.run import Run
@@ -58,7 +58,7 @@ def _format_distance(distance: float | None) -> str:
 
 def _place(step: Replayed) -> str:
     place = step.beyond or step.bits
-    return place.describe() if place else "–"
+    return place_in_words(place) if place else "–"
 
 
 def local_origins(a: tuple[Source, Run], b: tuple[Source, Run] | None, log: Path | None) -> Section:

@@ -16,6 +16,7 @@ import torch
 from stages.comparison.analysis.rounding import LIMITS, Limits, first_beyond
 from stages.comparison.analysis.setup import effective_precision
 from stages.comparison.analysis.step_trace import Place, first_bits, gradient_distance, places_at
+from stages.comparison.page.wording import where_in_words
 from stages.comparison.rerun.rebuilt_engine import MEMORY_ADVICE, build_engine, epoch_of, params_of
 from stages.core import paths
 from stages.core.device import memory_advice
@@ -57,8 +58,13 @@ class Replayed:
         if self.distance is not None and self.perturbed_distance:
             words += f", {self.distance / self.perturbed_distance:.2g} times what one ULP does"
         if self.beyond is None:
-            return start + f"{words}; first divergence {self.bits.describe()}"
-        return start + f"{words}; more than rounding {self.beyond.describe()}"
+            return start + f"{words}; first divergence {place_in_words(self.bits)}"
+        return start + f"{words}; more than rounding {place_in_words(self.beyond)}"
+
+
+def place_in_words(place: Place) -> str:
+    """The place without its step, which the line begins with."""
+    return where_in_words(replace(place.at(0), first=None, last=None))
 
 
 def replay(source: Source, record: Run) -> list[Replayed]:
@@ -106,12 +112,13 @@ def _replay_one(engine: Engine, record: Run, after: int, state: bytes, limits: L
     mine = replace(record, name="here", inside=rows)
     beside = replace(record, name="perturbed", inside=perturbed)
     places = places_at(record, mine, after + 1)
+    beyond = first_beyond(places, limits)
     return Replayed(
         step=after + 1,
         distance=gradient_distance(places),
         perturbed_distance=gradient_distance(places_at(mine, beside, after + 1)),
         bits=first_bits(places),
-        beyond=first_beyond(places, limits),
+        beyond=beyond[0] if beyond else None,
     )
 
 

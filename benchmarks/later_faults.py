@@ -1,0 +1,322 @@
+"""Faults that begin at a step of one's choice, planted in the present process and taken out again.
+
+Each is a mistake of the code: parameters, DNA and the identity of code stay as they are. Leaves
+faults of the first step, which run in processes of their own, to `faults`.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor, nn
+
+from stages.core.device import autocast
+from stages.datasets import pixels
+from stages.models import BuiltModel
+from stages.tasks.classify import Classify
+from stages.training import augmentation, ema, engine, trained
+from stages.training.engine import Engine, Epoch, StepResult
+from stages.training.images import Normalization
+
+Patches = Iterator[tuple[Any, str, Any]]
+
+
+@dataclass(frozen=True)
+class LaterFault:
+    """`plant(begin)` gives what to patch so that the fault acts from step `begin` (from 0) on.
+
+    `begins` are the moments at which it can: "start", "middle", "last epoch", or "evaluation".
+    `needs` is what a run must have for the fault to change its result, and `places` the parts of
+    which one must be named.
+    """
+
+    plant: Callable[[int], Patches]
+    begins: tuple[str, ...]
+    places: tuple[str, ...]
+    needs: str = ""
+
+
+LATE = ("middle", "last epoch")
+ANY = ("start", *LATE)
+
+
+@contextmanager
+def planted(fault: LaterFault, begin: int) -> Iterator[None]:
+    """The fault within the context."""
+    patches = [patch.object(owner, name, value) for owner, name, value in fault.plant(begin)]
+    for each in patches:
+        each.start()
+    try:
+        yield
+    finally:
+        for each in reversed(patches):
+            each.stop()
+
+
+def _step(running: Engine) -> int:
+    """Updates made so far."""
+    return int(running.schedule.last_epoch)
+
+
+def _epochs(change: Callable[[Engine, Epoch], Epoch]) -> Callable[[int], Patches]:
+    """Alter the epochs that start at or after the step."""
+    start = Engine.epoch
+
+    def plant(begin: int) -> Patches:
+        def altered(self: Engine, number: int) -> Epoch:
+            found = start(self, number)
+            late = number * self.steps_per_epoch > begin
+            return change(self, found) if late else found
+
+        yield Engine, "epoch", altered
+
+    return plant
+
+
+def _as_the_first(running: Engine, epoch: Epoch) -> Epoch:
+    first = _EPOCH(running, 1)
+    return replace(epoch, order=first.order, host_order=first.host_order)
+
+
+def _rolled(_: Engine, epoch: Epoch) -> Epoch:
+    return replace(epoch, order=epoch.order.roll(1), host_order=epoch.host_order.roll(1))
+
+
+def _same_draws(running: Engine, epoch: Epoch) -> Epoch:
+    return replace(epoch, draws=running.augmenter.draw(1, running.device))
+
+
+_EPOCH = Engine.epoch
+
+
+def _gradients(around: Callable[[Engine], None]) -> Callable[[int], Patches]:
+    """Call `around` before the gradients of each step from `begin` on."""
+    original = Engine.gradients
+
+    def plant(begin: int) -> Patches:
+        def altered(self: Engine, epoch: Epoch, index: int) -> StepResult:
+            if _step(self) >= begin:
+                around(self)
+            return original(self, epoch, index)
+
+        yield Engine, "gradients", altered
+
+    return plant
+
+
+def _no_clip(running: Engine) -> None:
+    train = running.params.train.model_copy(update={"grad_clip": None})
+    running.params = running.params.model_copy(update={"train": train})
+
+
+def _smoother(running: Engine) -> None:
+    train = running.params.train.model_copy(update={"label_smoothing": 0.02})
+    running.params = running.params.model_copy(update={"train": train})
+
+
+def _in_bf16(begin: int) -> Patches:
+    state = {"late": False}
+
+    def mark(_: Engine) -> None:
+        state["late"] = True
+
+    yield from _gradients(mark)(begin)
+    yield (
+        engine,
+        "autocast",
+        lambda device, asked: autocast(device, "bf16" if state["late"] else asked),
+    )
+
+
+def _updates(change: Callable[[Engine], Any]) -> Callable[[int], Patches]:
+    """`change` is called before each update from `begin` on; what it returns is called after."""
+    original = Engine.update
+
+    def plant(begin: int) -> Patches:
+        def altered(self: Engine) -> None:
+            after = change(self) if _step(self) >= begin else None
+            original(self)
+            if after is not None:
+                after()
+
+        yield Engine, "update", altered
+
+    return plant
+
+
+def _set_groups(**values: float) -> Callable[[Engine], None]:
+    def change(running: Engine) -> None:
+        for group in running.optimizer.param_groups:
+            group.update({key: value for key, value in values.items() if key in group})
+
+    return change
+
+
+def _double_decay(running: Engine) -> Callable[[], None]:
+    groups = running.optimizer.param_groups
+    before = [group["weight_decay"] for group in groups]
+    for group in groups:
+        group["weight_decay"] *= 2
+
+    def put_back() -> None:
+        for group, value in zip(groups, before, strict=True):
+            group["weight_decay"] = value
+
+    return put_back
+
+
+def _freeze(running: Engine) -> Callable[[], None]:
+    """A weight in the middle of the model stays as it is."""
+    weights = [value for value in running.model.parameters() if value.ndim > 1]
+    weight = weights[len(weights) // 2]
+    before = weight.detach().clone()
+
+    def put_back() -> None:
+        with torch.no_grad():
+            weight.copy_(before)
+
+    return put_back
+
+
+def _engine(change: Callable[[Engine], None]) -> Callable[[int], Patches]:
+    original = Engine.__init__
+
+    def plant(_: int) -> Patches:
+        def altered(self: Engine, *arguments: Any) -> None:
+            original(self, *arguments)
+            change(self)
+
+        yield Engine, "__init__", altered
+
+    return plant
+
+
+def _wrong_label(running: Engine) -> None:
+    running._labels = running._labels.clone()
+    running._labels[7] = (running._labels[7] + 1) % running._labels.max()
+
+
+def _duplicate(running: Engine) -> None:
+    running._pixels, running._labels = running._pixels.clone(), running._labels.clone()
+    running._pixels[7], running._labels[7] = running._pixels[8], running._labels[8]
+
+
+def _model(change: Callable[[nn.Module], None]) -> Callable[[int], Patches]:
+    build = Classify.build
+
+    def plant(_: int) -> Patches:
+        def altered(self: Classify, params: Any, classes: int) -> BuiltModel:
+            built = build(self, params, classes)
+            change(built.model)
+            return built
+
+        yield Classify, "build", altered
+
+    return plant
+
+
+def _tanh(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.GELU):
+            module.approximate = "tanh"
+
+
+def _norm_momentum(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 0.05
+
+
+def _average_is_the_last(_: int) -> Patches:
+    yield Engine, "averaged", property(lambda self: self.model)
+
+
+def _average_decay(_: int) -> Patches:
+    original = ema.Ema.__init__
+
+    def altered(self: ema.Ema, model: nn.Module, decay: float) -> None:
+        original(self, model, 1 - 10 * (1 - decay))
+
+    yield ema.Ema, "__init__", altered
+
+
+def _test_split(change: Callable[[Any], Any]) -> Callable[[int], Patches]:
+    original = pixels.load_splits
+
+    def plant(_: int) -> Patches:
+        def altered(*arguments: Any) -> Any:
+            found = original(*arguments)
+            if "test" in found:
+                found["test"] = change(found["test"])
+            return found
+
+        yield pixels, "load_splits", altered
+
+    return plant
+
+
+def _shifted(split: Any) -> Any:
+    import numpy as np
+
+    return replace(split, pixels=np.roll(split.pixels, 1, axis=3))
+
+
+def _without_last_batch(split: Any) -> Any:
+    kept = len(split.labels) // 64 * 64
+    return replace(
+        split, pixels=split.pixels[:kept], labels=split.labels[:kept], names=split.names[:kept]
+    )
+
+
+def _other_channels(_: int) -> Patches:
+    original = trained.load_trained
+
+    def altered(*arguments: Any) -> Any:
+        found = original(*arguments)
+        mean, std = found.view.normalization.mean, found.view.normalization.std
+        other = Normalization((*mean[1:], mean[0]), std)
+        return replace(found, view=replace(found.view, normalization=other))
+
+    yield trained, "load_trained", altered
+
+
+def _crop_of_two(begin: int) -> Patches:
+    """Images moved by one pixel more than was drawn."""
+    original = augmentation.Augmenter.apply
+
+    def altered(self: Any, images: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+        return original(self, images.roll(1, 3), *rest)
+
+    del begin
+    yield augmentation.Augmenter, "apply", altered
+
+
+DATA, UPDATES = ("data", "input", "target"), ("update", "weights")
+LATER_FAULTS = {
+    "no reshuffle": LaterFault(_epochs(_as_the_first), LATE, DATA),
+    "same flips each epoch": LaterFault(_epochs(_same_draws), LATE, DATA),
+    "another order": LaterFault(_epochs(_rolled), ("last epoch",), DATA),
+    "one wrong label": LaterFault(_engine(_wrong_label), ("start",), DATA),
+    "one duplicate image": LaterFault(_engine(_duplicate), ("start",), DATA),
+    "images moved by a pixel": LaterFault(_crop_of_two, ("start",), DATA),
+    "bf16": LaterFault(_in_bf16, LATE, ("module", "gradient", "loss")),
+    "GELU by tanh": LaterFault(_model(_tanh), ("start",), ("module",), "GELU"),
+    "label smoothing 0.02": LaterFault(_gradients(_smoother), ANY, ("loss",)),
+    "no clipping": LaterFault(_gradients(_no_clip), ANY, ("gradient",), "clip"),
+    "momentum 0.89": LaterFault(_updates(_set_groups(momentum=0.89)), ANY, UPDATES, "sgd"),
+    "another beta": LaterFault(_updates(_set_groups(betas=(0.9, 0.99))), ANY, UPDATES, "adamw"),  # type: ignore[arg-type]
+    "twice the decay": LaterFault(_updates(_double_decay), ANY, UPDATES),
+    "a frozen layer": LaterFault(_updates(_freeze), ANY, UPDATES),
+    "no average": LaterFault(_average_is_the_last, ("start",), ("average", "evaluation"), "ema"),
+    "decay of the average": LaterFault(
+        _average_decay, ("start",), ("average", "evaluation"), "ema"),
+    "momentum of norms": LaterFault(
+        _model(_norm_momentum), ("start",), ("average", "evaluation"), "norms"),
+    "last test batch dropped": LaterFault(
+        _test_split(_without_last_batch), ("evaluation",), ("evaluation",)),
+    "test images shifted": LaterFault(_test_split(_shifted), ("evaluation",), ("evaluation",)),
+    "test mean of another channel": LaterFault(_other_channels, ("evaluation",), ("evaluation",)),
+}  # fmt: skip

@@ -1,0 +1,109 @@
+"""Evidence that the kept weights of two runs, or their answers, are not those of one model."""
+
+import numpy as np
+
+from stages.comparison.analysis.findings import Fault, Kind, Where
+from stages.comparison.analysis.first_divergence import relative_gap
+from stages.comparison.analysis.growth import Growth, weight_growth
+from stages.comparison.analysis.rounding import Limits
+from stages.comparison.analysis.statistics import align, probability_gap
+from stages.runs.run import Run
+
+CARRIED_INTO_ANSWERS = 10
+"""How many times the distance of the weights the mean difference in confidence may be; honest
+machines were measured at 3 times at most."""
+
+
+def evaluation_fault(a: Run, b: Run, limits: Limits) -> Fault | None:
+    """Other test images or labels, or answers further apart than the weights that gave them."""
+    if fault := _other_images(a, b):
+        return fault
+    if same_weights(a, b):
+        return _same_weights_other_answers(a, b, limits)
+    return _other_validation(a, b, limits.validation) or _beyond_the_weights(a, b, limits)
+
+
+def same_weights(a: Run, b: Run) -> bool | None:
+    """Whether the weights are equal to the bit; None where the runs keep no hash of one kind."""
+    for key in ("weights_hash", "weights_sha256"):  # of the tensors, and of the file
+        one, other = a.train.get(key), b.train.get(key)
+        if one and other:
+            return bool(one == other)
+    return None
+
+
+def _other_images(a: Run, b: Run) -> Fault | None:
+    """Test images that one run alone was shown, other pixels of them, or other labels."""
+    hashes = [run.evaluate.get("test_images_hash") for run in (a, b)]
+    counts = [run.evaluate.get("test_images") for run in (a, b)]
+    if all(hashes) and hashes[0] != hashes[1]:
+        return Fault(Kind.TEST_IMAGES, Where("evaluation", "images"), a=counts[0], b=counts[1])
+    if a.predictions is None or b.predictions is None:
+        return None
+    both, sizes = align(a.predictions, b.predictions), (len(a.predictions), len(b.predictions))
+    if 0 < len(both) < max(sizes):
+        return Fault(Kind.TEST_IMAGES, Where("evaluation", "images"), a=sizes[0], b=sizes[1])
+    others = int((both["label_a"] != both["label_b"]).sum())
+    if others:
+        return Fault(Kind.TEST_LABELS, Where("evaluation", "labels"), float(others))
+    return None
+
+
+def _same_weights_other_answers(a: Run, b: Run, limits: Limits) -> Fault | None:
+    if a.predictions is None or b.predictions is None:
+        return None
+    distance = probability_gap(a.predictions, b.predictions)
+    if distance <= limits.probability:
+        return None
+    return Fault(
+        Kind.PROBABILITIES, Where("evaluation", "same weights"), distance, limits.probability
+    )
+
+
+def _other_validation(a: Run, b: Run, limit: float) -> Fault | None:
+    """The first epoch with another validation loss, if the training losses are all equal."""
+    if a.history is None or b.history is None or "val_loss" not in a.history:
+        return None
+    both = a.history.merge(b.history, on="epoch", suffixes=("_a", "_b"))
+    if both.empty or (both["train_loss_a"] != both["train_loss_b"]).any():
+        return None
+    gaps = relative_gap(both["val_loss_a"], both["val_loss_b"])
+    rows = np.flatnonzero(gaps > limit)
+    if len(rows) == 0:
+        return None
+    where = Where("evaluation", "validation", epoch=int(both["epoch"].iloc[rows[0]]))
+    return Fault(Kind.VALIDATION, where, float(gaps[rows[0]]), limit)
+
+
+def _beyond_the_weights(a: Run, b: Run, limits: Limits) -> Fault | None:
+    """Answers that are further apart than the weights after training can have made them."""
+    gap, distance = confidence_gap(a, b), kept_distance(a, b, weight_growth(a, b))
+    if gap is None or distance is None:
+        return None
+    limit = max(limits.probability, CARRIED_INTO_ANSWERS * distance)
+    if gap <= limit:
+        return None
+    return Fault(Kind.PROBABILITIES, Where("evaluation", "kept weights"), gap, limit)
+
+
+def confidence_gap(a: Run, b: Run) -> float | None:
+    """The mean difference in confidence over the test images; None without answers."""
+    if a.predictions is None or b.predictions is None:
+        return None
+    both = align(a.predictions, b.predictions)
+    if both.empty:
+        return None
+    return float((both["confidence_a"] - both["confidence_b"]).abs().mean())
+
+
+def kept_distance(a: Run, b: Run, growth: Growth | None) -> float | None:
+    """How far the trained weights were apart at most when the kept ones were made.
+
+    None when that is not known, or when the runs keep different epochs, as two that validate
+    alike but for rounding may.
+    """
+    if growth is None or growth.steps[-1] != a.train.get("steps"):
+        return None
+    if a.train.get("best_epoch") != b.train.get("best_epoch"):
+        return None
+    return max(growth.distance)

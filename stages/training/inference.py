@@ -13,6 +13,7 @@ from torch import Tensor
 from stages.core.device import autocast
 from stages.datasets.pixels import Split
 from stages.tasks import Task
+from stages.training.fast_kernels import fast_kernels
 from stages.training.images import Normalization, gather_images, place_pixels, preprocess
 
 
@@ -25,6 +26,7 @@ class Preprocessing:
     memory_format: torch.memory_format
     precision: str
     batch_size: int
+    fast_kernels: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Evaluator:
     @torch.no_grad()
     def __call__(self, model: torch.nn.Module) -> Outputs:
         """Put every image through `model` in evaluation mode; its training mode is restored."""
+        fast = self.view.fast_kernels and self.device.type == "cpu"
         was_training = model.training
         model.eval()
         logits: list[tuple[Tensor, ...]] = []
@@ -72,7 +75,7 @@ class Evaluator:
         for start in range(0, self.count, self.view.batch_size):
             kept = min(self.view.batch_size, self.count - start)
             inputs, aims = self._batch(start)
-            with autocast(self.device, self.view.precision):
+            with autocast(self.device, self.view.precision), fast_kernels(fast):
                 outputs = _first(model(*inputs), kept)
             aims = aims[:kept]
             losses.append(self.task.loss(outputs, aims, 0.0) * kept)

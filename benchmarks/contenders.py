@@ -14,7 +14,7 @@ MEAN = STD = (0.5, 0.5, 0.5)
 Step = Callable[[], object]
 
 
-def ours(model: str, batch_size: int, precision: str) -> Step:
+def ours(model: str, batch_size: int, precision: str, fast_kernels: bool = True) -> Step:
     """A step of the product's engine, with the check of the loss that the loop makes on a CPU."""
     import torch
 
@@ -29,6 +29,7 @@ def ours(model: str, batch_size: int, precision: str) -> Step:
     train = {
         "batch_size": batch_size,
         "precision": precision,
+        "fast_kernels": fast_kernels,
         "augment": ["crop", "flip"],
         "optimizer": "adamw",
         "lr": LR,

@@ -23,7 +23,7 @@ Count = Annotated[int, Field(ge=1, le=MOST)]
 AtOnce = Annotated[int, Field(ge=1, le=100_000)]  # images; evaluation fills up its last batch
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Precision = Literal["fp32", "bf16", "fp16"]
-VARIANT_STEPS = ("reparameterized", "channels_last", "bf16", "fp16", "compile", "onnx")
+VARIANT_STEPS = ("reparameterized", "channels_last", "bf16", "fp16", "fast", "compile", "onnx")
 Augmentation = Literal["crop", "flip", "color_jitter", "randaugment", "erasing", "mixup", "cutmix"]
 
 
@@ -96,6 +96,7 @@ class Train(Section):
     on_nonfinite: Literal["stop", "fp32"] = "stop"
     memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
     deterministic: Literal[True, False, "warn"] = True
+    fast_kernels: bool = True
     compile: bool = False
     devices: Count = 1
     checkpoint_steps: Count | None = None

@@ -67,6 +67,7 @@ def run_settings(params: Params) -> Facts:
     return {
         "precision": params.train.precision,
         "memory_format": params.train.memory_format,
+        "fast_kernels": params.train.fast_kernels,
         "deterministic_mode": mode if isinstance(mode, str) else str(mode).lower(),
         "evaluate_batch_size": params.evaluate.batch_size,
         "seed": params.seed,

@@ -25,6 +25,7 @@ from stages.training import distributed
 from stages.training.augmentation import Augmenter, as_fractions
 from stages.training.data_trace import draw_checksums, step_data
 from stages.training.ema import Ema
+from stages.training.fast_kernels import fast_kernels
 from stages.training.images import (
     gather_images,
     measure_normalization,
@@ -66,7 +67,9 @@ class Engine:
         self.forward: Any = self.model
         if distributed.is_distributed():
             self.forward = distributed.wrap_ddp(self.model, device)
-        if params.train.compile:
+        self.fast = params.train.fast_kernels and device.type == "cpu"
+        if params.train.compile:  # which makes kernels of its own
+            self.fast = False
             self.forward = torch.compile(self.forward)
         self.count = len(split.labels)
         self.batch_size = min(params.train.batch_size, self.count)
@@ -116,7 +119,7 @@ class Engine:
         masks = portable_masks(self.model, self.params.seed, step, part=distributed.rank())
         with masks, distributed.sync_batch_norm():
             for inputs, targets in self._micro_batches(batch):
-                with autocast(self.device, self.params.train.precision):
+                with autocast(self.device, self.params.train.precision), fast_kernels(self.fast):
                     outputs = self.forward(*inputs)
                     loss = self.task.loss(outputs, targets, self.params.train.label_smoothing)
                 share = inputs[0].shape[0] * distributed.world_size() / self.batch_size
@@ -226,6 +229,7 @@ def view_of(engine: Engine) -> Preprocessing:
         memory_format=engine.memory_format,
         precision=engine.params.train.precision,
         batch_size=engine.params.evaluate.batch_size,
+        fast_kernels=engine.params.train.fast_kernels,
     )
 
 

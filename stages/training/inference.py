@@ -14,6 +14,7 @@ from stages.core.device import autocast
 from stages.datasets.pixels import Split
 from stages.tasks import Task
 from stages.training.data_trace import checksums, hash_integers
+from stages.training.fast_kernels import fast_kernels
 from stages.training.images import Normalization, gather_images, place_pixels, preprocess
 from stages.training.sketch import sketch_tensors
 
@@ -29,6 +30,7 @@ class Preprocessing:
     memory_format: torch.memory_format
     precision: str
     batch_size: int
+    fast_kernels: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class Evaluator:
     @torch.no_grad()
     def __call__(self, model: torch.nn.Module) -> Outputs:
         """Put every image through `model` in evaluation mode; its training mode is restored."""
+        fast = self.view.fast_kernels and self.device.type == "cpu"
         was_training = model.training
         model.eval()
         logits: list[tuple[Tensor, ...]] = []
@@ -95,7 +98,7 @@ class Evaluator:
             pixels.append(checksums(images[:kept]))
             if sketch is None:
                 sketch = sketch_tensors([inputs[0][:SKETCHED]]).tolist()
-            with autocast(self.device, self.view.precision):
+            with autocast(self.device, self.view.precision), fast_kernels(fast):
                 outputs = _first(model(*inputs), kept)
             aims = aims[:kept]
             losses.append(self.task.loss(outputs, aims, 0.0) * kept)

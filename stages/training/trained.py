@@ -60,6 +60,7 @@ def load_trained(params: Params, path: Path, device: torch.device) -> TrainedMod
         memory_format=memory_format_of(params, built),
         precision=about["precision"],
         batch_size=params.evaluate.batch_size,
+        fast_kernels=params.train.fast_kernels,
     )
     model = place_model(built.model, view.memory_format, device).eval()
     return TrainedModel(model, view, classes)

@@ -18,7 +18,7 @@ Kind = Literal["input", "computation", "neutral"]
 
 COMPUTATION = (
     "device", "threads", "train.precision", "train.memory_format", "train.deterministic",
-    "train.compile", "train.devices", "evaluate.batch_size",
+    "train.fast_kernels", "train.compile", "train.devices", "evaluate.batch_size",
 )  # fmt: skip
 """Parameters that say how to compute, not what."""
 

@@ -19,6 +19,7 @@ from stages.runs.schema import INSIDE_COLUMNS
 OF_A_RUN = ("weights", "average", "kept")
 """Kinds of rows that are no place within a step."""
 
+
 @dataclass(frozen=True)
 class Place:
     """One place of a step on both machines.

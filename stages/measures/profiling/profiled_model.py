@@ -23,7 +23,8 @@ class ProfiledModel:
 
     `batch(n)` gives the inputs (the first is [n, 3, input_px, input_px]) and the targets of n
     images; `loss(outputs, targets)` a scalar. `freeze` stops what a training would hold from
-    learning, in place; `memory_format` is the layout it would train in.
+    learning, in place; `memory_format` is the layout it would train in,
+    `fast_kernels` whether it would use them.
     """
 
     name: str
@@ -33,6 +34,7 @@ class ProfiledModel:
     loss: Callable[[Any, Any], Tensor]
     freeze: Callable[[nn.Module], object] = id
     memory_format: torch.memory_format = torch.contiguous_format
+    fast_kernels: bool = False
 
 
 def profiled_model(params: "Params", classes: int) -> ProfiledModel:
@@ -60,8 +62,9 @@ def profiled_model(params: "Params", classes: int) -> ProfiledModel:
 
     layout = memory_format_of(params, built)
     return ProfiledModel(
-        params.model, built.model.eval(), built.model_px, batch, loss, hold, layout
-    )
+        params.model, built.model.eval(), built.model_px, batch, loss, hold, layout,
+        params.train.fast_kernels,
+    )  # fmt: skip
 
 
 def noise(count: int, px: int, classes: int) -> tuple[Tensor, Tensor]:

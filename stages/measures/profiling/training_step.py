@@ -12,6 +12,7 @@ from torch import Tensor
 from stages.core.device import autocast
 from stages.measures.profiling.profiled_model import ProfiledModel
 from stages.measures.profiling.timing import Call
+from stages.training.fast_kernels import fast_kernels
 from stages.training.placement import place_model
 
 
@@ -35,11 +36,12 @@ def training_step(
     targets = (
         targets.to(device) if isinstance(targets, Tensor) else tuple(t.to(device) for t in targets)
     )
+    fast = subject.fast_kernels and device.type == "cpu"
     optimizer = torch.optim.AdamW(p for p in model.parameters() if p.requires_grad)
 
     def step() -> None:
         optimizer.zero_grad()
-        with autocast(device, precision):
+        with autocast(device, precision), fast_kernels(fast):
             loss = subject.loss(model(*inputs), targets)
         loss.backward()
         optimizer.step()

@@ -1,4 +1,4 @@
-"""Ways to run one network: eager, another layout, half precision, compiled, merged, exported.
+"""Ways to run one network: eager, other layout, half precision, fast, compiled, merged, exported.
 
 A variant is a name such as `bf16` or steps joined by `+`, such as `reparameterized+onnx`; the
 order in the name does not matter. Each step takes a variant and gives another. Leaves timing and
@@ -18,6 +18,7 @@ from stages.measures.profiling.onnx import OnnxRuntime
 from stages.measures.profiling.profiled_model import Inputs
 from stages.measures.profiling.reparameterize import merge_branches
 from stages.measures.profiling.try_measure import Unmeasured
+from stages.training.fast_kernels import FastKernels
 
 EAGER = "eager"
 # Largest relative difference of fp32 outputs from eager ones that still counts as the same network:
@@ -97,6 +98,17 @@ def _half(variant: Variant, inputs: Inputs, precision: str) -> Variant:
     return replace(variant, forward=halved, model=halved, precision=precision)
 
 
+def _fast(variant: Variant, inputs: Inputs) -> Variant:
+    if variant.device.type != "cpu":
+        raise Unmeasured("fast kernels are for the CPU")
+
+    def forward(*placed: torch.Tensor) -> Any:
+        with FastKernels():
+            return variant.forward(*placed)
+
+    return replace(variant, forward=forward)
+
+
 def _compiled(variant: Variant, inputs: Inputs) -> Variant:
     return replace(variant, forward=torch.compile(variant.model, dynamic=False))
 
@@ -112,10 +124,12 @@ STEPS: dict[str, Callable[[Variant, Inputs], Variant]] = {
     "channels_last": _channels_last,
     "bf16": partial(_half, precision="bf16"),
     "fp16": partial(_half, precision="fp16"),
+    "fast": _fast,
     "compile": _compiled,
     "onnx": _exported,
 }
 EXCLUSIVE = {
+    "fast": {"compile", "onnx"},
     "bf16": {"fp16"},
     "onnx": {"channels_last", "bf16", "fp16", "compile"},  # what is exported is plain fp32
 }

@@ -71,7 +71,7 @@ def test_of_a_large_data_set_only_the_subset_is_read(dataset, repository, monkey
     monkeypatch.setattr(reading, "PACK_LIMIT_BYTES", 1)
     indices = drawn(dataset, train=4, val=2, test=2)
     load_splits(dataset, indices, 32, ["test"])
-    (index,) = pack_folder(dataset.name).glob("*.npz")
+    (index,) = pack_folder(dataset.name).glob("*.index")
     assert np.load(index)["native_px"].shape == (8,)
     monkeypatch.delitem(SOURCES, dataset.name)
     assert len(load_splits(dataset, indices, 32, ["train"])["train"].names) == 4

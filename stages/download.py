@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from stages.core import files, paths
 from stages.core.cli import run_stage
+from stages.core.records import write_record
 
 if TYPE_CHECKING:
     from stages.core.params import Params
@@ -40,7 +41,7 @@ def download(params: "Params") -> None:
         save_pack(pack_folder(dataset.name), reading.pack)
     pool = pool_of(collection, reading.rows, reading.pack.digests)
     files.write_csv(paths.POOL, pool.table())
-    files.write_json(paths.MANIFEST, manifest(dataset.name, collection, reading, pool))
+    write_record(paths.MANIFEST, manifest(dataset.name, collection, reading, pool))
     if reading.skipped:
         sys.stderr.write(
             f"{len(reading.skipped)} of {images} images cannot be read and are left out; "

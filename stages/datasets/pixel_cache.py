@@ -73,7 +73,7 @@ def save_pack(folder: Path, pack: Pack) -> None:
         digests=np.frombuffer(bytes.fromhex("".join(pack.digests)), np.uint8),
         native_px=pack.native_px,
         largest_px=np.int64(pack.largest_px),
-        hashes=np.fromiter(_hashes(pack, range(len(pack.digests))), np.uint64),
+        hashes=np.fromiter(_hashes(pack, np.arange(len(pack.digests))), np.uint64),
     )
     key = hashlib.sha256(index.getbuffer()).hexdigest()
     with replacing(folder / f"{key}.pixels") as temporary:
@@ -82,14 +82,14 @@ def save_pack(folder: Path, pack: Pack) -> None:
         temporary.write_bytes(index.getbuffer())
 
 
-def _hashes(pack: Pack, rows: Sequence[int]) -> Iterator[int]:
+def _hashes(pack: Pack, rows: NDArray[np.int64]) -> Iterator[int]:
     """A hash of each image's stored pixels, at memory speed."""
     from xxhash import xxh3_64_intdigest
 
     sizes = 3 * pack.sides**2
     starts = np.cumsum(sizes) - sizes
     for start, size in zip(starts[rows].tolist(), sizes[rows].tolist(), strict=True):
-        yield xxh3_64_intdigest(pack.pixels[start : start + size])
+        yield xxh3_64_intdigest(pack.pixels[start : start + size].data)
 
 
 def pack_folder(name: str) -> Path:

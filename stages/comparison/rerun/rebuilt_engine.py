@@ -47,9 +47,9 @@ def _fallen_back(source: Source) -> dict[str, str]:
     """The precision of the weights and snapshots: a run that diverged may have gone on at fp32."""
     try:
         told = json.loads(source.read(paths.TRAIN_METRICS) or b"{}")
+        values = all_values(told) if isinstance(told, dict) else {}
     except ValueError:
         return {}
-    values = all_values(told) if isinstance(told, dict) else {}
     known = values.get("precision") in get_args(Precision)
     return {"precision": values["precision"]} if known else {}
 

@@ -32,7 +32,8 @@ def subset(params: "Params") -> None:
     files.write_csv(paths.INDICES, indices)
     files.write_csv(paths.CLASS_COUNTS, class_counts(classes, indices))
     digest = files.sha256_of_file(paths.INDICES)
-    write_metrics(paths.SUBSET_METRICS, metrics(pool, selection, digest), ["id"])
+    told = {"data_notes": manifest.get("notes", [])}
+    write_metrics(paths.SUBSET_METRICS, metrics(pool, selection, digest) | told, ["id"])
     if selection.conflicting_labels:
         sys.stderr.write(
             f"Images that occur under more than one class: {selection.conflicting_labels}; "

@@ -13,8 +13,7 @@ from stages.core.params import Params
 from stages.core.paths import work_folder
 from stages.core.records import read_record, write_record
 from stages.dna.declared import Declared, read_declared, short_id
-from stages.models import resolve
-from stages.models.transfer import weights_file
+from stages.models import pretrained_sha256, resolve
 from stages.studies.spec.study_config import StudyConfig
 
 SHOWN = ("chip", "accelerator", "backend", "os", "macos", "torch", "threads")
@@ -39,12 +38,10 @@ def fingerprint(form: StudyConfig) -> dict[str, Any]:
 
 
 def _weights(form: StudyConfig) -> dict[str, str]:
-    """SHA-256 of the files that cells start from: the same path may hold others tomorrow."""
-    named = {form.params(cell).pretrained for cell in form.cells}
-    return {
-        f"pretrained {name}": files.sha256_of_file(weights_file(name))
-        for name in sorted(name for name in named if isinstance(name, str))
-    }
+    """Hashes of the weights that cells start from: the same path may hold others tomorrow."""
+    found = {form.params(cell).pretrained: form.params(cell) for cell in form.cells}
+    digests = {f"pretrained {name}": pretrained_sha256(params) for name, params in found.items()}
+    return {name: digest for name, digest in sorted(digests.items()) if digest}
 
 
 def machine_of(params: Params) -> dict[str, Any]:

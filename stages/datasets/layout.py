@@ -116,13 +116,14 @@ def _without_wrapper(parts: Parts) -> tuple[Parts, list[str]]:
 
 
 def _without_inner_wrappers(parts: Parts) -> Parts:
-    """Leave out a folder that is around all classes within each split."""
-    while min(map(len, parts)) > 3:
-        inner = {(part[0], part[1]) for part in parts}
-        if len(inner) > len({split for split, _ in inner}):
-            break
-        parts = [[part[0], *part[2:]] for part in parts]
-    return parts
+    """Leave out a folder that is around all classes within each split, or is named as its split."""
+    inner: dict[str, set[str]] = {}
+    for part in parts:
+        inner.setdefault(part[0], set()).add(part[1] if len(part) > 3 else "")
+    single = {split for split, names in inner.items() if len(names) == 1 and names != {""}}
+    if single != inner.keys():
+        single = {split for split in single if role_of(*inner[split]) == split}
+    return [[part[0], *part[2:]] if part[0] in single else part for part in parts]
 
 
 def _class_names(parts: Parts, depth: int, where: str) -> list[str]:

@@ -122,7 +122,7 @@ def _without_inner_wrappers(parts: Parts) -> Parts:
         inner.setdefault(part[0], set()).add(part[1] if len(part) > 3 else "")
     single = {split for split, names in inner.items() if len(names) == 1 and names != {""}}
     if single != inner.keys():
-        single = {split for split in single if role_of(*inner[split]) == split}
+        single = {split for split in single if role_of(min(inner[split])) == split}
     return [[part[0], *part[2:]] if part[0] in single else part for part in parts]
 
 

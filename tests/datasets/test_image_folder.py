@@ -232,7 +232,8 @@ def test_a_validation_folder_is_told_what_to_do(tmp_path):
     ("train", "test"),
     [("Training", "Testing"), ("TRAIN", "Test"), ("training_set", "test_set"), ("train2017",
      "test2017"), ("seg_train/seg_train", "seg_test/seg_test"), ("TrainSet", "testset"),
-     ("a/b/fruits train", "a/b/fruits test"), ("train/images", "test/images"), ("train", "Test/test")],
+     ("a/b/fruits train", "a/b/fruits test"), ("train/images", "test/images"),
+     ("train", "Test/test")],
 )  # fmt: skip
 def test_splits_are_known_by_their_usual_names(tmp_path, train, test):
     folder = write_pictures(

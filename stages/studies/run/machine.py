@@ -37,11 +37,12 @@ def fingerprint(form: StudyConfig) -> dict[str, Any]:
     return _machine(declared, numerics)
 
 
-def _weights(form: StudyConfig) -> dict[str, str]:
+def _weights(form: StudyConfig) -> dict[str, dict[str, str]]:
     """Hashes of the weights that cells start from: the same path may hold others tomorrow."""
-    found = {form.params(cell).pretrained: form.params(cell) for cell in form.cells}
-    digests = {f"pretrained {name}": pretrained_sha256(params) for name, params in found.items()}
-    return {name: digest for name, digest in sorted(digests.items()) if digest}
+    found = {(form.params(cell).pretrained, cell.model): form.params(cell) for cell in form.cells}
+    digests = {f"{key[0]} {key[1]}": pretrained_sha256(params) for key, params in found.items()}
+    known = {name: digest for name, digest in sorted(digests.items()) if digest}
+    return {"pretrained_sha256": known} if known else {}
 
 
 def machine_of(params: Params) -> dict[str, Any]:

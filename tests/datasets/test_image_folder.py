@@ -168,6 +168,11 @@ def test_names_from_macos_are_composed(tmp_path):
     assert all(collection.content(row) for row in range(4))
 
 
+def test_names_are_in_one_line(tmp_path):
+    folder = write_pictures(tmp_path / "a", {"cat\r": 1, "dog": 1})
+    assert open_collection(image_folder(folder)).classes == ["cat␍", "dog"]
+
+
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS refuses such names")
 def test_names_in_latin_1_are_text(tmp_path):
     folder = write_pictures(tmp_path / "a", {"cat": 1, "dog": 1})

@@ -88,7 +88,8 @@ def _images_of(source: Source) -> tuple[pd.DataFrame, int]:
             f"{source.name} has no {paths.INDICES}, so its batches cannot be made again. If the "
             "run is another machine's, `dvc pull` fetches the file."
         )
-    indices = pd.read_csv(io.BytesIO(content), dtype={"name": str, "class": str, "digest": str})
+    texts = {"name": str, "class": str, "digest": str}
+    indices = pd.read_csv(io.BytesIO(content), dtype=texts, keep_default_na=False)
     return indices, int(indices["label"].max()) + 1
 
 

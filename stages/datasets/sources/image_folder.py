@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 NAMES = ("image_folder",)
 HIDDEN = "hidden"
 OF_SYSTEMS = "thumbnails, trash and the like, which systems put there"
+IN_SIGHT = {code: 0x2400 + code for code in range(32)}  # Unicode's pictures of control characters
 # Folders and files that macOS, Windows, Synology, QNAP and file systems put beside pictures.
 SYSTEM_NAMES = {
     "__macosx", "network trash folder", "temporary items", "icon\r",
@@ -47,7 +48,7 @@ def open_collection(dataset: "Dataset") -> Collection:
             f"{where} holds no pictures: {_told(listing)}. Put some there as {LAYOUT}."
             f"{_in_a_clone()}"
         )
-    layout = layout_of([_composed(name).split("/") for name in pictures], where)
+    layout = layout_of([_written(name).split("/") for name in pictures], where)
     classes = sorted(set(layout.classes))
     numbers = {name: number for number, name in enumerate(classes)}
     return Collection(
@@ -119,8 +120,9 @@ def _suffix(name: str) -> str:
     return f".{suffix.lower()}" if stem and dot else ""
 
 
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
+def _written(name: str) -> str:
+    """The name as it is written everywhere: composed, and in one line (a carriage return as ␍)."""
+    return unicodedata.normalize("NFC", name).translate(IN_SIGHT)
 
 
 def _in_a_clone() -> str:

@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from stages.core import files, paths
 from stages.core.cli import run_stage
+from stages.core.counts import counted
+from stages.core.records import write_record
+
+SHOWN = 20  # names of files that are left out for one reason
 
 if TYPE_CHECKING:
     from stages.core.params import Params
@@ -40,18 +44,37 @@ def download(params: "Params") -> None:
         save_pack(pack_folder(dataset.name), reading.pack)
     pool = pool_of(collection, reading.rows, reading.pack.digests)
     files.write_csv(paths.POOL, pool.table())
-    files.write_json(paths.MANIFEST, manifest(dataset.name, collection, reading, pool))
-    if reading.skipped:
-        sys.stderr.write(
-            f"{len(reading.skipped)} of {images} images cannot be read and are left out; "
-            f"{paths.MANIFEST} names them.\n"
+    write_record(paths.MANIFEST, manifest(dataset.name, collection, reading, pool))
+    for note in notes_of(collection, reading):
+        sys.stderr.write(f"{note}.\n")
+
+
+def notes_of(collection: "Collection", reading: "Reading") -> list[str]:
+    """What a user must be told of the data set: what was left out of it, and how it was read."""
+    said = list(collection.notes)
+    if collection.left_out:
+        files_left_out = sum(map(len, collection.left_out.values()))
+        counts = ", ".join(f"{len(names)} {why}" for why, names in collection.left_out.items())
+        said.append(
+            f"{counted(files_left_out, 'file')} left out ({counts}); {paths.MANIFEST} names some"
         )
+    if reading.skipped:
+        said.append(
+            f"{len(reading.skipped)} of {len(collection.names)} images cannot be read and are left "
+            f"out; {paths.MANIFEST} names them"
+        )
+    if twelve := reading.bits[12]:
+        said.append(
+            f"{counted(twelve, 'image')} of 16 bits stay below 4,096 and are taken for 12-bit, "
+            f"beside {reading.bits[16]} that use more"
+        )
+    return said
 
 
 def manifest(
     name: str, collection: "Collection", reading: "Reading", pool: "Pool"
 ) -> dict[str, Any]:
-    """What the data set is: classes, images per split, sizes, files with checksums, skipped."""
+    """What the data set is: classes, images per split, sizes, checksums; what is not in it."""
     native_px = reading.pack.native_px
     return {
         "dataset": name,
@@ -68,6 +91,11 @@ def manifest(
             for file in collection.files
         ],
         "skipped": [asdict(image) for image in reading.skipped],
+        "left_out": {
+            reason: {"files": len(names), "first": sorted(names)[:SHOWN]}
+            for reason, names in collection.left_out.items()
+        },
+        "notes": notes_of(collection, reading),
         "pool_sha256": files.sha256_of_file(paths.POOL),
     }
 

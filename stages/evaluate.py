@@ -21,7 +21,8 @@ def evaluate(params: "Params") -> None:
     from stages.charts.style import save
     from stages.core import paths
     from stages.core.device import choose_device, memory_advice, set_threads
-    from stages.core.metrics import write_metrics
+    from stages.core.metrics import read_metrics, write_metrics
+    from stages.core.records import FILES, hashes_of, require_recorded
     from stages.datasets.pixels import load_splits, read_indices
     from stages.measures.evaluation.test_figures import evaluate_outputs
     from stages.measures.interpretation.album import augmentation_picture, pictures_of_test
@@ -36,6 +37,8 @@ def evaluate(params: "Params") -> None:
     indices = read_indices(paths.INDICES)
     splits = load_splits(params.dataset, indices, params.input_size, ["train", "test"])
     test = splits["test"]
+    recorded = read_metrics(paths.TRAIN_METRICS).get("weights_sha256")
+    require_recorded(paths.WEIGHTS, recorded, paths.TRAIN_METRICS)
     trained = load_trained(params, paths.WEIGHTS, device)
     started = time.perf_counter()
     task = task_of(params)
@@ -45,8 +48,6 @@ def evaluate(params: "Params") -> None:
     heads = task.heads(trained.classes)
     evaluation = evaluate_outputs(outputs, test.names, heads)
     _save_tables(evaluation)
-    values = evaluation.metrics | {"evaluate_seconds": seconds}
-    write_metrics(paths.EVALUATE_METRICS, values, [f"test_{metric}" for metric in heads])
     answers = next(iter(heads.values()))
     album = pictures_of_test(trained, task, test, evaluation.predictions, answers, params.seed)
     train = splits["train"]
@@ -55,6 +56,10 @@ def evaluate(params: "Params") -> None:
     )
     for name, drawn in album.items():
         save(drawn, paths.PICTURES / f"{name}.png")
+    tables = [paths.ALL_PREDICTIONS, paths.PREDICTIONS, paths.PER_CLASS, paths.RELIABILITY]
+    written = hashes_of([*tables, *sorted(paths.PICTURES.iterdir())])
+    values = evaluation.metrics | {"evaluate_seconds": seconds, FILES: written}
+    write_metrics(paths.EVALUATE_METRICS, values, [f"test_{metric}" for metric in heads])
 
 
 def _save_tables(evaluation: "Evaluation") -> None:

@@ -27,6 +27,7 @@ def fingerprint(params: "Params") -> None:
     from stages.core import paths
     from stages.core.device import choose_device, set_threads
     from stages.core.files import write_json
+    from stages.core.records import write_record
     from stages.preflight import preflight
     from stages.runs.code import stage_codes
 
@@ -52,8 +53,8 @@ def fingerprint(params: "Params") -> None:
     ids = {"id": f"{parts['declared_id']}-{parts['numeric_id']}", **parts}
     machine = {**ids, **declared.machine, **declared.run, "environment": declared.environment}
     write_json(paths.CODE, stage_codes(params))
-    write_json(paths.NUMERICS, numerics)
-    write_json(paths.MACHINE, machine)
+    write_record(paths.NUMERICS, numerics)
+    write_record(paths.MACHINE, machine)
     write_json(paths.HARDWARE, headline(machine))
     write_json(paths.IDENTITY, identity)
 

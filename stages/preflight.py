@@ -48,11 +48,12 @@ def _images(dataset: "Dataset") -> "Counter[str]":
 
     Own pictures are looked through each time, for they may have changed; nothing is decoded.
     """
-    from stages.core import files, paths
+    from stages.core import paths
+    from stages.core.records import read_record
     from stages.datasets import open_collection
 
     if dataset.name != "image_folder" and paths.MANIFEST.is_file():
-        listed = files.read_json(paths.MANIFEST)
+        listed = read_record(paths.MANIFEST)
         if listed.get("dataset") == dataset.name:
             return Counter(listed["images"])
     return Counter(open_collection(dataset).splits)

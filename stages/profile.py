@@ -27,17 +27,20 @@ def profile(params: "Params") -> None:
 
     from stages.core.device import choose_device, set_threads
     from stages.core.metrics import write_metrics
+    from stages.core.records import FILES, hashes_of, read_record
     from stages.measures.profiling.profiled_model import profiled_model
     from stages.measures.profiling.sheet import measure
     from stages.training.determinism import set_determinism
 
-    classes = len(files.read_json(paths.MANIFEST)["classes"])
+    classes = len(read_record(paths.MANIFEST)["classes"])
     device, threads = choose_device(params.device), set_threads(params)
     set_determinism(params.train.deterministic, device)
     sheet = measure(partial(profiled_model, params, classes), params.profile, device, threads)
     files.write_csv(paths.PROFILE_TABLE, sheet.table)
     files.write_csv(paths.PROFILE_BLOCKS, sheet.blocks)
-    write_metrics(paths.PROFILE_METRICS, sheet.metrics, ["latency_ms_p50", "peak_memory_mb"])
+    tables = {FILES: hashes_of([paths.PROFILE_TABLE, paths.PROFILE_BLOCKS])}
+    shown = ["latency_ms_p50", "peak_memory_mb"]
+    write_metrics(paths.PROFILE_METRICS, sheet.metrics | tables, shown)
     _log(f"{sheet.metrics['best']}.")
 
 

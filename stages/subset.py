@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from stages.core import files, paths
 from stages.core.cli import run_stage
 from stages.core.metrics import write_metrics
+from stages.core.records import read_record, require_recorded
 
 if TYPE_CHECKING:
     from stages.core.params import Params
@@ -22,14 +23,17 @@ def subset(params: "Params") -> None:
     from stages.datasets.pool import read_pool
     from stages.datasets.selection import choose, class_counts, indices_table
 
-    classes = files.read_json(paths.MANIFEST)["classes"]
+    manifest = read_record(paths.MANIFEST)
+    classes = manifest["classes"]
+    require_recorded(paths.POOL, manifest["pool_sha256"], paths.MANIFEST)
     pool = read_pool(paths.POOL, classes)
     selection = choose(pool, params.subset, params.dataset.name)
     indices = indices_table(pool, selection)
     files.write_csv(paths.INDICES, indices)
     files.write_csv(paths.CLASS_COUNTS, class_counts(classes, indices))
     digest = files.sha256_of_file(paths.INDICES)
-    write_metrics(paths.SUBSET_METRICS, metrics(pool, selection, digest), ["id"])
+    told = {"data_notes": manifest.get("notes", [])}
+    write_metrics(paths.SUBSET_METRICS, metrics(pool, selection, digest) | told, ["id"])
     if selection.conflicting_labels:
         sys.stderr.write(
             f"Images that occur under more than one class: {selection.conflicting_labels}; "

@@ -18,6 +18,7 @@ def train(params: "Params") -> None:
     """The stage. Raises UserError subclasses for what the user can mend."""
     from stages.core import files, paths
     from stages.core.device import choose_device, require_devices
+    from stages.core.records import read_record
     from stages.datasets.pixels import load_splits, read_indices
     from stages.runs.training_record import digests_sha256, write_training
     from stages.training.distributed import is_distributed, launch, rank
@@ -27,7 +28,7 @@ def train(params: "Params") -> None:
         require_devices(params.train.devices, choose_device(params.device))
         launch(params.train.devices, "stages.train", sys.argv[1:])
         return
-    classes = files.read_json(paths.MANIFEST)["classes"]
+    classes = read_record(paths.MANIFEST)["classes"]
     indices = read_indices(paths.INDICES)
     splits = load_splits(params.dataset, indices, params.input_size, ["train", "val"])
     data = {

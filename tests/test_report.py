@@ -193,7 +193,7 @@ def test_names_are_shown_and_never_taken_for_markup(
     assert "<script>" not in html
     assert "&lt;script&gt;" in html
     assert "a&lt;b&gt;|c" in html
-    assert "a<b>\\|c" in markdown
+    assert "a\\<b>\\|c" in markdown
 
 
 def test_damaged_files_are_told_in_a_paragraph(

@@ -9,10 +9,11 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from stages.charts.style import BLUE, INK, VERMILLION, chart
+from stages.charts.style import BLUE, INK, VERMILLION, chart, shortened
 
 ANNOTATED = 20  # with more classes a figure in each cell can no longer be read
 MOST_NAMES = 150
+LONGEST = 24  # letters of a class name
 
 
 def counts(table: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:
@@ -65,7 +66,8 @@ def _pitch_in(classes: int) -> float:
 def _name(axes: Axes, classes: Sequence[str], size: float) -> None:
     """Class names along both sides, slanted where there is room; none beyond 150."""
     axes.tick_params(labelsize=size, labelcolor=INK, length=0)
-    shown_names = list(classes) if len(classes) <= MOST_NAMES else []
+    named = classes if len(classes) <= MOST_NAMES else []
+    shown_names = [shortened(name, LONGEST) for name in named]
     axes.set_yticks(range(len(shown_names)), shown_names)
     axes.set_xticks(range(len(shown_names)), shown_names)
     short = max(map(len, shown_names), default=0) <= 3

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from stages.charts.mosaic import as_pictures, blank
-from stages.charts.style import INK, MUTED, VERMILLION, figure
+from stages.charts.style import INK, MUTED, VERMILLION, figure, shortened
 
 COLUMNS = 6
 LONGEST = 14  # letters of a class name under a picture
@@ -39,17 +39,14 @@ def hardest_images(images: NDArray[np.uint8], rows: pd.DataFrame, classes: Seque
         axes.set_visible(True)
         axes.imshow(picture, interpolation="nearest")
         wrong = row["label"] != row["predicted"]
-        axes.set_title(
-            _short(classes[int(row["label"])]), fontsize=9, color=INK, loc="center", pad=3
+        label, predicted = (
+            shortened(classes[int(row[column])], LONGEST) for column in ("label", "predicted")
         )
+        axes.set_title(label, fontsize=9, color=INK, loc="center", pad=3)
         axes.set_xlabel(
-            f"{_short(classes[int(row['predicted'])])}, {100 * row['confidence']:.0f} %",
+            f"{predicted}, {100 * row['confidence']:.0f} %",
             fontsize=8.5,
             color=VERMILLION if wrong else MUTED,
             labelpad=3,
         )
     return drawn
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"

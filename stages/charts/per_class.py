@@ -3,7 +3,9 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stages.charts.style import BLUE, INK, MUTED, VERMILLION, chart, percent_axis
+from stages.charts.style import BLUE, INK, MUTED, VERMILLION, chart, percent_axis, shortened
+
+LONGEST = 32  # letters of a class name beside its bar
 
 
 def per_class_bars(table: pd.DataFrame, overall: float | None = None) -> Figure:
@@ -25,7 +27,7 @@ def per_class_bars(table: pd.DataFrame, overall: float | None = None) -> Figure:
         elinewidth=1,
         capsize=1.5 if crowded else 2.5,
     )
-    axes.set_yticks(places, [str(name) for name in rows["class"]])
+    axes.set_yticks(places, [shortened(str(name), LONGEST) for name in rows["class"]])
     axes.tick_params(axis="y", labelcolor=INK, labelsize=7 if crowded else 9, length=0)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     if overall is not None:

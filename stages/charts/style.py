@@ -8,10 +8,15 @@ the other files of this room.
 
 import io
 import re
+import sys
+import warnings
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from cycler import cycler
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -39,6 +44,19 @@ CSS_NAMES = {
 WIDTH_IN = 5.2  # one column; at 360 CSS pixels its 9-point text is still 8.7 pixels high
 PNG_DPI = 160
 
+# Fonts with Chinese, Japanese and Korean on Linux, macOS and Windows, and one with emoji.
+WIDE_FONTS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Droid Sans Fallback",
+    "Hiragino Sans", "PingFang SC", "Arial Unicode MS", "Microsoft YaHei", "Yu Gothic",
+    "Malgun Gothic", "Noto Emoji", "Segoe UI Emoji",
+)  # fmt: skip
+
+
+def _installed() -> list[str]:
+    known = set(font_manager.get_font_names())
+    return [name for name in WIDE_FONTS if name in known]
+
+
 mpl.rcParams.update(
     {
         "figure.facecolor": "white",
@@ -58,7 +76,9 @@ mpl.rcParams.update(
         "axes.titlepad": 8,
         "figure.constrained_layout.h_pad": 0.08,
         "figure.constrained_layout.w_pad": 0.06,
-        "font.family": "DejaVu Sans",  # ships with matplotlib: the same on every machine
+        # The first ships with matplotlib: the same on every machine. Others for letters it lacks.
+        "font.family": ["DejaVu Sans", *_installed()],
+        "text.parse_math": False,  # names may have dollars
         "font.size": 9,
         "grid.color": GRID,
         "grid.linewidth": 0.6,
@@ -117,7 +137,34 @@ def save(drawn: Figure, path: Path | str) -> None:
     """
     kind = Path(path).suffix.removeprefix(".")
     with replacing(path) as temporary:
-        drawn.savefig(temporary, format=kind, dpi=PNG_DPI, metadata=_undated(kind))
+        if _lacks_letters(drawn, temporary, format=kind, dpi=PNG_DPI, metadata=_undated(kind)):
+            _tell_of_boxes()
+
+
+def _lacks_letters(drawn: Figure, target: Any, **options: Any) -> bool:
+    """Save a figure; whether letters are missing from the fonts, which matplotlib only warns of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        drawn.savefig(target, **options)
+    lacking = [warning for warning in caught if " missing from font" in str(warning.message)]
+    for other in caught:
+        if other not in lacking:
+            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+    return bool(lacking)
+
+
+@cache
+def _tell_of_boxes() -> None:
+    sys.stderr.write(
+        "No font here has all letters of the names: pictures show boxes for some, tables do not. "
+        "Install one that has them, such as Noto Sans CJK.\n"
+    )
+
+
+def shortened(name: str, most: int) -> str:
+    """A name of at most `most` letters: its beginning and end, for the middle is often alike."""
+    head = most // 2
+    return name if len(name) <= most else f"{name[:head]}…{name[head + 1 - most :]}"
 
 
 def _undated(kind: str) -> dict[str, None]:
@@ -134,7 +181,8 @@ def inline_svg(drawn: Figure, label: str) -> str:
     `label` is what a screen reader says in place of the picture.
     """
     written = io.StringIO()
-    drawn.savefig(written, format="svg", transparent=True, metadata=_undated("svg"))
+    # The page's own fonts draw the letters.
+    _lacks_letters(drawn, written, format="svg", transparent=True, metadata=_undated("svg"))
     svg = written.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

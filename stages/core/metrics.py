@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.core.files import read_json, write_json
+from stages.core.records import SEAL, damaged, seal_of, unsealed
 
 Metrics = dict[str, Any]
 
@@ -26,21 +27,39 @@ def write_metrics(path: Path | str, values: Mapping[str, Any], shown: Iterable[s
     """
     top = {name: _rounded(values[name]) for name in shown}
     rest = {name: value for name, value in values.items() if name not in top or top[name] != value}
-    write_json(path, {**top, DETAILS: [rest]})
+    seal = seal_of({**top, DETAILS: [rest]})
+    write_json(path, {**top, DETAILS: [rest | {SEAL: seal}]})
 
 
 def read_metrics(path: Path | str) -> Metrics:
-    """All values of a metrics file, as they were measured. Raises RunError as `read_json` does."""
-    return all_values(read_json(path))
+    """All values of a metrics file, as they were measured.
+
+    Raises RunError when it is missing or damaged.
+    """
+    content = read_json(path)
+    try:
+        if not isinstance(content, dict):
+            raise ValueError("it does not hold keys and values")
+        return all_values(content)
+    except ValueError as error:
+        raise damaged(Path(path), str(error)) from None
 
 
 def all_values(content: Mapping[str, Any]) -> Metrics:
-    """The values of a file's content; files from before there were details are their own."""
+    """The values of a file's content; files from before there were details are their own.
+
+    Raises ValueError when they do not fit the hash that was written with them.
+    """
     rest = content.get(DETAILS)
     if not (isinstance(rest, list) and len(rest) == 1 and isinstance(rest[0], dict)):
-        return dict(content)
+        if SEAL in str(list(content.values())):
+            raise ValueError(f"its `{DETAILS}` are not where they were written")
+        return unsealed(content)
     top = {name: value for name, value in content.items() if name != DETAILS}
-    return top | rest[0]
+    inner = {name: value for name, value in rest[0].items() if name != SEAL}
+    if SEAL in rest[0]:
+        unsealed({**top, DETAILS: [inner], SEAL: rest[0][SEAL]})
+    return top | inner
 
 
 def _rounded(value: Any) -> Any:

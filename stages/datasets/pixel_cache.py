@@ -2,11 +2,16 @@
 
 A pack holds squares of many images, each at its own size, with the digest of each image. Pixels
 are looked up by digest and size, so a pack cannot be stale: what is not in it is decoded anew.
-A pack is two files named by their contents: an index, and the pixels, which are mapped into
-memory and not read. Leaves decoding to `decoding` and the choice of images to `pixels`.
+A pack is two files named by the SHA-256 of the index, which knows a hash of every image's pixels;
+these are mapped into memory and not read. What has been damaged on the disk since is noticed when
+it is looked for, told and removed, and so made anew. Leaves decoding to `decoding` and the choice
+of images to `pixels`.
 """
 
-from collections.abc import Sequence
+import hashlib
+import io
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.core.files import replacing, sha256_of_file, sha256_of_json
+from stages.core.files import replacing, sha256_of_file
 from stages.core.paths import work_folder
 from stages.datasets import decoding
 from stages.datasets.decoding import enlarged
@@ -62,16 +67,29 @@ class Pack:
 
 def save_pack(folder: Path, pack: Pack) -> None:
     """Write a pack, whole or not at all. Raises OSError when the folder cannot be written."""
-    key = sha256_of_json([pack.digests, pack.largest_px])[:32]
+    index = io.BytesIO()
+    np.savez(
+        index,
+        digests=np.frombuffer(bytes.fromhex("".join(pack.digests)), np.uint8),
+        native_px=pack.native_px,
+        largest_px=np.int64(pack.largest_px),
+        hashes=np.fromiter(_hashes(pack, np.arange(len(pack.digests))), np.uint64),
+    )
+    key = hashlib.sha256(index.getbuffer()).hexdigest()
     with replacing(folder / f"{key}.pixels") as temporary:
         temporary.write_bytes(pack.pixels.data)
-    with replacing(folder / f"{key}.npz") as temporary:  # last: it says that the pixels are there
-        np.savez(
-            temporary,
-            digests=np.frombuffer(bytes.fromhex("".join(pack.digests)), np.uint8),
-            native_px=pack.native_px,
-            largest_px=np.int64(pack.largest_px),
-        )
+    with replacing(folder / f"{key}.index") as temporary:  # last: it says that the pixels are there
+        temporary.write_bytes(index.getbuffer())
+
+
+def _hashes(pack: Pack, rows: NDArray[np.int64]) -> Iterator[int]:
+    """A hash of each image's stored pixels, at memory speed."""
+    from xxhash import xxh3_64_intdigest
+
+    sizes = 3 * pack.sides**2
+    starts = np.cumsum(sizes) - sizes
+    for start, size in zip(starts[rows].tolist(), sizes[rows].tolist(), strict=True):
+        yield xxh3_64_intdigest(pack.pixels[start : start + size].data)
 
 
 def pack_folder(name: str) -> Path:
@@ -83,23 +101,36 @@ def pack_folder(name: str) -> Path:
 
 
 def find_pack(folder: Path, digests: Sequence[str], largest_px: int) -> Pack | None:
-    """A pack in the folder that has all these images at this size, or None."""
-    for index in sorted(folder.glob("*.npz")):
-        if index.with_suffix(".pixels").exists():
-            pack = _open_pack(index)
-            if pack.rows_of(digests, largest_px) is not None:
-                return pack
+    """A pack in the folder that has all these images at this size, undamaged, or None."""
+    for index in sorted(folder.glob("*.index")):
+        stored = index.with_suffix(".pixels")
+        if not stored.exists():
+            continue
+        try:
+            pack, hashes = _open_pack(index.read_bytes(), index.stem, stored)
+            rows = pack.rows_of(digests, largest_px)
+            if rows is None:
+                continue
+            if not np.array_equal(np.fromiter(_hashes(pack, rows), np.uint64), hashes[rows]):
+                raise ValueError("pixels")
+            return pack
+        except ValueError:
+            sys.stderr.write(f"Decoded images in {stored} are damaged; decoding them anew.\n")
+            index.unlink(missing_ok=True)
+            stored.unlink(missing_ok=True)
     return None
 
 
-def _open_pack(index: Path) -> Pack:
-    with np.load(index) as arrays:
-        digests = arrays["digests"].tobytes().hex()
+def _open_pack(index: bytes, key: str, stored: Path) -> tuple[Pack, NDArray[np.uint64]]:
+    """A pack and the hashes of its images. Raises ValueError for a damaged or shortened one."""
+    if hashlib.sha256(index).hexdigest() != key:
+        raise ValueError("index")
+    with np.load(io.BytesIO(index)) as arrays:
+        digests, hashes = arrays["digests"].tobytes().hex(), arrays["hashes"]
         native_px, largest_px = arrays["native_px"], int(arrays["largest_px"])
-    pixels = np.memmap(index.with_suffix(".pixels"), np.uint8, "r")
-    return Pack(
-        [digests[start : start + 64] for start in range(0, len(digests), 64)],
-        native_px,
-        largest_px,
-        np.asarray(pixels),
-    )
+    pixels = np.asarray(np.memmap(stored, np.uint8, "r"))  # ValueError when the file is empty
+    named = [digests[start : start + 64] for start in range(0, len(digests), 64)]
+    pack = Pack(named, native_px, largest_px, pixels)
+    if len(pixels) != 3 * (pack.sides**2).sum():
+        raise ValueError("size")
+    return pack, hashes

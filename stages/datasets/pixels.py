@@ -15,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.core.errors import DataError
+from stages.core.metrics import read_metrics
+from stages.core.paths import SUBSET_METRICS
+from stages.core.records import require_recorded
 from stages.datasets import open_collection
 from stages.datasets.pixel_cache import Pack, find_pack, pack_folder, save_pack
 from stages.datasets.pool import Collection, read_table
@@ -36,7 +39,12 @@ class Split:
 
 
 def read_indices(path: Path) -> "pd.DataFrame":
-    """`data/indices.csv`: split, name, label, class, digest. Raises RunError when missing."""
+    """`data/indices.csv`: split, name, label, class, digest.
+
+    Raises RunError when it is missing or not the list that was recorded.
+    """
+    recorded = read_metrics(SUBSET_METRICS).get("indices_sha256")
+    require_recorded(path, recorded, SUBSET_METRICS)
     return read_table(path)
 
 

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 class Collection:
     """Images that can be read one by one; nothing is decoded yet.
 
-    `splits` holds "train", "test", or "any" where the data set has no official split.
+    `splits` holds "train", "test" and perhaps "val", or "any" where the data set has no official
+    split. `left_out` has the names of files that are no images here, by reason; `notes` what was
+    read out of the folders and must be told.
     `content(i)` gives the bytes whose SHA-256 identifies image i; `picture` turns them into a
     Pillow image, which may load lazily and fail then.
     """
@@ -36,6 +38,8 @@ class Collection:
     content: Callable[[int], bytes]
     picture: Callable[[bytes], "Image.Image"]
     files: list[Path] = field(default_factory=list)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

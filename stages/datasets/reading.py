@@ -7,6 +7,7 @@ Leaves single pictures to `decoding` and keeping the pixels to `packs`.
 import hashlib
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.pool import ThreadPool
@@ -44,11 +45,15 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class Reading:
-    """What came of reading: the rows read, a pack of them in that order, and what was skipped."""
+    """What came of reading: the rows read, a pack of them in that order, and what was skipped.
+
+    `bits` counts the images by the bits of a value that are used in their files.
+    """
 
     rows: list[int]
     pack: Pack
     skipped: list[Unreadable]
+    bits: Counter[int]
 
 
 def read_collection(
@@ -63,6 +68,7 @@ def read_collection(
     Raises DataError, naming all that cannot be read, unless `on_corrupt` is "skip".
     """
     good, digests, native_px, pixels, broken = [], [], [], bytearray(), []
+    bits: Counter[int] = Counter()
     for image in read_images(collection, rows, largest_px):
         if isinstance(image, Unreadable):
             broken.append(image)
@@ -70,13 +76,14 @@ def read_collection(
         good.append(image.row)
         digests.append(image.digest)
         native_px.append(image.square.native_px)
+        bits[image.square.bits] += 1
         if keep_pixels:
             pixels += image.square.pixels.tobytes()
     if broken and (on_corrupt == "stop" or not good):
         raise complain(collection, broken)
     natives = np.array(native_px, np.int64)
     pack = Pack(digests, natives, largest_px, np.frombuffer(pixels, np.uint8))
-    return Reading(good, pack, broken)
+    return Reading(good, pack, broken, bits)
 
 
 def fits_in_a_pack(images: int, largest_px: int) -> bool:

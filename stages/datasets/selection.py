@@ -10,7 +10,8 @@ Test images come from the official test set, by the same law, or are taken first
 that has no official split. `full` means the whole official test set, a fifth of a pool that has
 none, and for training all that validation leaves. A share is one of the images that the part is
 drawn from. Test images are all kept; a training image that is also a test image, or a second copy
-of a training image, is left out.
+of a training image, is left out. An official validation set validates whole, unless `subset.val`
+is a count; what is also in the test set is left out of it, and what is in it out of training.
 """
 
 import hashlib
@@ -55,36 +56,43 @@ def choose(pool: Pool, subset: "Subset", dataset: str) -> Selection:
     training or no test image.
     """
     official = np.array([split == "test" for split in pool.splits])
+    validating = np.array([split == "val" for split in pool.splits])
     everything = np.arange(len(pool.names))
     test_pool = everything[official] if official.any() else everything
     test_order = nested_order(pool, test_pool, dataset, "test", subset.seed)
     test = test_order[: _test_count(subset, len(test_pool), bool(official.any()))]
     barred = test_pool if official.any() else test
-    rest = np.setdiff1d(everything, barred)
-    train_pool, seen_in_test, copies = _without_copies(pool, rest, barred)
+    own_val, val_in_test, val_copies = _without_copies(pool, everything[validating], barred)
+    rest = np.setdiff1d(everything[~validating], barred)
+    kept_apart = np.concatenate([barred, own_val])
+    train_pool, seen, copies = _without_copies(pool, rest, kept_apart)
     order = nested_order(pool, train_pool, dataset, "train", subset.seed)
-    train_count, val_count = _train_and_val_counts(subset, len(order))
+    train_count, val_count = _train_and_val_counts(subset, len(order), len(own_val))
+    val = order[::-1][:val_count]
+    if len(own_val):
+        val = nested_order(pool, own_val, dataset, "val", subset.seed)[:val_count]
     _refuse_empty_classes(pool, test_order, len(test), "test")
     _refuse_empty_classes(pool, order, train_count, "train")
     return Selection(
         order[:train_count],
-        order[::-1][:val_count],
+        val,
         test,
-        seen_in_test,
-        copies,
+        seen + val_in_test,
+        copies + val_copies,
         len(test) - len({pool.digests[row] for row in test}),
         conflicting_labels(pool),
     )
 
 
 def require_enough(subset: "Subset", images: Mapping[str, int]) -> None:
-    """Raise DataError when so many images per split (train, test, or any) cannot be enough.
+    """Raise DataError when so many images per split (train, test, val, any) cannot be enough.
 
     Copies and what cannot be read, which only `choose` knows of, are not left out.
     """
     everything, official = sum(images.values()), images.get("test", 0)
     test = _test_count(subset, official or everything, official > 0)
-    _train_and_val_counts(subset, everything - (official or test))
+    own_val = images.get("val", 0)
+    _train_and_val_counts(subset, everything - (official or test) - own_val, own_val)
 
 
 def nested_order(pool: Pool, rows: Rows, dataset: str, purpose: str, seed: int) -> Rows:
@@ -136,10 +144,21 @@ def _without_copies(pool: Pool, rows: Rows, test: Rows) -> tuple[Rows, int, int]
     return kept, len(rows) - len(apart), len(apart) - len(kept)
 
 
-def _train_and_val_counts(subset: "Subset", images: int) -> tuple[int, int]:
-    """How many of the images train, from the front, and how many validate, from the end."""
+def _train_and_val_counts(subset: "Subset", images: int, own_val: int) -> tuple[int, int]:
+    """How many of the images train, from the front, and how many validate, from the end.
+
+    Where `own_val` images are an official validation set, those validate.
+    """
     from stages.core.amounts import images_of
 
+    if own_val:
+        val = subset.val if isinstance(subset.val, int) else own_val
+        if val > own_val:
+            raise DataError(
+                f"`subset.val` is {val}, but the official validation set has "
+                f"{counted(own_val, 'image')}. Give at most so many, or a share for all of them."
+            )
+        return _train_and_val_counts(subset.model_copy(update={"val": 0}), images, 0)[0], val
     val = images_of(subset.val, images) or 0
     train = images_of(subset.train, images)
     if train is None:

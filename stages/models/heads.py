@@ -21,10 +21,9 @@ def head_names(model: nn.Module) -> tuple[str, ...]:
     """Names of the modules that turn features into logits, e.g. `("fc",)`; empty without any."""
     named: Any = getattr(model, "pretrained_cfg", {}).get("classifier", ())
     names = (named,) if isinstance(named, str) else tuple(named or ())
-    if not names:
-        names = tuple(n for n, module in model.named_modules() if isinstance(module, nn.Linear))[
-            -1:
-        ]
+    for kind in CLASSIFIERS:  # a convolution ends models without a linear layer (SqueezeNet)
+        if not names:
+            names = tuple(n for n, m in model.named_modules() if isinstance(m, kind))[-1:]
     return tuple(n for n in names if n in dict(model.named_modules()))
 
 
@@ -59,16 +58,15 @@ def layer_numbers(model: nn.Module) -> dict[str, int]:
 
         found = group_parameters(trunk, matcher(coarse=False), reverse=True)
     else:
-        found = dict(_numbered(trunk))
+        found = {name: 0 for name, _ in trunk.named_parameters()} | dict(_numbered(trunk))
     numbers = {prefix + name: number for name, number in found.items()}
     kept = sorted({number for name, number in numbers.items() if name not in head})
     return {name: kept.index(number) for name, number in numbers.items() if name not in head}
 
 
 def _numbered(trunk: nn.Module) -> Iterator[tuple[str, int]]:
+    """The layers of all parameters but those of modules that hold layers, which come first."""
     number = 0
-    for name, _ in trunk.named_parameters(recurse=False):
-        yield name, number
     for name, module in _layers(trunk, "", _count(trunk) / 2):
         if _count(module) and not isinstance(module, NORMS):
             number += 1

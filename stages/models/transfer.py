@@ -7,11 +7,13 @@ Position embeddings, window tables and patch embeddings of another size are resa
 own helpers. Leaves reading files to `checkpoints`, freezing and learning rates to `groups`.
 """
 
+import re
 import sys
 import warnings
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -27,6 +29,8 @@ from stages.models.spec import DataConfig, ModelSpec
 Keys = Literal["name", "order"]
 
 NAMED_AT_MOST = 4
+AUXILIARY = re.compile(r"(AuxLogits|aux\d)\.")  # heads of Inception and GoogLeNet
+DENSE_LAYER = re.compile(r"(.*denselayer\d+\.(?:norm|conv))\.([12]\..*)")  # DenseNet's, since 2017
 COUNTER = "num_batches_tracked"  # of batch norms: many checkpoints lack it, and it decides nothing
 
 
@@ -77,7 +81,7 @@ def adopt(model: nn.Module, weights: State, keys: Keys = "name") -> dict[str, st
     """
     heads = head_names(model)
     own = model.state_dict()
-    weights = without_prefixes(weights, own.keys())
+    weights = _present_names(without_prefixes(weights, own.keys()), own)
     if keys == "order":
         weights = _in_order(own, weights, heads)
     state = {k: v for k, v in _resampled(model, weights).items() if not _under(k, heads)}
@@ -86,6 +90,16 @@ def adopt(model: nn.Module, weights: State, keys: Keys = "name") -> dict[str, st
     model.load_state_dict(state | {k: own[k] for k in own.keys() - state.keys()})
     _start_at_zero(model, heads)
     return _adaptations(weights, {name: state[name] for name in expected if name in state})
+
+
+def _present_names(weights: State, own: State) -> State:
+    """Weights under the names of today, without heads that serve training alone (Inception)."""
+    renamed = {name: DENSE_LAYER.sub(r"\1\2", name) for name in weights}
+    return {
+        (new if new in own else name): weights[name]
+        for name, new in renamed.items()
+        if name in own or not AUXILIARY.match(name)
+    }
 
 
 def _start_at_zero(model: nn.Module, heads: tuple[str, ...]) -> None:
@@ -152,6 +166,8 @@ def _resampled(model: nn.Module, weights: Mapping[str, Tensor]) -> State:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # PyTorch's, about how timm indexes
         state: State = dict(fit(dict(weights), model)) if fit else dict(weights)
+    if type(model).__module__ == "torchvision.models.vision_transformer":
+        state = _position_embeddings_fitted(model, state)
     for name, module in model.named_modules():
         key = f"{name}.weight"
         if isinstance(module, nn.Conv2d) and module.kernel_size == module.stride and key in state:
@@ -161,6 +177,16 @@ def _resampled(model: nn.Module, weights: Mapping[str, Tensor]) -> State:
 
                 state[key] = resample_patch_embed(state[key], list(wanted[2:]))
     return state
+
+
+def _position_embeddings_fitted(model: Any, state: State) -> State:
+    """As torchvision does it for its own vision transformers."""
+    from torchvision.models.vision_transformer import interpolate_embeddings
+
+    try:
+        return dict(interpolate_embeddings(model.image_size, model.patch_size, OrderedDict(state)))
+    except (KeyError, ValueError):  # weights of something else, as the check will say
+        return state
 
 
 def _check(state: State, expected: State, offer: bool) -> None:

@@ -1,5 +1,6 @@
 """Fill the templates of `stages/templates`: HTML with everything inside, or Markdown."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,5 +31,5 @@ def render(template: str, view: Mapping[str, Any]) -> str:
 
 
 def _markdown_cell(text: str) -> str:
-    """Text that stays within one cell of a Markdown table."""
-    return str(text).replace("|", "\\|").replace("\n", " ")
+    """Text that stays within one cell of a Markdown table, and is neither HTML nor a formula."""
+    return re.sub(r"([|<$*[])", r"\\\1", " ".join(str(text).splitlines()))

@@ -121,6 +121,7 @@ def notes(params: Params, run: Run) -> list[str]:
         for path, (stage, what) in WRITTEN_BY.items()
         if path.as_posix() in run.missing
     ]
+    said += [f"{note}." for note in run.subset.get("data_notes", [])]
     train = run.train
     if train and train.get("model") not in (None, params.model):
         said.append(

@@ -61,7 +61,7 @@ def load_targets(path: Path) -> list[Target]:
     try:
         read = parse_yaml(path.read_text(encoding="utf-8")) or {}
         targets = [Target.model_validate(row) for row in read["targets"]]
-    except (YamlError, KeyError, TypeError) as error:
+    except (YamlError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise ParamsError(
             f"{path} cannot be read ({error}). It must hold a list `targets`."
         ) from None

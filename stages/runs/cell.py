@@ -11,6 +11,7 @@ import pandas as pd
 
 from stages.core import paths
 from stages.core.errors import UserError
+from stages.core.records import FILES
 from stages.runs.cell_file import parse_cell
 from stages.runs.run import Json, Run, as_told, parse_json, parsed, well_typed
 from stages.runs.schema import CELL, CELL_PREDICTIONS, KEYS, STUDY_HARDWARE, STUDY_PARAMS
@@ -32,7 +33,8 @@ def run_of_cell(source: Source, content: bytes) -> Run:
     )  # fmt: skip
     if where := cell.get("diverged"):
         lacks.append(Lack(CELL, f"the training diverged in epoch {where['epoch']}"))
-    answers = read_table(source, CELL_TABLES["predictions"], lacks)
+    recorded = cell.get(FILES) or {}
+    answers = read_table(source, CELL_TABLES["predictions"], lacks, recorded)
     run = Run(
         name=source.name,
         params=_params(study, cell, lacks),
@@ -42,7 +44,7 @@ def run_of_cell(source: Source, content: bytes) -> Run:
         profile=profile,
         code={"cell": str(cell["code"])} if cell.get("code") else {},
         predictions=None if answers is None else _in_words(answers, evaluate, lacks),
-        history=read_table(source, CELL_TABLES["history"], lacks),
+        history=read_table(source, CELL_TABLES["history"], lacks, recorded),
         trace=_trace(cell, lacks),
     )
     never = ("readings of numeric probes", "the inside of steps")  # nor the weights

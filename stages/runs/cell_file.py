@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.core.errors import RunError
+from stages.core.records import unsealed
 from stages.runs.schema import CELL
 
 SECTIONS = ("machine", "diverged", "train", "trace", "evaluate", "profile")
@@ -19,7 +20,7 @@ def read_cell(folder: Path) -> dict[str, Any] | None:
 def parse_cell(content: bytes, where: str) -> dict[str, Any]:
     """The content of a `cell.json`. Raises RunError, naming `where`, when it is damaged."""
     try:
-        cell = json.loads(content)
+        cell = unsealed(json.loads(content))
         wrong = [name for name in SECTIONS if not isinstance(cell.get(name) or {}, dict)]
         if wrong or not cell.get("machine"):
             raise ValueError(f"`{[*wrong, 'machine'][0]}` holds no keys and values")

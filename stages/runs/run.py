@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 from stages.core import paths
 from stages.core.errors import RunError
 from stages.core.metrics import all_values
+from stages.core.records import FILES
 from stages.core.yaml_text import parse_yaml
 from stages.runs.code import code_key
 from stages.runs.schema import CELL, KEYS, Types
 from stages.runs.sources import Source
-from stages.runs.tables import TABLES, Lack, read_table, require_whole
+from stages.runs.tables import TABLES, Lack, as_recorded, read_table, require_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,12 +127,18 @@ def read_strictly(source: Source) -> Run:
     """Read what a report shows, but parameters. Raises RunError, naming all damaged files."""
     lacks: list[Lack] = []
     values = _read(source, REPORTED, lacks)
+    recorded = _recorded({name: values[name] for name in JSON_FILES if name in values})
+    pictures = {}
+    for name in map(Path, source.names(paths.PICTURES)):
+        place = paths.PICTURES / name
+        if (picture := source.read(place)) is not None:
+            pictures[name.stem] = picture
+            if not as_recorded(picture, place, recorded):
+                lacks.append(Lack(place, "not the file that was recorded", damaged=True))
     require_whole(source, lacks)
-    names = [Path(name) for name in source.names(paths.PICTURES)]
-    pictures = {name.stem: source.read(paths.PICTURES / name) for name in names}
     return Run(
         name=source.name,
-        pictures={name: picture for name, picture in pictures.items() if picture is not None},
+        pictures=pictures,
         missing=as_told(lacks),
         **values,
     )
@@ -143,12 +150,22 @@ def as_told(lacks: Sequence[Lack]) -> tuple[str, ...]:
 
 
 def _read(source: Source, parts: Sequence[str], lacks: list[Lack]) -> dict[str, Any]:
-    return {
-        name: parsed(source, JSON_FILES[name], parse_json, lacks)
-        if name in JSON_FILES
-        else read_table(source, TABLES[name], lacks)
-        for name in parts
+    values: dict[str, Any] = {
+        name: parsed(source, path, parse_json, lacks)
+        for name, path in JSON_FILES.items()
+        if name in parts
     }
+    recorded = _recorded(values)
+    return values | {
+        name: read_table(source, TABLES[name], lacks, recorded)
+        for name in parts
+        if name not in JSON_FILES
+    }
+
+
+def _recorded(values: Mapping[str, Json]) -> dict[str, str]:
+    """The hashes of files that the metrics have, by path."""
+    return {k: v for value in values.values() for k, v in (value.get(FILES) or {}).items()}
 
 
 def parsed(source: Source, path: Path, parse: Callable[[str], Any], lacks: list[Lack]) -> Json:

@@ -4,10 +4,12 @@ What is the matter with one that is passed over is noted. Leaves metrics, parame
 as a whole to `run`.
 """
 
+import hashlib
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -39,6 +41,9 @@ MAY_BE_EMPTY = ("inputs_hash", "grad_hash", "rounding", "grad_norm", "norm")
 """Norms are NaN where gradients overflow, as in the first steps at fp16."""
 
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
 @dataclass(frozen=True)
 class Lack:
     """What a run lacks: mostly a file. With a reason, it is there but not used."""
@@ -58,6 +63,12 @@ def require_whole(source: Source, lacks: Sequence[Lack]) -> None:
             f"Files of {source.name} cannot be used: {'; '.join(bad)}. Delete them and run "
             "`dvc repro`."
         )
+
+
+def as_recorded(content: bytes, path: Path, recorded: Mapping[str, str]) -> bool:
+    """Whether a file is the one whose hash its stage recorded, if it recorded one."""
+    expected = recorded.get(path.as_posix())
+    return expected in (None, hashlib.sha256(content).hexdigest())
 
 
 def _csv(content: bytes) -> pd.DataFrame:
@@ -115,11 +126,19 @@ CELL_TABLES = {
 """Those of a study's cell; its predictions have numbers of classes in place of their names."""
 
 
-def read_table(source: Source, table: Table, lacks: list[Lack]) -> pd.DataFrame | None:
-    """A table of the run; None, with a note in `lacks`, when it is absent or not to be used."""
+def read_table(
+    source: Source, table: Table, lacks: list[Lack], recorded: Mapping[str, str] = NOTHING
+) -> pd.DataFrame | None:
+    """A table of the run; None, with a note in `lacks`, when it is absent or not to be used.
+
+    `recorded` has the SHA-256 of files by path, as far as their stages recorded them.
+    """
     content = source.read(table.path)
     if content is None:
         lacks.append(Lack(table.path))
+        return None
+    if not as_recorded(content, table.path, recorded):
+        lacks.append(Lack(table.path, "not the file that was recorded", damaged=True))
         return None
     try:
         rows = table.read(content)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from stages.core import files, paths
 from stages.core.metrics import write_metrics
+from stages.core.records import FILES, hashes_of
 from stages.runs.schema import (
     DATA_COLUMNS,
     INSIDE_COLUMNS,
@@ -42,6 +43,9 @@ def write_training(run: "Run", classes: list[str], data: dict[str, str]) -> None
         **training_metrics(run),
         "weights_sha256": digest,
         **data,
+        FILES: hashes_of(
+            [paths.HISTORY, paths.TRACE, paths.STEPS, *sorted(paths.SNAPSHOTS.iterdir())]
+        ),
     }
     validated = [f"val_{metric}" for metric in run.trained.engine.task.metrics]
     write_metrics(paths.TRAIN_METRICS, values, [*validated, "train_seconds", "id"])

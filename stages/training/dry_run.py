@@ -27,14 +27,17 @@ TOO_LARGE = (
 def dry_run(engine: Engine) -> None:
     """Run a forward and backward of two images through a copy of the model, at its precision.
 
-    Raises TrainingError when an operation has no deterministic form, DeviceError when memory runs
-    out, ModelError when the model cannot take the input.
+    Of one, where the training will have that: BatchNorm may have no statistics then. Raises
+    TrainingError for that and when an operation has no deterministic form, DeviceError when memory
+    runs out, ModelError when the model cannot take the input.
     """
     px, task, params = engine.built.model_px, engine.task, engine.params
     model = copy.deepcopy(engine.model).train()
-    images = torch.zeros(2, 3, px, px, device=engine.device)
-    labels = torch.zeros(2, dtype=torch.int64, device=engine.device)
-    draws = {name: draw.to(engine.device) for name, draw in task.draw(0, "rehearsal", 0, 2).items()}
+    count = min(2, engine.smallest_micro_batch)
+    images = torch.zeros(count, 3, px, px, device=engine.device)
+    labels = torch.zeros(count, dtype=torch.int64, device=engine.device)
+    drawn = task.draw(0, "rehearsal", 0, count)
+    draws = {name: draw.to(engine.device) for name, draw in drawn.items()}
     try:
         inputs, targets = task.prepare(
             images.contiguous(memory_format=engine.memory_format), labels, draws
@@ -49,6 +52,13 @@ def dry_run(engine: Engine) -> None:
             raise TrainingError(
                 f"{first_line} Set `train.deterministic: warn` to train all the same; the same "
                 "run may then give other bits each time."
+            ) from error
+        if count == 1 and "more than 1 value per channel" in str(error):
+            raise TrainingError(
+                f"`train.accumulate` {params.train.accumulate} makes a part of one image out of "
+                f"a batch of {engine.batch_size}, of which `model` {params.model} can take no "
+                "statistics (BatchNorm). Lower `train.accumulate`, or choose a `train.batch_size` "
+                "that it divides into parts of two or more."
             ) from error
         raise ModelError(
             f"`model` {params.model} cannot be trained at `input_size` {params.input_size}: "

@@ -170,6 +170,13 @@ class Engine:
             yield self.task.prepare(inputs, batch.targets[part], task_draws)
 
     @property
+    def smallest_micro_batch(self) -> int:
+        """The fewest images that a forward of the training has, over all parts of a batch."""
+        own = self.batch_size // distributed.world_size()
+        size = -(-own // self.params.train.accumulate)
+        return own % size or size
+
+    @property
     def averaged(self) -> torch.nn.Module:
         """The model to validate and keep: the average of the weights if there is one."""
         return self.model if self.ema is None else self.ema.model

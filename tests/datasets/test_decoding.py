@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stages.datasets import decoding
 from stages.datasets.decoding import enlarged, picture_of, square_of
 from tests.datasets.samples import random_pixels
 
@@ -79,6 +80,36 @@ def test_sixteen_bits_are_scaled_not_clipped():
     np.testing.assert_array_equal(square(Image.fromarray(ramp), 8)[0], ramp >> 8)
 
 
+def test_twelve_bits_in_sixteen_keep_their_levels():
+    ramp = np.arange(64, dtype=np.uint16).reshape(8, 8) * 65
+    found = square_of(picture_of(encoded(Image.fromarray(ramp))), 8)
+    np.testing.assert_array_equal(found.pixels[0], ramp >> 4)
+    assert found.bits == 12
+
+
+def test_a_pgm_states_its_range():
+    for most in (4095, 65535):
+        values = (np.arange(64) * (most // 63)).astype(">u2")
+        found = square_of(picture_of(b"P5\n8 8\n%d\n" % most + values.tobytes()), 8).pixels[0]
+        assert found.max() >= 254
+        assert found.min() == 0
+
+
+def test_transparency_of_sixteen_bit_grey_is_laid_on_white():
+    ramp = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
+    pixels = square(Image.fromarray(ramp), 8, transparency=1000)[0]
+    assert pixels[0, 1] == 255
+    assert pixels[0, 2] == 2000 >> 8
+
+
+def test_only_what_is_decoded_is_limited(monkeypatch):
+    monkeypatch.setattr(decoding, "MOST_DECODED_MEGAPIXELS", 1)
+    large = Image.new("L", (3200, 2400), "white")
+    assert square(large, 32, "JPEG").min() >= 254
+    with pytest.raises(ValueError, match="8 megapixels, of which 1"):
+        square(large, 32)
+
+
 def test_pixels_without_a_range_are_refused():
     picture = Image.fromarray(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8))
     with pytest.raises(ValueError, match="agreed range"):
@@ -94,7 +125,9 @@ def test_transparency_is_laid_on_white():
     assert (square(Image.new("RGB", (8, 8), "black"), 8, transparency=(0, 0, 0)) == 255).all()
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF"])
+@pytest.mark.parametrize(
+    "kind", ["JPEG", "MPO", "JPEG2000", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF"]
+)
 def test_every_format_is_read(kind):
     assert (square(Image.new("RGB", (16, 12), "white"), 12, kind) >= 254).all()
 

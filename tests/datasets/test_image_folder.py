@@ -1,6 +1,8 @@
 """Folders and zips as people have them."""
 
+import os
 import shutil
+import sys
 import unicodedata
 import zipfile
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from stages.core.errors import DataError
+from stages.datasets import listing
 from stages.datasets.sources.image_folder import open_collection
 from tests.datasets.samples import image_folder, write_pictures
 
@@ -80,6 +83,77 @@ def test_what_is_no_picture_is_passed_over(tmp_path):
         assert names == ["cat/000.png", "cat/001.png", "dog/000.png", "dog/001.png"]
 
 
+def test_what_systems_put_beside_pictures_is_counted(tmp_path):
+    aside = ("cat/@eaDir/000.png", "#recycle/cat", "$RECYCLE.BIN/dog", "dog/@__thumb", ".Trash/dog")
+    folder = write_pictures(tmp_path / "a", {"cat": 2, "dog": 2, **dict.fromkeys(aside, 1)})
+    (folder / "rabbit").mkdir()
+    (folder / "fish").mkdir()
+    (folder / "fish/photo").write_bytes(b"no suffix")
+    for source in (folder, zipped(folder)):
+        collection = open_collection(image_folder(source))
+        assert len(collection.names) == 4
+        counts = {reason.split(",")[0]: len(names) for reason, names in collection.left_out.items()}
+        assert counts == {"thumbnails": 4, "hidden": 1, "without a suffix": 1}
+        assert collection.notes == ["2 folders without a picture, so no class: fish, rabbit"]
+
+
+def test_a_loop_of_links_lists_each_picture_once(tmp_path):
+    folder = write_pictures(tmp_path / "a", {"cat": 2, "dog": 2})
+    (folder / "cat/again").symlink_to(folder)
+    collection = open_collection(image_folder(folder))
+    assert len(collection.names) == 4
+    assert collection.left_out == {"links to a folder that they lie in": ["cat/again"]}
+
+
+def packed(path: Path, names: list[str], method: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name in names:
+            info = zipfile.ZipInfo("x")
+            info.filename, info.compress_type = name, method
+            archive.writestr(info, name)
+    return path
+
+
+@pytest.mark.parametrize("name", ["{}\\0.png", "./{}/0.png", "set\\train\\{}\\0.png", "/{}/0.png"])
+def test_names_of_other_archivers_are_read(tmp_path, name):
+    names = [name.format("cat"), name.format("dog")]
+    collection = open_collection(image_folder(packed(tmp_path / "a.zip", names)))
+    assert collection.names == ["cat/0.png", "dog/0.png"]
+    assert collection.content(0) == names[0].encode()
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_zips_with_doubtful_names_are_told(tmp_path):
+    names = ["cat/0.png", "dog/0.png", "dog/0.png", "../dog/1.png"]
+    collection = open_collection(image_folder(packed(tmp_path / "a.zip", names)))
+    assert [len(names) for names in collection.left_out.values()] == [1, 1]
+    odd = (tmp_path / "a.zip").read_bytes().replace(b"cat/0", "猫/0".encode("gbk") + b"0")
+    (tmp_path / "b.zip").write_bytes(odd)
+    (note,) = open_collection(image_folder(tmp_path / "b.zip")).notes
+    assert "not marked as UTF-8" in note
+
+
+@pytest.mark.parametrize(("at", "bits", "told"), [(6, 1, "encrypted"), (8, 9, "deflate64")])
+def test_zips_that_cannot_be_unpacked_are_refused_as_a_whole(tmp_path, at, bits, told):
+    content = bytearray(packed(tmp_path / "a.zip", ["cat/0.png", "dog/0.png"]).read_bytes())
+    for mark, offset in ((b"PK\x03\x04", at), (b"PK\x01\x02", at + 2)):
+        start = -1
+        while (start := content.find(mark, start + 1)) >= 0:
+            content[start + offset] = bits
+    (tmp_path / "a.zip").write_bytes(content)
+    assert told in refused(tmp_path / "a.zip")
+
+
+def test_a_zip_bomb_is_no_picture(tmp_path, monkeypatch):
+    monkeypatch.setattr(listing, "SUSPICIOUS_BYTES", 1 << 20)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("cat/0.png", bytes(2 << 20))
+        archive.writestr("dog/0.png", b"")
+    collection = open_collection(image_folder(tmp_path / "a.zip"))
+    with pytest.raises(ValueError, match="zip bomb"):
+        collection.content(0)
+
+
 def test_suffixes_may_be_capitals(tmp_path):
     write_pictures(tmp_path / "a", {"cat": 1, "dog": 1}, suffix="JPG")
     assert len(open_collection(image_folder(tmp_path / "a")).names) == 2
@@ -92,6 +166,21 @@ def test_names_from_macos_are_composed(tmp_path):
     collection = open_collection(image_folder(tmp_path / "a"))
     assert collection.classes == ["Brot", "Käse"]
     assert all(collection.content(row) for row in range(4))
+
+
+def test_names_are_in_one_line(tmp_path):
+    folder = write_pictures(tmp_path / "a", {"cat\r": 1, "dog": 1})
+    assert open_collection(image_folder(folder)).classes == ["cat␍", "dog"]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS refuses such names")
+def test_names_in_latin_1_are_text(tmp_path):
+    folder = write_pictures(tmp_path / "a", {"cat": 1, "dog": 1})
+    (folder / "cat").rename(os.fsdecode(os.fsencode(folder) + "/Kätzchen".encode("latin-1")))
+    collection = open_collection(image_folder(folder))
+    assert collection.classes == ["Kätzchen", "dog"]
+    assert collection.content(0)
+    assert "Latin-1" in collection.notes[0]
 
 
 def test_linked_class_folders_are_followed(tmp_path):
@@ -141,7 +230,47 @@ def test_classes_of_one_part_alone_are_named(tmp_path):
 
 def test_a_validation_folder_is_told_what_to_do(tmp_path):
     folder = write_pictures(tmp_path / "a", {"train/cat": 1, "train/dog": 1, "val/cat": 1})
-    assert "rename the folder to test" in refused(folder)
+    assert "rename it to test" in refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("Training", "Testing"), ("TRAIN", "Test"), ("training_set", "test_set"), ("train2017",
+     "test2017"), ("seg_train/seg_train", "seg_test/seg_test"), ("TrainSet", "testset"),
+     ("a/b/fruits train", "a/b/fruits test"), ("train/images", "test/images"),
+     ("train", "Test/test")],
+)  # fmt: skip
+def test_splits_are_known_by_their_usual_names(tmp_path, train, test):
+    folder = write_pictures(
+        tmp_path / "a", {f"{train}/cat": 2, f"{train}/dog": 2, f"{test}/cat": 1, f"{test}/dog": 1}
+    )
+    collection = open_collection(image_folder(folder))
+    assert collection.classes == ["cat", "dog"]
+    assert collection.names[collection.splits.index("test")] == "test/cat/000.png"
+    assert sorted(collection.splits) == ["test"] * 2 + ["train"] * 4
+
+
+@pytest.mark.parametrize("val", ["val", "Valid", "validation", "dev"])
+def test_an_official_validation_part_is_used(tmp_path, val):
+    folder = write_pictures(tmp_path / "a", {**TWO_SPLITS, f"{val}/cat": 2})
+    collection = open_collection(image_folder(folder))
+    assert collection.splits.count("val") == 2
+    assert any("validation split validates" in note for note in collection.notes)
+
+
+def test_classes_may_bear_the_names_of_splits(tmp_path):
+    folder = write_pictures(tmp_path / "a", {"test": 1, "car": 1, "dev": 1, "train ticket": 1})
+    assert len(open_collection(image_folder(folder)).classes) == 4
+
+
+def test_parts_that_mean_the_same_are_refused(tmp_path):
+    folder = write_pictures(tmp_path / "a", {**TWO_SPLITS, "Training/cat": 1})
+    assert "two mean the same" in refused(folder)
+
+
+def test_classes_that_differ_in_case_alone_are_refused(tmp_path):
+    folder = write_pictures(tmp_path / "a", {"Cat": 1, "cat": 1, "dog": 1})
+    assert "Cat, cat" in refused(folder)
 
 
 def test_a_third_part_is_refused(tmp_path):

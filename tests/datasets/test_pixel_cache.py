@@ -1,6 +1,7 @@
-"""Packs of decoded pixels are found by contents and size."""
+"""Packs of decoded pixels are found by contents and size, and never when they are damaged."""
 
 import numpy as np
+import pytest
 
 from stages.datasets.pixel_cache import Pack, find_pack, pack_folder, save_pack
 from tests.datasets.samples import random_pixels
@@ -60,3 +61,30 @@ def test_the_whole_pack_survives_the_disk(tmp_path):
     rows = np.array([4, 0, 2])
     np.testing.assert_array_equal(found.squares(rows, 16), pack.squares(rows, 16))
     assert not [path for path in tmp_path.iterdir() if "tmp" in path.name]
+
+
+@pytest.mark.parametrize("suffix", ["index", "pixels"])
+@pytest.mark.parametrize("keep", [None, 0, 100])
+def test_a_flipped_bit_or_a_lost_end_makes_it_none_and_is_told(tmp_path, capsys, suffix, keep):
+    pack = pack_of()
+    save_pack(tmp_path, pack)
+    (stored,) = tmp_path.glob(f"*.{suffix}")
+    content = bytearray(stored.read_bytes())
+    content[len(content) // 2] ^= 1
+    stored.write_bytes(content[:keep])
+    assert find_pack(tmp_path, pack.digests, 16) is None
+    assert "are damaged; decoding them anew" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    save_pack(tmp_path, pack)
+    assert find_pack(tmp_path, pack.digests, 16) is not None
+
+
+def test_only_what_is_asked_for_is_verified(tmp_path):
+    pack = pack_of()
+    save_pack(tmp_path, pack)
+    (stored,) = tmp_path.glob("*.pixels")
+    content = bytearray(stored.read_bytes())
+    content[-1] ^= 1  # in the last of five images
+    stored.write_bytes(content)
+    assert find_pack(tmp_path, pack.digests[:4], 16) is not None
+    assert find_pack(tmp_path, pack.digests[3:], 16) is None

@@ -9,8 +9,8 @@ from stages.core.errors import DataError, RunError
 from stages.core.params import Dataset, Subset
 from stages.datasets import SOURCES, reading
 from stages.datasets.pixel_cache import pack_folder
-from stages.datasets.pixels import load_splits, read_indices
-from stages.datasets.pool import pool_of
+from stages.datasets.pixels import load_splits
+from stages.datasets.pool import pool_of, read_table
 from stages.datasets.reading import read_collection
 from stages.datasets.selection import choose, indices_table
 from tests.datasets.samples import image_folder, random_pixels, write_pictures
@@ -71,7 +71,7 @@ def test_of_a_large_data_set_only_the_subset_is_read(dataset, repository, monkey
     monkeypatch.setattr(reading, "PACK_LIMIT_BYTES", 1)
     indices = drawn(dataset, train=4, val=2, test=2)
     load_splits(dataset, indices, 32, ["test"])
-    (index,) = pack_folder(dataset.name).glob("*.npz")
+    (index,) = pack_folder(dataset.name).glob("*.index")
     assert np.load(index)["native_px"].shape == (8,)
     monkeypatch.delitem(SOURCES, dataset.name)
     assert len(load_splits(dataset, indices, 32, ["train"])["train"].names) == 4
@@ -121,7 +121,7 @@ def test_an_image_that_changed_is_told(dataset, repository, monkeypatch):
 def test_indices_come_back_as_written(dataset, tmp_path):
     indices = drawn(dataset)
     files.write_csv(tmp_path / "indices.csv", indices)
-    back = read_indices(tmp_path / "indices.csv")
+    back = read_table(tmp_path / "indices.csv")
     assert back.astype(str).equals(indices.astype(str))
     with pytest.raises(RunError):
-        read_indices(tmp_path / "nothing.csv")
+        read_table(tmp_path / "nothing.csv")

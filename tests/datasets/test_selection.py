@@ -216,3 +216,15 @@ def test_class_counts():
     counts = class_counts(OFFICIAL.classes, table)
     assert counts.columns.tolist() == ["class", "train", "val", "test"]
     assert counts.to_numpy()[:, 1:].tolist() == [[10, 5, 10]] * 5
+
+
+def test_an_official_validation_set_validates_whole_and_copies_of_it_do_not_train():
+    pool = joined(OFFICIAL, make_pool([4] * 5, "val", start=300))
+    pool.digests[-1] = pool.digests[0]  # also in the training set
+    pool.digests[-2] = pool.digests[-21]  # also in the test set
+    assert len(names(pool, "val")) == 19
+    assert len(names(pool, "train")) == 199
+    assert len(names(pool, "test")) == 50
+    assert names(pool, "val", val=7) == names(pool, "val")[:7]
+    assert names(pool, "val", val=0) == []
+    assert "has 19 images" in refused(pool, val=20)

@@ -1,6 +1,7 @@
 """Trained weights: read, fitted to another size, refused in plain words, and worth having."""
 
 import io
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision import models
 
 from stages.core.errors import ModelError
 from stages.core.params import Params, parse_params
 from stages.models import BuiltModel, build, hub, parameter_groups, resolve, untrained
+from stages.models.heads import in_head, layer_numbers
 from stages.models.spec import ModelConfig
 from stages.models.transfer import adopt
 
@@ -233,3 +236,26 @@ def test_transfer_beats_scratch_on_1000_images(real_pictures: Path, tmp_path: Pa
             found.append(top1(student, *test))
         scores[name] = sum(found) / len(found)
     assert scores["transfer"] > scores["scratch"] + 0.03, scores
+
+
+def published(kind: str, image_size: int = 32) -> nn.Module:
+    """A tiny one of torchvision's own architectures."""
+    if kind == "densenet":
+        return models.DenseNet(growth_rate=4, block_config=(1, 2), num_init_features=4)
+    if kind == "squeezenet":
+        return models.SqueezeNet("1_1")
+    return models.VisionTransformer(image_size, 16, 1, 1, 8, 8, num_classes=5)
+
+
+@pytest.mark.parametrize("kind", ["densenet", "squeezenet", "vit"])
+def test_torchvisions_published_forms_are_taken(kind: str) -> None:
+    source, model = published(kind), published(kind, image_size=64)
+    names = [re.sub(r"(denselayer\d\.\w+)(\d)", r"\1.\2", name) for name in source.state_dict()]
+    weights = dict(zip(names, source.state_dict().values(), strict=True))
+    adopt(model, weights | {"AuxLogits.fc.weight": torch.ones(1), "aux1.conv.bias": torch.ones(1)})
+    ours, theirs = model.state_dict(), source.state_dict()
+    unlike = {name for name in ours if not torch.equal(ours[name], theirs[name])}
+    head = {"densenet": "classifier.", "squeezenet": "classifier.1.", "vit": "heads.head."}[kind]
+    assert {name for name in unlike if not name.startswith(head)} <= {"encoder.pos_embedding"}
+    assert not any(ours[name].any() for name in ours if name.startswith(head))
+    assert layer_numbers(model).keys() == dict(model.named_parameters()).keys() - in_head(model)

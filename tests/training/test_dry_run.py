@@ -40,6 +40,13 @@ def test_an_operation_without_a_deterministic_form_is_named_at_the_precision_of_
         run(params(train={"precision": "bf16"}))
 
 
+def test_a_part_of_one_image_is_told_where_batch_norm_cannot_take_it() -> None:
+    small = {"batch_size": 6, "accumulate": 6, "epochs": 1}
+    with pytest.raises(TrainingError, match=r"`train\.accumulate` 6 makes a part of one image"):
+        run(params(model="timm/test_resnet", input_size=16, train=small), images=16)
+    run(params(train=small), images=16)  # LeNet takes it
+
+
 def test_a_model_that_does_not_fit_is_told_with_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Classify, "loss", raise_out_of_memory)
     with pytest.raises(DeviceError, match=r"out of memory.*lenet_small does not fit even with two"):

@@ -47,9 +47,9 @@ def _fallen_back(source: Source) -> dict[str, str]:
     """The precision of the weights and snapshots: a run that diverged may have gone on at fp32."""
     try:
         told = json.loads(source.read(paths.TRAIN_METRICS) or b"{}")
+        values = all_values(told) if isinstance(told, dict) else {}
     except ValueError:
         return {}
-    values = all_values(told) if isinstance(told, dict) else {}
     known = values.get("precision") in get_args(Precision)
     return {"precision": values["precision"]} if known else {}
 
@@ -88,7 +88,8 @@ def _images_of(source: Source) -> tuple[pd.DataFrame, int]:
             f"{source.name} has no {paths.INDICES}, so its batches cannot be made again. If the "
             "run is another machine's, `dvc pull` fetches the file."
         )
-    indices = pd.read_csv(io.BytesIO(content), dtype={"name": str, "class": str, "digest": str})
+    texts = {"name": str, "class": str, "digest": str}
+    indices = pd.read_csv(io.BytesIO(content), dtype=texts, keep_default_na=False)
     return indices, int(indices["label"].max()) + 1
 
 

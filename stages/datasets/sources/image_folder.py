@@ -1,161 +1,128 @@
-"""Your own pictures: a folder, or a zip of one, with a folder per class.
+"""Your own pictures: a folder, or a zip of one, with a folder per class (`datasets.layout`).
 
-    train/<class>/*  and  test/<class>/*        two parts, kept apart
-    <class>/*                                   one pool; the test part is drawn by seed
-
-Pictures may lie deeper than their class folder, and everything may lie in one more folder, as
-archivers make it. Hidden files and files that are no pictures (README.md, Thumbs.db) are passed
-over. Names are compared in Unicode's composed form, for macOS writes the other one.
+Every file that is there is a picture or is counted under the reason why it is none: hidden files,
+what systems and photo servers put beside pictures (thumbnails, trash), and files of other kinds.
+Names are compared in Unicode's composed form, for macOS writes the other one.
 """
 
-import os
 import unicodedata
-import zipfile
 from collections import Counter
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stages.core.counts import counted
 from stages.core.errors import DataError
 from stages.core.paths import dvc_root
-from stages.datasets.decoding import SUFFIXES, picture_of
+from stages.datasets.decoding import SUFFIXES, picture_of, unread_suffixes
+from stages.datasets.layout import LAYOUT, layout_of, listed
+from stages.datasets.listing import Listing, list_folder, list_zip
 from stages.datasets.pool import Collection
 
 if TYPE_CHECKING:
     from stages.core.params import Dataset
 
 NAMES = ("image_folder",)
-LAYOUT = "train/<class>/* with test/<class>/*, or <class>/* alone"
-VALIDATION = {"val", "valid", "validation"}
+HIDDEN = "hidden"
+OF_SYSTEMS = "thumbnails, trash and the like, which systems put there"
+IN_SIGHT = {code: 0x2400 + code for code in range(32)}  # Unicode's pictures of control characters
+# Folders and files that macOS, Windows, Synology, QNAP and file systems put beside pictures.
+SYSTEM_NAMES = {
+    "__macosx", "network trash folder", "temporary items", "icon\r",
+    "$recycle.bin", "recycler", "system volume information", "thumbs.db", "ehthumbs.db",
+    "ehthumbs_vista.db", "desktop.ini", "@eadir", "#recycle", "#snapshot", "@tmp",
+    "@recycle", "@recently-snapshot", "@__thumb", "lost+found",
+}  # fmt: skip
 
 
 def open_collection(dataset: "Dataset") -> Collection:
     """Every picture of `dataset.folder`, by name; none is opened yet.
 
-    Raises DataError when there are no pictures, fewer than two classes, pictures outside class
-    folders, or other classes in train than in test.
+    Raises DataError when there are no pictures, or as `layout_of`, `list_folder` and `list_zip` do.
     """
     source = Path(dataset.folder)
     where = f"`dataset.folder` {source}"
-    names, read = _list_zip(source, where) if source.is_file() else _list_folder(source, where)
-    pictures = sorted(name for name in names if _is_picture(name))
+    listing = _list(source, where)
+    pictures = sorted(name for name in listing.names if _is_picture(name, listing))
     if not pictures:
         raise DataError(
-            f"{where} holds no pictures: {_told(names)}. Put some there as {LAYOUT}.{_in_a_clone()}"
+            f"{where} holds no pictures: {_told(listing)}. Put some there as {LAYOUT}."
+            f"{_in_a_clone()}"
         )
-    parts = _without_wrapper([_composed(name).split("/") for name in pictures])
-    splits = _splits(parts, where)
-    owners = _class_names(parts, splits, where)
-    classes = sorted(set(owners))
+    layout = layout_of([_written(name).split("/") for name in pictures], where)
+    classes = sorted(set(layout.classes))
     numbers = {name: number for number, name in enumerate(classes)}
     return Collection(
         classes=classes,
-        names=["/".join(part) for part in parts],
-        splits=splits,
-        labels=[numbers[owner] for owner in owners],
-        content=lambda index: read(pictures[index]),
+        names=["/".join(part) for part in layout.parts],
+        splits=layout.splits,
+        labels=[numbers[owner] for owner in layout.classes],
+        content=lambda index: listing.read(pictures[index]),
         picture=picture_of,
         files=[source] if source.is_file() else [],
+        left_out=listing.left_out,
+        notes=[*layout.notes, *_without_pictures(listing, pictures), *listing.notes],
     )
 
 
-def _list_folder(source: Path, where: str) -> tuple[list[str], Callable[[str], bytes]]:
-    """All files below a folder, relative with forward slashes, and how to read one."""
+def _list(source: Path, where: str) -> Listing:
+    if source.is_file():
+        return list_zip(source, where)
     if not source.is_dir():
         raise DataError(
             f"{where} does not exist. Make that folder with your pictures in it as {LAYOUT}, or "
             f"name another folder or a .zip of one.{_in_a_clone()}"
         )
-    names = [
-        (Path(folder) / file).relative_to(source).as_posix()
-        for folder, _, files in os.walk(source, followlinks=True)
-        for file in files
-    ]
-    return names, lambda name: (source / name).read_bytes()
+    return list_folder(source)
 
 
-def _list_zip(source: Path, where: str) -> tuple[list[str], Callable[[str], bytes]]:
-    """All files in a zip, and how to read one; reading checks the file's CRC."""
-    try:
-        archive = zipfile.ZipFile(source)
-    except zipfile.BadZipFile as error:
-        raise DataError(
-            f"{where} is a file but no complete zip ({error}). Give a folder of pictures or a "
-            "zip of one; if it was copied or downloaded, do that again."
-        ) from None
-    names = {info.filename for info in archive.infolist() if not info.is_dir()}
-    return list(names), archive.read
-
-
-def _is_picture(name: str) -> bool:
-    """Whether a file name is that of a picture: a known suffix and no hidden part."""
+def _is_picture(name: str, listing: Listing) -> bool:
+    """Whether a file is to be read; else it is counted under the reason."""
     parts = name.split("/")
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
-    return not hidden and _suffix(parts[-1]) in SUFFIXES
+    if any(part.casefold() in SYSTEM_NAMES for part in parts):
+        reason = OF_SYSTEMS
+    elif any(part.startswith(".") for part in parts):
+        reason = HIDDEN
+    elif (suffix := _suffix(parts[-1])) in SUFFIXES:
+        needed = unread_suffixes().get(suffix)
+        if needed is None:
+            return True
+        reason = f"{suffix}, for {needed} is not installed (`pip install {needed}`)"
+    else:
+        reason = suffix or "without a suffix"
+    listing.leave_out(reason, name)
+    return False
+
+
+def _without_pictures(listing: Listing, pictures: list[str]) -> list[str]:
+    """What to say of folders that have no picture in them or below, the topmost of each."""
+    full = {"."}
+    for name in pictures:
+        parts = name.split("/")[:-1]
+        full |= {"/".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
+    named = set(listing.folders) | {name.rpartition("/")[0] for name in listing.names}
+    empty = {
+        folder
+        for folder in named - full
+        if folder and (folder.rpartition("/")[0] or ".") in full and not _aside(folder)
+    }
+    if not empty:
+        return []
+    return [f"{counted(len(empty), 'folder')} without a picture, so no class: {listed(empty)}"]
+
+
+def _aside(folder: str) -> bool:
+    parts = folder.split("/")
+    return any(part.startswith(".") or part.casefold() in SYSTEM_NAMES for part in parts)
 
 
 def _suffix(name: str) -> str:
     stem, dot, suffix = name.rpartition(".")
-    return f".{suffix.lower()}" if stem and dot and "/" not in suffix else ""
+    return f".{suffix.lower()}" if stem and dot else ""
 
 
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
-
-
-def _without_wrapper(parts: list[list[str]]) -> list[list[str]]:
-    """Leave out the one folder around all classes, and a `train` that has no `test` beside it."""
-    for wrapper in ("", "train"):
-        tops = {part[0] for part in parts}
-        if len(tops) == 1 and min(map(len, parts)) > 2 and (not wrapper or wrapper in tops):
-            parts = [part[1:] for part in parts]
-    return parts
-
-
-def _splits(parts: Sequence[list[str]], where: str) -> list[str]:
-    """The split of each picture by its first folder; alone among others, `train` is a class."""
-    tops = {part[0] for part in parts}
-    if "train" in tops and tops & VALIDATION:
-        raise DataError(
-            f"{where} has {_listed(tops & VALIDATION)} beside train. The validation part is drawn "
-            "from train by seed: rename the folder to test, or move its pictures into train."
-        )
-    if not {"train", "test"} <= tops:
-        return ["any"] * len(parts)
-    if len(tops) > 2:
-        raise DataError(
-            f"{where} has {_listed(tops - {'train', 'test'})} beside train and test. Move them "
-            f"away, so that the folder is {LAYOUT}."
-        )
-    return [part[0] for part in parts]
-
-
-def _class_names(parts: Sequence[list[str]], splits: list[str], where: str) -> list[str]:
-    """The class of each picture: its first folder below the split."""
-    depth = 0 if splits[0] == "any" else 1
-    strays = {"/".join(part) for part in parts if len(part) < depth + 2}
-    if strays:
-        raise DataError(
-            f"{where} has pictures that lie in no class folder: {_listed(strays)}. Move them into "
-            f"one, so that the folder is {LAYOUT}."
-        )
-    owners = [part[depth] for part in parts]
-    found = {
-        split: {owner for owner, own in zip(owners, splits, strict=True) if own == split}
-        for split in set(splits)
-    }
-    if depth and found["train"] != found["test"]:
-        raise DataError(
-            f"{where} has other classes in train than in test: "
-            f"{_listed(found['train'] ^ found['test'])} in one alone. Give both the same class "
-            "folders, with pictures in each."
-        )
-    if len(set(owners)) < 2:
-        raise DataError(
-            f"{where} has one class, {owners[0]}; at least two are needed to tell apart. Give each "
-            f"class its folder: {LAYOUT}."
-        )
-    return owners
+def _written(name: str) -> str:
+    """The name as it is written everywhere: composed, and in one line (a carriage return as ␍)."""
+    return unicodedata.normalize("NFC", name).translate(IN_SIGHT)
 
 
 def _in_a_clone() -> str:
@@ -168,17 +135,13 @@ def _in_a_clone() -> str:
     )
 
 
-def _listed(names: set[str]) -> str:
-    """The first few names and how many more there are."""
-    shown = sorted(names)[:10]
-    more = len(names) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
-
-
-def _told(names: list[str]) -> str:
-    """What lies there instead of pictures, by suffix."""
-    suffixes = Counter(_suffix(name) or "no suffix" for name in names)
-    if not names:
+def _told(listing: Listing) -> str:
+    """What lies there instead of pictures, by reason or suffix."""
+    if not listing.left_out:
         return "it is empty"
-    counts = ", ".join(f"{count} with {suffix}" for suffix, count in suffixes.most_common(5))
-    return f"its files are {counts}, and pictures end in {', '.join(sorted(SUFFIXES))}"
+    counts = Counter({reason: len(names) for reason, names in listing.left_out.items()})
+    told = ", ".join(
+        f"{count} with {reason}" if reason.startswith(".") else f"{count} {reason}"
+        for reason, count in counts.most_common(5)
+    )
+    return f"its files are {told}, and pictures end in {', '.join(sorted(SUFFIXES))}"

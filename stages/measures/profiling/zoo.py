@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import torch
 
-from stages.core import files
 from stages.core.errors import ModelError, UserError
+from stages.core.records import read_record, write_record
 from stages.core.validation_messages import unknown_name
 from stages.measures.profiling.profiled_model import profiled_model
 from stages.measures.profiling.sheet import measure
@@ -81,11 +81,11 @@ def measure_zoo(
     started = time.monotonic()
     for done, task in enumerate(missing, 1):
         row = _row(task, device, threads)
-        files.write_json(_file(folder, task), row)
+        write_record(_file(folder, task), row)
         left = (time.monotonic() - started) / done * (len(missing) - done)
         told = row.get("best") or row["note"]
         log(f"[{done}/{len(missing)}, about {left / 60:.0f} min left] {task.model}: {told}.")
-    return pd.DataFrame([files.read_json(_file(folder, task)) for task in tasks])
+    return pd.DataFrame([read_record(_file(folder, task)) for task in tasks])
 
 
 def tasks_of(names: Sequence[str], params: "Params", native: bool) -> list["Params"]:

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from stages.core.errors import RunError
+from stages.core.records import FILES
 from stages.runs.cell_file import parse_cell
 from stages.runs.schema import CELL
 from stages.runs.sources import WORKSPACE, Source, open_source
@@ -144,7 +145,8 @@ def _read(source: Source) -> Found | None:
         return None
     cell = parse_cell(content, f"{source.name}/{CELL}")
     history, predictions = (
-        read_table(source, CELL_TABLES[name], lacks) for name in ("history", "predictions")
+        read_table(source, CELL_TABLES[name], lacks, cell.get(FILES) or {})
+        for name in ("history", "predictions")
     )
     require_whole(source, lacks)
     return cell, history, predictions

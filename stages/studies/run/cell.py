@@ -17,6 +17,7 @@ from stages.core.device import choose_device, set_threads
 from stages.core.errors import DivergedError
 from stages.core.params import Params
 from stages.core.paths import work_folder
+from stages.core.records import FILES, read_record, write_record
 from stages.runs.code import code_files, code_id
 from stages.runs.schema import (
     CELL,
@@ -71,6 +72,7 @@ def _run(
 ) -> dict[str, Any]:
     from stages.datasets.pixels import load_splits
     from stages.datasets.selection import choose, indices_table
+    from stages.models import pretrained_sha256
 
     started = time.perf_counter()
     pool = pool_for(form, params.dataset, params.input_size)
@@ -81,6 +83,8 @@ def _run(
     known = _about(cell, params, splits, indices, machine)
     profile = profile_of(params, len(pool.classes), machine["id"])
     inputs = {"indices": known["indices_sha256"], "identity": machine["id"]}
+    if digest := pretrained_sha256(params):
+        inputs["pretrained"] = digest
     folder = form.cell_folder(cell)
     try:
         # The checkpoints are kept until the result is written: a kill loses neither.
@@ -120,8 +124,8 @@ def profile_of(params: Params, classes: int, machine_id: str) -> dict[str, Any]:
     if not kept.exists():
         device, threads = choose_device(params.device), set_threads(params)
         sheet = measure(partial(profiled_model, params, classes), params.profile, device, threads)
-        files.write_json(kept, {name: sheet.metrics.get(name) for name in PROFILED})
-    return dict(files.read_json(kept))
+        write_record(kept, {name: sheet.metrics.get(name) for name in PROFILED})
+    return read_record(kept)
 
 
 def _about(
@@ -194,6 +198,12 @@ def _write_no_tables(folder: Path) -> None:
 
 
 def _write(folder: Path, found: dict[str, Any], started: float) -> dict[str, Any]:
-    found |= {"cell_seconds": time.perf_counter() - started}
-    files.write_json(folder / CELL, found)
+    found |= {
+        "cell_seconds": time.perf_counter() - started,
+        FILES: {
+            table.name: files.sha256_of_file(folder / table)
+            for table in (CELL_HISTORY, CELL_PREDICTIONS)
+        },
+    }
+    write_record(folder / CELL, found)
     return found

@@ -11,8 +11,9 @@ from stages.core import files
 from stages.core.device import choose_device, set_threads
 from stages.core.params import Params
 from stages.core.paths import work_folder
+from stages.core.records import read_record, write_record
 from stages.dna.declared import Declared, read_declared, short_id
-from stages.models import resolve
+from stages.models import pretrained_sha256, resolve
 from stages.studies.spec.study_config import StudyConfig
 
 SHOWN = ("chip", "accelerator", "backend", "os", "macos", "torch", "threads")
@@ -30,16 +31,25 @@ def fingerprint(form: StudyConfig) -> dict[str, Any]:
     params = form.params(form.cells[0])
     declared = _declared(params)
     numerics = _measure(params, declared)
-    files.write_json(form.folder / "identity.json", declared.identity() | {"numerics": numerics})
+    identity = declared.identity() | {"numerics": numerics} | _weights(form)
+    files.write_json(form.folder / "identity.json", identity)
     files.write_json(form.folder / "hardware.json", _machine(declared, numerics) | declared.machine)
     return _machine(declared, numerics)
+
+
+def _weights(form: StudyConfig) -> dict[str, dict[str, str]]:
+    """Hashes of the weights that cells start from: the same path may hold others tomorrow."""
+    found = {(form.params(cell).pretrained, cell.model): form.params(cell) for cell in form.cells}
+    digests = {f"{key[0]} {key[1]}": pretrained_sha256(params) for key, params in found.items()}
+    known = {name: digest for name, digest in sorted(digests.items()) if digest}
+    return {"pretrained_sha256": known} if known else {}
 
 
 def machine_of(params: Params) -> dict[str, Any]:
     """The machine as a cell records it: `id` (declared and numeric), both parts, main facts."""
     declared = _declared(params)
     kept = _kept(declared)
-    numerics = files.read_json(kept) if kept.exists() else _measure(params, declared)
+    numerics = read_record(kept)["digest"] if kept.exists() else _measure(params, declared)
     return _machine(declared, numerics)
 
 
@@ -61,7 +71,7 @@ def _measure(params: Params, declared: Declared) -> str:
     from stages.dna.numerics import measure_numerics
 
     digest = str(measure_numerics(choose_device(params.device), "fp32")["digest"])
-    files.write_json(_kept(declared), digest)
+    write_record(_kept(declared), {"digest": digest})
     return digest
 
 

@@ -6,12 +6,15 @@ fetching and decoding to `stages.datasets` and what git keeps of a pool to `pict
 """
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 from stages.core import files
+from stages.core.errors import RunError
 from stages.core.params import Dataset, Params
 from stages.core.paths import dvc_root, work_folder
+from stages.core.records import read_record, write_record
 from stages.datasets import open_collection
 from stages.datasets.decoding import SUFFIXES
 from stages.datasets.pixel_cache import pack_folder, save_pack
@@ -41,28 +44,41 @@ def is_here(dataset: Dataset) -> bool:
 def pool_here(dataset: Dataset, input_px: int) -> tuple[Pool, dict[str, Any]]:
     """The pool, kept or read now, and its summary. Raises DataError as reading does."""
     table, about = _keep(dataset, input_px)
-    known = files.read_json(about)
+    known = read_record(about)
     return read_pool(table, known["classes"]), known["summary"]
 
 
 def summary_here(dataset: Dataset, input_px: int) -> dict[str, Any]:
     """Images per split, classes and a hash of all of it: the same on every machine."""
     _, about = _keep(dataset, input_px)
-    return dict(files.read_json(about)["summary"])
+    return dict(read_record(about)["summary"])
 
 
 def _keep(dataset: Dataset, input_px: int) -> tuple[Path, Path]:
     """The files of the pool, written now unless they are kept; the second says it is complete."""
     table, about = _kept(dataset)
-    if table.exists() and about.exists():
+    if table.exists() and about.exists() and _whole(table, about):
         return table, about
     pool = _read(dataset, input_px)
     files.write_csv(table, pool.table())
     images = {split: pool.splits.count(split) for split in sorted(set(pool.splits))}
     digest = files.sha256_of_json([pool.classes, files.sha256_of_file(table)])
     summary = {"images": images, "classes": len(pool.classes), "sha256": digest}
-    files.write_json(about, {"classes": pool.classes, "summary": summary})
+    write_record(about, {"classes": pool.classes, "summary": summary})
     return table, about
+
+
+def _whole(table: Path, about: Path) -> bool:
+    """Whether the kept files are as they were written; said, and made anew, where they are not."""
+    try:
+        known = read_record(about)
+    except RunError:
+        known = {}
+    digest = files.sha256_of_json([known.get("classes"), files.sha256_of_file(table)])
+    whole = bool(known) and known["summary"]["sha256"] == digest
+    if not whole:
+        sys.stderr.write(f"The list of images {table} is damaged; reading the images anew.\n")
+    return whole
 
 
 def _read(dataset: Dataset, input_px: int) -> Pool:

@@ -1,0 +1,173 @@
+"""What the folders around pictures mean: splits in their usual spellings, and classes.
+
+    train/<class>/*  and  test/<class>/*        two parts, kept apart; `val` may stand beside them
+    <class>/*                                   one pool; the test part is drawn by seed
+
+Everything may lie in further folders, as archivers make them, also within each part. Leaves which
+files are pictures to the source.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stages.core.errors import DataError
+
+LAYOUT = "train/<class>/* with test/<class>/*, or <class>/* alone"
+ROLES = {
+    "train": {"train", "training"},
+    "test": {"test", "testing"},
+    "val": {"val", "valid", "validation", "dev"},
+}
+FILLERS = {"set", "data", "dataset", "images", "imgs", "pictures", "split", "folder"}
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+Parts = list[list[str]]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """`parts` are the pictures' names by folder, with `train`, `test` or `val` first if split.
+
+    `splits` and `classes` are those of each picture; `notes` what was read out of the folders.
+    """
+
+    parts: Parts
+    splits: list[str]
+    classes: list[str]
+    notes: list[str]
+
+
+def layout_of(parts: Parts, where: str) -> Layout:
+    """Read splits and classes out of the folders.
+
+    Raises DataError when pictures lie outside class folders, for less than two classes, for other
+    classes in one part than in another, and for what would be read otherwise on other systems.
+    """
+    parts, around = _without_wrapper(parts)
+    tops = {part[0] for part in parts}
+    roles = _roles(tops)
+    notes = [f"Classes are looked for below {'/'.join(around)}"] if len(around) > 1 else []
+    if not _are_splits(roles, tops, where):
+        owners = _class_names(parts, 0, where)
+        return Layout(parts, ["any"] * len(parts), owners, notes)
+    notes += [f"The folder {top} is taken for {roles[top]}" for top in sorted(tops - ROLES.keys())]
+    if "val" in roles.values():
+        notes.append("The official validation split validates; none is drawn from train")
+    parts = [[roles[part[0]], *part[1:]] for part in parts]
+    parts = _without_inner_wrappers(parts)
+    owners = _class_names(parts, 1, where)
+    splits = [part[0] for part in parts]
+    _require_equal_classes(owners, splits, where)
+    return Layout(parts, splits, owners, notes)
+
+
+def role_of(name: str, common: "set[str] | frozenset[str]" = frozenset()) -> str | None:
+    """The split that a folder's name means (`Training`, `seg_train`, `test-set`), or None.
+
+    `common` are words that all the folders beside it have too.
+    """
+    words = {word.casefold() for word in _WORDS.findall(name)}
+    left = {word.removesuffix("set") or word for word in words - common - FILLERS}
+    return next((role for role, names in ROLES.items() if len(left) == 1 and left <= names), None)
+
+
+def _roles(tops: set[str]) -> dict[str, str]:
+    """The folders among `tops` that mean a split."""
+    words = [{word.casefold() for word in _WORDS.findall(top)} for top in tops]
+    common = set.intersection(*words) if len(tops) > 1 else set()
+    found = {top: role_of(top, common) for top in tops}
+    return {top: role for top, role in found.items() if role}
+
+
+def _are_splits(roles: dict[str, str], tops: set[str], where: str) -> bool:
+    """Whether the first folders are splits; one of them alone among others is a class."""
+    found, others = set(roles.values()), tops - roles.keys()
+    if len(roles) < 2 or (others and not {"train"} < found):
+        return False
+    if others:
+        raise DataError(
+            f"{where} has {listed(others)} beside {listed(set(roles))}. Move them away, so that "
+            f"the folder is {LAYOUT}."
+        )
+    if len(found) < len(roles):
+        raise DataError(
+            f"{where} has {listed(tops)}, of which two mean the same. Keep one of each, so that "
+            f"the folder is {LAYOUT}."
+        )
+    if not {"train", "test"} <= found:
+        names = {role: top for top, role in roles.items()}
+        absent = ({"train", "test"} - found).pop()
+        raise DataError(
+            f"{where} has {listed(tops)} but no {absent} folder. If {names['val']} is what the "
+            f"model is to be {'tested' if absent == 'test' else 'trained'} with, rename it to "
+            f"{absent}; else move its pictures into {names.get('train') or names['test']}."
+        )
+    return True
+
+
+def _without_wrapper(parts: Parts) -> tuple[Parts, list[str]]:
+    """Leave out folders around all classes, also a `train` without a `test`; and their names."""
+    around: list[str] = []
+    while len({part[0] for part in parts}) == 1 and min(map(len, parts)) > 2:
+        around.append(parts[0][0])
+        parts = [part[1:] for part in parts]
+    return parts, around
+
+
+def _without_inner_wrappers(parts: Parts) -> Parts:
+    """Leave out a folder that is around all classes within each split, or is named as its split."""
+    inner: dict[str, set[str]] = {}
+    for part in parts:
+        inner.setdefault(part[0], set()).add(part[1] if len(part) > 3 else "")
+    single = {split for split, names in inner.items() if len(names) == 1 and names != {""}}
+    if single != inner.keys():
+        single = {split for split in single if role_of(min(inner[split])) == split}
+    return [[part[0], *part[2:]] if part[0] in single else part for part in parts]
+
+
+def _class_names(parts: Parts, depth: int, where: str) -> list[str]:
+    """The class of each picture: its folder at `depth`."""
+    strays = {"/".join(part) for part in parts if len(part) < depth + 2}
+    if strays:
+        raise DataError(
+            f"{where} has pictures that lie in no class folder: {listed(strays)}. Move them into "
+            f"one, so that the folder is {LAYOUT}."
+        )
+    owners = [part[depth] for part in parts]
+    spellings = Counter(owner.casefold() for owner in set(owners))
+    if alike := {owner for owner in owners if spellings[owner.casefold()] > 1}:
+        raise DataError(
+            f"{where} has class folders that differ in upper and lower case alone: "
+            f"{listed(alike)}. On macOS and Windows they are one folder, so the classes would "
+            "depend on the system. Give them one spelling, or names that differ in more."
+        )
+    if len(set(owners)) < 2:
+        raise DataError(
+            f"{where} has one class, {owners[0]}; at least two are needed to tell apart. Give each "
+            f"class its folder: {LAYOUT}."
+        )
+    return owners
+
+
+def _require_equal_classes(owners: Sequence[str], splits: Sequence[str], where: str) -> None:
+    found: dict[str, set[str]] = {}
+    for split, owner in zip(splits, owners, strict=True):
+        found.setdefault(split, set()).add(owner)
+    in_train = found["train"]
+    for split in ("test", "val"):
+        if split in found and (
+            found[split] - in_train or (split == "test" and in_train - found[split])
+        ):
+            raise DataError(
+                f"{where} has other classes in train than in {split}: "
+                f"{listed(in_train ^ found[split])} in one alone. Give both the same class "
+                "folders, with pictures in each."
+            )
+
+
+def listed(names: set[str]) -> str:
+    """The first few names and how many more there are."""
+    shown = sorted(names)[:10]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")

@@ -1,14 +1,14 @@
 """Compare runs across machines: is it the same result, where does it first differ, does it matter?
 
-A run is a git revision, a branch, an experiment from `dvc exp list`, a folder, or `workspace`;
-several seeds on one machine are joined by commas and paired by seed. The verdict is the strongest
-that can be proved: inputs differ, bit-identical, rounding-equivalent, statistically equivalent,
-different, or not decided. Exit status 0 equivalent, 1 different, 2 not comparable or not decided.
-Only what differs is printed; --json has everything.
-The work is in `stages.comparison`.
+A run is a git revision, a branch, an experiment from `dvc exp list`, a folder, a study's cell, or
+`workspace`; several seeds on one machine are joined by commas and paired by seed. The verdict is
+the strongest that can be proved: inputs differ, bit-identical, rounding-equivalent, statistically
+equivalent, different, or not decided. Exit status 0 equivalent, 1 different, 2 not comparable or
+not decided. Only what differs is printed; --json has everything. The work
+is in `stages.comparison`.
 
   python -m stages.compare main origin/machine/mac
-  python -m stages.compare main workspace --twin main-perturbed --html report/compare.html
+  python -m stages.compare main workspace --perturbed main-perturbed --html report/compare.html
   python -m stages.compare mac-1,mac-2,mac-3 cuda-1,cuda-2,cuda-3 --margin 0.3
   python -m stages.compare origin/machine/mac --replay
 """

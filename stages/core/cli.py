@@ -5,7 +5,6 @@ Leaves all work to the function it is given.
 """
 
 import argparse
-import errno
 import inspect
 import signal
 import sys
@@ -16,23 +15,11 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from stages.core.errors import UserError
+from stages.core.errors import STORAGE_ERRORS, UserError
 from stages.core.paths import PARAMS
 
 if TYPE_CHECKING:
     from stages.core.params import Params
-
-STORAGE_ERRORS = {
-    errno.ENOSPC: "the disk is full; free some space",
-    errno.EDQUOT: "the disk quota is used up; free some space",
-    errno.EROFS: "the file system is read-only; choose a folder that can be written",
-    errno.EACCES: "permission is denied; make the file readable and its folder writable",
-    errno.EPERM: "the operation is not permitted; make the folder writable",
-    errno.EEXIST: "a file is in the place of a folder; move it away",
-    errno.ENOTDIR: "a file is in the place of a folder; move it away",
-    errno.EISDIR: "a folder is in the place of a file; move it away",
-    errno.EIO: "the disk reports an error; check it, or choose another",
-}
 
 
 def run_stage(stage: "Callable[[Params], None]", argv: list[str] | None = None) -> int:

@@ -4,6 +4,20 @@ Whoever raises one says which file or key, which value, what is allowed and what
 `core.cli` prints them; anything else that escapes a stage is a defect and keeps its traceback.
 """
 
+import errno
+
+STORAGE_ERRORS = {
+    errno.ENOSPC: "the disk is full; free some space",
+    errno.EDQUOT: "the disk quota is used up; free some space",
+    errno.EROFS: "the file system is read-only; choose a folder that can be written",
+    errno.EACCES: "permission is denied; make the file readable and its folder writable",
+    errno.EPERM: "the operation is not permitted; make the folder writable",
+    errno.EEXIST: "a file is in the place of a folder; move it away",
+    errno.ENOTDIR: "a file is in the place of a folder; move it away",
+    errno.EISDIR: "a folder is in the place of a file; move it away",
+    errno.EIO: "the disk reports an error; check it, or choose another",
+}
+
 
 class UserError(Exception):
     """Base of all errors that are shown as one plain paragraph."""

@@ -7,11 +7,11 @@ said where nothing is to undo: without DVC, and in the temporary clones of queue
 
 import os
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stages.core.dotted import flatten
 from stages.core.paths import PARAMS, STUDIES, dvc_root
 from stages.core.validation_messages import shown
 from stages.core.yaml_text import YamlError, parse_yaml
@@ -119,17 +119,8 @@ def _earlier_params(params: Path, locked: dict[str, Any]) -> str:
 
 def _unlike(values: dict[str, Any], others: dict[str, Any]) -> list[str]:
     """The values that differ from the other ones, as `key: value`."""
-    known = dict(leaves(others))
-    return [f"`{key}: {shown(v)}`" for key, v in leaves(values) if known.get(key) != v]
-
-
-def leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every dotted key with its value."""
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+    known = flatten(others)
+    return [f"`{key}: {shown(v)}`" for key, v in flatten(values).items() if known.get(key) != v]
 
 
 def _listed(parts: list[str]) -> str:

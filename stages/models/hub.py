@@ -11,8 +11,7 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stages.core.cli import STORAGE_ERRORS
-from stages.core.errors import ModelError
+from stages.core.errors import STORAGE_ERRORS, ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,6 +10,7 @@ from stages.core.params import Params
 from stages.pages.blocks import Tile
 from stages.pages.formatting import duration, interval, large, number, percent, plain
 from stages.runs.run import Run
+from stages.runs.schema import accuracies_of
 
 WRITTEN_BY = {
     paths.MACHINE: ("fingerprint", "the machine"),
@@ -42,13 +43,12 @@ class Accuracy:
 
 def accuracies(run: Run) -> list[Accuracy]:
     """All accuracies of the test split, the task's main one first."""
-    found = []
-    for key, low in run.evaluate.items():
-        if key.startswith("test_") and key.endswith("_low"):
-            metric = key.removeprefix("test_").removesuffix("_low")
-            value, high = run.evaluate[f"test_{metric}"], f"test_{metric}_high"
-            found.append(Accuracy(metric, value, low, run.evaluate.get(high)))
-    return found
+    found = run.evaluate
+    names = [(name, f"test_{name}") for name in accuracies_of(found)]
+    return [
+        Accuracy(name, found[key], found[f"{key}_low"], found.get(f"{key}_high"))
+        for name, key in names
+    ]
 
 
 def machine_label(run: Run) -> str | None:

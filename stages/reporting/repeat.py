@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.core import paths
+from stages.core.dotted import flatten
 from stages.core.errors import ParamsError
 from stages.core.params import Params, read_params
 
@@ -31,7 +32,7 @@ class Origin:
 
 def flat(params: Params) -> dict[str, Any]:
     """All parameters by dotted key, such as `train.lr`."""
-    return _flat(params.model_dump(), "")
+    return flatten(params.model_dump())
 
 
 def changes(params: Params, base: Params) -> dict[str, tuple[Any, Any]]:
@@ -84,16 +85,6 @@ def _git(root: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()
-
-
-def _flat(section: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in section.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{name}.")
-        else:
-            found[prefix + name] = value
-    return found
 
 
 def _yaml(value: Any) -> str:

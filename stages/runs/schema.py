@@ -3,7 +3,9 @@
 The pipeline's own files are in `core.paths`. Imports nothing heavy, for everything reads here.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from stages.core import paths
 
@@ -63,3 +65,9 @@ KEYS: dict[Path, Types] = {
     paths.LOCK: {"stages": (dict,)},
 }  # fmt: skip
 """Keys of JSON and YAML whose values are worked with, and as what."""
+
+
+def accuracies_of(evaluate: Mapping[str, Any]) -> list[str]:
+    """Names of the accuracies in metrics of an evaluation, the task's main one first."""
+    names = (key.removeprefix("test_") for key in evaluate if key.startswith("test_"))
+    return [name.removesuffix("_low") for name in names if name.endswith("_low")]

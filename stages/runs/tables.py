@@ -17,23 +17,13 @@ import pandas as pd
 from stages.core import paths
 from stages.core.errors import RunError
 from stages.core.files import parse_csv
-from stages.runs.schema import (
-    BLOCK_COLUMNS,
-    BUCKETS,
-    CELL_HISTORY,
-    CELL_PREDICTIONS,
-    DATA_COLUMNS,
-    INSIDE_COLUMNS,
-    PREDICTION_COLUMNS,
-    STEP_COLUMNS,
-    TENSOR_COLUMNS,
-)
+from stages.runs import schema
 from stages.runs.sources import Source
 from stages.runs.steps import inside_csv, tensors_of
 
 TEXT = (
     "loss_hex", "grad_hash", "weights_hash", "hash", "inputs_hash", "tensor", "sketch", "kind",
-    "dtype", "variant", "mode", "note", "block", *DATA_COLUMNS, "val_images_hash",
+    "dtype", "variant", "mode", "note", "block", *schema.DATA_COLUMNS, "val_images_hash",
 )  # fmt: skip
 NAMES = ("name", "label", "predicted", "class")
 """Names of images, classes and modules; a class may be called NA or 1."""
@@ -94,34 +84,36 @@ class Table:
 
 _HISTORY = ("epoch", "lr", "train_loss")
 TABLES = {
-    "predictions": Table(paths.PREDICTIONS, PREDICTION_COLUMNS, ("name",)),
+    "predictions": Table(paths.PREDICTIONS, schema.PREDICTION_COLUMNS, ("name",)),
     "history": Table(paths.HISTORY, _HISTORY, ("epoch",)),
-    "trace": Table(paths.TRACE, {*STEP_COLUMNS} - {"epoch"}, ("step",)),
+    "trace": Table(paths.TRACE, ("step", "loss_hex", *schema.CELL_STEP_COLUMNS), ("step",)),
     "tensors": Table(
         paths.STEPS,
-        TENSOR_COLUMNS,
+        schema.TENSOR_COLUMNS,
         ("step", "tensor"),
         lambda content: tensors_of(json.loads(content)),
         "steps: ",
     ),
     "inside": Table(
         paths.STEPS,
-        INSIDE_COLUMNS,
+        schema.INSIDE_COLUMNS,
         ("step", "kind", "position"),
         lambda content: parse_csv(inside_csv(json.loads(content)), TEXT, NAMES),
         "inside: ",
     ),
-    "all_predictions": Table(paths.ALL_PREDICTIONS, [*PREDICTION_COLUMNS, "loss"], ("name",)),
+    "all_predictions": Table(
+        paths.ALL_PREDICTIONS, [*schema.PREDICTION_COLUMNS, "loss"], ("name",)
+    ),
     "per_class": Table(paths.PER_CLASS, ("class", "images"), ("class",)),
     "reliability": Table(paths.RELIABILITY, ("confidence", "accuracy", "images"), ("confidence",)),
     "profile_table": Table(
         paths.PROFILE_TABLE, ("variant", "mode", "batch_size"), ("variant", "mode", "batch_size")
     ),
-    "profile_blocks": Table(paths.PROFILE_BLOCKS, BLOCK_COLUMNS, ("block",)),
+    "profile_blocks": Table(paths.PROFILE_BLOCKS, schema.BLOCK_COLUMNS, ("block",)),
 }
 CELL_TABLES = {
-    "predictions": Table(CELL_PREDICTIONS, PREDICTION_COLUMNS, ("name",)),
-    "history": Table(CELL_HISTORY, _HISTORY, ("epoch",)),
+    "predictions": Table(schema.CELL_PREDICTIONS, schema.PREDICTION_COLUMNS, ("name",)),
+    "history": Table(schema.CELL_HISTORY, _HISTORY, ("epoch",)),
 }
 """Those of a study's cell; its predictions have numbers of classes in place of their names."""
 
@@ -178,5 +170,5 @@ def _sketch_fault(sketches: "pd.Series[str]") -> str | None:
     except ValueError:
         return "damaged: a sketch holds more than numbers"
     sizes = sketches.str.count(" ") + 1
-    whole = count == BUCKETS * len(sizes) and (sizes == BUCKETS).all()
+    whole = count == schema.BUCKETS * len(sizes) and (sizes == schema.BUCKETS).all()
     return None if whole else "sketches of another size"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 
 import stages
-from stages.runs.source import Source, read_source
+from stages.runs.code_file import CodeFile, read_code_file
 
 ROOT = Path(stages.__file__).resolve().parent
 
@@ -25,7 +25,7 @@ class SourceTree:
         self.root = root
         self._modules: dict[str, Path] = {}
         self._data: dict[str, Path] = {}
-        self._sources: dict[Path, Source] = {}
+        self._sources: dict[Path, CodeFile] = {}
         for path in sorted(root.rglob("*")):
             if path.suffix == ".py":
                 self._modules[self._dotted(path)] = path
@@ -69,22 +69,22 @@ class SourceTree:
             yield self._modules[name]
             name = name.rpartition(".")[0]
 
-    def _read(self, path: Path) -> Source:
+    def _read(self, path: Path) -> CodeFile:
         if path not in self._sources:
             content = path.read_bytes()
             if path.suffix == ".py":
                 inside = path.name == "__init__.py"
                 name = self._dotted(path)
                 package = name if inside else name.rpartition(".")[0]
-                self._sources[path] = read_source(content, package)
+                self._sources[path] = read_code_file(content, package)
             else:
                 self._sources[path] = self._read_data(content)
         return self._sources[path]
 
-    def _read_data(self, content: bytes) -> Source:
+    def _read_data(self, content: bytes) -> CodeFile:
         """A template names the ones that it includes; anything else names nothing."""
         named = {name for name in self._data if f'"{name}"'.encode() in content}
-        return Source(hashlib.sha256(content).hexdigest(), frozenset(), frozenset(named))
+        return CodeFile(hashlib.sha256(content).hexdigest(), frozenset(), frozenset(named))
 
     def _dotted(self, path: Path) -> str:
         parts = path.relative_to(self.root.parent).with_suffix("").parts

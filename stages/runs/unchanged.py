@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stages.core.dotted import flatten
 from stages.core.errors import ChangedError, ParamsError
 from stages.core.files import read_json
 from stages.core.params import load_params
 from stages.core.paths import CODE
 from stages.core.validation_messages import shown
-from stages.core.way_back import leaves
 from stages.runs.code import (
     TELLS,
     code_at_start,
@@ -117,7 +117,7 @@ def _basis(made: Made, chosen: "Params", present: "Params", tree: SourceTree) ->
     """The basis as it is in `tree` and `present`; the files are those that `chosen` chooses."""
     values = {
         key: value
-        for key, value in leaves(present.model_dump(mode="json"))
+        for key, value in flatten(present.model_dump(mode="json")).items()
         if made.keys is None or covers(made.keys, key)
     }
     return Basis(values, code_files(made.module, chosen, made.keys, tree))

@@ -11,22 +11,22 @@ import pytest
 
 from stages.core.params import Augmentation, Params, parse_params
 from stages.runs.code import AUGMENTATIONS, code_files, code_id, stage_codes
+from stages.runs.code_file import read_code_file
 from stages.runs.pipeline import declared_stages
-from stages.runs.source import read_source
 from stages.runs.tree import SourceTree
 from stages.tasks import task_of
 from stages.training.augmentation import AUGMENTATIONS as PAIRS
 
 ALL = {"download", "subset", "train", "evaluate", "profile", "report", "cell"}
 PARAMS = parse_params({"train": {"augment": ["crop"]}}, "a test")
-read_once = cache(read_source)  # a test edits one file: the others need not be parsed again
+read_once = cache(read_code_file)  # a test edits one file: the others need not be parsed again
 FAMILY = '"""A family."""\nfrom stages.models.builders import make_timm\nSPECS = ()\n'
 SOURCE = '"""A source."""\nNAMES = ("mine",)\ndef open_collection(dataset): ...\n'
 
 
 @pytest.fixture(autouse=True)
 def _in_the_root(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stages.runs.tree.read_source", read_once)
+    monkeypatch.setattr("stages.runs.tree.read_code_file", read_once)
     monkeypatch.chdir(root)
 
 
@@ -86,7 +86,7 @@ def test_an_added_file_concerns_nothing(name: str, text: str, copied: Path) -> N
     ("name", "expected"),
     [
         ("core/params.py", ALL),
-        ("runs/source.py", ALL),
+        ("runs/code_file.py", ALL),
         ("datasets/decoding.py", {"download", "train", "evaluate", "cell"}),
         ("datasets/sources/digits.py", {"download", "subset", "train", "evaluate", "cell"}),
         ("datasets/sources/cifar.py", set()),

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stages.runs.source import read_source
+from stages.runs.code_file import read_code_file
 
 
 def test_no_script_is_a_library(root: Path) -> None:
@@ -13,4 +13,4 @@ def test_no_script_is_a_library(root: Path) -> None:
     assert len(scripts) > 10
     for path in code.rglob("*.py"):
         package = ".".join(path.relative_to(root).parent.parts)
-        assert not scripts & read_source(path.read_bytes(), package).imports, path
+        assert not scripts & read_code_file(path.read_bytes(), package).imports, path

@@ -10,8 +10,11 @@ import pandas as pd
 import pytest
 import yaml
 
+from stages.comparison.analysis.fault import same_weights
 from stages.core import files
 from stages.core.errors import UserError
+from stages.runs.run import load_run
+from stages.runs.sources import open_source
 from stages.studies.run.cell import run_cell
 from stages.studies.run.machine import fingerprint
 from stages.studies.run.pictures import list_pictures
@@ -55,6 +58,11 @@ def test_cells_leave_results_and_a_divergence_is_one(form: StudyConfig) -> None:
     assert found["evaluate"]["test_top1"] == pytest.approx(right)
     assert len(predictions) == found["test_images"] == 100
     assert list(found["trace"]) == ["1", "2"]
+    run = load_run(open_source(str(folder)))
+    assert run.params == form.params(calm).model_dump(mode="json")
+    assert run.trace is not None
+    assert run.trace["grad_hash"].notna().all()
+    assert same_weights(run, run)
     lost = run_cell(form, wild, lambda line: None)
     assert lost["status"] == "diverged"
     assert lost["diverged"]["epoch"] == 1

@@ -7,7 +7,7 @@ import pandas as pd
 
 from stages.comparison.analysis.findings import Fault, Kind, Where
 from stages.comparison.analysis.first_divergence import other_rate, steps_per_epoch
-from stages.comparison.analysis.setup import flatten
+from stages.core.dotted import flatten
 from stages.runs.run import Run
 
 STILL_FOR = 3

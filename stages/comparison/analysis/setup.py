@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from stages.core.dotted import flatten
 from stages.core.params import Params
 from stages.dna.declared import DECIDES_BITS
 from stages.dna.switches import EFFECT_IS_READ
@@ -74,26 +75,14 @@ def same_machine(a: Run, b: Run) -> bool:
     return all(a.hardware.get(key) and a.hardware[key] == b.hardware.get(key) for key in keys)
 
 
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys joined by dots."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
 def _params(a: Run, b: Run) -> Iterator[Difference]:
     """Where a run has no parameters, what the trainings tell: what is not known is no difference.
 
     A key that one run is too old to have is neutral where the other has its default.
     """
     if not (a.params and b.params):
-        for key in ("model", "task", "epochs"):
-            one, other = a.train.get(key), b.train.get(key)
-            if one and other and one != other:
+        for key, one, other in _unequal(a.train, b.train):
+            if key in ("model", "task", "epochs") and one and other:
                 yield Difference(key, one, other, "input")
         return
     ours, theirs = flatten(a.params), flatten(b.params)

@@ -4,8 +4,6 @@ The ground that `replay` and `origin` stand on: parameters and the list of image
 record's source, the pictures from this machine. Leaves what is computed to those two.
 """
 
-import io
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -15,8 +13,9 @@ import torch
 from stages.core import paths
 from stages.core.device import choose_device, memory_advice, set_threads
 from stages.core.errors import DeviceError, RunError
-from stages.core.metrics import all_values
+from stages.core.files import parse_csv
 from stages.core.params import Params, Precision, load_params, read_params
+from stages.runs.run import parse_json, parsed
 from stages.runs.sources import Source
 from stages.training.engine import Engine
 
@@ -45,13 +44,9 @@ def params_of(source: Source) -> Params:
 
 def _fallen_back(source: Source) -> dict[str, str]:
     """The precision of the weights and snapshots: a run that diverged may have gone on at fp32."""
-    try:
-        told = json.loads(source.read(paths.TRAIN_METRICS) or b"{}")
-        values = all_values(told) if isinstance(told, dict) else {}
-    except ValueError:
-        return {}
-    known = values.get("precision") in get_args(Precision)
-    return {"precision": values["precision"]} if known else {}
+    train = parsed(source, paths.TRAIN_METRICS, parse_json, [])
+    known = train.get("precision") in get_args(Precision)
+    return {"precision": train["precision"]} if known else {}
 
 
 def _dataset_here(params: Params) -> Any:
@@ -88,8 +83,7 @@ def _images_of(source: Source) -> tuple[pd.DataFrame, int]:
             f"{source.name} has no {paths.INDICES}, so its batches cannot be made again. If the "
             "run is another machine's, `dvc pull` fetches the file."
         )
-    texts = {"name": str, "class": str, "digest": str}
-    indices = pd.read_csv(io.BytesIO(content), dtype=texts, keep_default_na=False)
+    indices = parse_csv(content.decode(), ["digest"], ["name", "class"])
     return indices, int(indices["label"].max()) + 1
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from stages.core.errors import RunError
 from stages.core.records import FILES
 from stages.runs.cell_file import parse_cell
-from stages.runs.schema import CELL
+from stages.runs.schema import CELL, accuracies_of
 from stages.runs.sources import WORKSPACE, Source, open_source
 from stages.runs.tables import CELL_TABLES, Lack, read_table, require_whole
 from stages.studies.analysis.answers import Run, constant_runs, label_shares
@@ -162,9 +162,9 @@ def _assembled(found: Mapping[tuple[str, str], Found]) -> Results:
         rows.append(_row(cell))
         machines[machine] = cell["machine"]
         traces[name, machine] = cell.get("trace") or {}
-        if cell.get("evaluate"):
-            answers = list(cell["evaluate"].get("top1_per_class", []))
-            heads.setdefault(Problem(cell["dataset"], cell["task"]), Head(_metrics(cell), answers))
+        if evaluate := cell.get("evaluate"):
+            head = Head(accuracies_of(evaluate), list(evaluate.get("top1_per_class", [])))
+            heads.setdefault(Problem(cell["dataset"], cell["task"]), head)
         if history is not None and predicted is not None:
             numbers = predicted.astype({"label": int, "predicted": int})
             histories.append(history.assign(cell=name, machine=machine))
@@ -192,14 +192,6 @@ def _row(cell: Mapping[str, Any]) -> dict[str, Any]:
     row |= {key: value for key, value in evaluate.items() if not isinstance(value, dict)}
     row |= cell.get("profile") or {}
     row |= {"machine": cell["machine"]["id"], "cell_seconds": cell.get("cell_seconds")}
-    for metric in _metrics(cell):
+    for metric in accuracies_of(evaluate):
         row[f"gap_{metric}"] = row[f"train_{metric}"] - row[f"test_{metric}"]
     return row
-
-
-def _metrics(cell: Mapping[str, Any]) -> list[str]:
-    return [
-        key.removeprefix("test_").removesuffix("_low")
-        for key in cell.get("evaluate") or {}
-        if key.startswith("test_") and key.endswith("_low")
-    ]

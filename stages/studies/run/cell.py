@@ -18,17 +18,8 @@ from stages.core.errors import DivergedError
 from stages.core.params import Params
 from stages.core.paths import work_folder
 from stages.core.records import FILES, read_record, write_record
+from stages.runs import schema
 from stages.runs.code import code_files, code_id
-from stages.runs.schema import (
-    CELL,
-    CELL_FILES,
-    CELL_HISTORY,
-    CELL_PREDICTIONS,
-    CELL_STEP_COLUMNS,
-    HISTORY_COLUMNS,
-    PREDICTION_COLUMNS,
-    STUDY_PARAMS,
-)
 from stages.runs.training_record import digests_sha256, training_metrics
 from stages.runs.unchanged import Made, unchanged
 from stages.studies.run.code import MODULE, cell_code
@@ -61,8 +52,8 @@ def run_cell(form: StudyConfig, cell: Cell, log: Callable[[str], None]) -> dict[
     ChangedError when its parameters or its code were edited meanwhile.
     """
     folder = form.cell_folder(cell)
-    outputs = tuple(folder / name for name in CELL_FILES)
-    made = Made(f"cell {cell.name}", MODULE, form.folder / STUDY_PARAMS, outputs)
+    outputs = tuple(folder / name for name in schema.CELL_FILES)
+    made = Made(f"cell {cell.name}", MODULE, form.folder / schema.STUDY_PARAMS, outputs)
     with unchanged(made, lambda: load_study_config(form.name).params(cell)) as params:
         return _run(form, cell, params, log)
 
@@ -172,7 +163,7 @@ def _evaluate(run: "Run", test: "Split", classes: list[str]) -> "Evaluation":
 
 def _trained(run: "Run") -> dict[str, Any]:
     kept = {
-        str(row["step"]): {name: _or_none(row[name]) for name in CELL_STEP_COLUMNS}
+        str(row["step"]): {name: _or_none(row[name]) for name in schema.CELL_STEP_COLUMNS}
         for row in run.trained.record.trace
         if row["step"] in TRACED_STEPS
     }
@@ -187,14 +178,14 @@ def _or_none(value: Any) -> Any:
 def _write_tables(folder: Path, run: "Run", evaluation: "Evaluation") -> None:
     import pandas as pd
 
-    files.write_csv(folder / CELL_HISTORY, pd.DataFrame(run.trained.progress.history))
-    answers = evaluation.predictions[PREDICTION_COLUMNS].round(4)
-    files.write_csv(folder / CELL_PREDICTIONS, answers)
+    files.write_csv(folder / schema.CELL_HISTORY, pd.DataFrame(run.trained.progress.history))
+    answers = evaluation.predictions[schema.PREDICTION_COLUMNS].round(4)
+    files.write_csv(folder / schema.CELL_PREDICTIONS, answers)
 
 
 def _write_no_tables(folder: Path) -> None:
-    files.write_text(folder / CELL_HISTORY, ",".join(HISTORY_COLUMNS) + "\n")
-    files.write_text(folder / CELL_PREDICTIONS, ",".join(PREDICTION_COLUMNS) + "\n")
+    files.write_text(folder / schema.CELL_HISTORY, ",".join(schema.HISTORY_COLUMNS) + "\n")
+    files.write_text(folder / schema.CELL_PREDICTIONS, ",".join(schema.PREDICTION_COLUMNS) + "\n")
 
 
 def _write(folder: Path, found: dict[str, Any], started: float) -> dict[str, Any]:
@@ -202,8 +193,8 @@ def _write(folder: Path, found: dict[str, Any], started: float) -> dict[str, Any
         "cell_seconds": time.perf_counter() - started,
         FILES: {
             table.name: files.sha256_of_file(folder / table)
-            for table in (CELL_HISTORY, CELL_PREDICTIONS)
+            for table in (schema.CELL_HISTORY, schema.CELL_PREDICTIONS)
         },
     }
-    write_record(folder / CELL, found)
+    write_record(folder / schema.CELL, found)
     return found

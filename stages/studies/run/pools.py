@@ -22,7 +22,7 @@ from stages.datasets.pool import Pool, pool_of, read_pool
 from stages.datasets.reading import fits_in_a_pack, read_collection
 from stages.runs.code import code_files, code_id
 
-DOWNLOAD = "stages.download"  # the stage that makes the same list for the pipeline
+READING = "stages.datasets.reading"  # what it executes decides the list
 
 
 def located(dataset: Dataset) -> Dataset:
@@ -96,7 +96,7 @@ def _kept(dataset: Dataset) -> tuple[Path, Path]:
     decides: dict[str, Any] = {
         "name": dataset.name,
         "on_corrupt": dataset.on_corrupt,
-        "code": code_id(code_files(DOWNLOAD, Params(dataset=dataset), ("dataset",))),
+        "code": code_id(code_files(READING, Params(dataset=dataset), ("dataset",))),
     }
     if dataset.name == "image_folder":
         place = Path(dataset.folder).resolve()

@@ -17,7 +17,7 @@ SILENT_FIELDS = {"ctx", "kind", "type_comment", "type_ignores"}
 
 
 @dataclass(frozen=True)
-class Source:
+class CodeFile:
     """What a file executes: `digest` is a hex SHA-256 of it.
 
     `imports` are the dotted names that it imports, at its top or within functions; `texts` its
@@ -29,7 +29,7 @@ class Source:
     texts: frozenset[str]
 
 
-def read_source(content: bytes, package: str) -> Source:
+def read_code_file(content: bytes, package: str) -> CodeFile:
     """Reduce the bytes of a Python file; `package` is what its relative imports start from.
 
     A file that is not Python, such as one that is being edited, has the hash of its bytes.
@@ -37,11 +37,11 @@ def read_source(content: bytes, package: str) -> Source:
     try:
         tree = ast.parse(content)
     except (SyntaxError, ValueError):
-        return Source(hashlib.sha256(content).hexdigest(), frozenset(), frozenset())
+        return CodeFile(hashlib.sha256(content).hexdigest(), frozenset(), frozenset())
     walk = _Walk(package)
     walk.visit(tree)
     digest = hashlib.sha256("".join(walk.written).encode()).hexdigest()
-    return Source(digest, frozenset(walk.imports), frozenset(walk.texts))
+    return CodeFile(digest, frozenset(walk.imports), frozenset(walk.texts))
 
 
 class _Walk:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.runs.source import read_source
+from stages.runs.code_file import read_code_file
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FILES = sorted((ROOT / "stages").rglob("*.py"))
@@ -44,7 +44,7 @@ SAMPLE_DIGEST = "411c00a55b819777565caf6327aebbe057c6a0df5263fe4addd7ecbffdc192f
 
 
 def digest(text: str) -> str:
-    return read_source(text.encode(), "stages.some.package").digest
+    return read_code_file(text.encode(), "stages.some.package").digest
 
 
 def test_the_hash_is_the_same_under_every_python() -> None:
@@ -144,7 +144,7 @@ def test_what_is_executed_is_the_same(one: str, other: str) -> None:
 
 
 def test_imports_are_found_wherever_they_stand() -> None:
-    source = read_source(
+    source = read_code_file(
         b"import stages.a\nfrom stages.b import c\nfrom . import d\nfrom ..e import f\n"
         b"def g():\n    if g:\n        from stages.h import i\n"
         b"if TYPE_CHECKING:\n    import stages.never\n",

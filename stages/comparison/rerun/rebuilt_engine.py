@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from stages.core import paths
-from stages.core.device import choose_device, memory_advice, set_threads
+from stages.core.device import memory_advice, prepare
 from stages.core.errors import DeviceError, RunError
 from stages.core.metrics import all_values
 from stages.core.params import Params, Precision, load_params, read_params
@@ -70,11 +70,8 @@ def build_engine(source: Source, params: Params) -> Engine:
     """
     from stages.datasets.pixels import load_splits
     from stages.tasks import task_of
-    from stages.training.determinism import set_determinism
 
-    device = _device(params)
-    set_determinism(params.train.deterministic, device)
-    set_threads(params)
+    device = _prepared(params)
     indices, classes = _images_of(source)
     split = load_splits(params.dataset, indices, params.input_size, ["train"])["train"]
     with memory_advice(device, MEMORY_ADVICE):
@@ -93,11 +90,11 @@ def _images_of(source: Source) -> tuple[pd.DataFrame, int]:
     return indices, int(indices["label"].max()) + 1
 
 
-def _device(params: Params) -> torch.device:
+def _prepared(params: Params) -> torch.device:
     try:
-        return choose_device(params.device)
+        return prepare(params)
     except DeviceError:
-        return choose_device("auto")
+        return prepare(params.model_copy(update={"device": "auto"}))
 
 
 def epoch_of(engine: Engine, step: int) -> tuple["Epoch", int]:

@@ -40,13 +40,14 @@ def evaluate(params: "Params") -> None:
     started = time.perf_counter()
     task = task_of(params)
     with memory_advice(device, "Lower `evaluate.batch_size`."):
-        outputs = Evaluator(task, test, trained.view, device, params.seed, "test")(trained.model)
+        evaluator = Evaluator(task, test, trained.view, device, params.seed, "test")
+        outputs = evaluator(trained.model)
     seconds = time.perf_counter() - started
     heads = task.heads(trained.classes)
     evaluation = evaluate_outputs(outputs, test.names, heads)
     _save_tables(evaluation)
     answers = next(iter(heads.values()))
-    album = pictures_of_test(trained, task, test, evaluation.predictions, answers, params.seed)
+    album = pictures_of_test(trained, evaluator, test, evaluation.predictions, answers)
     train = splits["train"]
     album["augmentation"] = augmentation_picture(
         train, params.train.augment, params.seed, len(trained.classes)

@@ -15,6 +15,7 @@ from stages.core.records import read_record, write_record
 from stages.dna.declared import Declared, read_declared, short_id
 from stages.models import pretrained_sha256, resolve
 from stages.studies.spec.study_config import StudyConfig
+from stages.tasks import task_of
 
 SHOWN = ("chip", "accelerator", "backend", "os", "macos", "torch", "threads")
 
@@ -28,6 +29,7 @@ def fingerprint(form: StudyConfig) -> dict[str, Any]:
     """
     for cell in form.cells:
         resolve(form.params(cell).model)
+        task_of(form.params(cell))
     params = form.params(form.cells[0])
     declared = _declared(params)
     numerics = _measure(params, declared)

@@ -21,7 +21,7 @@ from stages.runs.sources import Source
 from stages.training.engine import Engine
 
 if TYPE_CHECKING:
-    from stages.training.engine import Epoch
+    from stages.training.batch import Epoch
 
 
 MEMORY_ADVICE = (

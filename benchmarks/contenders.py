@@ -18,10 +18,10 @@ def ours(model: str, batch_size: int, precision: str, fast_kernels: bool = True)
     """A step of the product's engine, with the check of the loss that the loop makes on a CPU."""
     import torch
 
+    from stages.core.determinism import keep_freed_memory, set_determinism
     from stages.core.params import parse_params
     from stages.datasets.pixels import Split
     from stages.tasks import task_of
-    from stages.training.determinism import keep_freed_memory, set_determinism
     from stages.training.engine import Engine
 
     keep_freed_memory()

@@ -17,7 +17,8 @@ from stages.core.device import autocast
 from stages.models import BuiltModel
 from stages.tasks.classify import Classify
 from stages.training import engine, inference
-from stages.training.engine import Engine, Epoch, StepResult
+from stages.training.batch import Epoch
+from stages.training.engine import Engine, StepResult
 
 
 @dataclass(frozen=True)

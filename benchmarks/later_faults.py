@@ -18,7 +18,8 @@ from stages.datasets import pixels
 from stages.models import BuiltModel
 from stages.tasks.classify import Classify
 from stages.training import augmentation, ema, engine, trained
-from stages.training.engine import Engine, Epoch, StepResult
+from stages.training.batch import Epoch
+from stages.training.engine import Engine, StepResult
 from stages.training.images import Normalization
 
 Patches = Iterator[tuple[Any, str, Any]]

@@ -20,20 +20,17 @@ def evaluate(params: "Params") -> None:
     """The stage. Raises UserError subclasses for what the user can mend."""
     from stages.charts.style import save
     from stages.core import paths
-    from stages.core.device import choose_device, memory_advice, set_threads
+    from stages.core.device import memory_advice, prepare
     from stages.core.metrics import read_metrics, write_metrics
     from stages.core.records import FILES, hashes_of, require_recorded
     from stages.datasets.pixels import load_splits, read_indices
     from stages.measures.evaluation.test_figures import evaluate_outputs
     from stages.measures.interpretation.album import augmentation_picture, pictures_of_test
     from stages.tasks import task_of
-    from stages.training.determinism import set_determinism
     from stages.training.inference import Evaluator
     from stages.training.trained import load_trained
 
-    device = choose_device(params.device)
-    set_determinism(params.train.deterministic, device)
-    set_threads(params)
+    device = prepare(params)
     indices = read_indices(paths.INDICES)
     splits = load_splits(params.dataset, indices, params.input_size, ["train", "test"])
     test = splits["test"]
@@ -43,13 +40,14 @@ def evaluate(params: "Params") -> None:
     started = time.perf_counter()
     task = task_of(params)
     with memory_advice(device, "Lower `evaluate.batch_size`."):
-        outputs = Evaluator(task, test, trained.view, device, params.seed, "test")(trained.model)
+        evaluator = Evaluator(task, test, trained.view, device, params.seed, "test")
+        outputs = evaluator(trained.model)
     seconds = time.perf_counter() - started
     heads = task.heads(trained.classes)
     evaluation = evaluate_outputs(outputs, test.names, heads)
     _save_tables(evaluation)
     answers = next(iter(heads.values()))
-    album = pictures_of_test(trained, task, test, evaluation.predictions, answers, params.seed)
+    album = pictures_of_test(trained, evaluator, test, evaluation.predictions, answers)
     train = splits["train"]
     album["augmentation"] = augmentation_picture(
         train, params.train.augment, params.seed, len(trained.classes)

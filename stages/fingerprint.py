@@ -25,21 +25,18 @@ def fingerprint(params: "Params") -> None:
     Raises ModelError, DataError and DeviceError as `preflight` does.
     """
     from stages.core import paths
-    from stages.core.device import choose_device, set_threads
+    from stages.core.device import prepare
     from stages.core.files import write_json
     from stages.core.records import write_record
     from stages.preflight import preflight
     from stages.runs.code import stage_codes
 
     preflight(params)
-    device = choose_device(params.device)
     from stages.dna.declared import headline, read_declared, short_id
     from stages.dna.numerics import measure_numerics
     from stages.models import pretrained_sha256
-    from stages.training.determinism import set_determinism
 
-    set_threads(params)
-    set_determinism(params.train.deterministic, device)
+    device = prepare(params)
     declared = read_declared(params, device)
     numerics = measure_numerics(device, params.train.precision)
     identity = {**declared.identity(), "numerics": numerics["digest"]}

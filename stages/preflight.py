@@ -2,7 +2,7 @@
 
 DVC removes the outputs of a stage before it starts it, but not those of the fingerprint, which
 runs first: what can be known then is told then, for all stages. Checks in the order of their cost
-that the data set, the model, its weights, the device and the number of images exist and go
+that the data set, the model, its task and weights, the device and the number of images exist and go
 together; pictures and published weights that are absent are fetched here. What shows only in the
 middle of the work (a broken picture, a loss that diverges, memory that ends) is left to the
 stages.
@@ -23,10 +23,12 @@ def preflight(params: "Params") -> None:
     from stages.datasets import require_known
     from stages.datasets.selection import require_enough
     from stages.models import resolve
+    from stages.tasks import task_of
 
     require_known(params.dataset.name)
     _require_folder(params.dataset)
     resolve(params.model)
+    task_of(params)
     require_enough(params.subset, _images(params.dataset))
     require_devices(params.train.devices, choose_device(params.device))
     _require_buildable(params)

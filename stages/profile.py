@@ -25,17 +25,17 @@ def profile(params: "Params") -> None:
     """The stage. Raises UserError subclasses for what the user can mend."""
     from functools import partial
 
-    from stages.core.device import choose_device, set_threads
+    import torch
+
+    from stages.core.device import prepare
     from stages.core.metrics import write_metrics
     from stages.core.records import FILES, hashes_of, read_record
     from stages.measures.profiling.profiled_model import profiled_model
     from stages.measures.profiling.sheet import measure
-    from stages.training.determinism import set_determinism
 
     classes = len(read_record(paths.MANIFEST)["classes"])
-    device, threads = choose_device(params.device), set_threads(params)
-    set_determinism(params.train.deterministic, device)
-    sheet = measure(partial(profiled_model, params, classes), params.profile, device, threads)
+    device, build = prepare(params), partial(profiled_model, params, classes)
+    sheet = measure(build, params.profile, device, torch.get_num_threads())
     files.write_csv(paths.PROFILE_TABLE, sheet.table)
     files.write_csv(paths.PROFILE_BLOCKS, sheet.blocks)
     tables = {FILES: hashes_of([paths.PROFILE_TABLE, paths.PROFILE_BLOCKS])}
@@ -46,13 +46,13 @@ def profile(params: "Params") -> None:
 
 def profile_all(params: "Params", patterns: list[str], native: bool) -> None:
     """Measure many models into one table. Raises UserError subclasses as `profile` does."""
-    from stages.core.device import choose_device, set_threads
+    import torch
+
+    from stages.core.device import prepare
     from stages.dna.declared import read_declared
     from stages.measures.profiling import zoo
-    from stages.training.determinism import set_determinism
 
-    device, threads = choose_device(params.device), set_threads(params)
-    set_determinism(params.train.deterministic, device)
+    device = prepare(params)
     decides = {
         "profile": params.profile.model_dump(),
         "stem": params.stem,
@@ -60,7 +60,7 @@ def profile_all(params: "Params", patterns: list[str], native: bool) -> None:
     }
     folder = paths.work_folder() / "zoo" / files.sha256_of_json(decides)[:16]
     tasks = zoo.tasks_of(zoo.names_of(patterns), params, native)
-    table = zoo.measure_zoo(tasks, device, threads, folder, _log)
+    table = zoo.measure_zoo(tasks, device, torch.get_num_threads(), folder, _log)
     files.write_csv(paths.ZOO_CSV, table)
     files.write_text(paths.ZOO_MD, zoo.as_markdown(table))
     _log(f"Wrote {paths.ZOO_CSV} and {paths.ZOO_MD}.")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stages.core import files, paths
-from stages.core.errors import DataError, DeviceError, ModelError, UserError
+from stages.core.errors import DataError, DeviceError, ModelError, ParamsError, UserError
 from stages.core.params import Params, parse_params
 from stages.datasets import fetching
 from stages.models import MODELS
@@ -25,6 +25,12 @@ REFUSED: dict[str, tuple[dict[str, object], type[UserError], str]] = {
     "unknown model": ({"model": "swin_tny"}, ModelError, "Did you mean swin_tiny"),
     "unknown model of a library": ({"model": "timm/resnet51"}, ModelError, "did you mean"),
     "unknown tag of weights": ({"model": "timm/resnet50."}, ModelError, "no such model"),
+    "unknown task": ({"task": "puzle"}, ParamsError, "Did you mean puzzle"),
+    "augmentation that the task excludes": (
+        {"task": "puzzle", "train": {"augment": ["flip", "mixup"]}},
+        ParamsError,
+        "has mixup, but `task` is puzzle: it blends two images",
+    ),
     "too many images": ({"subset": {"train": 5000}}, DataError, "can be 1 to"),
     "too many test images": ({"subset": {"test": 5000}}, DataError, "`subset.test` is 5000"),
     "absent device": ({"device": "cuda:99"}, DeviceError, "Set `device: auto`"),

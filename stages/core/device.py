@@ -1,7 +1,8 @@
 """The device that a run uses, and the few calls that differ between CPU, CUDA and MPS.
 
-Chosen when a stage asks, never at import. Leaves determinism switches to
-`training.determinism` and the description of the machine to `dna`.
+Chosen when a stage asks, never at import: `prepare` is the one way in. Allocators, copies, waiting
+and memory differ here and nowhere else. Leaves the switches themselves to `core.determinism` and
+the description of the machine to `dna`.
 """
 
 import os
@@ -16,6 +17,19 @@ if TYPE_CHECKING:
     import torch
 
     from stages.core.params import Params
+
+
+def prepare(params: "Params") -> "torch.device":
+    """The device of a run, once this process computes as its parameters say.
+
+    Sets determinism, the meaning of fp32, and threads. Raises DeviceError as `choose_device` does.
+    """
+    from stages.core.determinism import set_determinism
+
+    device = choose_device(params.device)
+    set_determinism(params.train.deterministic, device)
+    set_threads(params)
+    return device
 
 
 def choose_device(name: str) -> "torch.device":
@@ -92,6 +106,66 @@ def synchronize(device: "torch.device") -> None:
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
+
+
+def send(tensor: "torch.Tensor", device: "torch.device") -> "torch.Tensor":
+    """A tensor of host memory on the device.
+
+    To CUDA by way of pinned memory, so that the copy does not wait for all work queued before it.
+    """
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+def may_stay(size_bytes: int, device: "torch.device") -> bool:
+    """Whether data may lie on the device throughout: on CUDA if half of the free memory is left."""
+    free = free_bytes(device) if device.type == "cuda" else None
+    return free is None or size_bytes < free / 2
+
+
+def free_bytes(device: "torch.device") -> int | None:
+    """What an accelerator can still allocate; None for the CPU, which shares the host's memory."""
+    import torch
+
+    if device.type == "cuda":
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0] + kept)
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    return None
+
+
+def reset_peak(device: "torch.device") -> None:
+    """Begin anew with the peak that `peak_bytes` tells."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_bytes(device: "torch.device") -> int | None:
+    """The most bytes that the allocator held since `reset_peak`; None where it keeps no peak."""
+    import torch
+
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+
+
+def allocated_bytes(device: "torch.device") -> int:
+    """The bytes that an accelerator's allocator holds now."""
+    import torch
+
+    if device.type == "mps":
+        return int(torch.mps.current_allocated_memory())
+    return torch.cuda.memory_allocated(device)
+
+
+def release_cache(device: "torch.device") -> None:
+    """Give memory that MPS keeps for later back to the system."""
+    import torch
+
+    if device.type == "mps":
+        torch.mps.empty_cache()
 
 
 @contextmanager

@@ -23,6 +23,7 @@ Count = Annotated[int, Field(ge=1, le=MOST)]
 AtOnce = Annotated[int, Field(ge=1, le=100_000)]  # images; evaluation fills up its last batch
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Precision = Literal["fp32", "bf16", "fp16"]
+DEFAULT_TASK = "classify"
 VARIANT_STEPS = ("reparameterized", "channels_last", "bf16", "fp16", "fast", "compile", "onnx")
 Augmentation = Literal["crop", "flip", "color_jitter", "randaugment", "erasing", "mixup", "cutmix"]
 
@@ -176,7 +177,7 @@ class Params(Section):
             description="full, head, discriminative, or partial:<blocks> such as partial:2",
         ),
     ] = "full"
-    task: Literal["classify", "puzzle"] = "classify"
+    task: Annotated[str, Field(min_length=1)] = DEFAULT_TASK
     input_size: Annotated[int, Field(ge=8, le=1024)] = 32
     seed: Seed = 0
     device: Annotated[
@@ -199,13 +200,6 @@ class Params(Section):
                 "`train.early_stopping` needs validation images, but `subset.val` is 0; "
                 "give some, or set `train.early_stopping: null`",
             )
-        if self.task == "puzzle":
-            mixing = [name for name in self.train.augment if name in ("mixup", "cutmix")]
-            if mixing:
-                raise conflict(
-                    f"`train.augment` has {mixing[0]}, which blends two images, but `task: puzzle` "
-                    "cuts a piece out of one; remove it from the list",
-                )
         if self.finetune != "full" and self.pretrained is False:
             raise conflict(
                 f"`finetune: {self.finetune}` needs trained weights to start from, but "

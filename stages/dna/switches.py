@@ -1,7 +1,7 @@
 """Settings that can change bits: PyTorch's own, and variables of the environment.
 
 Read as they stand when asked, after the stage has applied its parameters. Leaves the setting of
-them to `training.determinism` and `core.device`.
+them to `core.determinism` and `core.device`.
 """
 
 import os
@@ -41,7 +41,7 @@ def environment_switches() -> dict[str, str]:
     MKL and PyTorch heed one spelling alone, so another one may be another machine. The workspace
     that training gives cuBLAS by default counts as not set, for every run has it.
     """
-    from stages.training.determinism import CUBLAS_WORKSPACE
+    from stages.core.determinism import CUBLAS_WORKSPACE
 
     found = {name: os.environ.get(name, "").strip() for name in ENVIRONMENT}
     if found["CUBLAS_WORKSPACE_CONFIG"] == CUBLAS_WORKSPACE:

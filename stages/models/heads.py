@@ -97,8 +97,8 @@ def without_head(model: nn.Module) -> tuple[nn.Module, int]:
     head = model.get_submodule(names[0]) if len(names) == 1 else None
     if not isinstance(head, nn.Linear):
         raise ModelError(
-            "`task: puzzle` needs the features before the class head, but this model ends in no "
-            "single linear layer. Choose a model of `python -m stages.models` or of timm."
+            "`task` needs the features before the class head, but this model ends in no single "
+            "linear layer. Choose a model of `python -m stages.models` or of timm."
         )
     parent, _, last = names[0].rpartition(".")
     setattr(model.get_submodule(parent), last, nn.Identity())

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from stages.core import streams
+from stages.core.device import send
 
 RATES = ("p", "drop_prob", "drop_rate", "dropout")
 _drops: "WeakKeyDictionary[nn.Module, bool]" = WeakKeyDictionary()
@@ -84,10 +85,7 @@ def _kept(
     halves = np.stack([words & np.uint64(0xFFFFFFFF), words >> np.uint64(32)], axis=1)
     below = halves.reshape(-1)[:count] < np.uint64(round(share * 2**32))
     mask = torch.from_numpy(below).view(shape)
-    # From pinned memory a copy need not wait until the device has done all before it.
-    if device.type == "cuda":
-        mask = mask.pin_memory()
-    return mask.to(device, non_blocking=device.type == "cuda")
+    return send(mask, device)
 
 
 # A compiled model leaves its graph to draw: NumPy's generators cannot be traced.

@@ -6,7 +6,7 @@ from stages.charts.style import metric_label
 from stages.core import paths
 from stages.core.counts import counted
 from stages.core.metrics import Metrics
-from stages.core.params import Params
+from stages.core.params import DEFAULT_TASK, Params
 from stages.pages.blocks import Tile
 from stages.pages.formatting import duration, interval, large, number, percent, plain
 from stages.runs.run import Run
@@ -61,7 +61,7 @@ def machine_label(run: Run) -> str | None:
 def summary(params: Params, run: Run) -> str:
     """What was trained how, and on which machine, in a sentence."""
     train, subset = run.train, run.subset
-    parts = [] if params.task == "classify" else [f"{params.task} task"]
+    parts = [] if params.task == DEFAULT_TASK else [f"{params.task} task"]
     if subset:
         images, checked = plain(subset.get("train_images")), subset.get("val_images") or 0
         parts.append(f"{images} training and {counted(checked, 'validation image')}")

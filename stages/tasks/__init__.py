@@ -1,11 +1,17 @@
 """What is learnt from the images: a task makes inputs and targets of them and judges answers.
 
-A task is a module of functions with the signatures of `Task`; the training loop, the evaluation
-and the report know nothing else of it. Leaves the models to `models` and the images to `datasets`.
+Each task is a file of this folder, found by its name, whose `TASK` is a `Task`; training,
+evaluation and report know nothing else of it. Leaves the models to `models` and the images to
+`datasets`.
 """
 
+import importlib
+import pkgutil
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
+
+from stages.core.errors import ParamsError
+from stages.core.validation_messages import unknown_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,6 +25,8 @@ class Task(Protocol):
 
     metrics: tuple[str, ...]
     """Names of the accuracies that `correct` judges, one per column."""
+    excludes: Mapping[str, str]
+    """Augmentations that make no sense here, each with the reason as it stands in a sentence."""
 
     def build(self, params: "Params", classes: int) -> "BuiltModel":
         """The model that answers: called with all of `prepare`'s inputs. Raises ModelError."""
@@ -45,9 +53,18 @@ class Task(Protocol):
 
 
 def task_of(params: "Params") -> Task:
-    """The task that `params.task` names."""
-    from stages.tasks.classify import Classify
-    from stages.tasks.puzzle import Puzzle
+    """The task that `params.task` names.
 
-    tasks: dict[str, type[Task]] = {"classify": Classify, "puzzle": Puzzle}
-    return tasks[params.task]()
+    Raises ParamsError when there is none, or when `train.augment` has what it excludes.
+    """
+    names = [entry.name for entry in pkgutil.iter_modules(__path__)]
+    if params.task not in names:
+        raise ParamsError(unknown_name("task", params.task, names) + ".")
+    task: Task = importlib.import_module(f"{__name__}.{params.task}").TASK
+    for name in params.train.augment:
+        if name in task.excludes:
+            raise ParamsError(
+                f"`train.augment` has {name}, but `task` is {params.task}: {task.excludes[name]}. "
+                "Remove it from the list."
+            )
+    return task

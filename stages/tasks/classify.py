@@ -16,6 +16,7 @@ class Classify:
     """The task of `task: classify`."""
 
     metrics: tuple[str, ...] = ("top1",)
+    excludes: Mapping[str, str] = {}
 
     def build(self, params: "Params", classes: int) -> models.BuiltModel:
         """The model of the table, as it is."""
@@ -43,3 +44,6 @@ class Classify:
         """Whether the largest logit is the label's (the largest share's): bool [b, 1]."""
         labels = targets if targets.ndim == 1 else targets.argmax(1)
         return (outputs.argmax(1) == labels).unsqueeze(1)
+
+
+TASK = Classify()

@@ -38,6 +38,9 @@ class Puzzle:
     """The task of `task: puzzle`."""
 
     metrics: tuple[str, ...] = ("quadrant_top1", "turn_top1")
+    excludes: Mapping[str, str] = dict.fromkeys(
+        ("mixup", "cutmix"), "it blends two images, and a piece is cut out of one"
+    )
 
     def build(self, params: "Params", classes: int) -> models.BuiltModel:
         """The backbone of `params.model` without its head, and a head for each question."""
@@ -78,6 +81,9 @@ class Puzzle:
     def correct(self, outputs: Answers, targets: Tensor) -> Tensor:
         """Whether quadrant and turn are right: bool [b, 2]."""
         return torch.stack([logits.argmax(1) for logits in outputs], dim=1) == targets
+
+
+TASK = Puzzle()
 
 
 class PuzzleModel(nn.Module):

@@ -23,6 +23,7 @@ from stages.models.masks import portable_masks
 from stages.tasks import Task
 from stages.training import distributed
 from stages.training.augmentation import Augmenter, as_fractions
+from stages.training.batch import Batch, Epoch
 from stages.training.data_trace import draw_checksums, step_data
 from stages.training.ema import Ema
 from stages.training.fast_kernels import fast_kernels
@@ -84,7 +85,7 @@ class Engine:
         self._mean, self._std = self.normalization.on(device)
         self.last_lr = 0.0
 
-    def epoch(self, epoch: int) -> "Epoch":
+    def epoch(self, epoch: int) -> Epoch:
         """The order and all random draws of an epoch (from 1), on the device."""
         drawn = streams.order(streams.stream(self.params.seed, "order", epoch), self.count)
         host_order = torch.from_numpy(drawn)
@@ -102,11 +103,11 @@ class Engine:
             step_checksums=draw_checksums([draws["mixing"]] if "mixing" in draws else [], order),
         )
 
-    def steps_before(self, epoch: "Epoch") -> int:
+    def steps_before(self, epoch: Epoch) -> int:
         """How many steps of the run come before the epoch."""
         return (epoch.number - 1) * self.steps_per_epoch
 
-    def gradients(self, epoch: "Epoch", index: int) -> StepResult:
+    def gradients(self, epoch: Epoch, index: int) -> StepResult:
         """Leave the gradients of step `index` (from 0, within the epoch) in the parameters.
 
         They are of the mean loss over the whole batch, also when it is split by
@@ -141,7 +142,7 @@ class Engine:
         if self.ema is not None:
             self.ema.update(self.model)
 
-    def _batch(self, epoch: "Epoch", index: int) -> "Batch":
+    def _batch(self, epoch: Epoch, index: int) -> Batch:
         """The whole batch of a step, the same on every process."""
         place = slice(index * self.batch_size, (index + 1) * self.batch_size)
         rows = epoch.order[place]
@@ -154,7 +155,7 @@ class Engine:
         data = step_data(rows, whole, given, images)
         return Batch(images, targets, task_draws, data)
 
-    def _micro_batches(self, batch: "Batch") -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
+    def _micro_batches(self, batch: Batch) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
         own = distributed.local_slice(batch.images)
         size = -(-(own.stop - own.start) // self.params.train.accumulate)
         for start in range(own.start, own.stop, size):
@@ -199,33 +200,6 @@ class Engine:
         self.scaler.load_state_dict(state["scaler"])
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One epoch's order [n] and draws, all on the device, indexed by position in the split.
-
-    `host_order` is the order in host memory, for pixels that are there. `image_checksums` and
-    `step_checksums` [n] are those of the draws for an image and for a step.
-    """
-
-    number: int
-    order: Tensor
-    host_order: Tensor
-    draws: dict[str, Tensor]
-    task_draws: dict[str, Tensor]
-    image_checksums: Tensor
-    step_checksums: Tensor
-
-
-@dataclass(frozen=True)
-class Batch:
-    """The images of a step as integers [b, 3, s, s], their targets, and the task's draws [b]."""
-
-    images: Tensor
-    targets: Tensor
-    task_draws: dict[str, Tensor]
-    data: Tensor
 
 
 def view_of(engine: Engine) -> Preprocessing:

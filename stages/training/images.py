@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from stages.core.device import may_stay, send
+
 COUNTED_AT_ONCE = 1024  # images
 
 
@@ -53,28 +55,23 @@ def measure_normalization(pixels: NDArray[np.uint8]) -> Normalization:
 
 
 def place_pixels(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Pixels as one tensor [n, 3, h, w], on the device if it takes less than half of its memory.
+    """Pixels as one tensor [n, 3, h, w], on the device if they may stay there.
 
     Otherwise they stay in host memory and batches are copied one by one.
     """
     tensor = torch.from_numpy(np.require(pixels, requirements="W"))
-    if device.type == "cuda":
-        free_bytes, _ = torch.cuda.mem_get_info(device)
-        return tensor.to(device) if tensor.nbytes < free_bytes / 2 else tensor
-    return tensor.to(device)
+    return tensor.to(device) if may_stay(tensor.nbytes, device) else tensor
 
 
 def gather_images(pixels: Tensor, rows: Tensor, host_rows: Tensor) -> Tensor:
     """The uint8 images [b, 3, h, w] at `rows` [b], on the device of `rows`.
 
     `host_rows` are the same in host memory, for pixels that stay there: to fetch them back would
-    wait for the device, and so would a copy from memory that is not pinned.
+    wait for the device.
     """
     if pixels.device == rows.device:
         return pixels[rows]
-    pinned = torch.empty((len(rows), *pixels.shape[1:]), dtype=pixels.dtype, pin_memory=True)
-    torch.index_select(pixels, 0, host_rows, out=pinned)
-    return pinned.to(rows.device, non_blocking=True)
+    return send(pixels[host_rows], rows.device)
 
 
 def preprocess(

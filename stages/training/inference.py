@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages.core.device import autocast
+from stages.core.device import autocast, send
 from stages.datasets.pixels import Split
 from stages.tasks import Task
 from stages.training.data_trace import checksums, hash_integers
@@ -94,7 +94,8 @@ class Evaluator:
         losses, correct, pixels, sketch = [], [], [], None
         for start in range(0, self.count, self.view.batch_size):
             kept = min(self.view.batch_size, self.count - start)
-            images, inputs, aims = self._batch(start)
+            rows = torch.arange(start, start + self.view.batch_size).clamp_(max=self.count - 1)
+            images, inputs, aims = self.show(rows)
             pixels.append(checksums(images[:kept]))
             if sketch is None:
                 sketch = sketch_tensors([inputs[0][:SKETCHED]]).tolist()
@@ -120,18 +121,14 @@ class Evaluator:
             ),
         )
 
-    def _batch(self, start: int) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
-        """Stored pixels, what the model is given of them, and what is true."""
-        rows, host_rows = (
-            torch.arange(start, start + self.view.batch_size, device=device).clamp_(
-                max=self.count - 1
-            )
-            for device in (self.device, "cpu")
-        )
+    def show(self, host_rows: Tensor) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
+        """Of the images at rows [b]: stored pixels, what the model is given, and what is true."""
+        rows = send(host_rows, self.device)
         pixels = gather_images(self._pixels, rows, host_rows)
-        images = preprocess(
-            pixels.float() / 255, self.view.px, self._mean, self._std, self.view.memory_format
-        )
+        # Divided, where training multiplies (`as_fractions`): a last bit may differ.
+        fractions = pixels.float() / 255
+        view = self.view
+        images = preprocess(fractions, view.px, self._mean, self._std, view.memory_format)
         draws = {name: draw[rows] for name, draw in self._draws.items()}
         return pixels, *self.task.prepare(images, self._labels[rows], draws)
 

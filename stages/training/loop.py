@@ -14,9 +14,10 @@ from torch import Tensor
 
 from stages.core.errors import DivergedError
 from stages.datasets.pixels import Split
+from stages.training.batch import Epoch
 from stages.training.checkpoint import Checkpoints
 from stages.training.distributed import require_agreement
-from stages.training.engine import Engine, Epoch, StepResult, view_of, weights_of
+from stages.training.engine import Engine, StepResult, view_of, weights_of
 from stages.training.inference import Evaluator, Outputs
 from stages.training.progress_bar import ProgressBar
 from stages.training.recorder import Record, Recorder

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from stages.runs.schema import DATA_COLUMNS, SETTING_COLUMNS
+from stages.training.batch import Epoch
 from stages.training.checkpoint import Checkpoints
 from stages.training.data_trace import hash_epoch, hash_steps
-from stages.training.engine import Engine, Epoch, StepResult
+from stages.training.engine import Engine, StepResult
 from stages.training.step_trace import (
     Inside,
     is_milestone,

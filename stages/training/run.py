@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import torch
 
 from stages.core.counts import counted
-from stages.core.device import choose_device, memory_advice, set_threads
+from stages.core.determinism import keep_freed_memory
+from stages.core.device import memory_advice, prepare
 from stages.core.errors import DivergedError
 from stages.core.params import Params
 from stages.datasets.pixels import Split
 from stages.runs.unchanged import require_unchanged
 from stages.tasks import task_of
 from stages.training.checkpoint import Checkpoints, run_key
-from stages.training.determinism import keep_freed_memory, set_determinism
 from stages.training.distributed import barrier, process_group
 from stages.training.dry_run import SMALLER_BATCH, CompileGain, dry_run, measure_compile
 from stages.training.engine import Engine
@@ -57,7 +57,7 @@ def training(
     seed in float32. Raises DivergedError, TrainingError, ModelError, and DeviceError, also when
     the device's memory is too small.
     """
-    with process_group(choose_device(params.device)) as device, ExitStack() as held:
+    with process_group(prepare(params)) as device, ExitStack() as held:
         reason = abandoned = None
         try:
             run = _train_once(params, splits, classes, inputs, log, device, held, reason)
@@ -90,8 +90,6 @@ def _train_once(
     fell_back: str | None,
 ) -> Run:
     keep_freed_memory()
-    set_threads(params)
-    set_determinism(params.train.deterministic, device)
     checkpoints = held.enter_context(Checkpoints(run_key(params, inputs), log))
     barrier()  # the first process holds the lock before any other reads
     with memory_advice(device, SMALLER_BATCH):

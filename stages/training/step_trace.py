@@ -22,7 +22,8 @@ from stages.training.sketch import sketch_tensors
 from stages.training.trace import combine, hash_tensor
 
 if TYPE_CHECKING:
-    from stages.training.engine import Engine, Epoch
+    from stages.training.batch import Epoch
+    from stages.training.engine import Engine
 
 
 class Inside:

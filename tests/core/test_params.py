@@ -83,7 +83,6 @@ CONFLICTS = [
     ("train: {augment: [crop, crop]}", "name each once"),
     ("train: {batch_size: 10, accumulate: 3}", "a divisor of the batch size"),
     ("{subset: {val: 0}, train: {early_stopping: 3}}", "`train.early_stopping: null`"),
-    ("{task: puzzle, train: {augment: [mixup]}}", "remove it from the list"),
     ("finetune: head", "`pretrained: true`"),
 ]
 

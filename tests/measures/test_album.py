@@ -42,10 +42,10 @@ def test_every_picture_there_is_to_make(task_name: str, expected: set[str], tmp_
     )
     trained = TrainedModel(built.model.eval(), view, CLASSES)
     test, heads = split(), task.heads(CLASSES)
-    outputs = Evaluator(task, test, view, torch.device("cpu"), 0, "test")(trained.model)
-    predictions = evaluate_outputs(outputs, test.names, heads).predictions
+    evaluator = Evaluator(task, test, view, torch.device("cpu"), 0, "test")
+    predictions = evaluate_outputs(evaluator(trained.model), test.names, heads).predictions
     answers = next(iter(heads.values()))
-    album = pictures_of_test(trained, task, test, predictions, answers, params.seed)
+    album = pictures_of_test(trained, evaluator, test, predictions, answers)
     assert set(album) == expected
     for name, figure in album.items():
         save(figure, tmp_path / f"{name}.png")

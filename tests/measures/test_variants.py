@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from stages.core.determinism import set_determinism
 from stages.core.params import Params
 from stages.measures.profiling.cells import (
     Cell,
@@ -28,7 +29,6 @@ from stages.measures.profiling.sweep import sweep
 from stages.measures.profiling.timing import clock_of
 from stages.measures.profiling.try_measure import Unmeasured, try_measure, why
 from stages.measures.profiling.variants import NOTABLE, Variant, eager, make_variant
-from stages.training.determinism import set_determinism
 from tests.measures.subjects import CLASSES, PX, Failing, convolutional, subject
 
 CPU = torch.device("cpu")

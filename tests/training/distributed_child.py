@@ -18,8 +18,9 @@ from typing import Any
 import torch
 
 from stages.training import run as training_run
+from stages.training.batch import Epoch
 from stages.training.distributed import process_group, rank
-from stages.training.engine import Engine, Epoch, StepResult
+from stages.training.engine import Engine, StepResult
 from stages.training.recorder import Record
 from tests.training.helpers import params, run
 

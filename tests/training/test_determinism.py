@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from stages.core.determinism import set_determinism
 from stages.core.params import Params
 from stages.models import MODELS, BuiltModel
 from stages.tasks.classify import Classify
 from stages.training.checkpoint import Checkpoints
-from stages.training.determinism import set_determinism
 from tests.training.helpers import params, run
 
 ONE_OF_EACH_FAMILY = [

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from stages.core import paths
-from stages.core.device import choose_device, memory_advice, set_threads
+from stages.core.device import memory_advice, prepare
 from stages.core.errors import DeviceError, RunError
 from stages.core.files import parse_csv
 from stages.core.params import Params, Precision, load_params, read_params
@@ -20,7 +20,7 @@ from stages.runs.sources import Source
 from stages.training.engine import Engine
 
 if TYPE_CHECKING:
-    from stages.training.engine import Epoch
+    from stages.training.batch import Epoch
 
 
 MEMORY_ADVICE = (
@@ -65,11 +65,8 @@ def build_engine(source: Source, params: Params) -> Engine:
     """
     from stages.datasets.pixels import load_splits
     from stages.tasks import task_of
-    from stages.training.determinism import set_determinism
 
-    device = _device(params)
-    set_determinism(params.train.deterministic, device)
-    set_threads(params)
+    device = _prepared(params)
     indices, classes = _images_of(source)
     split = load_splits(params.dataset, indices, params.input_size, ["train"])["train"]
     with memory_advice(device, MEMORY_ADVICE):
@@ -87,11 +84,11 @@ def _images_of(source: Source) -> tuple[pd.DataFrame, int]:
     return indices, int(indices["label"].max()) + 1
 
 
-def _device(params: Params) -> torch.device:
+def _prepared(params: Params) -> torch.device:
     try:
-        return choose_device(params.device)
+        return prepare(params)
     except DeviceError:
-        return choose_device("auto")
+        return prepare(params.model_copy(update={"device": "auto"}))
 
 
 def epoch_of(engine: Engine, step: int) -> tuple["Epoch", int]:

@@ -13,7 +13,6 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from torch import Tensor
 
 from stages.charts.activation_maps import activation_maps
 from stages.charts.augmentation_sheet import augmentation_sheet
@@ -24,9 +23,8 @@ from stages.datasets.pixels import Split
 from stages.measures.interpretation.activations import capture, first_filters
 from stages.measures.interpretation.grad_cam import class_evidence
 from stages.measures.profiling.try_measure import try_measure
-from stages.tasks import Task
 from stages.training.augmentation import AUGMENTATIONS, Augmenter, as_fractions, mixing
-from stages.training.images import preprocess
+from stages.training.inference import Evaluator
 
 if TYPE_CHECKING:
     from stages.training.trained import TrainedModel
@@ -37,27 +35,26 @@ WAITED = 20  # epochs looked through for one that changes a picture
 
 def pictures_of_test(
     trained: "TrainedModel",
-    task: Task,
+    evaluator: Evaluator,
     test: Split,
     predictions: pd.DataFrame,
     answers: Sequence[str],
-    seed: int,
 ) -> dict[str, Figure]:
     """Figures by name, of the test split and its `predictions` (rows in the same order).
 
-    `answers` names what `label` and `predicted` count; `seed` is the run's. Evidence is drawn
-    for networks with one output only.
+    `evaluator` shows the split to models; `answers` names what `label` and `predicted` count.
+    Evidence is drawn for networks with one output only.
     """
     rows = hardest_rows(predictions)
     album = {"hardest": hardest_images(test.pixels[rows.index], rows, answers)}
     shown = _first_of_classes(test.labels, WITH_MAPS)
-    inputs = _inputs(trained, task, test, shown, seed)
+    _, inputs, _ = evaluator.show(torch.from_numpy(shown))
     if layers := capture(trained.model, inputs):
         captions = [trained.classes[label] for label in test.labels[shown]]
         album["activations"] = activation_maps(test.pixels[shown], captions, layers)
     if (weights := first_filters(trained.model)) is not None:
         album["filters"] = first_layer_filters(weights)
-    if len(inputs) == 1 and (figure := _evidence(trained, task, test, predictions, seed)):
+    if len(inputs) == 1 and (figure := _evidence(trained, evaluator, test, predictions)):
         album["grad_cam"] = figure
     return album
 
@@ -94,27 +91,12 @@ def _first_of_classes(labels: NDArray[np.int64], count: int) -> NDArray[np.int64
     return rows
 
 
-def _inputs(
-    trained: "TrainedModel", task: Task, test: Split, rows: NDArray[np.int64], seed: int
-) -> tuple[Tensor, ...]:
-    """What the network was given for these test images, on its device."""
-    device = next(trained.model.parameters()).device
-    view = trained.view
-    images = torch.from_numpy(np.ascontiguousarray(test.pixels[rows])).to(device).float() / 255
-    prepared = preprocess(images, view.px, *view.normalization.on(device), view.memory_format)
-    draws = task.draw(seed, "test", 0, len(test.labels))
-    chosen = {name: draw[torch.from_numpy(rows)].to(device) for name, draw in draws.items()}
-    labels = torch.from_numpy(test.labels[rows]).to(device)
-    inputs, _ = task.prepare(prepared, labels, chosen)
-    return inputs
-
-
 def _evidence(
-    trained: "TrainedModel", task: Task, test: Split, predictions: pd.DataFrame, seed: int
+    trained: "TrainedModel", evaluator: Evaluator, test: Split, predictions: pd.DataFrame
 ) -> Figure | None:
     rows = _first_of_classes(test.labels, WITH_EVIDENCE)
     predicted = predictions["predicted"].to_numpy()[rows]
-    (images,) = _inputs(trained, task, test, rows, seed)
+    _, (images,), _ = evaluator.show(torch.from_numpy(rows))
     classes = [int(index) for index in predicted]
     # A library's hooks on any model of another library: a picture less is not a result less.
     found, _ = try_measure(partial(class_evidence, trained.model, images, classes))

@@ -27,7 +27,13 @@ import psutil
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from stages.core.device import synchronize
+from stages.core.device import (
+    allocated_bytes,
+    peak_bytes,
+    release_cache,
+    reset_peak,
+    synchronize,
+)
 from stages.core.errors import UserError
 from stages.measures.profiling.profiled_model import ProfiledModel
 from stages.measures.profiling.timing import Call
@@ -93,21 +99,20 @@ def _in_fresh_process(
     torch.set_num_threads(threads)
     device, subject = torch.device(device_name), build()
     call = _work(subject, mode, batch_size, device)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+    reset_peak(device)
     for _ in range(CALLS[mode]):
         call()
     synchronize(device)
     resident = peak_resident_bytes()
     if device.type == "cpu":
         held = allocated_peak(lambda: _work(subject, mode, batch_size, device), CALLS[mode])
-    elif device.type == "cuda":
-        held = torch.cuda.max_memory_allocated(device)
+    elif (peak := peak_bytes(device)) is not None:
+        held = peak
     else:
         del call  # its model would be counted with the one of the measurement
         gc.collect()
-        torch.mps.empty_cache()
-        held = _mps_after_forward(subject, mode, batch_size, device)
+        release_cache(device)
+        held = _held_after_forward(subject, mode, batch_size, device)
     if held <= 0:
         raise Unmeasured(f"the {device.type} allocator reported nothing")
     return Peak(batch_size, held / 1e6, resident / 1e6, MEANS[device.type])
@@ -150,7 +155,7 @@ def allocated_peak(prepare: Callable[[], Call], calls: int) -> int:
     return peak
 
 
-def _mps_after_forward(
+def _held_after_forward(
     subject: ProfiledModel, mode: Mode, batch_size: int, device: torch.device
 ) -> int:
     model = copy.deepcopy(subject.model).to(device).train(mode == "training")
@@ -158,7 +163,7 @@ def _mps_after_forward(
     with torch.set_grad_enabled(mode == "training"):
         outputs = model(*inputs)
     synchronize(device)
-    held = torch.mps.current_allocated_memory()
+    held = allocated_bytes(device)
     del outputs
     return held
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import torch
 
+from stages.core.device import free_bytes
 from stages.measures.profiling.memory import KILLED, Peak
 from stages.measures.profiling.try_measure import Unmeasured
 
@@ -53,11 +54,9 @@ def forecast_of(peak: Peak, weights_mb: float, killed_at: int | None = None) -> 
 
 def free_mb(device: torch.device, cgroup: Path = CGROUP) -> float:
     """Memory that can still be allocated for the device, in MB of 10⁶ bytes."""
-    if device.type == "cuda":
-        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return (torch.cuda.mem_get_info(device)[0] + kept) / 1e6
-    if device.type == "mps":
-        return (torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()) / 1e6
+    own = free_bytes(device)
+    if own is not None:
+        return own / 1e6
     free = psutil.virtual_memory().available
     limit, used = _number(cgroup / "memory.max"), _number(cgroup / "memory.current")
     return (free if limit is None or used is None else min(free, limit - used)) / 1e6

@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 
 from stages.core.errors import ModelError, UserError
+from stages.core.params import DEFAULT_TASK
 from stages.core.records import read_record, write_record
 from stages.core.validation_messages import unknown_name
 from stages.measures.profiling.profiled_model import profiled_model
@@ -93,7 +94,7 @@ def tasks_of(names: Sequence[str], params: "Params", native: bool) -> list["Para
     from stages.models import resolve
 
     sizes = {name: resolve(name).native_px if native else params.input_size for name in names}
-    fixed = {"task": "classify", "pretrained": False, "finetune": "full"}
+    fixed = {"task": DEFAULT_TASK, "pretrained": False, "finetune": "full"}
     return [
         params.model_copy(update={"model": name, "input_size": size, **fixed})
         for name, size in sizes.items()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stages.core.params import DEFAULT_TASK
 from stages.pages.blocks import Tile
 from stages.studies.analysis.advice import NONE_YET, advise, unlearned_text
 from stages.studies.analysis.machine_results import MachineResults
@@ -58,7 +59,7 @@ def section(story: StudySource, views: Sequence[MachineResults], goals: Sequence
 def problem_name(view: MachineResults) -> str:
     """The data set, and the task where it is not to name the class."""
     row = view.cells.iloc[0]
-    return str(row["dataset"]) + ("" if row["task"] == "classify" else f", {row['task']}")
+    return str(row["dataset"]) + ("" if row["task"] == DEFAULT_TASK else f", {row['task']}")
 
 
 def leader_tile(view: MachineResults) -> Tile:

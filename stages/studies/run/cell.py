@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.core import files
-from stages.core.device import choose_device, set_threads
+from stages.core.device import prepare
 from stages.core.errors import DivergedError
 from stages.core.params import Params
 from stages.core.paths import work_folder
@@ -99,6 +99,8 @@ def profile_of(params: Params, classes: int, machine_id: str) -> dict[str, Any]:
 
     Seeds, sizes and most recipes do not move it, so their cells share one measurement.
     """
+    import torch
+
     from stages.measures.profiling.profiled_model import profiled_model
     from stages.measures.profiling.sheet import measure
 
@@ -113,8 +115,8 @@ def profile_of(params: Params, classes: int, machine_id: str) -> dict[str, Any]:
     }
     kept = work_folder() / "studies" / f"profile-{files.sha256_of_json(decides)[:20]}.json"
     if not kept.exists():
-        device, threads = choose_device(params.device), set_threads(params)
-        sheet = measure(partial(profiled_model, params, classes), params.profile, device, threads)
+        build, device = partial(profiled_model, params, classes), prepare(params)
+        sheet = measure(build, params.profile, device, torch.get_num_threads())
         write_record(kept, {name: sheet.metrics.get(name) for name in PROFILED})
     return read_record(kept)
 

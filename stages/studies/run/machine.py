@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from stages.core import files
-from stages.core.device import choose_device, set_threads
+from stages.core.device import prepare
 from stages.core.params import Params
 from stages.core.paths import work_folder
 from stages.core.records import read_record, write_record
 from stages.dna.declared import Declared, read_declared, short_id
 from stages.models import pretrained_sha256, resolve
 from stages.studies.spec.study_config import StudyConfig
+from stages.tasks import task_of
 
 SHOWN = ("chip", "accelerator", "backend", "os", "macos", "torch", "threads")
 
@@ -28,6 +29,7 @@ def fingerprint(form: StudyConfig) -> dict[str, Any]:
     """
     for cell in form.cells:
         resolve(form.params(cell).model)
+        task_of(form.params(cell))
     params = form.params(form.cells[0])
     declared = _declared(params)
     numerics = _measure(params, declared)
@@ -59,18 +61,13 @@ def declared_id(params: Params) -> str:
 
 
 def _declared(params: Params) -> Declared:
-    from stages.training.determinism import set_determinism
-
-    device = choose_device(params.device)
-    set_threads(params)
-    set_determinism(params.train.deterministic, device)
-    return read_declared(params, device)
+    return read_declared(params, prepare(params))
 
 
 def _measure(params: Params, declared: Declared) -> str:
     from stages.dna.numerics import measure_numerics
 
-    digest = str(measure_numerics(choose_device(params.device), "fp32")["digest"])
+    digest = str(measure_numerics(prepare(params), "fp32")["digest"])
     write_record(_kept(declared), {"digest": digest})
     return digest
 

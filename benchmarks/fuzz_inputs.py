@@ -26,17 +26,23 @@ VALUES: list[Any] = [
     "ü€😀", "$HOME", "${x}", "a" * 100_000, [], {}, [[]], [None], [1, "a"], {"a": 1}, {1: 2},
     "2026-11-26", "torchvision/", "timm/resnet50.", "timm/", "resnet18 ", "cuda:99", "partial:0",
 ]  # fmt: skip
+_ALIASES = b"a: &v0 [1, 1, 1, 1, 1, 1, 1, 1]\n" + b"".join(
+    b"b%d: &v%d [%s]\n" % (level, level, b", ".join([b"*v%d" % (level - 1)] * 8))
+    for level in range(1, 8)
+)
 TEXTS: list[bytes] = [
-    b"", b"\0", b"\xff\xfe", b"\xef\xbb\xbfmodel: lenet_small", "model: lenet_small".encode("utf-16"),
-    b"\xff" * 100, b"- a\n- b", b"just text", b"42", b"null", b"---\na: 1\n---\nb: 2", b"model: [", b"model: {a",
-    b"model: lenet_small\nmodel: lenet_large", b"\tmodel: x", b"model:\n\t- x", b"a: &a [*a]", b"a: &a {b: *a}",
-    b"a: " + b"[" * 5000 + b"]" * 5000, b"a: " + b"{b: " * 3000 + b"1" + b"}" * 3000,
-    b"seed: " + b"9" * 5000, b"train: {lr: 1" + b"0" * 400 + b"}", b"seed: 0x1F", b"seed: 0o17", b"seed: 040",
-    b"a: &x [1,1,1,1,1,1,1,1,1]\nb: &y [*x,*x,*x,*x,*x,*x,*x,*x,*x]\nc: &z [*y,*y,*y,*y,*y,*y,*y,*y]\n"
-    b"d: &w [*z,*z,*z,*z,*z,*z,*z,*z,*z]\ne: &v [*w,*w,*w,*w,*w,*w,*w,*w,*w]\nf: &u [*v,*v,*v,*v,*v,*v,*v,*v]",
-    b"!!python/object/apply:os.system ['true']", b"a: !!binary x", b"a: !foo x", b"? [a]\n: b", b"? {a: 1}\n: b",
-    b"<<: {model: lenet_small}", b"<<: 3", b"model: >\n  lenet", b"model: 'a", b'model: "\\q"', b"%YAML 9.9\n---\na: 1",
-    b"model: !!float x", b"a: 2026-99-99", b"a: 1:99:99", b"train: &t {epochs: *t}", b"\x85: 1", "\u2028: 1".encode(),
+    b"", b"\0", b"\xff\xfe", b"\xef\xbb\xbfmodel: lenet_small",
+    "model: lenet_small".encode("utf-16"), b"\xff" * 100, b"- a\n- b", b"just text", b"42",
+    b"null", b"---\na: 1\n---\nb: 2", b"model: [", b"model: {a",
+    b"model: lenet_small\nmodel: lenet_large", b"\tmodel: x", b"model:\n\t- x", b"a: &a [*a]",
+    b"a: &a {b: *a}", b"a: " + b"[" * 5000 + b"]" * 5000,
+    b"a: " + b"{b: " * 3000 + b"1" + b"}" * 3000, b"seed: " + b"9" * 5000,
+    b"train: {lr: 1" + b"0" * 400 + b"}", b"seed: 0x1F", b"seed: 0o17", b"seed: 040",
+    _ALIASES,
+    b"!!python/object/apply:os.system ['true']", b"a: !!binary x", b"a: !foo x", b"? [a]\n: b",
+    b"? {a: 1}\n: b", b"<<: {model: lenet_small}", b"<<: 3", b"model: >\n  lenet", b"model: 'a",
+    b'model: "\\q"', b"%YAML 9.9\n---\na: 1", b"model: !!float x", b"a: 2026-99-99",
+    b"a: 1:99:99", b"train: &t {epochs: *t}", b"\x85: 1", "\u2028: 1".encode(),
 ]  # fmt: skip
 
 
@@ -84,16 +90,20 @@ def weights_files(whole: dict[str, torch.Tensor], folder: Path, count: int) -> I
     draws = np.random.default_rng(1)
     name, tensor = next(iter(whole.items()))
     objects: list[Any] = [
-        Namespace(a=1), {"args": Namespace(lr=1), "model": whole}, {"state_dict": whole, "x": np.float64(1)},
-        _Foreign(), {"model": _Foreign()}, 42, None, [], {}, {"a": 1}, [tensor], tensor, {1: tensor}, {None: tensor},
-        {name: None}, {name: tensor[:1]}, {name: tensor.to(torch.complex64)}, {name: tensor.bool()},
-        {name: tensor.to_sparse()}, {name: torch.empty(0)}, {name: tensor * float("nan")}, {"module": whole},
-        {"model": {"model": {"model": whole}}}, {"state_dict": []}, {"model": {}}, {"": tensor}, {"é" * 500: tensor},
-        {f"module.{key}": value for key, value in whole.items()}, dict(list(whole.items())[1:]), whole | {"more": tensor},
-        {key: value.half() for key, value in whole.items()}, {key: value.double() for key, value in whole.items()},
-        {name: torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8)}, {name: torch.nn.Parameter(tensor)},
-        np.zeros(3), {"model": {key: value.numpy() for key, value in whole.items()}}, {name: tensor.to("meta")},
-        whole,
+        Namespace(a=1), {"args": Namespace(lr=1), "model": whole},
+        {"state_dict": whole, "x": np.float64(1)}, _Foreign(), {"model": _Foreign()}, 42, None,
+        [], {}, {"a": 1}, [tensor], tensor, {1: tensor}, {None: tensor}, {name: None},
+        {name: tensor[:1]}, {name: tensor.to(torch.complex64)}, {name: tensor.bool()},
+        {name: tensor.to_sparse()}, {name: torch.empty(0)}, {name: tensor * float("nan")},
+        {"module": whole}, {"model": {"model": {"model": whole}}}, {"state_dict": []},
+        {"model": {}}, {"": tensor}, {"é" * 500: tensor},
+        {f"module.{key}": value for key, value in whole.items()}, dict(list(whole.items())[1:]),
+        whole | {"more": tensor}, {key: value.half() for key, value in whole.items()},
+        {key: value.double() for key, value in whole.items()},
+        {name: torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8)},
+        {name: torch.nn.Parameter(tensor)}, np.zeros(3),
+        {"model": {key: value.numpy() for key, value in whole.items()}},
+        {name: tensor.to("meta")}, whole,
     ]  # fmt: skip
     plain, safe = _saved(whole), save({key: value.contiguous() for key, value in whole.items()})
     contents: list[tuple[str, bytes]] = [("pt", _saved(value)) for value in objects]
@@ -135,8 +145,9 @@ SPLITS = [
     ("train", "test", "extra"), ("train", "Training", "test"),
 ]  # fmt: skip
 CLASSES = [
-    ("cat", "dog"), ("NA", "null", "None", "nan"), ("$5_$10", "$10_$20"), ("犬", "猫"), ("a\rb", "c"),
-    ("<b>x</b>", "a|b"), ("Cat", "cat"), ("true", "1e3"), ("x" * 80, "y" * 80), ("cat",), ("'", '"'), ("a,b", "-1"),
+    ("cat", "dog"), ("NA", "null", "None", "nan"), ("$5_$10", "$10_$20"), ("犬", "猫"),
+    ("a\rb", "c"), ("<b>x</b>", "a|b"), ("Cat", "cat"), ("true", "1e3"), ("x" * 80, "y" * 80),
+    ("cat",), ("'", '"'), ("a,b", "-1"),
 ]  # fmt: skip
 EXTRAS = [
     "{c}/@eaDir/x.jpg", "#recycle/x.jpg", "Thumbs.db", "{c}/IMG.HEIC", "{c}/noise", ".hidden/x.png",

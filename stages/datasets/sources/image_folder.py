@@ -68,9 +68,10 @@ def _list(source: Path, where: str) -> Listing:
     if source.is_file():
         return list_zip(source, where)
     if not source.is_dir():
+        home = " A ~ is not followed: write the whole path." if "~" in source.parts else ""
         raise DataError(
             f"{where} does not exist. Make that folder with your pictures in it as {LAYOUT}, or "
-            f"name another folder or a .zip of one.{_in_a_clone()}"
+            f"name another folder or a .zip of one.{home}{_in_a_clone()}"
         )
     return list_folder(source)
 

@@ -73,7 +73,7 @@ def _measure(params: Params, declared: Declared) -> str:
 
 
 def _kept(declared: Declared) -> Path:
-    return work_folder() / "studies" / f"numerics-{short_id(declared.identity())}.json"
+    return work_folder() / "studies" / f"probes-{short_id(declared.identity())}.json"
 
 
 def _machine(declared: Declared, numerics: str) -> dict[str, Any]:

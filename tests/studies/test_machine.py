@@ -1,0 +1,35 @@
+"""What a study's cells depend on besides their parameters: the machine, and weights by content."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from stages.models import build
+from stages.studies.run import machine
+from stages.studies.spec.study_config import load_study_config
+from tests.studies.samples import make_study
+
+
+def test_replaced_weights_change_what_the_cells_depend_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setattr(machine, "_measure", lambda params, declared: "0123456789")
+    form = make_study(tmp_path, models=("lenet_small",), sizes=(100,), seeds=1)
+    machine.fingerprint(form)
+    without = (form.folder / "identity.json").read_text()
+    assert "pretrained" not in without
+    path = form.folder / "params.yaml"
+    values = yaml.safe_load(path.read_text())
+    values["base"] |= {"pretrained": "w.pt"}
+    path.write_text(yaml.safe_dump(values))
+    found = set()
+    for seed in (1, 2):
+        weights = build(form.params(form.cells[0]).model_copy(update={"seed": seed}), 4).model
+        torch.save(weights.state_dict(), "w.pt")
+        machine.fingerprint(load_study_config(form.name))
+        found.add((form.folder / "identity.json").read_text())
+    assert len(found) == 2

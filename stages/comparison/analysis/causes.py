@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from stages.comparison.analysis.findings import Cause
-from stages.comparison.analysis.setup import COMPUTATION, effective_precision, flatten
+from stages.comparison.analysis.setup import COMPUTATION, effective_precision
+from stages.core.dotted import flatten
 from stages.runs.run import Run
 
 GROUPS = (

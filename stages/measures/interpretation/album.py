@@ -54,7 +54,7 @@ def pictures_of_test(
         album["activations"] = activation_maps(test.pixels[shown], captions, layers)
     if (weights := first_filters(trained.model)) is not None:
         album["filters"] = first_layer_filters(weights)
-    if len(inputs) == 1 and (figure := _evidence(trained, evaluator, test, predictions)):
+    if len(inputs) == 1 and (figure := _evidence(trained, evaluator, test, predictions, answers)):
         album["grad_cam"] = figure
     return album
 
@@ -92,7 +92,11 @@ def _first_of_classes(labels: NDArray[np.int64], count: int) -> NDArray[np.int64
 
 
 def _evidence(
-    trained: "TrainedModel", evaluator: Evaluator, test: Split, predictions: pd.DataFrame
+    trained: "TrainedModel",
+    evaluator: Evaluator,
+    test: Split,
+    predictions: pd.DataFrame,
+    answers: Sequence[str],
 ) -> Figure | None:
     rows = _first_of_classes(test.labels, WITH_EVIDENCE)
     predicted = predictions["predicted"].to_numpy()[rows]
@@ -102,5 +106,5 @@ def _evidence(
     found, _ = try_measure(partial(class_evidence, trained.model, images, classes))
     if found is None:
         return None
-    captions = [trained.classes[index] for index in predicted]
+    captions = [answers[index] for index in predicted]
     return evidence_overlay(test.pixels[rows], found.maps, captions)

@@ -9,9 +9,12 @@ from stages.comparison.analysis.rounding import Limits
 from stages.comparison.analysis.statistics import align, probability_gap
 from stages.runs.run import Run
 
-CARRIED_INTO_ANSWERS = 10
+CARRIED_INTO_ANSWERS = 20
 """How many times the distance of the weights the mean difference in confidence may be; honest
-machines were measured at 3 times at most."""
+machines were measured at 6 times at most."""
+
+DIGITS_KEPT = 2e-5
+"""Mean difference in confidence that the four digits of predictions may make."""
 
 
 def evaluation_fault(a: Run, b: Run, limits: Limits) -> Fault | None:
@@ -80,7 +83,8 @@ def _beyond_the_weights(a: Run, b: Run, limits: Limits) -> Fault | None:
     gap, distance = confidence_gap(a, b), kept_distance(a, b, weight_growth(a, b))
     if gap is None or distance is None:
         return None
-    limit = max(limits.probability, CARRIED_INTO_ANSWERS * distance)
+    floor = DIGITS_KEPT if limits.follows else limits.probability
+    limit = floor + CARRIED_INTO_ANSWERS * distance
     if gap <= limit:
         return None
     return Fault(Kind.PROBABILITIES, Where("evaluation", "kept weights"), gap, limit)
@@ -100,9 +104,10 @@ def kept_distance(a: Run, b: Run, growth: Growth | None) -> float | None:
     """How far the trained weights were apart at most when the kept ones were made.
 
     None when that is not known, or when the runs keep different epochs, as two that validate
-    alike but for rounding may.
+    alike but for rounding may. The last milestone is no further from the end than an eighth.
     """
-    if growth is None or growth.steps[-1] != a.train.get("steps"):
+    steps = a.train.get("steps")
+    if growth is None or not steps or growth.steps[-1] < 0.8 * steps:
         return None
     if a.train.get("best_epoch") != b.train.get("best_epoch"):
         return None

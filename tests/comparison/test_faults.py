@@ -17,7 +17,7 @@ from stages.comparison.analysis.fault import find_fault, rounding_explains
 from stages.comparison.analysis.findings import Rung, Where
 from stages.comparison.analysis.rounding import is_measured
 from stages.comparison.analysis.step_trace import places_at
-from stages.comparison.page.wording import where_in_words
+from stages.comparison.page.terms import where_in_words
 from stages.runs.run import Run
 from stages.tasks.classify import Classify
 from stages.training import engine

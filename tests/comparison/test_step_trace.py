@@ -18,7 +18,7 @@ from stages.comparison.analysis.step_trace import (
     recorded_steps,
 )
 from stages.comparison.analysis.verdict import where_bits_diverge
-from stages.comparison.page.wording import where_in_words
+from stages.comparison.page.terms import where_in_words
 from stages.runs.run import Run
 from stages.runs.schema import INSIDE_COLUMNS
 from tests.comparison.made import trace

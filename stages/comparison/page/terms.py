@@ -83,7 +83,9 @@ def fault_in_words(fault: Fault, verdict: Verdict) -> str:
     value, limit, a, b = fault.value or 0.0, fault.limit or 0.0, verdict.a, verdict.b
     words: dict[Kind, Callable[[], str]] = {
         Kind.STEP_COUNT: lambda: f"steps per epoch: {fault.a:g} for {a}, {fault.b:g} for {b}",
-        Kind.DATA: lambda: "their hashes differ, and no rounding enters them",
+        Kind.DATA: lambda: (
+            "their hashes are not the same, and they are whole numbers on any machine"
+        ),
         Kind.RATE: lambda: _rate(fault),
         Kind.KEPT: lambda: (
             f"their relative distance is {value:.1e}, where that of the trained weights explains "
@@ -96,12 +98,12 @@ def fault_in_words(fault: Fault, verdict: Verdict) -> str:
             "its numbers are of another type, although both runs computed on the same backend"
         ),
         Kind.DISTANCE: lambda: (
-            f"relative distance {value:.1e}, where rounding stays below {limit:.1e}"
+            f"relative distance {value:.1e}, where machines stay below {limit:.1e}"
             + (f"; look at {_LOOK_AT[fault.where.part]}" if fault.where.part in _LOOK_AT else "")
         ),
         Kind.JUMP: lambda: (
-            f"relative distance of loss and gradient norm {value:.1e} at once, where rounding "
-            f"stays below {limit:.0e}"
+            f"relative distance of loss and gradient norm {value:.1e} at once, where machines stay "
+            f"below {limit:.0e}"
         ),
         Kind.STANDSTILL: lambda: "one run moves these weights, the other does not",
         Kind.WEIGHTS: lambda: (
@@ -144,10 +146,7 @@ def _answers(fault: Fault, verdict: Verdict) -> str:
     }[fault.a]
     if verdict.evidence.seeds is not None:
         told = "the interval over the seeds lies beyond the margin"
-    return (
-        f"the first steps agree but for rounding, yet the answers are not those of equal models "
-        f"({told})"
-    )
+    return f"the first steps agree, yet the answers are not those of equal models ({told})"
 
 
 _SETTINGS = {

@@ -12,12 +12,13 @@ import pytest
 import torch
 
 from benchmarks.faults import FAULTS
+from benchmarks.later_faults import LATER_FAULTS, planted
 from stages.comparison.analysis.compare_runs import compare_runs
 from stages.comparison.analysis.fault import find_fault, rounding_explains
 from stages.comparison.analysis.findings import Rung, Where
 from stages.comparison.analysis.rounding import is_measured
 from stages.comparison.analysis.step_trace import places_at
-from stages.comparison.page.wording import where_in_words
+from stages.comparison.page.terms import where_in_words
 from stages.runs.run import Run
 from stages.tasks.classify import Classify
 from stages.training import engine
@@ -160,6 +161,17 @@ def test_without_onednn_is_rounding(by_sgd: Run) -> None:
     assert found.verdict.fault is None
     assert found.verdict.rounding_until == found.verdict.steps
     assert found.first_step_distance
+
+
+@pytest.mark.parametrize("name", ["another order", "label smoothing 0.02", "a frozen layer"])
+def test_a_late_fault_on_another_machine_is_different_and_located(by_sgd: Run, name: str) -> None:
+    fault = LATER_FAULTS[name]
+    with without_onednn(), planted(fault, 7):
+        verdict = compare_runs(by_sgd, trained("plain kernels", train=SGD)).verdict
+    assert verdict.rung is Rung.DIFFERENT, verdict
+    assert verdict.where is not None
+    assert verdict.where.part in fault.places
+    assert verdict.where.last in (7, 8)
 
 
 def test_the_twin_is_rounding_and_grows(by_sgd: Run) -> None:

@@ -8,7 +8,7 @@ import pytest
 from stages.comparison.analysis.causes import compare_numerics, explain, group_of
 from stages.comparison.analysis.cost import compare_cost
 from stages.comparison.analysis.setup import effective_precision, same_machine, setup_differences
-from stages.comparison.page.wording import cause_in_words
+from stages.comparison.page.terms import cause_in_words
 from stages.core import paths
 from stages.dna.probes import IN_RUN_PRECISION, SUITE
 from stages.runs.run import read_run

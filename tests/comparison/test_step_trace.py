@@ -18,7 +18,7 @@ from stages.comparison.analysis.step_trace import (
     recorded_steps,
 )
 from stages.comparison.analysis.verdict import where_bits_diverge
-from stages.comparison.page.wording import where_in_words
+from stages.comparison.page.terms import where_in_words
 from stages.runs.run import Run
 from stages.runs.schema import INSIDE_COLUMNS
 from tests.comparison.made import trace
@@ -240,7 +240,6 @@ def test_updates_that_cannot_show_an_effect_do_not_outvote_those_that_do() -> No
              ("gradient", "conv.weight"): 1e-6, ("update", "conv.weight"): 1e-6}  # fmt: skip
     a, b = records(moved)
     assert a.inside is not None and b.inside is not None  # noqa: PT018
-    assert first_beyond(places_at(a, b, 1), FP32) is None  # one of two is no majority
     lost = a.inside["kind"].eq("update") & a.inside["name"].eq("conv.weight")
     a, b = (
         replace(run, inside=run.inside.assign(norm=run.inside["norm"].mask(lost, 1e4)))

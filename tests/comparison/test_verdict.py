@@ -84,6 +84,9 @@ def test_rounding_in_the_evaluation_alone(tmp_path: Path) -> None:
     assert "and probabilities are the same in the four digits kept" in sentence_of(verdict)
 
 
+SHOWN = {"images": 100, "images_hash": "one", "mean": [0.5], "std": [0.2], "sketch": [1.0] * 16}
+
+
 def fed(step: int, name: str = "labels_hash") -> pd.DataFrame:
     """A trace that tells what the steps were fed with, which is other from `step` on."""
     table = trace(parted=1).assign(order_hash="o", labels_hash="l", draws_hash="d", images_hash="i")
@@ -101,7 +104,10 @@ FAULTS: dict[str, tuple[dict[str, Any], tuple[Kind, str, int | None]]] = {
     "fewer test images": (
         {"predictions": predictions().head(64)}, (Kind.TEST_IMAGES, "evaluation", None)),
     "other pixels of the test images": (
-        {"evaluate": {"test_images_hash": "other"}}, (Kind.TEST_IMAGES, "evaluation", None)),
+        {"evaluate": {"inputs": SHOWN | {"images_hash": "other"}}},
+        (Kind.TEST_IMAGES, "evaluation", None)),
+    "another mean of the test images": (
+        {"evaluate": {"inputs": SHOWN | {"mean": [0.4]}}}, (Kind.DISTANCE, "evaluation", None)),
     "another evaluation of the same weights": (
         {"train": {}, "predictions": predictions(drift=0.05)},
         (Kind.PROBABILITIES, "evaluation", None)),
@@ -121,7 +127,7 @@ FAULTS: dict[str, tuple[dict[str, Any], tuple[Kind, str, int | None]]] = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_faults_are_different(tmp_path: Path, name: str) -> None:
     pieces, found = FAULTS[name]
-    a: dict[str, Any] = {"evaluate": {"test_images_hash": "one"}}
+    a: dict[str, Any] = {"evaluate": {"inputs": SHOWN}}
     if name == "other labels in training":
         a["trace"] = fed(99)
     if name == "no clipping in one run":

@@ -19,8 +19,9 @@ from stages.comparison.analysis.rounding import LIMITS
 from stages.comparison.analysis.statistics import Paired, more_churn
 from stages.runs.run import Run
 
-STILL_ONE = 1e-3
-"""Relative distance of the weights up to which two runs have one model."""
+STILL_ONE = 1e-4
+"""Relative distance of the weights up to which two runs have one model; what a slight fault does,
+such as twice the weight decay from the middle on, is several times that."""
 
 PERTURBED_FACTOR = 30
 """How many times as far as those of A perturbed by one ULP the weights of B may be at a step."""

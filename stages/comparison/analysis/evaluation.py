@@ -1,5 +1,7 @@
 """Evidence that the kept weights of two runs, or their answers, are not those of one model."""
 
+from typing import Any
+
 import numpy as np
 
 from stages.comparison.analysis.findings import Fault, Kind, Where
@@ -9,9 +11,24 @@ from stages.comparison.analysis.rounding import Limits
 from stages.comparison.analysis.statistics import align, probability_gap
 from stages.runs.run import Run
 
-CARRIED_INTO_ANSWERS = 10
+CARRIED_INTO_ANSWERS = 20
 """How many times the distance of the weights the mean difference in confidence may be; honest
-machines were measured at 3 times at most."""
+machines were measured at 6 times at most."""
+
+CARRIED_INTO_STATISTICS = 100
+"""How many times the distance of the weights running statistics may be apart."""
+
+KEPT_NOISE = 1e-6
+"""Relative distance of kept weights that a few roundings make."""
+
+NEARLY_ALL = 0.8
+"""Share of the steps after which the last milestone is no further from the end than an eighth."""
+
+SAME_INPUTS = 1e-4
+"""Relative distance of the test images as they enter the model that resizing may make."""
+
+DIGITS_KEPT = 2e-5
+"""Mean difference in confidence that the four digits of predictions may make."""
 
 
 def evaluation_fault(a: Run, b: Run, limits: Limits) -> Fault | None:
@@ -20,7 +37,11 @@ def evaluation_fault(a: Run, b: Run, limits: Limits) -> Fault | None:
         return fault
     if same_weights(a, b):
         return _same_weights_other_answers(a, b, limits)
-    return _other_validation(a, b, limits.validation) or _beyond_the_weights(a, b, limits)
+    return (
+        (_kept_beyond_the_trained(a, b) if limits.follows else None)
+        or _other_validation(a, b, limits.validation)
+        or _beyond_the_weights(a, b, limits)
+    )
 
 
 def same_weights(a: Run, b: Run) -> bool | None:
@@ -34,10 +55,8 @@ def same_weights(a: Run, b: Run) -> bool | None:
 
 def _other_images(a: Run, b: Run) -> Fault | None:
     """Test images that one run alone was shown, other pixels of them, or other labels."""
-    hashes = [run.evaluate.get("test_images_hash") for run in (a, b)]
-    counts = [run.evaluate.get("test_images") for run in (a, b)]
-    if all(hashes) and hashes[0] != hashes[1]:
-        return Fault(Kind.TEST_IMAGES, Where("evaluation", "images"), a=counts[0], b=counts[1])
+    if fault := _other_inputs(a.evaluate.get("inputs", {}), b.evaluate.get("inputs", {})):
+        return fault
     if a.predictions is None or b.predictions is None:
         return None
     both, sizes = align(a.predictions, b.predictions), (len(a.predictions), len(b.predictions))
@@ -46,6 +65,21 @@ def _other_images(a: Run, b: Run) -> Fault | None:
     others = int((both["label_a"] != both["label_b"]).sum())
     if others:
         return Fault(Kind.TEST_LABELS, Where("evaluation", "labels"), float(others))
+    return None
+
+
+def _other_inputs(a: dict[str, Any], b: dict[str, Any]) -> Fault | None:
+    """What the model was shown of the test images, as `training/inference.py` records it."""
+    if not (a and b):
+        return None
+    where = Where("evaluation", "images")
+    if a["images_hash"] != b["images_hash"] or a["images"] != b["images"]:
+        return Fault(Kind.TEST_IMAGES, where, a=a["images"], b=b["images"])
+    for key in ("mean", "std", "sketch"):
+        one, other = np.array(a[key]), np.array(b[key])
+        distance = float(np.linalg.norm(one - other) / (np.linalg.norm(one) or 1.0))
+        if distance > SAME_INPUTS:
+            return Fault(Kind.DISTANCE, where, distance, SAME_INPUTS)
     return None
 
 
@@ -75,12 +109,37 @@ def _other_validation(a: Run, b: Run, limit: float) -> Fault | None:
     return Fault(Kind.VALIDATION, where, float(gaps[rows[0]]), limit)
 
 
+def _kept_beyond_the_trained(a: Run, b: Run) -> Fault | None:
+    """Averages or kept weights that are further apart than the trained weights ever were.
+
+    An average is no further apart than what it averages. Running statistics of norms follow the
+    activations, which carry a distance of the weights further.
+    """
+    growth = weight_growth(a, b)
+    if growth is None or growth.steps[-1] < NEARLY_ALL * (a.train.get("steps") or 0):
+        return None
+    same_epoch = a.train.get("best_epoch") == b.train.get("best_epoch")
+    of_the_kept = (("kept", "(all)", 3), ("kept", "(buffers)", CARRIED_INTO_STATISTICS))
+    for kind, name, most in (("average", "(all)", 3), *(of_the_kept if same_epoch else ())):
+        other = weight_growth(a, b, kind, name)
+        if other is None:
+            continue
+        for step, distance in zip(other.steps, other.distance, strict=True):
+            until = [d for s, d in zip(growth.steps, growth.distance, strict=True) if s <= step]
+            limit = KEPT_NOISE + most * max(until, default=0.0)
+            if distance > limit:
+                where = Where(kind, "" if name == "(all)" else "running statistics", last=step)
+                return Fault(Kind.KEPT, where, distance, limit)
+    return None
+
+
 def _beyond_the_weights(a: Run, b: Run, limits: Limits) -> Fault | None:
     """Answers that are further apart than the weights after training can have made them."""
     gap, distance = confidence_gap(a, b), kept_distance(a, b, weight_growth(a, b))
     if gap is None or distance is None:
         return None
-    limit = max(limits.probability, CARRIED_INTO_ANSWERS * distance)
+    floor = DIGITS_KEPT if limits.follows else limits.probability
+    limit = floor + CARRIED_INTO_ANSWERS * distance
     if gap <= limit:
         return None
     return Fault(Kind.PROBABILITIES, Where("evaluation", "kept weights"), gap, limit)
@@ -100,9 +159,10 @@ def kept_distance(a: Run, b: Run, growth: Growth | None) -> float | None:
     """How far the trained weights were apart at most when the kept ones were made.
 
     None when that is not known, or when the runs keep different epochs, as two that validate
-    alike but for rounding may.
+    alike but for rounding may. The last milestone is no further from the end than an eighth.
     """
-    if growth is None or growth.steps[-1] != a.train.get("steps"):
+    steps = a.train.get("steps")
+    if growth is None or not steps or growth.steps[-1] < NEARLY_ALL * steps:
         return None
     if a.train.get("best_epoch") != b.train.get("best_epoch"):
         return None

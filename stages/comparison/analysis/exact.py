@@ -13,13 +13,16 @@ from stages.runs.run import Run
 STILL_FOR = 3
 """Steps in a row in which a tensor of one run alone stays as it is, from which that is no chance:
 an update may be lost in the rounding of the weights now and then."""
+SAME = 1e-9
+"""Relative difference of two rates that are the same but for their printing."""
 CLIPPED = 1e-3
 """Relative excess of a gradient norm over `train.grad_clip` that its float32 sum explains."""
 
 
 def exact_fault(a: Run, b: Run) -> Fault | None:
     """The first difference in what does not depend on rounding."""
-    return _step_count(a, b) or _data(a, b) or _rates(a, b) or _clipping(a, b) or _standstill(a, b)
+    checks = (_step_count, _data, _settings, _rates, _clipping, _standstill)
+    return next((fault for check in checks if (fault := check(a, b))), None)
 
 
 def _step_count(a: Run, b: Run) -> Fault | None:
@@ -87,6 +90,25 @@ def _rates(a: Run, b: Run) -> Fault | None:
         return None
     epoch, one, other = found
     return Fault(Kind.RATE, Where("rates", epoch=epoch), a=one, b=other)
+
+
+def _settings(a: Run, b: Run) -> Fault | None:
+    """The first traced step with another learning rate, or another decay of the moving average."""
+    if a.trace is None or b.trace is None:
+        return None
+    both = a.trace.merge(b.trace, on="step", suffixes=("_a", "_b")).sort_values("step")
+    for name, part in (("lr", "rates"), ("ema_decay", "average")):
+        if f"{name}_a" not in both or f"{name}_b" not in both:
+            continue
+        one, other = both[f"{name}_a"], both[f"{name}_b"]
+        far = (one - other).abs() > SAME * one.abs().clip(lower=SAME)
+        rows = np.flatnonzero(far | (one.isna() != other.isna()))
+        if len(rows):
+            row = int(rows[0])
+            before = int(both["step"].iloc[row - 1]) if row else 0
+            where = Where(part, "", before + 1, int(both["step"].iloc[row]))
+            return Fault(Kind.RATE, where, a=float(one.iloc[row]), b=float(other.iloc[row]))
+    return None
 
 
 def _clipping(a: Run, b: Run) -> Fault | None:

@@ -47,6 +47,7 @@ class Kind(StrEnum):
     JUMP = "jump of loss or gradient norm"
     STANDSTILL = "weights that stand still"
     WEIGHTS = "distance of weights"
+    KEPT = "kept weights"
     TEST_LABELS = "test labels"
     TEST_IMAGES = "test images"
     PROBABILITIES = "probabilities"
@@ -68,8 +69,8 @@ class Part(StrEnum):
 @dataclass(frozen=True)
 class Where:
     """A place in a run: `part` is what differs (input, module, target, loss, gradient, update,
-    forward, backward, weights, data, steps, rates, evaluation, later, accuracy), `name` the
-    module, parameter or kind of data.
+    forward, backward, weights, average, kept, data, steps, rates, evaluation, later, accuracy),
+    `name` the module, parameter or kind of data.
 
     `first` and `last` are the steps between which it begins, from 1, None where steps have no
     part in it. Of `of` parameter tensors `tensors` differ there.

@@ -39,11 +39,15 @@ class Growth:
         return max(self.distance[i] for i in around), self.norm[after]
 
 
-def weight_growth(a: Run, b: Run) -> Growth | None:
-    """The distance of the weights as both runs go on; None when they share no such record."""
+def weight_growth(a: Run, b: Run, kind: str = "weights", name: str = "(all)") -> Growth | None:
+    """The distance of the weights as both runs go on; None when they share no such record.
+
+    `kind` may be "average", the moving average, or "kept", what was kept at the end; of the latter
+    `name` may be "(buffers)".
+    """
     if a.inside is None or b.inside is None:
         return None
-    one, other = (run[run["kind"] == "weights"] for run in (a.inside, b.inside))
+    one, other = (run[run["kind"].eq(kind) & run["name"].eq(name)] for run in (a.inside, b.inside))
     both = one.merge(other, on="step", suffixes=("_a", "_b"))
     if both.empty:
         return None

@@ -85,7 +85,7 @@ def first_beyond(
 
     A single tensor's gradient may be mere rounding noise (the bias before a norm), so gradients
     count by the whole. Updates count where the gradient that made them had equal bits, or when
-    most of them are apart by far more than their gradients. A step whose gradients are not finite
+    many of them are apart by far more than their gradients. A step whose gradients are not finite
     is judged by its way forward alone, for the optimiser passes over it. With `strict` the
     limits are those up to which a difference is taken for rounding, without it those beyond which
     it is proof of a fault; below fp32 there is room between the two.
@@ -198,10 +198,15 @@ def near_tie(places: list[Place], limits: Limits) -> Place | None:
     return next(place for place in gradients if place.distance > noise)
 
 
+VOTES = 1 / 3
+"""Share of the updates that can tell from which they prove something: AdamW makes whole steps of
+gradients that are rounding noise, in up to a seventh of them on honest machines."""
+
+
 def _updates_beyond(places: list[Place], limits: Limits) -> Iterator[tuple[Place, float]]:
     """Updates that are apart by more than their gradients explain.
 
-    One whose gradient had other bits counts when most are like it, of those in which the effect
+    One whose gradient had other bits counts when many are like it, of those in which the effect
     could be seen at all: neither lost in the rounding of the weights nor in the gradient's own.
     """
     fed = {place.name: place.distance for place in places if place.kind == "gradient"}
@@ -211,7 +216,7 @@ def _updates_beyond(places: list[Place], limits: Limits) -> Iterator[tuple[Place
     limit = {p.name: max(limit_of(p, limits), 50 * fed.get(p.name, 0.0)) for p in updates}
     telling = {place.name for place in updates if limit[place.name] <= 2 * limits.update}
     beyond = [place for place in updates if place.distance > limit[place.name]]
-    most = 2 * sum(place.name in telling for place in beyond) > len(telling) > 0
+    many = VOTES * len(telling) < sum(place.name in telling for place in beyond)
     for place in beyond:
-        if place.fed_alike or (most and place.name in telling):
+        if place.fed_alike or (many and place.name in telling):
             yield place, limit[place.name]

@@ -11,7 +11,8 @@ from stages.comparison.analysis.findings import Rung, Verdict
 from stages.comparison.analysis.statistics import points
 from stages.comparison.page.section import Grid, Section
 from stages.comparison.page.sections import sections_of, title_of
-from stages.comparison.page.wording import sentence_of, where_in_words
+from stages.comparison.page.terms import where_in_words
+from stages.comparison.page.wording import sentence_of
 from stages.pages.blocks import Picture, Table, Tile, drawing
 from stages.pages.render import render
 

@@ -7,8 +7,9 @@ from stages.comparison.analysis.causes import from_settings
 from stages.comparison.analysis.compare_runs import Comparison
 from stages.comparison.page.answers import matters
 from stages.comparison.page.section import Grid, Section
+from stages.comparison.page.terms import MEANINGS, cause_in_words
 from stages.comparison.page.values import UNKNOWN, is_same, ratio_in_words, shown_pair
-from stages.comparison.page.wording import MEANINGS, cause_in_words, divergence_in_words
+from stages.comparison.page.wording import divergence_in_words
 from stages.core.counts import counted
 from stages.pages.formatting import number
 from stages.runs.run import Run

@@ -16,7 +16,7 @@ import torch
 from stages.comparison.analysis.rounding import LIMITS, Limits, first_beyond
 from stages.comparison.analysis.setup import effective_precision
 from stages.comparison.analysis.step_trace import Place, first_bits, gradient_distance, places_at
-from stages.comparison.page.wording import where_in_words
+from stages.comparison.page.terms import where_in_words
 from stages.comparison.rerun.rebuilt_engine import MEMORY_ADVICE, build_engine, epoch_of, params_of
 from stages.core import paths
 from stages.core.device import memory_advice

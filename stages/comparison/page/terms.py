@@ -1,0 +1,207 @@
+"""Places, proofs and causes in words, as they stand in the sentence of a verdict.
+
+Leaves the sentence to `wording`.
+"""
+
+from collections.abc import Callable
+
+from stages.comparison.analysis.causes import LIBRARY_SWITCHES
+from stages.comparison.analysis.findings import Cause, Fault, Kind, Verdict, Where
+from stages.comparison.analysis.setup import COMPUTATION
+
+_PARTS = {
+    "": "",
+    "input": "in the images that enter the model",
+    "target": "in the labels",
+    "loss": "in the loss",
+    "steps": "in the training loop, in the number of steps",
+    "rates": "in the schedule of the learning rate",
+    "weights": "in the weights",
+    "average": "in the moving average of the weights",
+    "kept": "in the kept weights",
+    "forward": "in the forward pass",
+    "backward": "in the backward pass",
+    "later": "after the recorded steps, or in the evaluation",
+    "accuracy": "in accuracy",
+}
+_EVALUATION = {
+    "images": "in the test images",
+    "labels": "in the labels of the test images",
+    "validation": "in the evaluation or in the running statistics of norms",
+    "kept weights": "in the evaluation or in the kept weights",
+}
+
+
+def where_in_words(where: Where) -> str:
+    """A place as it stands in a sentence."""
+    words = _place(where)
+    if where.dtypes:
+        words += f" ({where.dtypes[0]} against {where.dtypes[1]})"
+    if where.part != "update" or not where.name:
+        shown = ", ".join(f"`{name}`" for name in where.tensors[:3])
+        if 0 < len(where.tensors) < where.of:
+            more = len(where.tensors) - 3
+            words += f" of {shown}" + (f" and {more} more" if more > 0 else "")
+    steps = _steps(where)
+    return f"{words}, {steps}" if words and steps else words or steps
+
+
+def _place(where: Where) -> str:
+    name = f"`{where.name}`"
+    if where.part == "evaluation":
+        return _EVALUATION.get(where.name, "in the evaluation")
+    if where.name and where.part in ("data", "kept"):
+        return f"in the {where.name}"
+    if where.part == "module":
+        return f"in the forward pass of {name}"
+    if where.part == "gradient":
+        return "in the backward pass" + (f", at the gradient of {name}" if where.name else "")
+    if where.part == "update":
+        return "in the optimiser step" + (f", at the update of {name}" if where.name else "")
+    return _PARTS[where.part]
+
+
+def _steps(where: Where) -> str:
+    if where.part == "later":
+        return ""
+    if where.first is None or where.last is None:
+        return f"from epoch {where.epoch}" if where.epoch and where.part == "data" else ""
+    if where.first == where.last:
+        return f"at step {where.first}"
+    return f"between steps {where.first} and {where.last}"
+
+
+_LOOK_AT = {
+    "input": "choice, order, augmentation, resizing and normalisation of the images",
+    "target": "how labels are read, mixed and ordered",
+    "update": "the optimiser's settings, its groups and the schedule",
+}
+
+
+def fault_in_words(fault: Fault, verdict: Verdict) -> str:
+    """What shows that the runs differ, without the place."""
+    value, limit, a, b = fault.value or 0.0, fault.limit or 0.0, verdict.a, verdict.b
+    words: dict[Kind, Callable[[], str]] = {
+        Kind.STEP_COUNT: lambda: f"steps per epoch: {fault.a:g} for {a}, {fault.b:g} for {b}",
+        Kind.DATA: lambda: (
+            "their hashes are not the same, and they are whole numbers on any machine"
+        ),
+        Kind.RATE: lambda: _rate(fault),
+        Kind.KEPT: lambda: (
+            f"their relative distance is {value:.1e}, where that of the trained weights explains "
+            f"{limit:.1e}"
+        ),
+        Kind.CLIPPING: lambda: (
+            f"a gradient norm of {value:.4g} in {fault.b}, although `train.grad_clip` is {limit:g}"
+        ),
+        Kind.TYPE: lambda: (
+            "its numbers are of another type, although both runs computed on the same backend"
+        ),
+        Kind.DISTANCE: lambda: (
+            f"relative distance {value:.1e}, where machines stay below {limit:.1e}"
+            + (f"; look at {_LOOK_AT[fault.where.part]}" if fault.where.part in _LOOK_AT else "")
+        ),
+        Kind.JUMP: lambda: (
+            f"relative distance of loss and gradient norm {value:.1e} at once, where machines stay "
+            f"below {limit:.0e}"
+        ),
+        Kind.STANDSTILL: lambda: "one run moves these weights, the other does not",
+        Kind.WEIGHTS: lambda: (
+            f"their relative distance grows by {value:.1e} there, while {a}'s own move by "
+            f"{limit:.1e} of their norm"
+        ),
+        Kind.TEST_LABELS: lambda: f"{value:.0f} of them are not the same",
+        Kind.TEST_IMAGES: lambda: f"not the same ones: {fault.a} for {a}, {fault.b} for {b}",
+        Kind.PROBABILITIES: lambda: _probabilities(fault),
+        Kind.VALIDATION: lambda: (
+            "training agrees to the bit, but the validation loss differs from epoch "
+            f"{fault.where.epoch} on"
+        ),
+        Kind.ANSWERS: lambda: _answers(fault, verdict),
+        Kind.ACCURACY: lambda: "the accuracies differ",
+    }
+    return words[fault.kind]()
+
+
+def _rate(fault: Fault) -> str:
+    what = "decay of the average" if fault.where.part == "average" else "learning rate"
+    when = f" in epoch {fault.where.epoch}" if fault.where.epoch else ""
+    return f"{what} {fault.a:g} against {fault.b:g}{when}"
+
+
+def _probabilities(fault: Fault) -> str:
+    if fault.where.name == "same weights":
+        return f"the weights are bit-identical, but probabilities differ by {fault.value:.2g}"
+    return (
+        f"confidences differ by {fault.value:.1e} on average, where the distance of the trained "
+        f"weights explains {fault.limit:.1e}"
+    )
+
+
+def _answers(fault: Fault, verdict: Verdict) -> str:
+    told = {
+        "McNemar": f"McNemar p {fault.value:.1g}",
+        "churn": f"{fault.value:.2%} of answers differ, where one ULP changes {fault.limit:.2%}",
+        None: "the whole interval lies beyond the margin",
+    }[fault.a]
+    if verdict.evidence.seeds is not None:
+        told = "the interval over the seeds lies beyond the margin"
+    return f"the first steps agree, yet the answers are not those of equal models ({told})"
+
+
+_SETTINGS = {
+    "backend": "backend",
+    "accelerator": "accelerator",
+    "chip": "chip",
+    "cpu_capability": "instruction set of PyTorch's own CPU code",
+    "threads": "threads that share a sum",
+    "torch_build": "PyTorch",
+    "onednn": "oneDNN",
+    "mkl": "MKL",
+    "cudnn": "cuDNN",
+    "libc": "C library (exp, log and their kin)",
+    "onednn_enabled": "oneDNN in use",
+    "float32_matmul_precision": "precision of float32 matrix products",
+    "deterministic": "deterministic algorithms",
+    "precision": "precision",
+    "ONEDNN_MAX_CPU_ISA": "instruction set of oneDNN",
+    "DNNL_MAX_CPU_ISA": "instruction set of oneDNN",
+    "MKL_CBWR": "code path of MKL",
+    "MKL_ENABLE_INSTRUCTIONS": "instruction set of MKL",
+    "NVIDIA_TF32_OVERRIDE": "TF32",
+}
+
+MEANINGS = {
+    "reduced precision": "kernels in reduced precision",
+    "convolutions": "convolution kernels (their blocking decides the order of accumulation)",
+    "matrix products": "matrix products (blocking and order of accumulation in BLAS)",
+    "attention": "the attention kernel",
+    "softmax and losses": "another exp inside softmax",
+    "norms": "accumulation inside norms",
+    "sums over long vectors": "the order in which long sums are added, which threads share",
+    "order among ties": "order among equal values",
+    "sums into shared places": "the order of additions into shared places (atomics)",
+    "resizing": "interpolation weights",
+    "random generators": "PyTorch's own random draws (this pipeline uses none of them)",
+    "functions of one number": "variants of exp, erf and their kin, or fused multiply-add",
+}
+"""What a kind of probes points to."""
+
+
+def cause_in_words(cause: Cause) -> str:
+    """A likely cause of other bits."""
+    if cause.probes:
+        more = ", …" if len(cause.probes) > 4 else ""
+        return (
+            f"{MEANINGS[cause.code]}: {len(cause.probes)} of the probes differ "
+            f"({', '.join(cause.probes[:4])}{more})"
+        )
+    name = _SETTINGS.get(cause.code, f"`{cause.code}`" if cause.code in COMPUTATION else cause.code)
+    if cause.code in LIBRARY_SWITCHES:
+        name += f" ({cause.code})"
+    return f"{name}: {format_value(cause.a)} against {format_value(cause.b)}"
+
+
+def format_value(value: object) -> str:
+    """A setting as it stands in a sentence."""
+    return "not set" if value is None else str(value)

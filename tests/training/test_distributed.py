@@ -110,9 +110,12 @@ def test_two_processes_are_one_up_to_rounding(found: dict[str, Found]) -> None:
         "kept",
     }  # what is the whole batch's on each of both
     compared = compare_runs(one, other)
+    assert compared.verdict.fault is None
+    assert compared.verdict.rounding_until == 12
     assert compared.verdict.rung is Rung.ROUNDING, compared.verdict
-    assert "gradient" in compared.verdict.sentence
-    assert compared.first_step_distance
+    assert compared.verdict.divergence is not None
+    assert compared.verdict.divergence.part == "gradient"
+    assert compared.verdict.gradient_distance
 
 
 def test_two_processes_with_dropout_repeat_themselves_after_a_fall_back(

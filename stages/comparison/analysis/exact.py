@@ -100,7 +100,7 @@ def _settings(a: Run, b: Run) -> Fault | None:
     for name, part in (("lr", "rates"), ("ema_decay", "average")):
         if f"{name}_a" not in both or f"{name}_b" not in both:
             continue
-        one, other = both[f"{name}_a"], both[f"{name}_b"]
+        one, other = (both[f"{name}_{side}"].astype(float) for side in "ab")  # NaN for none
         far = (one - other).abs() > SAME * one.abs().clip(lower=SAME)
         rows = np.flatnonzero(far | (one.isna() != other.isna()))
         if len(rows):

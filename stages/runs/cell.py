@@ -1,7 +1,6 @@
 """A study's cell as a run: its figures stand in one file, `cell.json`.
 
-Its parameters are those of the study's grid, as long as they are still what made it. Leaves
-writing to `studies.run.cell`.
+Leaves writing to `studies.run.cell`.
 """
 
 from dataclasses import replace
@@ -17,7 +16,7 @@ from stages.runs.run import Json, Run, as_told, parse_json, parsed, well_typed
 from stages.runs.schema import CELL, CELL_PREDICTIONS, KEYS, STUDY_HARDWARE
 from stages.runs.sources import Source
 from stages.runs.tables import CELL_TABLES, Lack, read_table
-from stages.studies.spec.study_config import identity_of, parse_study_config
+from stages.studies.spec.study_config import first_values, identity_of, parse_study_config
 
 
 def run_of_cell(source: Source, content: bytes) -> Run:
@@ -59,7 +58,9 @@ def _study(source: Source, cell: Json) -> Source:
 
 
 def _params(study: Source, cell: Json, lacks: list[Lack]) -> Json:
-    """The cell's parameters from its study; {} when those are no longer what made it."""
+    """The cell's parameters, those of before 0.2 from its study; {} when that was changed since."""
+    if told := cell.get("params"):
+        return dict(told)
     content = study.read(paths.PARAMS)
     if content is None:
         lacks.append(Lack(paths.PARAMS))
@@ -73,7 +74,7 @@ def _params(study: Source, cell: Json, lacks: list[Lack]) -> Json:
     if params is None or identity_of(params) != cell.get("params_id"):
         lacks.append(Lack(paths.PARAMS, "not as when the cell was made"))
         return {}
-    return params.model_dump(mode="json")
+    return first_values(params)
 
 
 def _hardware(study: Source, machine: Json, lacks: list[Lack]) -> Json:

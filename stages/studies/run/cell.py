@@ -143,6 +143,7 @@ def _about(
         "val_images": len(splits["val"].labels),
         "test_images": len(splits["test"].labels),
         "indices_sha256": digests_sha256(indices),
+        "params": params.model_dump(mode="json"),
         "params_id": identity_of(params),
         "machine": machine,
         "code": cell_code(params),

@@ -1,7 +1,6 @@
 """A study's cell as a run: its figures stand in one file, `cell.json`.
 
-Its parameters are those of the study's grid, as long as they are still what made it. Leaves
-writing to `studies.run.cell`.
+Leaves writing to `studies.run.cell`.
 """
 
 from dataclasses import replace
@@ -14,10 +13,10 @@ from stages.core.errors import UserError
 from stages.core.records import FILES
 from stages.runs.cell_file import parse_cell
 from stages.runs.run import Json, Run, as_told, parse_json, parsed, well_typed
-from stages.runs.schema import CELL, CELL_PREDICTIONS, KEYS, STUDY_HARDWARE, STUDY_PARAMS
+from stages.runs.schema import CELL, CELL_PREDICTIONS, KEYS, STUDY_HARDWARE
 from stages.runs.sources import Source
 from stages.runs.tables import CELL_TABLES, Lack, read_table
-from stages.studies.spec.study_config import identity_of, parse_study_config
+from stages.studies.spec.study_config import first_values, identity_of, parse_study_config
 
 
 def run_of_cell(source: Source, content: bytes) -> Run:
@@ -55,14 +54,16 @@ def _study(source: Source, cell: Json) -> Source:
     """The study's folder: `cells/NAME` is below it, or `machines/DNA/NAME` of another machine."""
     deep = len(Path(str(cell.get("cell"))).parts)
     above, further = (source.within(Path(*[".."] * (deep + up))) for up in (1, 2))
-    return above if above.read(STUDY_PARAMS) is not None else further
+    return above if above.read(paths.PARAMS) is not None else further
 
 
 def _params(study: Source, cell: Json, lacks: list[Lack]) -> Json:
-    """The cell's parameters from its study; {} when those are no longer what made it."""
-    content = study.read(STUDY_PARAMS)
+    """The cell's parameters, those of before 0.2 from its study; {} when that was changed since."""
+    if told := cell.get("params"):
+        return dict(told)
+    content = study.read(paths.PARAMS)
     if content is None:
-        lacks.append(Lack(STUDY_PARAMS))
+        lacks.append(Lack(paths.PARAMS))
         return {}
     try:
         form = parse_study_config(content.decode(), study.name, Path(study.name))
@@ -71,9 +72,9 @@ def _params(study: Source, cell: Json, lacks: list[Lack]) -> Json:
     except (UserError, ValueError, KeyError):
         params = None
     if params is None or identity_of(params) != cell.get("params_id"):
-        lacks.append(Lack(STUDY_PARAMS, "not as when the cell was made"))
+        lacks.append(Lack(paths.PARAMS, "not as when the cell was made"))
         return {}
-    return params.model_dump(mode="json")
+    return first_values(params)
 
 
 def _hardware(study: Source, machine: Json, lacks: list[Lack]) -> Json:

@@ -8,7 +8,7 @@ from stages.core.errors import RunError
 from stages.core.records import unsealed
 from stages.runs.schema import CELL
 
-SECTIONS = ("machine", "diverged", "train", "trace", "evaluate", "profile")
+SECTIONS = ("machine", "params", "diverged", "train", "trace", "evaluate", "profile")
 
 
 def read_cell(folder: Path) -> dict[str, Any] | None:

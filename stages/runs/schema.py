@@ -13,8 +13,7 @@ CELL = Path("cell.json")
 CELL_HISTORY = Path("history.csv")
 CELL_PREDICTIONS = Path("predictions.csv")
 CELL_FILES = (CELL, CELL_HISTORY, CELL_PREDICTIONS)
-"""What a study's cell leaves in its folder; the study's own files are those below."""
-STUDY_PARAMS = Path("params.yaml")
+"""What a study's cell leaves in its folder."""
 STUDY_HARDWARE = Path("hardware.json")
 
 HISTORY_COLUMNS = ["epoch", "lr", "train_loss", "val_loss", "seconds"]

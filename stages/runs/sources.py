@@ -96,10 +96,12 @@ def _revision(name: str) -> Source:
         return None
 
     def names(path: Path) -> list[str]:
-        try:
-            listed = of_dvc().ls(normpath((Path(folder) / path).as_posix()), detail=False)
-        except absent:
-            return []
+        place, listed = normpath((Path(folder) / path).as_posix()), []
+        with suppress(OSError):
+            listed = repo.fs.ls(str(PurePosixPath(repo.root_dir, place)), detail=False)
+        if not listed:
+            with suppress(*absent):
+                listed = of_dvc().ls(place, detail=False)
         return sorted(PurePosixPath(file).name for file in listed)
 
     return Source(name, read, names)

@@ -86,7 +86,7 @@ _HISTORY = ("epoch", "lr", "train_loss")
 TABLES = {
     "predictions": Table(paths.PREDICTIONS, schema.PREDICTION_COLUMNS, ("name",)),
     "history": Table(paths.HISTORY, _HISTORY, ("epoch",)),
-    "trace": Table(paths.TRACE, ("step", "loss_hex", *schema.CELL_STEP_COLUMNS), ("step",)),
+    "trace": Table(paths.TRACE, {*schema.STEP_COLUMNS} - {"epoch"}, ("step",)),
     "tensors": Table(
         paths.STEPS,
         schema.TENSOR_COLUMNS,

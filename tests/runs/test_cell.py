@@ -13,6 +13,7 @@ from stages.core.errors import RunError
 from stages.core.files import read_json, write_json
 from stages.runs.run import Run, load_run
 from stages.runs.sources import open_source
+from stages.studies.analysis.results import cells_of, read_results
 from stages.studies.spec.study_config import identity_of, load_study_config
 from tests.studies.samples import CLASSES, fill, make_study
 
@@ -63,6 +64,19 @@ def test_a_cell_in_git_is_a_run() -> None:
         "readings of numeric probes",
         "the inside of steps",
     )
+
+
+def test_cells_of_a_revision_join_those_kept_of_another_machine() -> None:
+    """The studies are a DVC project within the repository's, which its file system passes over."""
+    form = load_study_config("fast_backbones/small")
+    assert cells_of(form, "HEAD").names(Path(CELL)) == [
+        "cell.json",
+        "history.csv",
+        "predictions.csv",
+    ]
+    results = read_results(form, ["HEAD"])
+    assert len(results.cells) == 2 * len(form.cells)
+    assert set(results.machines) == {"0e0a9532-dcf0cc56", "6105012a-020670df"}
 
 
 def test_a_cell_is_compared_with_another() -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from stages.comparison.analysis.fault import same_weights
+from stages.comparison.analysis.evaluation import same_weights
 from stages.core import files
 from stages.core.errors import UserError
 from stages.runs.run import load_run

@@ -12,6 +12,7 @@ from typing import Any
 from stages.core import files
 from stages.core.paths import STUDIES
 from stages.pages.render import render
+from stages.runs.schema import CELL
 from stages.studies.analysis.machine_results import MachineResults
 from stages.studies.analysis.results import Results, read_results
 from stages.studies.page.cell_list import cell_list
@@ -41,7 +42,7 @@ def write_page(name: str, revisions: Sequence[str] = ()) -> str:
 def choose_study(name: str) -> StudyConfig:
     """The form to show: the one that is named, or the small one while the full has no cells."""
     form = load_study_config(name)
-    ran = any((form.cell_folder(cell) / "cell.json").exists() for cell in form.cells)
+    ran = any((form.cell_folder(cell) / CELL).exists() for cell in form.cells)
     small = form.folder / SMALL / "params.yaml"
     return form if ran or not small.exists() else load_study_config(f"{name}/{SMALL}")
 

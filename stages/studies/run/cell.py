@@ -16,7 +16,7 @@ from stages.core import files
 from stages.core.device import prepare
 from stages.core.errors import DivergedError
 from stages.core.params import Params
-from stages.core.paths import work_folder
+from stages.core.paths import PARAMS, work_folder
 from stages.core.records import FILES, read_record, write_record
 from stages.runs import schema
 from stages.runs.code import code_files, code_id
@@ -53,7 +53,7 @@ def run_cell(form: StudyConfig, cell: Cell, log: Callable[[str], None]) -> dict[
     """
     folder = form.cell_folder(cell)
     outputs = tuple(folder / name for name in schema.CELL_FILES)
-    made = Made(f"cell {cell.name}", MODULE, form.folder / schema.STUDY_PARAMS, outputs)
+    made = Made(f"cell {cell.name}", MODULE, form.folder / PARAMS, outputs)
     with unchanged(made, lambda: load_study_config(form.name).params(cell)) as params:
         return _run(form, cell, params, log)
 
@@ -143,6 +143,7 @@ def _about(
         "val_images": len(splits["val"].labels),
         "test_images": len(splits["test"].labels),
         "indices_sha256": digests_sha256(indices),
+        "params": params.model_dump(mode="json"),
         "params_id": identity_of(params),
         "machine": machine,
         "code": cell_code(params),

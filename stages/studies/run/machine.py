@@ -14,6 +14,7 @@ from stages.core.paths import work_folder
 from stages.core.records import read_record, write_record
 from stages.dna.declared import Declared, read_declared, short_id
 from stages.models import pretrained_sha256, resolve
+from stages.runs.schema import STUDY_HARDWARE
 from stages.studies.spec.study_config import StudyConfig
 from stages.tasks import task_of
 
@@ -35,7 +36,7 @@ def fingerprint(form: StudyConfig) -> dict[str, Any]:
     numerics = _measure(params, declared)
     identity = declared.identity() | {"numerics": numerics} | _weights(form)
     files.write_json(form.folder / "identity.json", identity)
-    files.write_json(form.folder / "hardware.json", _machine(declared, numerics) | declared.machine)
+    files.write_json(form.folder / STUDY_HARDWARE, _machine(declared, numerics) | declared.machine)
     return _machine(declared, numerics)
 
 

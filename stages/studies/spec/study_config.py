@@ -214,19 +214,26 @@ LATER = ("pretrained_keys", "train.fast_kernels")
 """Dotted keys that parameters had not when the first cells were made."""
 
 
-def identity_of(params: Params) -> str:
-    """A hash of all that decides a cell's result, but where the pictures lie on this disk.
-
-    A cell made before there was a key stays this one while the key has its default.
-    """
-    values = params.model_dump(mode="json", exclude={"dataset": {"folder"}})
-    values["train"]["twin"] = values["train"].pop("perturb_one_ulp")  # as it was called at first
-    defaults = Params().model_dump(mode="json")
+def first_values(params: Params) -> dict[str, Any]:
+    """All values but those of keys that came LATER and have their default."""
+    values, defaults = params.model_dump(mode="json"), Params().model_dump(mode="json")
     for key in LATER:
         *sections, name = key.split(".")
         place, plain = reduce(getitem, sections, values), reduce(getitem, sections, defaults)
         if place[name] == plain[name]:
             del place[name]
+    return values
+
+
+def identity_of(params: Params) -> str:
+    """A hash of all that decides a cell's result, but where the pictures lie on this disk.
+
+    A cell made before there was a key stays this one while the key has its default, for DVC sees
+    no change either; that its code was another is told.
+    """
+    values = first_values(params)
+    del values["dataset"]["folder"]
+    values["train"]["twin"] = values["train"].pop("perturb_one_ulp")  # as it was called at first
     return sha256_of_json(values)[:16]
 
 

@@ -50,6 +50,7 @@ def read_checkpoint(path: Path) -> tuple[State, str]:
 
     Raises ModelError for what is no checkpoint, is damaged, or would run code.
     """
+    path.open("rb").close()  # what the system refuses is told as such, not as a damaged file
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -58,8 +59,6 @@ def read_checkpoint(path: Path) -> tuple[State, str]:
         else:
             with torch.serialization.safe_globals(SETTINGS):
                 found = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
     except Exception as error:  # whatever the readers make of bytes that they do not know
         foreign = re.search(r"GLOBAL (\S+)", str(error))
         why = f"it holds a {foreign[1]}, which is no tensor" if foreign else "it is none, or broken"

@@ -65,7 +65,7 @@ def require_recorded(path: Path, sha256: str | None, record: Path) -> None:
 
 def damaged(path: Path, why: str) -> RunError:
     """What to say of a result that is not as it was written, and how to get it back."""
-    copy = _copy_in_cache(path)
+    copy = copy_in_cache(path)
     also = f" and its copy in DVC's cache, {copy}," if copy else ""
     return RunError(
         f"{path} is not as it was written ({why}). Restore it, or delete it{also} and run "
@@ -73,7 +73,7 @@ def damaged(path: Path, why: str) -> RunError:
     )
 
 
-def _copy_in_cache(path: Path) -> Path | None:
+def copy_in_cache(path: Path) -> Path | None:
     """The object of DVC's cache that the lock file names for an output; None when it is not there.
 
     DVC takes a file of its cache for whole, so that a damaged one would come back.

@@ -50,6 +50,7 @@ def read_checkpoint(path: Path) -> tuple[State, str]:
 
     Raises ModelError for what is no checkpoint, is damaged, or would run code.
     """
+    path.open("rb").close()  # what the system refuses is told as such, not as a damaged file
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file

@@ -17,6 +17,7 @@ import pandas as pd
 from stages.core import paths
 from stages.core.errors import RunError
 from stages.core.files import parse_csv
+from stages.core.records import copy_in_cache
 from stages.runs import schema
 from stages.runs.sources import Source
 from stages.runs.steps import inside_csv, tensors_of
@@ -48,9 +49,12 @@ class Lack:
 
 def require_whole(source: Source, lacks: Sequence[Lack]) -> None:
     """Raise RunError, naming them, when files are there but cannot be used."""
-    if bad := dict.fromkeys(str(lack) for lack in lacks if lack.damaged):
+    if bad := {str(lack): lack.what for lack in lacks if lack.damaged}:
+        found = [copy_in_cache(path) for path in bad.values() if isinstance(path, Path)]
+        copies = ", ".join(str(copy) for copy in found if copy)
+        also = f" and what DVC's cache has of them, {copies}," if copies else ""
         raise RunError(
-            f"Files of {source.name} cannot be used: {'; '.join(bad)}. Delete them and run "
+            f"Files of {source.name} cannot be used: {'; '.join(bad)}. Delete them{also} and run "
             "`dvc repro`."
         )
 

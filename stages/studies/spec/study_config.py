@@ -210,7 +210,7 @@ def first_mistake(error: ValidationError) -> str:
     return f"`{key}` is wrong: {detail['msg']}."
 
 
-LATER = ("pretrained_keys", "train.fast_kernels")
+LATER = ("pretrained_keys", "train.fast_kernels", "train.normalization")
 """Dotted keys that parameters had not when the first cells were made."""
 
 

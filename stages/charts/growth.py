@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stages.charts.style import BLUE, VERMILLION, chart
+from stages.charts.style import BLUE, VERMILLION, chart, shortened
 
 Line = tuple[Sequence[int], Sequence[float]]
 
@@ -17,7 +17,7 @@ def growth_curves(distance: Line, perturbed: Line | None, name: str) -> Figure:
     zero has no place on a logarithmic axis.
     """
     drawn, axes = chart()
-    _line(axes, distance, name, BLUE, "-")
+    _line(axes, distance, shortened(name, 48), BLUE, "-")
     if perturbed is not None:
         _line(axes, perturbed, "perturbed by one ULP", VERMILLION, (0, (4, 1.5)))
     axes.set_xscale("log")

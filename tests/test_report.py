@@ -83,6 +83,7 @@ def test_the_answer_is_on_the_first_screen(
         "not run",
         "dvc repro",
         "3×3 in place of 7×7",
+        "all but the head, from published weights of timm/x",
         "the network has no branches",
     ):
         assert part.replace("'", "&#39;") in body or part in body  # fmt: skip

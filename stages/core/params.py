@@ -6,6 +6,7 @@ the machine, the model table or the data (is there a CUDA device, are there so m
 checked where it is known, not here.
 """
 
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -85,6 +86,7 @@ class Train(Section):
     step_epochs: Count = 30
     step_gamma: Annotated[float, Field(gt=0, lt=1)] = 0.1
     pct_start: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    normalization: Literal["auto", "weights", "subset"] = "auto"
     augment: list[Augmentation] = []
     label_smoothing: Rate = 0.0
     dropout: Rate = 0.0
@@ -193,12 +195,31 @@ class Params(Section):
     evaluate: Evaluate = Evaluate()
     profile: Profile = Profile()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _native_size(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """`input_size: auto` is a number from here on, so that every run says which it was.
+
+        The models are looked up by name: what has no model does not depend on their code.
+        """
+        if values.get("input_size") != "auto":
+            return values
+        asked = cls.model_fields["model"].default, cls.model_fields["pretrained"].default
+        model, pretrained = values.get("model", asked[0]), values.get("pretrained", asked[1])
+        native_px = import_module(".models", "stages").native_px
+        return values | {"input_size": native_px(str(model), pretrained)}
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.subset.val == 0 and self.train.early_stopping is not None:
             raise conflict(
                 "`train.early_stopping` needs validation images, but `subset.val` is 0; "
                 "give some, or set `train.early_stopping: null`",
+            )
+        if self.train.normalization == "weights" and self.pretrained is False:
+            raise conflict(
+                "`train.normalization` is weights, but `pretrained` is false, so that there are no "
+                "weights to have one; set it to auto or subset"
             )
         if self.finetune != "full" and self.pretrained is False:
             raise conflict(

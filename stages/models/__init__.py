@@ -23,6 +23,7 @@ __all__ = [
     "BuiltModel",
     "ModelSpec",
     "build",
+    "native_px",
     "parameter_groups",
     "pretrained_sha256",
     "resolve",
@@ -79,9 +80,28 @@ def build(params: "Params", classes: int, seed: int | None = None) -> BuiltModel
         weights = trained_weights(spec, params.pretrained)
         notes["weights"], config = weights.origin, weights.data_config
         notes |= adopt(made.model, weights.state, params.pretrained_keys)
+        if config and config.px and made.px < config.px:
+            notes["size"] = f"{made.px} px; the weights were trained at {config.px} px"
+        if config is None and params.train.normalization == "weights":
+            raise ModelError(
+                f"`train.normalization` is weights, but how images were shown to the weights in "
+                f"{params.pretrained} is not known. Set it to subset."
+            )
     if frozen := freeze(made.model, params.finetune):
         notes["frozen"] = frozen
     return BuiltModel(made.model, made.px, spec.native_px, spec.memory_format, notes, config)
+
+
+def native_px(model: str, pretrained: bool | str) -> int:
+    """The side of the images that a model is made for, or that its trained weights were shown.
+
+    Raises ModelError for an unknown name.
+    """
+    from stages.models.data_config import published_config
+
+    spec = resolve(model)
+    published = published_config(spec.library) if pretrained and spec.library else None
+    return (published and published.px) or spec.native_px
 
 
 def pretrained_sha256(params: "Params") -> str | None:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stages.core.cli import STORAGE_ERRORS
 from stages.core.errors import ModelError
 from stages.core.paths import WEIGHTS, dvc_root
 
@@ -58,9 +59,9 @@ def read_checkpoint(path: Path) -> tuple[State, str]:
         else:
             with torch.serialization.safe_globals(SETTINGS):
                 found = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
     except Exception as error:  # whatever the readers make of bytes that they do not know
+        if isinstance(error, OSError) and error.errno in STORAGE_ERRORS:
+            raise
         foreign = re.search(r"GLOBAL (\S+)", str(error))
         why = f"it holds a {foreign[1]}, which is no tensor" if foreign else "it is none, or broken"
         raise _no_checkpoint(path, why) from None

@@ -87,7 +87,8 @@ def adopt(model: nn.Module, weights: State, keys: Keys = "name") -> dict[str, st
     state = {k: v for k, v in _resampled(model, weights).items() if not _under(k, heads)}
     expected = {k: v for k, v in own.items() if not _under(k, heads)}
     _check(state, expected, offer=keys == "name" and not _unlike(own, weights, heads))
-    model.load_state_dict(state | {k: own[k] for k in own.keys() - state.keys()})
+    own.update(state)  # beside the tensors it says which version of the model they are for
+    model.load_state_dict(own)
     _start_at_zero(model, heads)
     return _adaptations(weights, {name: state[name] for name in expected if name in state})
 

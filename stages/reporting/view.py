@@ -7,6 +7,7 @@ from stages.reporting import headline, sections
 from stages.reporting.costs import cost_table, variant_table
 from stages.reporting.repeat import Origin, commands
 from stages.reporting.targets import Target, judge
+from stages.reporting.transfer import TOLD, transfer
 from stages.runs.run import Run
 
 # What the short table of the machine shows, of all that machine.json holds.
@@ -37,7 +38,10 @@ def view_of(params: Params, run: Run, origin: Origin, targets: list[Target]) -> 
         "accuracies": headline.accuracies(run),
         "test_images": run.evaluate.get("test_images"),
         "subset": run.subset,
-        "adapted": run.train.get("adapted") or {},
+        "transfer": transfer(run.train),
+        "adapted": {
+            name: note for name, note in run.train.get("adapted", {}).items() if name not in TOLD
+        },
         "learning": sections.learning(run),
         "classes": sections.classes(run),
         "class_table": sections.class_table(run),

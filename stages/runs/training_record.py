@@ -78,6 +78,7 @@ def training_metrics(run: "Run") -> dict[str, Any]:
         **(asdict(run.compile_gain) if run.compile_gain else {}),
         "memory_format": str(engine.memory_format).removeprefix("torch."),
         "initial_weights_hash": trained.record.initial_weights_hash,
+        "normalization": engine.normalization.record(),
         "adapted": engine.built.notes,
         "weights_hash": hash_tensors(sorted(trained.weights.items())),
     }
@@ -95,7 +96,7 @@ def _write_weights(run: "Run", classes: list[str]) -> None:
         "model": run.params.model,
         "classes": classes,
         "precision": run.params.train.precision,  # that of the fall-back, if there was one
-        "normalization": asdict(run.trained.engine.normalization),
+        "normalization": run.trained.engine.normalization.record(),
     }
     with files.replacing(paths.WEIGHTS) as temporary:
         # One entry: safetensors writes several in an order that changes from run to run.

@@ -29,7 +29,7 @@ from stages.training.ema import Ema
 from stages.training.fast_kernels import fast_kernels
 from stages.training.images import (
     gather_images,
-    measure_normalization,
+    normalization_for,
     place_pixels,
     preprocess,
 )
@@ -59,8 +59,9 @@ class Engine:
         self, params: Params, task: Task, split: Split, classes: int, device: torch.device
     ) -> None:
         self.params, self.task, self.device = params, task, device
-        self.normalization = measure_normalization(split.pixels)
         self.built: BuiltModel = task.build(params, classes)
+        choice, trained = params.train.normalization, self.built.data_config
+        self.normalization = normalization_for(choice, trained, split.pixels)
         self.memory_format = memory_format_of(params, self.built)
         self.model = place_model(self.built.model, self.memory_format, device)
         if params.train.perturb_one_ulp:
@@ -166,6 +167,7 @@ class Engine:
                 self._mean,
                 self._std,
                 self.memory_format,
+                self.normalization.interpolation,
             )
             task_draws = {name: draw[part] for name, draw in batch.task_draws.items()}
             yield self.task.prepare(inputs, batch.targets[part], task_draws)

@@ -4,7 +4,8 @@ Covers placement, input size, normalisation and memory format. Leaves augmentati
 `training.augmentation` and decoding to `datasets.pixels`.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,16 +14,23 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from stages.core.device import may_stay, send
+from stages.models.spec import DataConfig, Interpolation
 
 COUNTED_AT_ONCE = 1024  # images
+SUBSET = "the training images"
 
 
 @dataclass(frozen=True)
 class Normalization:
-    """Mean and standard deviation per channel of images in 0…1."""
+    """Mean and standard deviation per channel of images in 0…1, and the filter that resizes them.
+
+    `origin` says whose both are: the subset's, or those of trained weights.
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    interpolation: Interpolation = "bilinear"
+    origin: str = SUBSET
 
     def on(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Both as float32 tensors [1, 3, 1, 1]; made once, for making them waits for the device."""
@@ -31,6 +39,21 @@ class Normalization:
             for values in (self.mean, self.std)
         )
         return mean, std
+
+    def record(self) -> dict[str, Any]:
+        """All of it as it is kept in files; the statistics alone where they are the subset's."""
+        values = asdict(self)
+        return {k: values[k] for k in ("mean", "std")} if self.origin == SUBSET else values
+
+
+def normalization_for(
+    choice: str, trained: DataConfig | None, pixels: NDArray[np.uint8]
+) -> Normalization:
+    """What `train.normalization` chooses: that of the `trained` weights, or that of the pixels."""
+    if trained is None or choice == "subset":
+        return measure_normalization(pixels)
+    origin = f"the trained weights ({trained.origin})"
+    return Normalization(trained.mean, trained.std, trained.interpolation, origin)
 
 
 def measure_normalization(pixels: NDArray[np.uint8]) -> Normalization:
@@ -75,7 +98,12 @@ def gather_images(pixels: Tensor, rows: Tensor, host_rows: Tensor) -> Tensor:
 
 
 def preprocess(
-    images: Tensor, px: int, mean: Tensor, std: Tensor, memory_format: torch.memory_format
+    images: Tensor,
+    px: int,
+    mean: Tensor,
+    std: Tensor,
+    memory_format: torch.memory_format,
+    interpolation: Interpolation = "bilinear",
 ) -> Tensor:
     """Images [b, 3, h, w] in 0…1 as network input [b, 3, px, px]: resized, then normalised.
 
@@ -83,5 +111,7 @@ def preprocess(
     """
     if images.shape[-2:] != (px, px):
         shrinking = min(images.shape[-2:]) > px
-        images = F.interpolate(images, (px, px), mode="bilinear", antialias=shrinking)
+        images = F.interpolate(images, (px, px), mode=interpolation, antialias=shrinking)
+        if interpolation == "bicubic":  # it overshoots at edges
+            images = images.clamp(0, 1)
     return ((images - mean) / std).contiguous(memory_format=memory_format)

@@ -128,7 +128,10 @@ class Evaluator:
         # Divided, where training multiplies (`as_fractions`): a last bit may differ.
         fractions = pixels.float() / 255
         view = self.view
-        images = preprocess(fractions, view.px, self._mean, self._std, view.memory_format)
+        images = preprocess(
+            fractions, view.px, self._mean, self._std, view.memory_format,
+            view.normalization.interpolation,
+        )  # fmt: skip
         draws = {name: draw[rows] for name, draw in self._draws.items()}
         return pixels, *self.task.prepare(images, self._labels[rows], draws)
 

@@ -115,6 +115,8 @@ def _announcement(engine: Engine) -> str:
         if engine.batch_size < train.batch_size
         else ""
     )
+    size = engine.built.notes.get("size")
+    fewer += f"; images are shown at {size}" if size else ""
     return (
         f"training {engine.params.model} ({millions:.2f} M parameters) on "
         f"{counted(engine.count, 'image')}: {counted(train.epochs, 'epoch')} of "

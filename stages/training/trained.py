@@ -53,10 +53,12 @@ def load_trained(params: Params, path: Path, device: torch.device) -> TrainedMod
             f"{path} holds the weights of {about['model']}, which do not fit `model` "
             f"{params.model} ({str(error).splitlines()[0]}). Run `dvc repro train`."
         ) from None
-    normalization = about["normalization"]
+    shown = about["normalization"]
     view = Preprocessing(
         px=built.model_px,
-        normalization=Normalization(tuple(normalization["mean"]), tuple(normalization["std"])),
+        normalization=Normalization(
+            **(shown | {"mean": tuple(shown["mean"]), "std": tuple(shown["std"])})
+        ),
         memory_format=memory_format_of(params, built),
         precision=about["precision"],
         batch_size=params.evaluate.batch_size,

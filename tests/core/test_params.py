@@ -84,6 +84,7 @@ CONFLICTS = [
     ("train: {batch_size: 10, accumulate: 3}", "a divisor of the batch size"),
     ("{subset: {val: 0}, train: {early_stopping: 3}}", "`train.early_stopping: null`"),
     ("finetune: head", "`pretrained: true`"),
+    ("train: {normalization: weights}", "set it to auto or subset"),
 ]
 
 

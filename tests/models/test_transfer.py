@@ -1,8 +1,11 @@
 """Trained weights: read, fitted to another size, refused in plain words, and worth having."""
 
 import io
+import math
 import re
 import zipfile
+from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,24 +35,91 @@ def saved(path: Path, model: nn.Module) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("kind", ["safetensors", "torch", "wrapped", "compiled"])
-def test_weights_of_ours_come_back_with_a_new_head(tmp_path: Path, kind: str) -> None:
-    source = build(params("lenet_small", seed=1), 10).model
+Weights = dict[str, Tensor]
+
+
+def named(prefix: str, state: Weights) -> Weights:
+    return {f"{prefix}{name}": value for name, value in state.items()}
+
+
+def other(state: Weights) -> Weights:
+    """Weights that must not be the ones taken."""
+    return {name: torch.zeros_like(value) for name, value in state.items()}
+
+
+SETTINGS = Namespace(lr=0.1, output=Path("runs"))
+FILES: dict[str, Callable[[Weights], Any]] = {
+    "plain": lambda own: own,
+    "wrapped": lambda own: {"epoch": 3, "state_dict": own},
+    "compiled": lambda own: named("_orig_mod.", own),
+    "DataParallel": lambda own: named("module.", own),
+    "Lightning": lambda own: {
+        "state_dict": named("model.", own) | {"loss.weight": torch.ones(2)},
+        "hyper_parameters": {"lr": 0.1},
+        "optimizer_states": [{"state": {0: {"exp_avg": torch.ones(2)}}, "param_groups": []}],
+    },
+    "Lightning, compiled": lambda own: {"state_dict": named("net._orig_mod.", own)},
+    "timm": lambda own: {
+        "arch": "lenet", "args": SETTINGS, "state_dict": other(own), "state_dict_ema": own,
+    },
+    "torchvision": lambda own: {
+        "model": other(own), "args": SETTINGS,
+        "model_ema": {"n_averaged": torch.tensor(9), **named("module.", own)},
+    },
+    "half": lambda own: {name: value.half() for name, value in own.items()},
+    "bfloat16": lambda own: {name: value.bfloat16() for name, value in own.items()},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["safetensors", *FILES])
+def test_weights_come_back_from_files_of_every_tool_with_a_new_head(
+    tmp_path: Path, kind: str
+) -> None:
+    theirs = build(params("lenet_small", seed=1), 10).model.state_dict()
     path = tmp_path / ("w.safetensors" if kind == "safetensors" else "w.pt")
     if kind == "safetensors":
-        saved(path, source)
-    elif kind == "torch":
-        torch.save(source.state_dict(), path)
-    elif kind == "wrapped":
-        torch.save({"epoch": 3, "state_dict": source.state_dict()}, path)
+        save_file(theirs, path)
     else:
-        torch.save({f"_orig_mod.{k}": v for k, v in source.state_dict().items()}, path)
+        torch.save(FILES[kind](theirs), path)
     built = build(params("lenet_small", pretrained=str(path)), 4)
-    ours, theirs = built.model.state_dict(), source.state_dict()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours if "fc3" not in name)
+    ours = built.model.state_dict()
+    near = {"half": 1e-3, "bfloat16": 1e-2}.get(kind, 0)
+    for name in (name for name in ours if "fc3" not in name):
+        torch.testing.assert_close(ours[name], theirs[name], rtol=near, atol=near / 100)
     assert ours["fc3.weight"].shape == (4, 84)
+    assert not ours["fc3.weight"].any()
     assert str(path) in built.notes["weights"]
     assert "new" in built.notes["head"]
+
+
+def test_tensors_are_taken_by_order_when_that_is_asked_for(tmp_path: Path) -> None:
+    theirs = build(params("lenet_small", seed=1), 7).model.state_dict()
+    path = str(tmp_path / "w.pt")
+    torch.save({f"layer{n}": value for n, value in enumerate(theirs.values())}, path)
+    with pytest.raises(ModelError, match=r"one to one.*set `pretrained_keys: order`"):
+        build(params("lenet_small", pretrained=path), 4)
+    by_order = {"pretrained": path, "pretrained_keys": "order"}
+    ours = build(params("lenet_small", **by_order), 4).model.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours if "fc3" not in name)
+    with pytest.raises(ModelError, match=r"not the model's one to one: layer0 is 6×3×5×5 where"):
+        build(params("resnet18", **by_order), 4)
+
+
+FAMILIES = (
+    "lenet_small", "mobilenet_v2", "mobilenet_v3_small", "efficientnet_lite0", "repvgg_a0",
+    "mobileone_s0", "resnet18", "shufflenet_v2_x0_5", "speedrun_small", "swin_tiny",
+    "vit_2l_2h_128", "timm/test_convnext", "timm/test_efficientnet", "torchvision/mnasnet0_5",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_first_loss_with_trained_weights_is_that_of_a_guess(name: str) -> None:
+    made = resolve(name).make(ModelConfig(classes=7))
+    adopt(made.model, made.model.state_dict())
+    with torch.no_grad():
+        logits = made.model.eval()(torch.randn(4, 3, made.px, made.px))
+    loss = float(F.cross_entropy(logits, torch.arange(4)))
+    assert loss == pytest.approx(math.log(7), rel=0.02)
 
 
 def test_a_path_is_also_looked_for_from_the_root_of_the_repository(
@@ -99,28 +169,50 @@ def test_a_patchifying_stem_is_resampled() -> None:
     assert target.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"not a checkpoint", "cannot be read as weights"),
-        (b"", "cannot be read as weights"),
-    ],
-)
+class Code:
+    """Pickles as a call, as malicious checkpoints do."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (Path("ran"),)
+
+
+def broken(path: Path, kind: str) -> None:
+    whole = build(params("lenet_small"), 10).model.state_dict()
+    if kind == "pickle with code":
+        torch.save({"state_dict": whole, "hook": Code()}, path)
+    elif kind == "pickled module":
+        torch.save(nn.Linear(2, 2), path)
+    elif kind == "zip of pictures":
+        with zipfile.ZipFile(path, "w") as opened:
+            opened.writestr("train/cat/1.jpg", b"picture")
+    elif kind == "absurd header":
+        path.write_bytes((2**62).to_bytes(8, "little") + b"{}" + bytes(100))
+    elif kind == "nothing":
+        path.write_bytes(b"")
+    elif kind == "text":
+        path.write_bytes(b"not a checkpoint")
+    else:
+        (save_file if path.suffix == ".safetensors" else torch.save)(whole, path)
+        path.write_bytes(path.read_bytes()[:9000])
+
+
 @pytest.mark.parametrize("suffix", ["safetensors", "pt"])
-def test_what_is_no_checkpoint_is_told(
-    tmp_path: Path, content: bytes, words: str, suffix: str
+@pytest.mark.parametrize(
+    "kind",
+    ["pickle with code", "pickled module", "zip of pictures", "absurd header", "nothing", "text",
+     "truncated"],
+)  # fmt: skip
+def test_what_is_no_checkpoint_is_told_and_no_code_of_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, suffix: str
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / f"w.{suffix}"
-    path.write_bytes(content)
-    with pytest.raises(ModelError, match=words):
+    broken(path, kind)
+    with pytest.raises(ModelError, match="cannot be read as weights") as told:
         build(params("lenet_small", pretrained=str(path)), 10)
-
-
-def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
-    path = tmp_path / "w.pt"
-    torch.save(nn.Linear(2, 2), path)  # a pickled module, not its tensors
-    with pytest.raises(ModelError, match="a state dict and nothing else"):
-        build(params("lenet_small", pretrained=str(path)), 10)
+    assert not Path("ran").exists()
+    if suffix == "pt" and kind.startswith("pickle"):
+        assert "which is no tensor" in str(told.value)
 
 
 def test_a_missing_file_and_a_list_are_told(tmp_path: Path) -> None:
@@ -132,12 +224,33 @@ def test_a_missing_file_and_a_list_are_told(tmp_path: Path) -> None:
 
 
 def test_weights_of_another_model_or_stem_are_told_by_tensor(tmp_path: Path) -> None:
-    path = saved(tmp_path / "w.safetensors", resolve("resnet18").make(ModelConfig()).model)
+    made = resolve("resnet18").make(ModelConfig()).model
+    path = saved(tmp_path / "w.safetensors", made)
     with pytest.raises(ModelError, match=r"conv1\.weight is 64×3×3×3 there and 64×3×7×7 here"):
         build(params("resnet18", stem="imagenet", pretrained=path), 10)
     with pytest.raises(ModelError, match=r"it lacks .* and \d+ more; it has unknown"):
         build(params("mobilenet_v3_small", pretrained=path), 10)
     assert build(params("resnet18", stem="cifar", pretrained=path), 10).notes["weights"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"conv1.weight": None}, r"it lacks conv1\.weight\. They must come from"),
+        ({"conv1.weight": (6, 1, 5, 5)}, r"6×1×5×5 there and 6×3×5×5 here.*trained on grey images"),
+    ],
+)
+def test_weights_with_missing_tensors_and_those_for_grey_images_are_told(
+    tmp_path: Path, change: dict[str, tuple[int, ...] | None], words: str
+) -> None:
+    state = build(params("lenet_small"), 10).model.state_dict()
+    for name, shape in change.items():
+        del state[name]
+        if shape:
+            state[name] = torch.zeros(shape)
+    save_file(state, tmp_path / "w.safetensors")
+    with pytest.raises(ModelError, match=words):
+        build(params("lenet_small", pretrained=str(tmp_path / "w.safetensors")), 10)
 
 
 def test_published_weights_without_a_network_are_told_at_once(

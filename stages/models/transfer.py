@@ -1,20 +1,18 @@
 """Trained weights put into a model: where they come from, and what is adapted on the way.
 
 `pretrained: true` takes what the model's library publishes, from a package where one with it is
-installed; `pretrained: PATH` a file. The class head is never taken over, and the new one begins at
-zero: the first loss is then that of a guess, and its gradients do not tear the trunk apart.
-Position embeddings, window tables and patch embeddings of another size are resampled with timm's
-own helpers. Leaves reading files to `checkpoints`, freezing and learning rates to `groups`.
+installed; `pretrained: PATH` a file. The class head is never taken over, and the new one starts
+small: the first loss is then that of a guess, and does not tear the trunk apart. Leaves reading
+files to `checkpoints`, other sizes of patches and grids to `resampling`, freezing to `groups`.
 """
 
+import math
 import re
-import sys
-import warnings
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from stages.core.errors import ModelError
@@ -24,6 +22,7 @@ from stages.models.data_config import published_config, recorded_config
 from stages.models.heads import CLASSIFIERS, head_names
 from stages.models.hub import published_weights
 from stages.models.packaged import packaged_file
+from stages.models.resampling import resampled
 from stages.models.spec import DataConfig, ModelSpec
 
 Keys = Literal["name", "order"]
@@ -31,6 +30,7 @@ Keys = Literal["name", "order"]
 NAMED_AT_MOST = 4
 AUXILIARY = re.compile(r"(AuxLogits|aux\d)\.")  # heads of Inception and GoogLeNet
 DENSE_LAYER = re.compile(r"(.*denselayer\d+\.(?:norm|conv))\.([12]\..*)")  # DenseNet's, since 2017
+LARGEST_LOGIT = 0.1
 COUNTER = "num_batches_tracked"  # of batch norms: many checkpoints lack it, and it decides nothing
 
 
@@ -73,7 +73,7 @@ def trained_weights(spec: ModelSpec, pretrained: bool | str) -> TrainedWeights:
 
 
 def adopt(model: nn.Module, weights: State, keys: Keys = "name") -> dict[str, str]:
-    """Load trained weights into all of a model but its class head, which becomes zero.
+    """Load trained weights into all of a model but its class head, which becomes small.
 
     With `keys` "order" the tensors are taken in their order, whatever their names. Returns what
     to note. Raises ModelError that names the tensors when some are missing, unknown or of a shape
@@ -84,12 +84,12 @@ def adopt(model: nn.Module, weights: State, keys: Keys = "name") -> dict[str, st
     weights = _present_names(without_prefixes(weights, own.keys()), own)
     if keys == "order":
         weights = _in_order(own, weights, heads)
-    state = {k: v for k, v in _resampled(model, weights).items() if not _under(k, heads)}
+    state = {k: v for k, v in resampled(model, weights).items() if not _under(k, heads)}
     expected = {k: v for k, v in own.items() if not _under(k, heads)}
     _check(state, expected, offer=keys == "name" and not _unlike(own, weights, heads))
     own.update(state)  # beside the tensors it says which version of the model they are for
     model.load_state_dict(own)
-    _start_at_zero(model, heads)
+    _start_small(model, heads)
     return _adaptations(weights, {name: state[name] for name in expected if name in state})
 
 
@@ -103,11 +103,21 @@ def _present_names(weights: State, own: State) -> State:
     }
 
 
-def _start_at_zero(model: nn.Module, heads: tuple[str, ...]) -> None:
+def _start_small(model: nn.Module, heads: tuple[str, ...]) -> None:
+    """Scale the drawn weights of a head so that features of the size of 1 give logits of 0.1.
+
+    Not to zero: Adam, whose steps do not know how small a gradient is, would then move the trunk
+    as fast as ever before the head can tell it where. The largest weight decides, for it is the
+    same on every machine, which a sum is not.
+    """
     for module in (part for name in heads for part in model.get_submodule(name).modules()):
         if isinstance(module, CLASSIFIERS):
-            for parameter in module.parameters():
-                nn.init.zeros_(parameter)
+            with torch.no_grad():
+                largest, width = float(module.weight.abs().max()), module.weight[0].numel()
+                limit = LARGEST_LOGIT / math.sqrt(width)
+                module.weight *= min(1.0, limit / largest) if largest else 1.0
+                if module.bias is not None:
+                    module.bias.zero_()
 
 
 def _in_order(own: State, weights: State, heads: tuple[str, ...]) -> State:
@@ -150,7 +160,7 @@ def _adaptations(weights: Mapping[str, Tensor], state: State) -> dict[str, str]:
     ]
     first = next((name for name, tensor in state.items() if tensor.ndim == 4), "none")
     notes = {
-        "head": "new, for the classes of this data set; it begins at zero",
+        "head": "new, for the classes of this data set; it starts small",
         "first_layer": f"{first} {'resampled' if first in changed else 'taken over as it is'}",
     }
     if changed:
@@ -159,35 +169,6 @@ def _adaptations(weights: Mapping[str, Tensor], state: State) -> dict[str, str]:
         listed = "; ".join(shapes[:NAMED_AT_MOST])
         notes["resampled"] = listed + (f"; and {more} more" if more > 0 else "")
     return notes
-
-
-def _resampled(model: nn.Module, weights: Mapping[str, Tensor]) -> State:
-    """Weights fitted to the model's patch, window and grid, as timm does for its own."""
-    fit = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # PyTorch's, about how timm indexes
-        state: State = dict(fit(dict(weights), model)) if fit else dict(weights)
-    if type(model).__module__ == "torchvision.models.vision_transformer":
-        state = _position_embeddings_fitted(model, state)
-    for name, module in model.named_modules():
-        key = f"{name}.weight"
-        if isinstance(module, nn.Conv2d) and module.kernel_size == module.stride and key in state:
-            wanted = module.weight.shape
-            if state[key].shape[:2] == wanted[:2] and state[key].shape != wanted:
-                from timm.layers.patch_embed import resample_patch_embed
-
-                state[key] = resample_patch_embed(state[key], list(wanted[2:]))
-    return state
-
-
-def _position_embeddings_fitted(model: Any, state: State) -> State:
-    """As torchvision does it for its own vision transformers."""
-    from torchvision.models.vision_transformer import interpolate_embeddings
-
-    try:
-        return dict(interpolate_embeddings(model.image_size, model.patch_size, OrderedDict(state)))
-    except (KeyError, ValueError):  # weights of something else, as the check will say
-        return state
 
 
 def _check(state: State, expected: State, offer: bool) -> None:

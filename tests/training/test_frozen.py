@@ -152,5 +152,5 @@ def test_what_does_not_go_with_a_probe_is_told() -> None:
     with pytest.raises(ParamsError, match="`task: classify`"):
         params(finetune="probe", task="puzzle")
     chosen = params("torchvision/squeezenet1_0", finetune="probe", input_size=32)
-    with pytest.raises(ModelError, match="no linear layer at its end"):
+    with pytest.raises(ModelError, match="ends in no single linear layer"):
         engine_for(chosen, task_of(chosen), split(16), CLASSES, CPU)

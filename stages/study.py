@@ -7,7 +7,8 @@
   keep NAME          keep this machine's cells in git, beside those of others (--from REVISION)
   page NAME          studies/NAME/report.html and report.md from the cells that exist
   wire NAME          write its dvc.yaml from the grids of its params.yaml
-  new NAME …         a study of your own pictures: models × sizes × seeds
+  new NAME …         a study of your own pictures: models × sizes × seeds, or with --trained
+                     which trained backbones suit them
 
 NAME/small is the small form of a study. The studies are a DVC project of their own, in `studies/`:
 `dvc --cd studies repro NAME/dvc.yaml` runs what is missing. The work is in `stages.studies`.
@@ -18,6 +19,8 @@ import sys
 from pathlib import Path
 
 from stages.core.cli import reporting_errors
+
+UNTRAINED = "mobilenet_v3_small,resnet18,vit_2l_2h_128"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -63,9 +66,17 @@ def _add_grid(command: argparse.ArgumentParser) -> None:
     command.add_argument("--folder", type=Path, required=True, help="<class>/* or a .zip of it")
     command.add_argument(
         "--models",
-        default="mobilenet_v3_small,resnet18,vit_2l_2h_128",
-        help="names from `python -m stages.models` (default: %(default)s)",
+        help=f"names from `python -m stages.models` (default: {UNTRAINED}; with --trained all "
+        "backbones whose weights are at hand)",
     )
+    command.add_argument(
+        "--trained", action="store_true",
+        help="compare trained backbones by their frozen features, in minutes",
+    )  # fmt: skip
+    command.add_argument(
+        "--weights", action="append", default=[], metavar="MODEL=PATH",
+        help="with --trained: also the trained weights in this file",
+    )  # fmt: skip
     command.add_argument(
         "--sizes",
         default="500,1000,full",
@@ -75,7 +86,7 @@ def _add_grid(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--epochs", type=int, default=20, help="of each run (default: %(default)s)"
     )
-    command.add_argument("--px", type=int, default=32, help="input size (default: %(default)s)")
+    command.add_argument("--px", type=int, help="input size (default: 32; with --trained 128)")
 
 
 def _fingerprint(arguments: argparse.Namespace) -> int:
@@ -134,13 +145,18 @@ def _wire(arguments: argparse.Namespace) -> int:
 
 def _new(arguments: argparse.Namespace) -> int:
     from stages.studies.spec.new_study import new_study
+    from stages.studies.spec.trained_study import new_trained_study
 
+    models = arguments.models or (None if arguments.trained else UNTRAINED)
     grid = {
-        "models": arguments.models.split(","),
+        "models": models.split(",") if models else None,
         "sizes": [int(size) if size.isdigit() else size for size in arguments.sizes.split(",")],
         "seeds": list(range(arguments.seeds)),
     }
-    return _log(new_study(arguments.study, arguments.folder, grid, arguments.epochs, arguments.px))
+    place = arguments.study, arguments.folder, grid
+    if arguments.trained:
+        return _log(new_trained_study(*place, arguments.weights, arguments.px or 128))
+    return _log(new_study(*place, arguments.epochs, arguments.px or 32))
 
 
 def _log(line: str) -> int:

@@ -119,7 +119,7 @@ def whole_number_axis(axes: Axes) -> None:
     """Ticks of the x axis at whole numbers only, as for epochs; call when all is drawn."""
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     first, last = axes.dataLim.intervalx
-    if last - first < 1:  # one epoch has no width of its own
+    if 0 <= last - first < 1:  # one epoch has no width of its own
         only = round(first)
         axes.set_xlim(only - 0.5, only + 0.5)
         axes.set_xticks([only])

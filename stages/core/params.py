@@ -175,8 +175,8 @@ class Params(Section):
     finetune: Annotated[
         str,
         Field(
-            pattern=r"^(full|head|discriminative|partial:[1-9]\d*)$",
-            description="full, head, discriminative, or partial:<blocks> such as partial:2",
+            pattern=r"^(full|head|probe|knn|discriminative|partial:[1-9]\d*)$",
+            description="full, head, probe, knn, discriminative, or partial:2 (blocks)",
         ),
     ] = "full"
     task: Annotated[str, Field(min_length=1)] = DEFAULT_TASK
@@ -221,7 +221,13 @@ class Params(Section):
                 "`train.normalization` is weights, but `pretrained` is false, so that there are no "
                 "weights to have one; set it to auto or subset"
             )
-        if self.finetune != "full" and self.pretrained is False:
+        at_once = self.finetune in ("probe", "knn")
+        if at_once and (self.task == "puzzle" or self.train.devices > 1 or self.train.compile):
+            raise conflict(
+                f"`finetune: {self.finetune}` fits one class head to stored features, in one "
+                "process; set `task: classify`, `train.devices: 1` and `train.compile: false`",
+            )
+        if not at_once and self.finetune != "full" and self.pretrained is False:
             raise conflict(
                 f"`finetune: {self.finetune}` needs trained weights to start from, but "
                 "`pretrained` is false; set `pretrained: true` or a path, or `finetune: full`",

@@ -87,19 +87,34 @@ def _count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+def linear_head(model: nn.Module) -> tuple[str, nn.Linear]:
+    """The name of the one linear layer that makes the logits, and the layer.
+
+    Raises ModelError when the model has no such layer, or several.
+    """
+    names = head_names(model)
+    head = model.get_submodule(names[0]) if len(names) == 1 else None
+    if not isinstance(head, nn.Linear):
+        raise ModelError(
+            "`task` or `finetune` needs the features before the class head, "
+            "but this model ends in no single linear layer. Choose a model of `python -m "
+            "stages.models` or of timm."
+        )
+    return names[0], head
+
+
+def replace_head(model: nn.Module, name: str, head: nn.Module) -> None:
+    """Put another module in the place of the head called `name`."""
+    parent, _, last = name.rpartition(".")
+    setattr(model.get_submodule(parent), last, head)
+
+
 def without_head(model: nn.Module) -> tuple[nn.Module, int]:
     """The model with its head taken off, and the width of its pooled features [batch, width]."""
     timm_model: Any = model
     if hasattr(model, "reset_classifier"):
         timm_model.reset_classifier(0)
         return model, int(timm_model.head_hidden_size)
-    names = head_names(model)
-    head = model.get_submodule(names[0]) if len(names) == 1 else None
-    if not isinstance(head, nn.Linear):
-        raise ModelError(
-            "`task` needs the features before the class head, but this model ends in no single "
-            "linear layer. Choose a model of `python -m stages.models` or of timm."
-        )
-    parent, _, last = names[0].rpartition(".")
-    setattr(model.get_submodule(parent), last, nn.Identity())
+    name, head = linear_head(model)
+    replace_head(model, name, nn.Identity())
     return model, head.in_features

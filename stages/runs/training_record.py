@@ -76,6 +76,7 @@ def training_metrics(run: "Run") -> dict[str, Any]:
         "precision": params.train.precision,
         "fell_back_to_fp32": run.fell_back,
         **(asdict(run.compile_gain) if run.compile_gain else {}),
+        **({"feature_seconds": engine.feature_seconds} if engine.feature_seconds else {}),
         "memory_format": str(engine.memory_format).removeprefix("torch."),
         "initial_weights_hash": trained.record.initial_weights_hash,
         "normalization": engine.normalization.record(),

@@ -33,9 +33,9 @@ from stages.training.images import (
     place_pixels,
     preprocess,
 )
-from stages.training.inference import Preprocessing
+from stages.training.inference import Evaluator, Preprocessing
 from stages.training.optimizer import make_optimizer
-from stages.training.perturbation import perturb_by_one_ulp
+from stages.training.perturbation import first_layer_weight, perturb_by_one_ulp
 from stages.training.placement import memory_format_of, place_model
 from stages.training.schedule import make_schedule
 
@@ -54,6 +54,8 @@ class StepResult:
 
 class Engine:
     """Everything that a step needs, and the step in two halves: gradients, then update."""
+
+    feature_seconds: float | None = None  # what the features of a frozen trunk took, where kept
 
     def __init__(
         self, params: Params, task: Task, split: Split, classes: int, device: torch.device
@@ -178,6 +180,15 @@ class Engine:
         own = self.batch_size // distributed.world_size()
         size = -(-own // self.params.train.accumulate)
         return own % size or size
+
+    def evaluator(self, split: Split, purpose: str) -> Evaluator:
+        """A split that this engine's model is shown without training on it."""
+        seed = self.params.seed
+        return Evaluator(self.task, split, view_of(self), self.device, seed, purpose)
+
+    def first_values(self) -> Tensor:
+        """What a rehearsal moves by rounding: the weights of the first layer."""
+        return first_layer_weight(self.model)
 
     @property
     def averaged(self) -> torch.nn.Module:

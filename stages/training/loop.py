@@ -17,8 +17,8 @@ from stages.datasets.pixels import Split
 from stages.training.batch import Epoch
 from stages.training.checkpoint import Checkpoints
 from stages.training.distributed import require_agreement
-from stages.training.engine import Engine, StepResult, view_of, weights_of
-from stages.training.inference import Evaluator, Outputs
+from stages.training.engine import Engine, StepResult, weights_of
+from stages.training.inference import Outputs
 from stages.training.progress_bar import ProgressBar
 from stages.training.recorder import Record, Recorder
 
@@ -74,7 +74,7 @@ class _Fit:
     ) -> None:
         self.engine, self.params, self.log = engine, engine.params, log
         self.checkpoints = checkpoints
-        self.validate = _validator(engine, val)
+        self.validate = engine.evaluator(val, "val") if val and len(val.labels) else None
         self.state = TrainState()
         self.bar = ProgressBar(engine.params.train.epochs * engine.steps_per_epoch, log)
         self.recorder = Recorder(engine, checkpoints)
@@ -222,10 +222,3 @@ class _Fit:
         )
         self.bar.skip(step)
         return step
-
-
-def _validator(engine: Engine, val: Split | None) -> Evaluator | None:
-    if val is None or len(val.labels) == 0:
-        return None
-    seed = engine.params.seed
-    return Evaluator(engine.task, val, view_of(engine), engine.device, seed, "val")

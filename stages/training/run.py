@@ -21,7 +21,9 @@ from stages.training.checkpoint import Checkpoints, run_key
 from stages.training.distributed import barrier, process_group
 from stages.training.dry_run import SMALLER_BATCH, CompileGain, dry_run, measure_compile
 from stages.training.engine import Engine
+from stages.training.frozen import AT_ONCE, FrozenEngine, engine_for
 from stages.training.loop import Trained, fit
+from stages.training.probe import fit_at_once
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,14 @@ def _train_once(
     checkpoints = held.enter_context(Checkpoints(run_key(params, inputs), log))
     barrier()  # the first process holds the lock before any other reads
     with memory_advice(device, SMALLER_BATCH):
-        engine = Engine(params, task_of(params), splits["train"], classes, device)
+        identity = inputs.get("identity")
+        engine = engine_for(
+            params, task_of(params), splits["train"], classes, device, identity, log
+        )
         dry_run(engine)
+        if isinstance(engine, FrozenEngine) and params.finetune in AT_ONCE:
+            trained = fit_at_once(engine, splits.get("val"), log)
+            return Run(params, trained, checkpoints, fell_back, None)
         log(_announcement(engine))
         gain = measure_compile(engine) if params.train.compile else None
         if gain:

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from stages.training.distributed import world_size
-from stages.training.perturbation import first_layer_weight
 from stages.training.sketch import sketch_tensors
 from stages.training.trace import combine, hash_tensor
 
@@ -70,14 +69,16 @@ def perturbed_rows(engine: "Engine", epoch: "Epoch", index: int) -> list[dict[st
 
     The yardstick of rounding in this network: deep ones with small batches carry one ULP ten
     thousand times as far as shallow ones. At bf16 one ULP of float32 would be rounded away, so a
-    quarter of bf16's epsilon is taken, which moves about that share of the weights. Weights and
-    buffers are put back. Empty at fp16, whose gradient scaler allows no rehearsal.
+    quarter of bf16's epsilon is taken, which moves about that share of the weights. Of a frozen
+    trunk the features are moved. All is put back. Empty at fp16, whose gradient scaler allows no
+    rehearsal.
     """
     if engine.scaler.is_enabled():
         return []
     before = {name: value.clone() for name, value in engine.model.state_dict().items()}
     with torch.no_grad():
-        weight = first_layer_weight(engine.model)
+        weight = engine.first_values()
+        unmoved = weight.clone()
         up = torch.arange(weight.numel(), device=weight.device).reshape(weight.shape) % 2 == 0
         if engine.params.train.precision == "bf16":
             part = torch.finfo(torch.bfloat16).eps / 4
@@ -88,6 +89,8 @@ def perturbed_rows(engine: "Engine", epoch: "Epoch", index: int) -> list[dict[st
         engine.gradients(epoch, index)
     rows = inside.after_gradients()
     engine.model.load_state_dict(before)
+    with torch.no_grad():
+        weight.copy_(unmoved)
     return rows
 
 

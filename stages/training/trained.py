@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from stages.core.errors import RunError
 from stages.core.params import Params
 from stages.models import untrained
+from stages.models.neighbors import adopt_neighbors
 from stages.tasks import task_of
 from stages.training.images import Normalization
 from stages.training.inference import Preprocessing
@@ -46,6 +47,7 @@ def load_trained(params: Params, path: Path, device: torch.device) -> TrainedMod
     classes = about["classes"]
     # Neither the library's weights nor frozen parts matter to a model that is filled here.
     built = task_of(params).build(untrained(params), len(classes))
+    adopt_neighbors(built.model, weights, len(classes))
     try:
         built.model.load_state_dict(weights)
     except RuntimeError as error:

@@ -17,10 +17,11 @@ from stages.core.files import parse_csv
 from stages.core.params import Params, Precision, load_params, read_params
 from stages.runs.run import parse_json, parsed
 from stages.runs.sources import Source
-from stages.training.engine import Engine
+from stages.training.frozen import engine_for
 
 if TYPE_CHECKING:
     from stages.training.batch import Epoch
+    from stages.training.engine import Engine
 
 
 MEMORY_ADVICE = (
@@ -58,7 +59,7 @@ def _dataset_here(params: Params) -> Any:
     return here if here.name == dataset.name else dataset
 
 
-def build_engine(source: Source, params: Params) -> Engine:
+def build_engine(source: Source, params: Params) -> "Engine":
     """The run's engine before its first step, on the run's device or, if absent, on this one's.
 
     Raises RunError when the list of images is missing, DataError when an image is.
@@ -70,7 +71,7 @@ def build_engine(source: Source, params: Params) -> Engine:
     indices, classes = _images_of(source)
     split = load_splits(params.dataset, indices, params.input_size, ["train"])["train"]
     with memory_advice(device, MEMORY_ADVICE):
-        return Engine(params, task_of(params), split, classes, device)
+        return engine_for(params, task_of(params), split, classes, device)
 
 
 def _images_of(source: Source) -> tuple[pd.DataFrame, int]:
@@ -91,7 +92,7 @@ def _prepared(params: Params) -> torch.device:
         return prepare(params.model_copy(update={"device": "auto"}))
 
 
-def epoch_of(engine: Engine, step: int) -> tuple["Epoch", int]:
+def epoch_of(engine: "Engine", step: int) -> tuple["Epoch", int]:
     """The epoch that holds a step (counted from 1 over the run), and its place in it from 0."""
     number, index = divmod(step - 1, engine.steps_per_epoch)
     return engine.epoch(number + 1), index

@@ -122,12 +122,14 @@ def _networks(costs: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def losses(view: MachineResults) -> list[Picture]:
-    """Loss curves at the largest size, means over seeds."""
+    """Loss curves at the largest size, means over seeds; none where nothing has epochs."""
     largest = _largest(view)
     own = view.results.histories[view.results.histories["machine"] == view.machine]
     joined = own.merge(largest[["cell", "series"]], on="cell")
     shown = list(dict.fromkeys(largest["series"]))[:MOST_LINES]
     joined = joined[joined["series"].isin(shown)]
+    if joined["epoch"].max() == 1:
+        return []
     cells = largest[largest["series"].isin(shown)]
     where = f"those at {view.sizes[-1]:,} images"
     caption = drawn_from(cells, "Means over seeds.", where)

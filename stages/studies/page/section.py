@@ -11,6 +11,7 @@ from typing import Any
 from stages.core.params import DEFAULT_TASK
 from stages.pages.blocks import Tile
 from stages.studies.analysis.advice import NONE_YET, advise, unlearned_text
+from stages.studies.analysis.fine_tuning import fine_tuning
 from stages.studies.analysis.machine_results import MachineResults
 from stages.studies.page import accuracy_tables as accuracy
 from stages.studies.page import album, cost_tables, size_tables
@@ -41,7 +42,7 @@ class Section:
 def section(story: StudySource, views: Sequence[MachineResults], goals: Sequence[Goal]) -> Section:
     """The sections of one data set, from a view per machine that ran it."""
     view = views[0]
-    advice = advise(view)
+    advice = [*advise(view), *fine_tuning(view)]
     shown = {
         "name": problem_name(view),
         "spread": interval_text(view),

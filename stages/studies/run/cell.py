@@ -153,15 +153,11 @@ def _about(
 def _evaluate(run: "Run", test: "Split", classes: list[str]) -> "Evaluation":
     """The kept weights on the test images, shown as in validation."""
     from stages.measures.evaluation.test_figures import evaluate_outputs
-    from stages.training.engine import view_of
-    from stages.training.inference import Evaluator
 
     engine = run.trained.engine
     engine.model.load_state_dict(run.trained.weights)
-    evaluator = Evaluator(
-        engine.task, test, view_of(engine), engine.device, run.params.seed, "test"
-    )
-    return evaluate_outputs(evaluator(engine.model), test.names, engine.task.heads(classes))
+    outputs = engine.evaluator(test, "test")(engine.model)
+    return evaluate_outputs(outputs, test.names, engine.task.heads(classes))
 
 
 def _trained(run: "Run") -> dict[str, Any]:

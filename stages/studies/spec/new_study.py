@@ -1,6 +1,7 @@
 """A study of a user's own pictures: writes its folder, leaves running to DVC.
 
-The grid is models × sizes × seeds with one recipe that is sound for small data.
+The grid is models × sizes × seeds with one recipe that is sound for small data. Leaves studies of
+trained backbones to `trained_study`.
 """
 
 from collections.abc import Mapping
@@ -29,20 +30,10 @@ HEADER = """# Models x sizes x seeds on your own pictures. Change a list and run
 
 
 def new_study(name: str, folder: Path, grid: Mapping[str, Any], epochs: int, px: int) -> str:
-    """Write `studies/<name>`; return what to run next.
+    """Write `studies/<name>`, trained from scratch; return what to run next.
 
-    Raises ParamsError when the study exists, its name cannot be or a value is mistaken, ModelError
-    for an unknown model.
+    Raises as `write_study` does.
     """
-    check_name(name, small=False)
-    target = STUDIES / name
-    if (target / "params.yaml").exists():
-        raise ParamsError(
-            f"{target / 'params.yaml'} exists already. Edit its grid and run "
-            f"`{load_study_config(name).repro()}`, or choose another name."
-        )
-    for model in grid["models"]:
-        resolve(model)
     values = {
         "grids": {"backbones": {**grid, "recipes": ["default"]}},
         "base": {
@@ -60,6 +51,24 @@ def new_study(name: str, folder: Path, grid: Mapping[str, Any], epochs: int, px:
         "pictures help?",
         "source": "A study of your own pictures has no source to be held against.",
     }
+    return write_study(name, values, story)
+
+
+def write_study(name: str, values: Mapping[str, Any], story: Mapping[str, Any]) -> str:
+    """Write a study's params.yaml, study.yaml and dvc.yaml; return what to run next.
+
+    Raises ParamsError when the study exists, its name cannot be or a value is mistaken, ModelError
+    for an unknown model.
+    """
+    check_name(name, small=False)
+    target = STUDIES / name
+    if (target / "params.yaml").exists():
+        raise ParamsError(
+            f"{target / 'params.yaml'} exists already. Edit its grid and run "
+            f"`{load_study_config(name).repro()}`, or choose another name."
+        )
+    for model in {model for grid in values["grids"].values() for model in grid["models"]}:
+        resolve(model)
     try:
         form = StudyConfig(name, target, StudyFile.model_validate(values))
     except ValidationError as error:

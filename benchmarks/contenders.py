@@ -141,6 +141,8 @@ def timm_loop(model: str, batch_size: int, precision: str) -> Step:
 CONTENDERS: dict[str, tuple[Callable[..., Step], dict[str, Any]]] = {
     "ours fp32": (ours, {"precision": "fp32"}),
     "ours bf16": (ours, {"precision": "bf16"}),
+    "plain fp32": (ours, {"precision": "fp32", "fast_kernels": False}),
+    "plain bf16": (ours, {"precision": "bf16", "fast_kernels": False}),
     "loader2": (loader, {"precision": "fp32", "workers": 2}),
     "loader0": (loader, {"precision": "fp32", "workers": 0}),
     "timm fp32": (timm_loop, {"precision": "fp32"}),
@@ -172,6 +174,39 @@ def images_and_labels() -> tuple[Any, Any]:
     source = np.random.default_rng(0)
     pixels = source.integers(0, 256, (IMAGES, PX, PX, 3), dtype=np.uint8)
     return pixels, source.integers(0, CLASSES, IMAGES)
+
+
+def best_rates() -> dict[str, float]:
+    """GFLOP/s of a large matrix product or of a 3x3 convolution, the better, by precision."""
+    import time
+
+    import torch
+
+    rates = {}
+    for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        square, images = torch.ones(2048, 2048, dtype=dtype), torch.ones(128, 128, 16, 16)
+        images = images.to(dtype, memory_format=torch.channels_last)
+        kernel = torch.ones(128, 128, 3, 3, dtype=dtype)
+        for flops, call in (
+            (2 * 2048**3, lambda a=square: a @ a),
+            (2 * 128 * 256 * 9 * 128**2, lambda a=images, b=kernel: torch.conv2d(a, b, padding=1)),
+        ):
+            for _ in range(8):
+                started = time.perf_counter()
+                call()
+                rate = flops / (time.perf_counter() - started) / 1e9
+                rates[precision] = max(rates.get(precision, 0.0), rate)
+    return rates
+
+
+def training_gflop(model: str) -> float:
+    """What an image costs in training: forward, and twice as much backward."""
+    import torch
+
+    from stages.measures.profiling.flops import count_cost
+
+    built = fresh(model).eval()
+    return 6 * count_cost(built, (torch.zeros(1, 3, PX, PX),)).macs / 1e9
 
 
 def fresh(model: str) -> Any:

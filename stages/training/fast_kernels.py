@@ -28,6 +28,7 @@ from stages.training.convolution_kernels import (
 )
 
 FEW_PIXELS = 16  # of an output map: windows and a product beat a convolution's weight gradient
+MODERATE_PIXELS = 256  # beyond, windows would take more memory than they are worth
 WORTH_A_PRODUCT = 2**24  # multiplications of a linear layer, below which the call itself counts
 
 
@@ -100,7 +101,8 @@ def _pays_in_pairs(x: Tensor, taps: int, outputs: int) -> bool:
 
 def _pays_in_windows(x: Tensor, stride: Pair, outputs: int) -> bool:
     """In bfloat16 oneDNN's threads spin for each other also where it strides, and in the stem."""
-    if x.dtype == torch.bfloat16 and (max(stride) > 1 or x.shape[1] < NARROW):
+    strides = max(stride) > 1 and outputs <= MODERATE_PIXELS
+    if x.dtype == torch.bfloat16 and (strides or x.shape[1] < NARROW):
         return True
     return outputs <= FEW_PIXELS and x.shape[1] >= NARROW
 

@@ -53,15 +53,15 @@ def variants_of(*names: str) -> list[tuple[str, Variant | None, str | None]]:
 def test_every_variant_computes_the_same_network() -> None:
     """Under the switches of a stage, which the ONNX exporter must not stumble over."""
     set_determinism(True, CPU)
-    made = variants_of("channels_last", "bf16", "fp16", "bf16+channels_last", "onnx")
+    made = variants_of("channels_last", "bf16", "fp16", "fast", "bf16+channels_last+fast", "onnx")
     cells = inference_cells(convolutional(), made, [1, 5], ROOM)
-    assert [cell.reason for cell in cells] == [None] * 12
+    assert [cell.reason for cell in cells] == [None] * 14
     for cell in cells[2:]:
         assert cell.difference is not None
         assert cell.difference <= NOTABLE[cell.about["precision"]]
     about = {cell.variant: cell.about for cell in cells}
-    assert about["bf16+channels_last"]["precision"] == "bf16"
-    assert about["bf16+channels_last"]["memory_format"] == "channels_last"
+    assert about["bf16+channels_last+fast"]["precision"] == "bf16"
+    assert about["bf16+channels_last+fast"]["memory_format"] == "channels_last"
     assert about["onnx"]["runs_on"].startswith("ONNX Runtime")
 
 

@@ -24,6 +24,7 @@ from benchmarks.faults import FAULTS  # noqa: E402
 from benchmarks.machines import MACHINES  # noqa: E402
 from benchmarks.small_run import make_pictures  # noqa: E402
 from stages.comparison.analysis.compare_runs import Comparison, compare_runs  # noqa: E402
+from stages.comparison.page.terms import where_in_words
 from stages.runs.run import read_run  # noqa: E402
 from stages.runs.sources import open_source  # noqa: E402
 
@@ -69,7 +70,13 @@ def judge(trial: Trial, found: Comparison) -> bool:
     """Whether the verdict is the expected one."""
     if trial.found is None:
         return found.verdict.rung.exit_status == 0
-    return found.verdict.rung.exit_status == 1 and trial.found in (found.verdict.where or "")
+    return found.verdict.rung.exit_status == 1 and trial.found in place_of(found)
+
+
+def place_of(found: Comparison) -> str:
+    """Where the fault is, in words; empty without one."""
+    where = found.verdict.where
+    return where_in_words(where) if where else ""
 
 
 def run_trials(
@@ -102,7 +109,7 @@ def main() -> int:
     for trial, found in results:
         right = judge(trial, found)
         wrong += not right
-        place = found.verdict.where or ""
+        place = place_of(found)
         print(f"{'right' if right else 'WRONG'}  {trial.name}: {found.verdict.rung.words} {place}")
     print(f"{len(results) - wrong} of {len(results)} as expected")
     return int(wrong > 0)

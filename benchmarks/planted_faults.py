@@ -24,7 +24,7 @@ from benchmarks.faults import FAULTS  # noqa: E402
 from benchmarks.machines import MACHINES  # noqa: E402
 from benchmarks.small_run import make_pictures  # noqa: E402
 from stages.comparison.analysis.compare_runs import Comparison, compare_runs  # noqa: E402
-from stages.comparison.page.terms import where_in_words
+from stages.comparison.page.terms import where_in_words  # noqa: E402
 from stages.runs.run import read_run  # noqa: E402
 from stages.runs.sources import open_source  # noqa: E402
 

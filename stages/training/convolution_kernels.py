@@ -29,13 +29,8 @@ def cut_taps(x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: P
         first, end, kept = _meeting(size, taps, step, pad, gap)
         parts.append(slice(first, end))
         pads.append(kept)
-    if all(end - first == taps for (first, end), taps in _spans(parts, weight)):
-        return weight, padding
-    return weight[:, :, parts[0], parts[1]], tuple(pads)
-
-
-def _spans(parts: list[slice], weight: Tensor) -> Any:
-    return zip([(part.start, part.stop) for part in parts], weight.shape[2:], strict=True)
+    kernel = weight[:, :, parts[0], parts[1]]
+    return (weight, padding) if kernel.shape == weight.shape else (kernel, tuple(pads))
 
 
 @cache

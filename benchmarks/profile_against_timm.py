@@ -27,7 +27,7 @@ from stages.measures.profiling.best import best_variant
 from stages.measures.profiling.cells import Cell, inference_cells
 from stages.measures.profiling.grid import Plan, time_cells
 from stages.measures.profiling.memory_budget import Forecast
-from stages.measures.profiling.try_measure import attempt
+from stages.measures.profiling.try_measure import try_measure
 from stages.measures.profiling.reparameterize import calibrate
 from stages.measures.profiling.profiled_model import ProfiledModel, noise
 from stages.measures.profiling.throughput import images_per_second
@@ -94,7 +94,7 @@ def all_variants(
     """The profiler's grid of one model: eager and every variant at every batch size."""
     base = eager(subject.model, device, plan.threads)
     example = subject.batch(2)[0]
-    made = [(name, *attempt(partial(make_variant, name, base, example))) for name in VARIANTS]
+    made = [(name, *try_measure(partial(make_variant, name, base, example))) for name in VARIANTS]
     cells = inference_cells(subject, [("eager", base, None), *made], sizes, Forecast(0.0, 0.0))
     time_cells(cells, plan, lambda: None)
     return cells

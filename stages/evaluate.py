@@ -1,8 +1,7 @@
 """Put the test images through the trained model, once, and measure what came out.
 
 Reads the weights, the subset and the machine's identity; writes metrics, predictions per image,
-tables for the plots, and pictures. Leaves the figures to `stages.measures` and the pictures to
-`stages.charts`.
+tables for the plots, and pictures.
 """
 
 import sys

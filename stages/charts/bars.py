@@ -1,6 +1,4 @@
-"""Plain horizontal bars with the figure written at each, for costs. Leaves what they mean to
-`cost` and others.
-"""
+"""Plain horizontal bars with the figure written at each, for costs."""
 
 from collections.abc import Sequence
 

@@ -1,7 +1,7 @@
 """Names beside points, placed so that they keep off one another, the points and the lines.
 
 Each name in turn takes the place around its point that hides least; one that had to move away gets
-a thin line to its point. Leaves points and lines to the charts.
+a thin line to its point.
 """
 
 from collections.abc import Sequence

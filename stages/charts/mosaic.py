@@ -1,4 +1,4 @@
-"""Many small pictures in one array, for the charts that show pictures. Leaves captions to them."""
+"""Many small pictures in one array, for the charts that show pictures."""
 
 import math
 

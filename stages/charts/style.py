@@ -1,9 +1,8 @@
 """The look of all charts, and their way out: a PNG or SVG file, or SVG inside a page.
 
-The palette is Okabe and Ito's ("Color Universal Design", 2008), told apart by colour-blind
-readers; split and series differ in line style as well, so that print without colour works.
-The same figure always gives the same bytes: no dates, no random ids. Leaves what is drawn to
-the other files of this room.
+The palette is Okabe and Ito's ("Color Universal Design", 2008), told apart by colour-blind readers;
+split and series differ in line style as well, so that print without colour works. The same figure
+always gives the same bytes: no dates, no random ids.
 """
 
 import io

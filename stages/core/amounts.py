@@ -1,7 +1,4 @@
-"""How many images: a count, a share of the pool such as 0.5 or 1/16, or all that are left.
-
-Leaves to the subset law what a pool is, and to `core.params` which keys take an amount.
-"""
+"""How many images: a count, a share of the pool such as 0.5 or 1/16, or all that are left."""
 
 from fractions import Fraction
 from typing import Annotated, Any

@@ -1,7 +1,6 @@
 """The shell around a stage: `--help`, `--params`, one paragraph per error, an exit status.
 
 Exit status 0 done, 1 a user's error, 2 wrong arguments (argparse), 130 interrupted.
-Leaves all work to the function it is given.
 """
 
 import argparse

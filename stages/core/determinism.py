@@ -1,7 +1,6 @@
 """Switches that make PyTorch repeat itself, and compute on every device what precision asks for.
 
-Covers determinism flags, TF32, and the C library's memory thresholds. Leaves randomness to
-`core.streams` and the record of these switches to `dna`.
+Covers determinism flags, TF32, and the C library's memory thresholds.
 """
 
 import ctypes

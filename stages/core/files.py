@@ -1,7 +1,6 @@
 """Files that are either whole or absent: everything is written beside its place and renamed.
 
-Covers text, JSON, CSV and any writer that takes a path. Leaves what goes into the files to
-the stages.
+Covers text, JSON, CSV and any writer that takes a path.
 """
 
 import errno

@@ -1,6 +1,6 @@
 """Validation mistakes in plain words: the key, its value, what is allowed, the nearest spelling.
 
-Turns pydantic's error details into paragraphs. Leaves the schema itself to `core.params`.
+Turns pydantic's error details into paragraphs.
 """
 
 import difflib

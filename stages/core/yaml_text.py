@@ -1,7 +1,6 @@
 """YAML as DVC reads it: version 1.2, by the same library with the same settings.
 
 `040` is 40, `1:30` and `yes` are text, `1e-3` is a number, and a key given twice is a mistake.
-Leaves what the values mean to whoever asked for them.
 """
 
 from typing import Any

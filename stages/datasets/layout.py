@@ -3,8 +3,7 @@
     train/<class>/*  and  test/<class>/*        two parts, kept apart; `val` may stand beside them
     <class>/*                                   one pool; the test part is drawn by seed
 
-Everything may lie in further folders, as archivers make them, also within each part. Leaves which
-files are pictures to the source.
+Everything may lie in further folders, as archivers make them, also within each part.
 """
 
 import re

@@ -1,7 +1,7 @@
 """The files below a folder or in a zip: their names, how to read one, and what is not to be read.
 
 Every file is listed or counted under a reason why it is left out. Names are relative, with forward
-slashes. Leaves what a picture is, and what folders mean, to whoever asks.
+slashes.
 """
 
 import os

@@ -1,11 +1,10 @@
 """Decoded pixels kept on disk, found again by what the images contain.
 
-A pack holds squares of many images, each at its own size, with the digest of each image. Pixels
-are looked up by digest and size, so a pack cannot be stale: what is not in it is decoded anew.
-A pack is two files named by the SHA-256 of the index, which knows a hash of every image's pixels;
-these are mapped into memory and not read. What has been damaged on the disk since is noticed when
-it is looked for, told and removed, and so made anew. Leaves decoding to `decoding` and the choice
-of images to `pixels`.
+A pack holds squares of many images, each at its own size, with the digest of each image. Pixels are
+looked up by digest and size, so a pack cannot be stale: what is not in it is decoded anew. A pack
+is two files named by the SHA-256 of the index, which knows a hash of every image's pixels; these
+are mapped into memory and not read. What has been damaged on the disk since is noticed when it is
+looked for, told and removed, and so made anew.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """A data set in two views: the collection, which can be read, and the pool, which describes it.
 
-A source gives a `Collection`; reading every image of it once gives the `Pool`, all about a
-data set but its pixels. Leaves decoding to `decoding` and choosing to `selection`.
+A source gives a `Collection`; reading every image of it once gives the `Pool`, all about a data set
+but its pixels.
 """
 
 from collections import Counter

@@ -1,7 +1,6 @@
 """Every image of a collection read once: digested, decoded, reduced; broken ones told or skipped.
 
 Large pictures are decoded on a few threads, for Pillow lets go of the interpreter meanwhile.
-Leaves single pictures to `decoding` and keeping the pixels to `packs`.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """The chip, its memory and its accelerator: the one module that asks the machine's libraries.
 
-psutil, py-cpuinfo and nvidia-ml-py are called from here alone. What cannot be read is None,
-never a guess. Leaves library versions to `software` and settings to `switches`.
+psutil, py-cpuinfo and nvidia-ml-py are called from here alone. What cannot be read is None, never a
+guess.
 """
 
 import platform

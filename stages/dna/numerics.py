@@ -1,9 +1,8 @@
 """The measured DNA: every probe's bits, error and repeatability on this machine.
 
-A probe runs ten times. Its bits become a short hash, its first output is held against the
-float64 reference, and the ten are held against one another: the determinism audit. The digest
-sums up the bits of all probes that repeat themselves. Leaves the meaning of differences to
-`comparison.causes`.
+A probe runs ten times. Its bits become a short hash, its first output is held against the float64
+reference, and the ten are held against one another: the determinism audit. The digest sums up the
+bits of all probes that repeat themselves.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Versions of the libraries that compute, decode or define models.
 
-Packages are looked up in the installed metadata, so that torchvision and timm, which take a
-second to import, are not imported. Leaves settings to `switches`.
+Packages are looked up in the installed metadata, so that torchvision and timm, which take a second
+to import, are not imported.
 """
 
 import platform

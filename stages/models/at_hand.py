@@ -1,6 +1,6 @@
 """Which trained backbones lie on this machine: in installed packages and the libraries' caches.
 
-Their `pretrained: true` needs no network. Leaves reading them to `transfer`.
+Their `pretrained: true` needs no network.
 """
 
 from pathlib import Path

@@ -1,8 +1,4 @@
-"""How families build their models from timm and torchvision, and fit them to small inputs.
-
-Leaves names with a prefix (`timm/`, `torchvision/`) to `libraries`, and trained weights to
-`transfer`.
-"""
+"""How families build their models from timm and torchvision, and fit them to small inputs."""
 
 import inspect
 import sys

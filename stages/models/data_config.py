@@ -1,7 +1,7 @@
 """How images were shown to trained weights: as their publishers say, or as we recorded it.
 
-timm keeps it in `pretrained_cfg`, torchvision in the transforms of its weights, and the train
-stage in its weights file. Leaves showing images that way to `training.images`.
+timm keeps it in `pretrained_cfg`, torchvision in the transforms of its weights, and the train stage
+in its weights file.
 """
 
 import json

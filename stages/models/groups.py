@@ -1,7 +1,6 @@
 """Which parameters learn, and how fast: freezing, learning rates, layer decay, weight decay.
 
-`freeze` carries out `finetune`, `parameter_groups` the rates of the recipe. Leaves the optimiser
-to `training`.
+`freeze` carries out `finetune`, `parameter_groups` the rates of the recipe.
 """
 
 from typing import TYPE_CHECKING, Any

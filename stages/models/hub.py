@@ -2,7 +2,6 @@
 
 What was fetched before lies in the libraries' own caches and needs no network. Without one the
 message comes at once: an address is tried a single time before a download that retries for long.
-Leaves fitting the weights to a model to `transfer`.
 """
 
 import http.client

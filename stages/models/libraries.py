@@ -1,9 +1,8 @@
 """Models that are named with a prefix, which are all of timm and torchvision.
 
 `timm/<id>` is any id of `timm.list_models()`, with or without a tag of trained weights;
-`torchvision/<id>` any classification model of torchvision. Such a model is tried once with an
-image of the input size, so that one that cannot take it says so before training. Leaves the
-table's own models to the families.
+`torchvision/<id>` any classification model of torchvision. Such a model is tried once with an image
+of the input size, so that one that cannot take it says so before training.
 """
 
 import difflib

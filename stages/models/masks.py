@@ -4,7 +4,7 @@ PyTorch draws masks with the device's own generator, which differs between CPU, 
 `portable_masks` takes the two calls through which modules of PyTorch, timm and torchvision drop
 (`F.dropout`, `Tensor.bernoulli_`) and answers with masks from `stream(seed, "masks", step, part)`,
 32 bits of integer per element compared with a threshold, drawn on the CPU. Independent of device,
-precision, thread count and memory layout. Leaves the rates to the models.
+precision, thread count and memory layout.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,4 @@
-"""Trained weights that lie in an installed package: found and verified, nothing of it imported.
-
-Leaves which package a model has to its family, and reading the file to `checkpoints`.
-"""
+"""Trained weights that lie in an installed package: found and verified, nothing of it imported."""
 
 from importlib import metadata
 from pathlib import Path

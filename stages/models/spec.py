@@ -1,7 +1,6 @@
 """The words in which families describe their models: a row of the table, a request, an answer.
 
-Data only; importing it is cheap. Leaves the models to `families/` and their weights to
-`initialization` and `transfer`.
+Data only; importing it is cheap.
 """
 
 from collections.abc import Callable, Mapping

@@ -2,8 +2,7 @@
 
 `pretrained: true` takes what the model's library publishes, from a package where one with it is
 installed; `pretrained: PATH` a file. The class head is never taken over, and the new one starts
-small: the first loss is then that of a guess, and does not tear the trunk apart. Leaves reading
-files to `checkpoints`, other sizes of patches and grids to `resampling`, freezing to `groups`.
+small: the first loss is then that of a guess, and does not tear the trunk apart.
 """
 
 import math

@@ -1,7 +1,4 @@
-"""What the charts and pictures of a run show, in words, for readers who cannot see them.
-
-Leaves captions, which everybody reads, to `sections`.
-"""
+"""What the charts and pictures of a run show, in words, for readers who cannot see them."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,4 @@
-"""A study's cell as a run: its figures stand in one file, `cell.json`.
-
-Leaves writing to `studies.run.cell`.
-"""
+"""A study's cell as a run: its figures stand in one file, `cell.json`."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,6 @@
 """What dvc.yaml declares of a stage: the parameters that it depends on, and the files it writes.
 
-Read from there, so that nothing says it a second time. Leaves the meaning of parameters to
-`core.params`.
+Read from there, so that nothing says it a second time.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,7 @@
 """All that a finished run left behind, read into one value.
 
-A comparison takes what is there: what cannot be read is None and is named in `missing`, so that
-the answers which need it can say so. The report wants whole files: strict reading refuses damaged
-ones. Leaves a study's cell to `cell`, and judgement to those who read.
+A comparison takes what is there: what cannot be read is None and is named in `missing`, so that the
+answers which need it can say so. The report wants whole files: strict reading refuses damaged ones.
 """
 
 import hashlib

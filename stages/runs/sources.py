@@ -1,7 +1,7 @@
 """Where a run is read from: a folder, the workspace, a git revision or an experiment.
 
 A revision is read out of git without a checkout, and what git lacks through DVC's file system,
-which finds files in the cache and on a remote alike. Leaves the meaning of files to `run`.
+which finds files in the cache and on a remote alike.
 """
 
 from collections.abc import Callable

@@ -1,9 +1,8 @@
 """Tables of traced steps, and metrics/steps.json, which holds those of tensors and of step insides.
 
 DVC brings a file back from its run cache and keeps it in git only where it is a metric or a plot.
-Of a metric it shows numbers and words and passes lists over, so this one holds lists alone: it
-adds nothing to `dvc metrics diff` and no column to `dvc exp show`. Leaves the rows to
-`training.trace` and `training.step_trace`, and needs no PyTorch, for comparisons read here too.
+Of a metric it shows numbers and words and passes lists over, so this one holds lists alone: it adds
+nothing to `dvc metrics diff` and no column to `dvc exp show`.
 """
 
 from math import isnan

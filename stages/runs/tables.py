@@ -1,7 +1,6 @@
 """The tables of a run, read and checked: a table is whole and of today's format, or None.
 
-What is the matter with one that is passed over is noted. Leaves metrics, parameters and the record
-as a whole to `run`.
+What is the matter with one that is passed over is noted.
 """
 
 import hashlib

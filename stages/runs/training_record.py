@@ -1,6 +1,6 @@
 """What a finished training leaves: figures for any of them, files for the pipeline's train stage.
 
-A study's cell keeps the same figures in its own file. Leaves reading to `run`.
+A study's cell keeps the same figures in its own file.
 """
 
 import json

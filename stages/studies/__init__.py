@@ -1,5 +1,5 @@
 """Studies: a grid of runs, the table it fills, and what the table says about the claims.
 
-`form` reads a study, `cell` runs one run of it, `results` reads what is there; the others turn
-that into figures, verdicts, advice and a page. Which cells run, and when, is left to DVC.
+`spec` reads a study, `run` has what its pipeline executes, `analysis` turns finished cells into
+figures, verdicts and advice, `page` shows them. Which cells run, and when, is left to DVC.
 """

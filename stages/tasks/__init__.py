@@ -1,8 +1,7 @@
 """What is learnt from the images: a task makes inputs and targets of them and judges answers.
 
 Each task is a file of this folder, found by its name, whose `TASK` is a `Task`; training,
-evaluation and report know nothing else of it. Leaves the models to `models` and the images to
-`datasets`.
+evaluation and report know nothing else of it.
 """
 
 import importlib

@@ -2,9 +2,9 @@
 
 A run's folder under `$DVC_ROOT/.work/checkpoints/` is named by a hash of all that decides its
 weights (parameters, subset, machine identity, code), so another configuration never finds it. A
-file's name carries the SHA-256 of its bytes: a truncated or altered one is passed
-over and the one before it is taken, which is why two are kept. A lock in the folder lets one
-process train a run at a time. Leaves what goes into a checkpoint to `training.loop`.
+file's name carries the SHA-256 of its bytes: a truncated or altered one is passed over and the one
+before it is taken, which is why two are kept. A lock in the folder lets one process train a run at
+a time.
 """
 
 import hashlib

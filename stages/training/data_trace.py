@@ -10,8 +10,7 @@ excuses a difference. Columns of plots/trace.csv (for the recorded step) and of 
 - `images_hash`: the pixels that the augmentation made, before scaling, resizing and normalisation.
 
 `val_images_hash` of plots/history.csv, and `images_hash` under `inputs` of metrics/evaluate.json,
-are those of the stored pixels that were evaluated, whatever the batch size. Leaves what a model
-sees after normalisation, which may round, to the sketches of `step_trace`.
+are those of the stored pixels that were evaluated, whatever the batch size.
 """
 
 from collections.abc import Sequence

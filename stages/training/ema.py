@@ -1,8 +1,8 @@
 """An exponential moving average of a model's weights and statistics, to validate and keep.
 
 Polyak averaging in PyTorch's batched operations. `torch.optim.swa_utils.AveragedModel` does not
-serve here: it rounds index tables and counters down, and on a GPU it waits for the device in
-every step. Leaves when to update and which model to keep to `training.loop`.
+serve here: it rounds index tables and counters down, and on a GPU it waits for the device in every
+step.
 """
 
 import copy

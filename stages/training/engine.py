@@ -2,7 +2,6 @@
 
 The step takes an epoch and a position in it and nothing else: order, augmentation and masks come
 from counter-style streams, so any step can be computed alone (resume, replay, comparison).
-Leaves epochs, validation, checkpoints and the trace to `training.loop`.
 """
 
 import copy

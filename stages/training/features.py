@@ -1,9 +1,9 @@
 """What a frozen trunk makes of images: computed once, kept, and found again by the images' pixels.
 
-Features are the input of the linear layer that a model ends in. They lie in `.work/features/`, in
-a folder named by all that decides their bits: weights, preprocessing, precision, batch size, code
-and the machine's DNA. A pack's name carries the SHA-256 of its bytes: a damaged one is told,
-removed and computed anew. Leaves what is done with features to `frozen`.
+Features are the input of the linear layer that a model ends in. They lie in `.work/features/`, in a
+folder named by all that decides their bits: weights, preprocessing, precision, batch size, code and
+the machine's DNA. A pack's name carries the SHA-256 of its bytes: a damaged one is told, removed
+and computed anew.
 """
 
 import hashlib

@@ -2,8 +2,7 @@
 
 Taken where training sees of an image what evaluation sees: the trunk is frozen, nothing random
 comes before the head, and the head alone makes the logits. Weights, trace and checkpoints are of
-the whole model, as in any engine. Leaves computing and keeping features to `features`, and heads
-that are fitted at once to `probe`.
+the whole model, as in any engine.
 """
 
 import copy

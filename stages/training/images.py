@@ -1,7 +1,6 @@
 """From stored uint8 pixels to what a network sees: on the device, resized, normalised.
 
-Covers placement, input size, normalisation and memory format. Leaves augmentation to
-`training.augmentation` and decoding to `datasets.pixels`.
+Covers placement, input size, normalisation and memory format.
 """
 
 from dataclasses import asdict, dataclass

@@ -1,7 +1,6 @@
 """The epochs of a run: train, validate, keep the best, checkpoint, go on from where it stopped.
 
-Data in, data out: takes parameters and splits, returns weights, history and record. Leaves the
-single step to `engine`, what is recorded of it to `recorder`, files to `stages.train`.
+Data in, data out: takes parameters and splits, returns weights, history and record.
 """
 
 import time

@@ -1,7 +1,7 @@
 """The head that asks the nearest training images, its k chosen by leaving one out.
 
-Nothing is fitted but k: every training image is classified by the others, and the k with the
-lowest loss is kept. Leaves the head itself to `models.neighbors`.
+Nothing is fitted but k: every training image is classified by the others, and the k with the lowest
+loss is kept.
 """
 
 import torch

@@ -1,7 +1,7 @@
 """A model put where it is trained: its device, its layout, and the attention that suits both.
 
 The same for training, validation and test, so that all of them compute the same function to the
-bit, and for the training steps that a profile times. Leaves pixels to `training.images`.
+bit, and for the training steps that a profile times.
 """
 
 import torch

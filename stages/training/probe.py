@@ -1,8 +1,7 @@
 """A head that is fitted at once on the features of a frozen trunk, as a finished training.
 
 `finetune: probe` and `finetune: knn` have no epochs, no learning rate and no augmentation: the
-history has one row and the trace one step, which takes all images. Leaves the fits to `logistic`
-and `nearest`.
+history has one row and the trace one step, which takes all images.
 """
 
 import time

@@ -1,6 +1,6 @@
 """A whole training run from parameters and pixels: set the switches, fit, fall back if asked.
 
-Used by the train stage and by every cell of a study. Leaves reading and writing to them.
+Used by the train stage and by every cell of a study.
 """
 
 from collections.abc import Callable, Iterator

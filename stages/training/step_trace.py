@@ -1,9 +1,8 @@
 """What happened inside a step: every module, gradient and update, as a hash and a sketch.
 
-Recorded at the few steps whose state is kept for replay, so that two machines that part can be
-told where: at which module, in the loss, on the way back, or in the optimiser. A hash says whether
-bits agree; a sketch of sixteen numbers says how far tensors are apart without keeping them.
-Leaves when to record to `training.recorder` and the reading to `stages.compare`.
+Recorded at the few steps whose state is kept for replay, so that two machines that part can be told
+where: at which module, in the loss, on the way back, or in the optimiser. A hash says whether bits
+agree; a sketch of sixteen numbers says how far tensors are apart without keeping them.
 """
 
 import math

@@ -2,7 +2,7 @@
 
 Loss alone parts up to nine steps too late, so gradients and weights are hashed tensor by tensor.
 Covers the record of one step; beyond the first steps, the last of each epoch has one, without its
-tensors. Leaves when to record to `training.recorder` and reading to `compare`.
+tensors.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,4 @@
-"""A trained model taken up again from its weights file, with how images are shown to it.
-
-Leaves writing the file to `stages.train`.
-"""
+"""A trained model taken up again from its weights file, with how images are shown to it."""
 
 import json
 from dataclasses import dataclass

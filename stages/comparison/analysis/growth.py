@@ -1,7 +1,6 @@
 """How far the weights of two runs are apart as both go on.
 
-Reads the sketches of all weights that training keeps at milestones. Leaves what a distance means
-to `drift` and `verdict`.
+Reads the sketches of all weights that training keeps at milestones.
 """
 
 from bisect import bisect_left

@@ -1,7 +1,6 @@
 """What the answers of two machines can tell by themselves: equivalent, different, or too few.
 
 Several seeds on each machine tell more than one pair of runs: where there are any, they decide.
-Leaves what the records of the training prove to `verdict`.
 """
 
 import math

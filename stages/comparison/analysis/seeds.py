@@ -1,7 +1,4 @@
-"""Several seeds on each of two machines: the paired difference, and how many seeds would do.
-
-Leaves the answers of a single pair of runs to `statistics`, and which runs make a pair to `groups`.
-"""
+"""Several seeds on each of two machines: the paired difference, and how many seeds would do."""
 
 import math
 from bisect import bisect_left

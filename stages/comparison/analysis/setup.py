@@ -1,8 +1,7 @@
 """What differs between two runs before any result: parameters, data, code, machine.
 
-Differences come in three kinds: an *input* makes it another experiment; a *computation* is the
-same experiment computed in another way, which may change bits; a *neutral* one changes neither.
-Leaves the numbers themselves to the other files.
+Differences come in three kinds: an *input* makes it another experiment; a *computation* is the same
+experiment computed in another way, which may change bits; a *neutral* one changes neither.
 """
 
 from collections.abc import Iterator, Mapping

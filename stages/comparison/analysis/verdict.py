@@ -1,7 +1,5 @@
 """The ladder: inputs differ, bit-identical, rounding-equivalent, statistically equivalent,
 different. A verdict stops at the rung that the records prove, and says how far they reach.
-
-Leaves what the answers alone can tell to `outcome`, and the words to `page/wording.py`.
 """
 
 from dataclasses import replace

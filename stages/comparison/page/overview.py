@@ -1,7 +1,4 @@
-"""Many machines arranged for reading: the matrix, what the work costs on each, a sentence per pair.
-
-Leaves the form to `text` and `page`.
-"""
+"""Many machines arranged for reading: the matrix, what the work costs on each, and the verdicts."""
 
 from collections.abc import Sequence
 

@@ -1,7 +1,4 @@
-"""A comparison for a terminal: prose and tables folded to its width, 120 columns at most.
-
-Leaves Markdown and JSON to `text`.
-"""
+"""A comparison for a terminal: prose and tables folded to its width, 120 columns at most."""
 
 import shutil
 import sys

@@ -1,7 +1,4 @@
-"""Places, proofs and causes in words, as they stand in the sentence of a verdict.
-
-Leaves the sentence to `wording`.
-"""
+"""Places, proofs and causes in words, as they stand in the sentence of a verdict."""
 
 from collections.abc import Callable
 

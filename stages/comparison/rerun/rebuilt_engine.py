@@ -1,7 +1,7 @@
 """A run's training engine, built again on the present machine from what the run left behind.
 
 The ground that `replay` and `origin` stand on: parameters and the list of images come from the
-record's source, the pictures from this machine. Leaves what is computed to those two.
+record's source, the pictures from this machine.
 """
 
 from pathlib import Path

@@ -1,8 +1,4 @@
-"""Accuracy with its interval: overall and per class.
-
-Leaves probabilities to `measures.calibration`, and who is taken for whom to
-`measures.predictions`.
-"""
+"""Accuracy with its interval: overall and per class."""
 
 from collections.abc import Sequence
 

@@ -1,7 +1,4 @@
-"""Do probabilities mean what they say: reliability by bins of confidence, and its summary.
-
-Leaves accuracy itself to `measures.accuracy`.
-"""
+"""Do probabilities mean what they say: reliability by bins of confidence, and its summary."""
 
 import numpy as np
 import pandas as pd

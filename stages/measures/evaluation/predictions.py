@@ -1,7 +1,7 @@
 """Who was taken for whom, image by image: the table of answers, and the part of it for git.
 
-Class names stand for numbers, so that DVC draws the confusion matrix from it and a comparison
-needs nothing else. Leaves accuracies to `accuracy` and `calibration`.
+Class names stand for numbers, so that DVC draws the confusion matrix from it and a comparison needs
+nothing else.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,8 @@
 """All figures and tables of a trained model on one split of images.
 
-The first head of the task (the class; for the puzzle, the quadrant) gives the tables per class
-and per image; every head gives an accuracy with its interval. Used by the evaluate stage and by
-study cells. Leaves files to them.
+The first head of the task (the class; for the puzzle, the quadrant) gives the tables per class and
+per image; every head gives an accuracy with its interval. Used by the evaluate stage and by study
+cells.
 """
 
 from collections.abc import Sequence

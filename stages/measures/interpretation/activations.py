@@ -1,8 +1,8 @@
 """What the layers of a network put out for given images, and the filters of its first layer.
 
-Works on any model: convolution maps, token sequences (ViT) and channels-last maps (Swin) all
-come out as maps of shape [images, channels, height, width]. Layers are picked by shape when
-none are named. Leaves the pictures to `charts`, and which pixels mattered to `grad_cam`.
+Works on any model: convolution maps, token sequences (ViT) and channels-last maps (Swin) all come
+out as maps of shape [images, channels, height, width]. Layers are picked by shape when none are
+named.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Where in an image the evidence for a class lies: Grad-CAM (Selvaraju et al., arXiv 1610.02391).
 
-The method is torchcam's; here it is given the layers that `activations` picks, so that it works
-on convolutional networks and on transformers alike. Leaves the picture to `charts`.
+The method is torchcam's; here it is given the layers that `activations` picks, so that it works on
+convolutional networks and on transformers alike.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,6 @@
 """One cell of the cost table: a variant at a batch size, made ready, and the row it becomes.
 
-A cell that cannot be made ready says why, and the others stand. Leaves how a variant is made to
-`measures.variants`, timing to `measures.grid` and figures to `measures.latency`.
+A cell that cannot be made ready says why, and the others stand.
 """
 
 import math

@@ -4,9 +4,9 @@ Counted by PyTorch's FlopCounterMode from shapes alone, on the `meta` device, wh
 spelt out as matrix products: nothing is computed and the counts are the same on every machine.
 Counted are convolutions and matrix products (linear layers, attention); 1 MAC = 2 FLOPs, as a
 multiplication and an addition. Normalisations, activation functions, pooling and softmax are no
-MACs. Many published tables (timm's, and whatever fvcore counts) call MACs or FLOPs the sum of
-MACs and the arithmetic of normalisations, which is given beside for comparison: it adds 0.5 % to
-ResNet-50 and 5 % to a MobileNet. Leaves time to `measures.latency`.
+MACs. Many published tables (timm's, and whatever fvcore counts) call MACs or FLOPs the sum of MACs
+and the arithmetic of normalisations, which is given beside for comparison: it adds 0.5 % to
+ResNet-50 and 5 % to a MobileNet.
 """
 
 from collections.abc import Iterator

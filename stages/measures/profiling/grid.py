@@ -1,7 +1,7 @@
 """The stopwatch over the whole grid of cells: warm-up, then repeats taken in turns.
 
 Each repeat goes once round all cells, so a slow minute of the machine hits all variants alike and
-shows as spread. Leaves the cells to `measures.cells`.
+shows as spread.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,6 +1,6 @@
 """Latency: the time from calling the model until its output is there, call by call.
 
-Inputs lie on the device already. Leaves warm-up and repeats to `measures.timing`.
+Inputs lie on the device already.
 """
 
 from collections.abc import Sequence

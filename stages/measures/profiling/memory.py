@@ -7,8 +7,8 @@ records. MPS keeps no peak: there it is the allocation at the end of the forward
 `means` says so. Beside it stands the peak of the process's resident set, Python and
 libraries included. MB are 10⁶ bytes.
 
-A process of its own gives the resident set a meaning, and takes the blow when the system kills
-what is too large. Leaves time to `measures.latency`.
+A process of its own gives the resident set a meaning, and takes the blow when the system kills what
+is too large.
 """
 
 import copy

@@ -1,7 +1,7 @@
 """A network exported to ONNX and run by ONNX Runtime, as on a Jetson or a Raspberry Pi.
 
 The batch size stays open where the exporter can prove that it may; otherwise the network is
-exported anew for each batch size. Leaves timing and the comparison of outputs to others.
+exported anew for each batch size.
 """
 
 import tempfile

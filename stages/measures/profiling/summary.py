@@ -1,7 +1,4 @@
-"""The figures that a reader of `metrics/profile.json` looks for first, out of the whole table.
-
-Leaves the rest of the sheet to `measures.sheet`.
-"""
+"""The figures that a reader of `metrics/profile.json` looks for first, out of the whole table."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,7 @@
 """Throughput over ever larger batches: doubled until memory or time ends.
 
-Each size is timed once, so these cells show where throughput levels off rather than a figure to
-the per cent. Leaves the cells that are timed in repeats to `measures.grid`.
+Each size is timed once, so these cells show where throughput levels off rather than a figure to the
+per cent.
 """
 
 from dataclasses import replace

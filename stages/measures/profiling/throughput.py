@@ -1,7 +1,7 @@
 """Throughput: images per second when batches follow one another without waiting.
 
-The device is synchronised at the ends of a block of calls alone, so work may queue up as it does
-in use. Leaves the choice of batch sizes to `measures.grid`.
+The device is synchronised at the ends of a block of calls alone, so work may queue up as it does in
+use.
 """
 
 import logging

@@ -1,7 +1,7 @@
 """The stopwatch: warm-up until stable, repeats taken in turns, and how far they spread.
 
 Knows nothing of models: it times callables with a clock. What is timed and under which name is
-in `measures.latency`, `measures.throughput` and `measures.grid`. Clocks synchronise the device
+in `latency`, `throughput` and `grid`. Clocks synchronise the device
 on every backend before they read, so queued work counts (PyTorch's own Timer is handed the same
 clock).
 """

@@ -1,8 +1,7 @@
 """Ways to run one network: eager, other layout, half precision, fast, compiled, merged, exported.
 
-A variant is a name such as `bf16` or steps joined by `+`, such as `reparameterized+onnx`; the
-order in the name does not matter. Each step takes a variant and gives another. Leaves timing and
-comparison to `measures.grid`.
+A variant is a name such as `bf16` or steps joined by `+`, such as `reparameterized+onnx`; the order
+in the name does not matter. Each step takes a variant and gives another.
 """
 
 import copy

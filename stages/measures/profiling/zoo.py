@@ -1,8 +1,7 @@
 """The cost of many models in one table, without data or training; goes on where it stopped.
 
 Each finished model is a file under the work folder, named by a hash of all that decides its
-figures, so a second start measures only what is missing. Leaves one model to `measures.sheet`
-and the files of the table to `stages.profile`.
+figures, so a second start measures only what is missing.
 """
 
 import fnmatch

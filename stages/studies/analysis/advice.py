@@ -3,7 +3,7 @@
 Advice comes only from runs that are surely above one answer to every image: the lower end of their
 95 % interval lies above the share of the most frequent class. Where there are none, the answer is
 "none yet", with the reason. Accuracies count as tied when the 95 % interval of their difference
-holds zero, and among the tied the cheaper is advised. Leaves the page to `section`.
+holds zero, and among the tied the cheaper is advised.
 """
 
 import math

@@ -1,9 +1,8 @@
 """What the runs answered image by image: the error of the test images, chance, constant answers.
 
 Another draw of test images would give other accuracies, and as all runs answer the same images,
-their accuracies would move together. So what counts for a difference of two runs is how their
-right answers differ image by image: the paired error, which is smaller than that of either.
-Leaves spread over seeds to `spread`.
+their accuracies would move together. So what counts for a difference of two runs is how their right
+answers differ image by image: the paired error, which is smaller than that of either.
 """
 
 from collections.abc import Iterator, Sequence

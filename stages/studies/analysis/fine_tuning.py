@@ -1,8 +1,7 @@
 """Which two backbones are worth fine-tuning, from probes of their frozen features.
 
-A probe tells what a backbone knows already; fine-tuning can turn the order of close ones around,
-so two are named (the ranks agree, by and large: Kornblith et al., arXiv:1805.08974). Leaves other
-advice to `advice`.
+A probe tells what a backbone knows already; fine-tuning can turn the order of close ones around, so
+two are named (the ranks agree, by and large: Kornblith et al., arXiv:1805.08974).
 """
 
 from stages.pages.formatting import percent

@@ -5,7 +5,7 @@ one run over the root of the number of runs. The test images, where the figure i
 the normal quantile times the standard error over images, which for a difference is that of the
 paired difference image by image. The two overlap a little (how seeds differ image by image counts
 in both), so intervals are rather too wide than too narrow. Times are taken in logarithms: their
-differences are ratios. Leaves the spread to `spread` and the images to `answers`.
+differences are ratios.
 """
 
 import math

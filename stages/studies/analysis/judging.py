@@ -1,12 +1,11 @@
 """What the runs say about a claim: holds, does not hold, undecided, not judged, not run.
 
 A claim holds when the 95 % interval of the difference lies wholly on its side, does not hold when
-it lies wholly on the other, and otherwise it is undecided. Accuracies and gaps of
-runs that are not surely above one answer to every image are not judged: they may have learned
-nothing yet. Latency is measured once per model and not once per seed: the span of its repeats
-stands for the interval. Recipes that
-name different devices are looked up on all devices of the host; every other claim compares runs of
-one machine. Leaves the words of claims to `claims` and intervals to `intervals`.
+it lies wholly on the other, and otherwise it is undecided. Accuracies and gaps of runs that are not
+surely above one answer to every image are not judged: they may have learned nothing yet. Latency is
+measured once per model and not once per seed: the span of its repeats stands for the interval.
+Recipes that name different devices are looked up on all devices of the host; every other claim
+compares runs of one machine.
 """
 
 import math

@@ -1,7 +1,7 @@
 """One machine's view of a study: names of series, means by size, and who leads.
 
 A series is what a line of a chart shows: a model, with its recipe where there are several. All
-tables and pictures of the page start from here, so they agree. Leaves wording to `sections`.
+tables and pictures of the page start from here, so they agree.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """The cells that exist, read into tables: one row per cell, one per epoch, one per test image.
 
 Only cells that the grids name are read, never what else lies in the folder. Cells of a branch or
-experiment are read out of git without checking it out. Leaves figures to the other files.
+experiment are read out of git without checking it out.
 """
 
 from collections.abc import Mapping, Sequence

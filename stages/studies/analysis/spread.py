@@ -7,8 +7,8 @@ such an estimate is (that of chi-squared over its degrees of freedom), and the p
 the median of these, weighted by degrees of freedom. A group that spreads wider than that keeps its
 own spread. Runs that give one answer to every image agree whatever their seed and are left out of
 the pool, but not out of their own group: where one of two seeds fails, that is its spread.
-Simulated on equal normal groups, intervals of this width with Student's t hold the
-truth in 95 to 98 % of cases. Leaves intervals to `intervals`.
+Simulated on equal normal groups, intervals of this width with Student's t hold the truth in 95 to
+98 % of cases.
 """
 
 from collections.abc import Collection, Mapping

@@ -1,7 +1,6 @@
 """The tables of a study's page that are about accuracy: results, gaps, classes, ranks, epochs.
 
-Every figure is a `Traced` text. Leaves learning curves to `size_tables`, costs to `cost_tables` and
-form to the templates.
+Every figure is a `Traced` text.
 """
 
 import math

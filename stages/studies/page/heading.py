@@ -1,7 +1,4 @@
-"""The first screen of a study's page: what ran where, what to know of it, and the answer.
-
-Leaves the tiles of a data set to `section`.
-"""
+"""The first screen of a study's page: what ran where, what to know of it, and the answer."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,8 +1,7 @@
 """Who ran what, and how much faster: machines side by side, and devices of one host.
 
-Two runs are of the same work when their parameters differ in the device and its threads alone, so
-a recipe that asks for the CPU is compared with its twin on the accelerator. Leaves results to the
-other tables.
+Two runs are of the same work when their parameters differ in the device and its threads alone, so a
+recipe that asks for the CPU is compared with its twin on the accelerator.
 """
 
 from collections.abc import Sequence

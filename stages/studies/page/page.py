@@ -2,8 +2,7 @@
 
 Shows the full form when any of its cells exist, else the small one, and says which. Each data set
 has sections of its own; the machine with most cells comes first and others are further columns,
-never averaged with it. Leaves the sections to `section`, the first screen to `heading`, figures to
-the tables and form to the templates.
+never averaged with it.
 """
 
 from collections.abc import Sequence

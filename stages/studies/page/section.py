@@ -1,7 +1,6 @@
 """One data set's sections of a study's page: its answer, tables and pictures on every machine.
 
 The first view is shown whole; further machines are further columns of results, cost and time.
-Leaves the first screen to `heading`.
 """
 
 from collections.abc import Sequence

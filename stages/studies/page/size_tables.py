@@ -1,7 +1,6 @@
 """What a study's page says of data size: gain per doubling, images to a target, who leads beyond.
 
 Curves are fitted to runs that are surely above one answer to every image, and to those alone.
-Leaves fitting to `scaling` and the picture of the curves to `album`.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,4 @@
-"""The source beside the runs: its claims with verdicts, its figures, its targets.
-
-Leaves the language of claims to `claims` and verdicts to `judging`.
-"""
+"""The source beside the runs: its claims with verdicts, its figures, its targets."""
 
 from collections.abc import Sequence
 

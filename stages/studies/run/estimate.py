@@ -2,8 +2,7 @@
 
 In this order: the same cell with another seed; its model's cells, scaled by images and epochs; the
 training speed that a profile measured, of a cell or of `python -m stages.profile --all`; and where
-nothing of this machine tells, the same cell on another machine. Leaves which cells are missing to
-`plan`.
+nothing of this machine tells, the same cell on another machine.
 """
 
 import csv

@@ -1,7 +1,7 @@
 """Whose result it is: the DNA of the machine and settings that a cell runs with.
 
 The probes are measured once per machine by the study's fingerprint stage and looked up by its
-cells. Leaves what a DNA is to `stages.dna`.
+cells.
 """
 
 from pathlib import Path

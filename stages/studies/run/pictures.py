@@ -2,7 +2,7 @@
 
 The file has a few lines per data set: how many images and classes, and a hash of their list. Where
 the pictures are not at hand, as in a fresh clone, those lines stand and cells that exist need not
-run. Leaves the lists themselves to `pools`.
+run.
 """
 
 from pathlib import Path

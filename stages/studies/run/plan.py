@@ -1,7 +1,6 @@
 """What a study still has to run on this machine, and how long that takes.
 
 A cell exists when its file is of this machine's declared DNA and of the parameters as they stand.
-Leaves the time of a missing cell to `estimate` and running to DVC.
 """
 
 from collections.abc import Mapping

@@ -9,8 +9,8 @@ A claim compares two sides or holds one against a figure:
     resnet18 reaches 90 % at full
 
 A side is made of a model, a recipe and a size of the source, in any order; what it leaves out is
-that of the other side. Left out on both, the size is the largest that both ran, then the recipe
-the last in the grid that both ran. Leaves what the runs say to `judging`.
+that of the other side. Left out on both, the size is the largest that both ran, then the recipe the
+last in the grid that both ran.
 """
 
 import re

@@ -1,7 +1,6 @@
 """A study of a user's own pictures: writes its folder, leaves running to DVC.
 
-The grid is models × sizes × seeds with one recipe that is sound for small data. Leaves studies of
-trained backbones to `trained_study`.
+The grid is models × sizes × seeds with one recipe that is sound for small data.
 """
 
 from collections.abc import Mapping

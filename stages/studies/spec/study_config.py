@@ -1,9 +1,8 @@
 """A study's grid as its params.yaml states it: which cells there are, and their parameters.
 
 A form is a folder with a params.yaml: `studies/NAME` the full one, `studies/NAME/small` the small
-one. `grids` hold models × sizes × recipes × seeds each; `base` is what all cells share and a
-recipe what it changes, both in the keys of the root params.yaml. Leaves the question, the source
-and the claims to `story`.
+one. `grids` hold models × sizes × recipes × seeds each; `base` is what all cells share and a recipe
+what it changes, both in the keys of the root params.yaml.
 """
 
 import re

@@ -2,7 +2,7 @@
 
 The file stands in `studies/NAME` and serves all forms. Figures are those at the source; a slip is
 corrected and `corrected` says what stood there, while `remark` says what else to know of a figure
-that stands. Leaves judging claims to `judging`.
+that stands.
 """
 
 from pathlib import Path

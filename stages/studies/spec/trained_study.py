@@ -1,7 +1,7 @@
 """A study of which trained backbone suits a user's pictures: probes of all that are at hand.
 
 Every backbone is taken as it is: logistic regression on its frozen features, which are computed
-once and shared by all sizes and seeds. Leaves writing to `new_study`.
+once and shared by all sizes and seeds.
 """
 
 from collections.abc import Mapping, Sequence

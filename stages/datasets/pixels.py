@@ -2,8 +2,8 @@
 
 Every image is stored as an RGB square at one size, the same for all splits: `input_px`, or the
 largest shorter side among the chosen images if that is less, so that small images stay small in
-memory and are enlarged on the device. Decoded pixels are kept (`pixel_cache`), so that the next stage
-loads them in a fraction of a second.
+memory and are enlarged on the device. Decoded pixels are kept (`pixel_cache`), so that the next
+stage loads them in a fraction of a second.
 """
 
 from collections.abc import Sequence

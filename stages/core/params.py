@@ -1,9 +1,9 @@
 """The parameter file, validated: every key typed, bounded and refused when it cannot be meant.
 
 `load_params` reads `params.yaml` (or a study's file) into frozen pydantic models. A mistake
-raises ParamsError with one paragraph per mistake, worded by `core.validation_messages`. What depends
-on the machine, the model table or the data (is there a CUDA device, are there so many images) is
-checked where it is known, not here.
+raises ParamsError with one paragraph per mistake, worded by `core.validation_messages`. What
+depends on the machine, the model table or the data (is there a CUDA device, are there so many
+images) is checked where it is known, not here.
 """
 
 from importlib import import_module

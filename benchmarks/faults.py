@@ -79,8 +79,8 @@ def _change_input(change: Callable[..., Tensor], where: tuple[Any, ...]) -> None
         module.preprocess = partial(change, original)
 
 
-def _unnormalised(original: Any, images: Tensor, px: int, mean: Tensor, std: Tensor, layout: Any) -> Tensor:  # fmt: skip  # noqa: E501
-    return original(images, px, torch.zeros_like(mean), torch.ones_like(std), layout)
+def _unnormalised(original: Any, images: Tensor, px: int, mean: Tensor, std: Tensor, *rest: Any) -> Tensor:  # fmt: skip  # noqa: E501
+    return original(images, px, torch.zeros_like(mean), torch.ones_like(std), *rest)
 
 
 def _nearest(original: Any, images: Tensor, px: int, *rest: Any) -> Tensor:

@@ -160,7 +160,7 @@ def test_without_onednn_is_rounding(by_sgd: Run) -> None:
     found = compare_runs(by_sgd, other)
     assert found.verdict.fault is None
     assert found.verdict.rounding_until == found.verdict.steps
-    assert found.first_step_distance
+    assert found.verdict.gradient_distance
 
 
 @pytest.mark.parametrize("name", ["another order", "label smoothing 0.02", "a frozen layer"])
@@ -189,6 +189,6 @@ def test_the_same_run_parts_nowhere(plain: Run) -> None:
     found = compare_runs(plain, trained("again"))
     assert found.divergence is not None
     assert found.divergence.step is None
-    assert found.first_step_distance == 0
+    assert found.verdict.gradient_distance == 0
     assert found.growth is not None
     assert not any(found.growth.distance)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.pipeline.running import BIN, commit_all, copy_tracked, stages_run
+from tests.pipeline.running import BIN, ROOT, commit_all, copy_tracked, stages_run
 
 CELL = "lenet_small-64-plain-0"
 GRID = {"models": ["lenet_small"], "sizes": [64], "recipes": ["plain"], "seeds": [0]}
@@ -67,7 +67,8 @@ class Workplace:
 
 @pytest.fixture
 def workplace(tmp_path: Path) -> Workplace:
-    copy_tracked(tmp_path, without=("metrics/", "plots/", "dvc.lock"))
+    others = (f"{path.parent.relative_to(ROOT)}/" for path in ROOT.glob("studies/*/dvc.yaml"))
+    copy_tracked(tmp_path, without=("metrics/", "plots/", "dvc.lock", *others))
     made = Workplace(tmp_path)
     made.study.mkdir()
     values = {"grids": {"main": GRID}, "base": BASE, "recipes": {"plain": {}}}

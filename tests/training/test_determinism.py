@@ -18,7 +18,7 @@ from tests.training.helpers import params, run
 ONE_OF_EACH_FAMILY = [
     "lenet_small",
     "resnet18",
-    "mobilenet_v3_small",
+    "mobilenet_v2",
     "efficientnet_v2_s",
     "convnext_v2_tiny",
     "vit_2l_2h_128",

@@ -126,7 +126,7 @@ def compare(arguments: argparse.Namespace) -> int:
         return worst_status([*shown, *rungs])
     found = _pair(groups[0], groups[1], perturbed, arguments)
     _show(found, sections, arguments)
-    return worst_status([found.verdict.rung, *rungs])
+    return worst_status([found.verdict.rung, *rungs]) or found.verdict.exit_status
 
 
 def _here(

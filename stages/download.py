@@ -16,6 +16,7 @@ from stages.core.counts import counted
 from stages.core.records import write_record
 
 SHOWN = 20  # names of files that are left out for one reason
+NAMED = 10  # classes in the line on the screen
 
 if TYPE_CHECKING:
     from stages.core.params import Params
@@ -45,8 +46,16 @@ def download(params: "Params") -> None:
     pool = pool_of(collection, reading.rows, reading.pack.digests)
     files.write_csv(paths.POOL, pool.table())
     write_record(paths.MANIFEST, manifest(dataset.name, collection, reading, pool))
+    sys.stdout.write(f"{images_and_classes(pool)}\n")
     for note in notes_of(collection, reading):
         sys.stderr.write(f"{note}.\n")
+
+
+def images_and_classes(pool: "Pool") -> str:
+    """What was found, in a line: a folder that was not meant as a class shows here."""
+    more = len(pool.classes) - NAMED
+    named = ", ".join(pool.classes[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f"{len(pool.names):,} images of {len(pool.classes)} classes: {named}"
 
 
 def notes_of(collection: "Collection", reading: "Reading") -> list[str]:

@@ -222,10 +222,16 @@ class Params(Section):
                 "weights to have one; set it to auto or subset"
             )
         at_once = self.finetune in ("probe", "knn")
-        if at_once and (self.task == "puzzle" or self.train.devices > 1 or self.train.compile):
+        needed = {
+            "task: classify": self.task == DEFAULT_TASK,
+            "train.devices: 1": self.train.devices == 1,
+            "train.compile: false": not self.train.compile,
+        }
+        if at_once and not all(needed.values()):
+            wanted = " and ".join(f"`{told}`" for told, fits in needed.items() if not fits)
             raise conflict(
                 f"`finetune: {self.finetune}` fits one class head to stored features, in one "
-                "process; set `task: classify`, `train.devices: 1` and `train.compile: false`",
+                f"process; set {wanted}",
             )
         if not at_once and self.finetune != "full" and self.pretrained is False:
             raise conflict(

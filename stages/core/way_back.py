@@ -67,6 +67,8 @@ def way_back() -> str:
     changed = _changed_params(pipeline.params)
     told = []
     if changed:
+        # Of the same size and second, git takes the file for unchanged and restores nothing.
+        os.utime(pipeline.params)
         told.append(
             f"{pipeline.params} now has {_listed(changed)}, not as committed: `dvc exp run -S` "
             "writes its values there, and the next run takes them. Give the right value with -S, "

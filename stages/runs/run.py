@@ -71,6 +71,8 @@ class Run:
     pictures: dict[str, bytes] = field(default_factory=dict)
     """PNG by name."""
     missing: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
+    """What of `missing` is there, but not as it was recorded."""
 
     @property
     def answers(self) -> "pd.DataFrame | None":
@@ -118,6 +120,7 @@ def read_run(source: Source) -> Run:
         code=_code(parsed(source, paths.LOCK, parse_yaml, lacks)),
         indices_sha256=_indices_sha256(source, values["train"]),
         missing=as_told(lacks),
+        damaged=damaged_of(lacks),
         **values,
     )
 
@@ -146,6 +149,11 @@ def read_strictly(source: Source) -> Run:
 def as_told(lacks: Sequence[Lack]) -> tuple[str, ...]:
     """Each lack once, for one file may hold two tables."""
     return tuple(dict.fromkeys(map(str, lacks)))
+
+
+def damaged_of(lacks: Sequence[Lack]) -> tuple[str, ...]:
+    """The files that are there but cannot be believed."""
+    return tuple(dict.fromkeys(str(lack.what) for lack in lacks if lack.damaged))
 
 
 def _read(source: Source, parts: Sequence[str], lacks: list[Lack]) -> dict[str, Any]:

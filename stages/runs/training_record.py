@@ -106,5 +106,8 @@ def _write_weights(run: "Run", classes: list[str]) -> None:
 
 def _write_snapshots(run: "Run") -> None:
     paths.SNAPSHOTS.mkdir(parents=True, exist_ok=True)
-    for snapshot in run.checkpoints.snapshots():
+    kept = run.checkpoints.snapshots()
+    for snapshot in kept:
         shutil.copyfile(snapshot, paths.SNAPSHOTS / snapshot.name)
+    if not kept:  # DVC warns of an empty folder
+        files.write_text(paths.SNAPSHOTS / "none.txt", "This run kept no states for replay.\n")

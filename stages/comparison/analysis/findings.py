@@ -154,9 +154,15 @@ class Verdict:
     probability_gap: float | None = None
     causes: tuple[Cause, ...] = ()
     missing: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    damaged: dict[str, tuple[str, ...]] = field(default_factory=dict)
     not_evaluated: tuple[str, ...] = ()
     pairs: int = 1
     unanimous: bool = True
+
+    @property
+    def exit_status(self) -> int:
+        """That of the rung; but nothing is proved equivalent by records that are damaged."""
+        return self.rung.exit_status or (2 if self.damaged else 0)
 
     @property
     def where(self) -> Where | None:

@@ -73,6 +73,7 @@ def _described(a: Run, b: Run, evidence: Evidence) -> Verdict:
         probability_gap=gap,
         causes=explain(a, b, evidence.numerics),
         missing={run.name: run.missing for run in runs if run.missing},
+        damaged={run.name: run.damaged for run in runs if run.damaged},
         not_evaluated=tuple(
             run.name for run in runs if not run.evaluate and run.predictions is None
         ),

@@ -38,7 +38,7 @@ def page_of(
     view = {
         "title": title,
         "verdict": _with_code(sentence_of(verdict)) if verdict else "",
-        "outcome": OUTCOMES[verdict.rung.exit_status] if verdict else "",
+        "outcome": OUTCOMES[verdict.exit_status] if verdict else "",
         "tiles": tiles,
         "sections": [
             {

@@ -31,7 +31,7 @@ def as_text(
     with console.capture() as caught:
         _heading(console, title, "=")
         if verdict is not None:
-            colour = COLOURS[verdict.rung.exit_status]
+            colour = COLOURS[verdict.exit_status]
             console.print("", Text(sentence_of(verdict), style=f"bold {colour}"), sep="\n")
         for section in sections:
             console.print()

@@ -72,7 +72,7 @@ def verdict_as_json(verdict: Verdict) -> dict[str, Any]:
         "a": verdict.a,
         "b": verdict.b,
         "verdict": verdict.rung.words,
-        "exit_status": verdict.rung.exit_status,
+        "exit_status": verdict.exit_status,
         "sentence": sentence_of(verdict),
         "fault": asdict(verdict.fault) if verdict.fault else None,
         "rounding_until_step": verdict.rounding_until,

@@ -20,12 +20,20 @@ from stages.core.counts import counted
 
 def sentence_of(verdict: Verdict) -> str:
     """The verdict as it is printed above everything else."""
-    told = _RUNGS[verdict.rung](verdict)
+    told = _damaged(verdict) + _RUNGS[verdict.rung](verdict)
     if verdict.pairs == 1:
         return told
     if verdict.unanimous:
         return f"{told} The same goes for all {verdict.pairs} pairs of seeds."
     return f"{told} So it is for {verdict.a} and {verdict.b}, and that pair decides."
+
+
+def _damaged(verdict: Verdict) -> str:
+    """What is there and not believed, before anything else is said."""
+    return "".join(
+        f"Of {name} {', '.join(files)} {'is' if len(files) == 1 else 'are'} damaged and left out. "
+        for name, files in verdict.damaged.items()
+    )
 
 
 def rung_of(verdict: Verdict) -> str:
@@ -102,7 +110,16 @@ def _different(verdict: Verdict) -> str:
         head = f"{started}; after it different in accuracy" if started else "Different in accuracy"
         return head + "." + accuracy_in_words(verdict)
     where = where_in_words(fault.where)
-    return f"Different {where}: {fault_in_words(fault, verdict)}." + accuracy_in_words(verdict)
+    told = f"Different {where}: {fault_in_words(fault, verdict)}.{_codes(verdict)}"
+    return told + accuracy_in_words(verdict)
+
+
+def _codes(verdict: Verdict) -> str:
+    """The first thing to look at where the runs were made by other code."""
+    prefix = "code of "
+    found = [d.key for d in verdict.evidence.differences if d.key.startswith(prefix)]
+    named = ", ".join(key.removeprefix(prefix) for key in found)
+    return f" The runs were made by different code ({named})." if named else ""
 
 
 def _undecided(verdict: Verdict) -> str:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from stages.core.amounts import MOST, Amount
+from stages.core.combinations import DEFAULT_TASK, mistake_between
 from stages.core.errors import ParamsError
 from stages.core.validation_messages import conflict, explain, unknown_name
 from stages.core.yaml_text import YamlError, parse_yaml
@@ -24,7 +25,6 @@ Count = Annotated[int, Field(ge=1, le=MOST)]
 AtOnce = Annotated[int, Field(ge=1, le=100_000)]  # images; evaluation fills up its last batch
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Precision = Literal["fp32", "bf16", "fp16"]
-DEFAULT_TASK = "classify"
 VARIANT_STEPS = ("reparameterized", "channels_last", "bf16", "fp16", "fast", "compile", "onnx")
 Augmentation = Literal["crop", "flip", "color_jitter", "randaugment", "erasing", "mixup", "cutmix"]
 
@@ -211,33 +211,8 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.subset.val == 0 and self.train.early_stopping is not None:
-            raise conflict(
-                "`train.early_stopping` needs validation images, but `subset.val` is 0; "
-                "give some, or set `train.early_stopping: null`",
-            )
-        if self.train.normalization == "weights" and self.pretrained is False:
-            raise conflict(
-                "`train.normalization` is weights, but `pretrained` is false, so that there are no "
-                "weights to have one; set it to auto or subset"
-            )
-        at_once = self.finetune in ("probe", "knn")
-        needed = {
-            "task: classify": self.task == DEFAULT_TASK,
-            "train.devices: 1": self.train.devices == 1,
-            "train.compile: false": not self.train.compile,
-        }
-        if at_once and not all(needed.values()):
-            wanted = " and ".join(f"`{told}`" for told, fits in needed.items() if not fits)
-            raise conflict(
-                f"`finetune: {self.finetune}` fits one class head to stored features, in one "
-                f"process; set {wanted}",
-            )
-        if not at_once and self.finetune != "full" and self.pretrained is False:
-            raise conflict(
-                f"`finetune: {self.finetune}` needs trained weights to start from, but "
-                "`pretrained` is false; set `pretrained: true` or a path, or `finetune: full`",
-            )
+        if told := mistake_between(self):
+            raise conflict(told)
         return self
 
 

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from stages.charts.style import metric_label
 from stages.core import paths
+from stages.core.combinations import DEFAULT_TASK
 from stages.core.counts import counted
 from stages.core.metrics import Metrics
-from stages.core.params import DEFAULT_TASK, Params
+from stages.core.params import Params
 from stages.pages.blocks import Tile
 from stages.pages.formatting import duration, interval, large, number, percent, plain
 from stages.runs.run import Run

@@ -13,7 +13,8 @@ from stages.runs.run import Json, Run, as_told, damaged_of, parse_json, parsed, 
 from stages.runs.schema import CELL, CELL_PREDICTIONS, KEYS, STUDY_HARDWARE
 from stages.runs.sources import Source
 from stages.runs.tables import CELL_TABLES, Lack, read_table
-from stages.studies.spec.study_config import first_values, identity_of, parse_study_config
+from stages.studies.spec.identity import first_values, identity_of
+from stages.studies.spec.study_config import parse_study_config
 
 
 def run_of_cell(source: Source, content: bytes) -> Run:

@@ -14,7 +14,8 @@ from stages.core.files import read_json, write_json
 from stages.runs.run import Run, load_run
 from stages.runs.sources import open_source
 from stages.studies.analysis.results import cells_of, read_results
-from stages.studies.spec.study_config import identity_of, load_study_config
+from stages.studies.spec.identity import identity_of
+from stages.studies.spec.study_config import load_study_config
 from tests.studies.samples import CLASSES, fill, make_study
 
 HOME = "studies/fast_backbones/small"

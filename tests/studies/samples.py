@@ -10,7 +10,8 @@ import yaml
 
 from stages.core import files
 from stages.studies.run.code import cell_code
-from stages.studies.spec.study_config import StudyConfig, identity_of, load_study_config
+from stages.studies.spec.identity import identity_of
+from stages.studies.spec.study_config import StudyConfig, load_study_config
 
 CLASSES = [f"class {i}" for i in range(5)]
 STORY: dict[str, Any] = {

@@ -6,9 +6,10 @@ import yaml
 from stages.core import files
 from stages.core.errors import ParamsError
 from stages.studies.spec.claims import parse
+from stages.studies.spec.identity import identity_of
 from stages.studies.spec.new_study import new_study
 from stages.studies.spec.pipeline_file import pipeline
-from stages.studies.spec.study_config import check_name, identity_of, load_study_config
+from stages.studies.spec.study_config import check_name, load_study_config
 from stages.studies.spec.study_source import load_study_source
 from tests.studies.samples import make_study
 

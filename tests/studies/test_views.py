@@ -13,7 +13,8 @@ from stages.core import files
 from stages.core.errors import RunError
 from stages.studies.analysis.results import read_results
 from stages.studies.page.page import page_view, write_page
-from stages.studies.spec.study_config import StudyConfig, work_of
+from stages.studies.spec.identity import work_of
+from stages.studies.spec.study_config import StudyConfig
 from stages.studies.spec.study_source import load_study_source
 from tests.studies.samples import STORY, fill, make_study, write_cell
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import torch
 
+from stages.core.combinations import DEFAULT_TASK
 from stages.core.errors import ModelError, UserError
-from stages.core.params import DEFAULT_TASK
 from stages.core.records import read_record, write_record
 from stages.core.validation_messages import unknown_name
 from stages.measures.profiling.profiled_model import profiled_model

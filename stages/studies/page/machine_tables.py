@@ -12,7 +12,8 @@ from stages.pages.blocks import Table
 from stages.pages.formatting import NONE, duration, rounded
 from stages.studies.analysis.machine_results import MachineResults
 from stages.studies.page.traced import over
-from stages.studies.spec.study_config import StudyConfig, work_of
+from stages.studies.spec.identity import work_of
+from stages.studies.spec.study_config import StudyConfig
 
 HOST = ("chip", "os", "macos")  # of the facts of a machine: the same for all its devices
 

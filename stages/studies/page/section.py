@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stages.core.params import DEFAULT_TASK
+from stages.core.combinations import DEFAULT_TASK
 from stages.pages.blocks import Tile
 from stages.studies.analysis.advice import NONE_YET, advise, unlearned_text
 from stages.studies.analysis.fine_tuning import fine_tuning

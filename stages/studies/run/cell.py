@@ -26,7 +26,8 @@ from stages.studies.run.code import MODULE, cell_code
 from stages.studies.run.machine import machine_of
 from stages.studies.run.pictures import pool_for
 from stages.studies.run.pools import located
-from stages.studies.spec.study_config import Cell, StudyConfig, identity_of, load_study_config
+from stages.studies.spec.identity import identity_of
+from stages.studies.spec.study_config import Cell, StudyConfig, load_study_config
 
 if TYPE_CHECKING:
     import pandas as pd

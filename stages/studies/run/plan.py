@@ -14,7 +14,8 @@ from stages.studies.run.code import code_note
 from stages.studies.run.estimate import Estimate, Known, estimate, measured_rates
 from stages.studies.run.machine import declared_id
 from stages.studies.run.pictures import pool_size
-from stages.studies.spec.study_config import Cell, StudyConfig, identity_of
+from stages.studies.spec.identity import identity_of
+from stages.studies.spec.study_config import Cell, StudyConfig
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ what it changes, both in the keys of the root params.yaml.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, reduce
-from operator import getitem
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +17,6 @@ from pydantic_core import PydanticCustomError
 
 from stages.core.amounts import Amount
 from stages.core.errors import ParamsError
-from stages.core.files import sha256_of_json
 from stages.core.params import Params, parse_params
 from stages.core.paths import STUDIES
 from stages.core.validation_messages import shown, unknown_name
@@ -207,41 +205,6 @@ def first_mistake(error: ValidationError) -> str:
     if detail["type"] in ("amount", "name"):
         return f"`{key}` is {shown(detail['input'])}; allowed is {detail['msg']}."
     return f"`{key}` is wrong: {detail['msg']}."
-
-
-LATER = ("pretrained_keys", "train.fast_kernels", "train.normalization")
-"""Dotted keys that parameters had not when the first cells were made."""
-
-
-def first_values(params: Params) -> dict[str, Any]:
-    """All values but those of keys that came LATER and have their default."""
-    values, defaults = params.model_dump(mode="json"), Params().model_dump(mode="json")
-    for key in LATER:
-        *sections, name = key.split(".")
-        place, plain = reduce(getitem, sections, values), reduce(getitem, sections, defaults)
-        if place[name] == plain[name]:
-            del place[name]
-    return values
-
-
-def identity_of(params: Params) -> str:
-    """A hash of all that decides a cell's result, but where the pictures lie on this disk.
-
-    A cell made before there was a key stays this one while the key has its default, for DVC sees
-    no change either; that its code was another is told.
-    """
-    values = first_values(params)
-    del values["dataset"]["folder"]
-    values["train"]["twin"] = values["train"].pop("perturb_one_ulp")  # as it was called at first
-    return sha256_of_json(values)[:16]
-
-
-def work_of(params: Params) -> str:
-    """A hash of what a cell computes, whichever device does it and with how many threads."""
-    values = params.model_dump(
-        mode="json", exclude={"dataset": {"folder"}, "device": True, "threads": True}
-    )
-    return sha256_of_json(values)[:16]
 
 
 def _amount(size: str) -> int | str:

@@ -211,7 +211,7 @@ FAULTS = {
     "float32 for bf16": Fault(
         lambda: _compute_in("fp32"), "`conv1.0` (bfloat16 against float32)", "bf16"),
     "batch norm eps": Fault(lambda: _set_on_norms("eps", 1e-3), "forward pass of `conv1.1`"),
-    "batch norm momentum": Fault(lambda: _set_on_norms("momentum", 0.01), "evaluation"),
+    "batch norm momentum": Fault(lambda: _set_on_norms("momentum", 0.01), "running statistics"),
     "label smoothing": Fault(_label_smoothing, "in the loss"),
     "no normalisation": Fault(
         lambda: _change_input(_unnormalised, (engine, inference)), "images"),

@@ -67,9 +67,9 @@ def start(folder: Path, trial: Trial, precision: str) -> None:
 
 
 def judge(trial: Trial, found: Comparison) -> bool:
-    """Whether the verdict is the expected one."""
+    """Whether the verdict is the expected one; so few test images may leave machines undecided."""
     if trial.found is None:
-        return found.verdict.rung.exit_status == 0
+        return found.verdict.rung.exit_status != 1
     return found.verdict.rung.exit_status == 1 and trial.found in place_of(found)
 
 

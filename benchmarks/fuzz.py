@@ -29,7 +29,7 @@ from benchmarks.fuzz_run import PARAMS, Outcome, flipped, in_folder, outcome_of,
 COUNTS = {"params": 300, "damage": 300, "weights": 100, "folders": 60}
 LONGEST_PARAGRAPH = 3000
 READ = {
-    "subset": ["data/manifest.json", "data/pool.csv"],
+    "subset": ["data/manifest.json", "data/pool.csv", "data/near_duplicates.csv"],
     "train": ["data/manifest.json", "data/indices.csv", "metrics/subset.json",
               "metrics/identity.json", "checkpoint", "decoded"],
     "evaluate": ["data/indices.csv", "data/weights.safetensors", "metrics/train.json",

@@ -3,7 +3,8 @@
 Archives go to `data/raw`, verified by SHA-256, and are fetched once. Every picture is decoded,
 so that a broken one is told here and not in the middle of training; the decoded pixels are kept
 under `.work` for the stages that follow. Writes `data/pool.csv`, a row per picture with the
-SHA-256 of its content, and `data/manifest.json`, what the data set is and what it came from.
+SHA-256 of its content, `data/near_duplicates.csv`, pictures that are copies of one another though
+not byte for byte, and `data/manifest.json`, what the data set is and what it came from.
 """
 
 import sys
@@ -20,6 +21,7 @@ NAMED = 10  # classes in the line on the screen
 
 if TYPE_CHECKING:
     from stages.core.params import Params
+    from stages.datasets.near_duplicates import Alike
     from stages.datasets.pool import Collection, Pool
     from stages.datasets.reading import Reading
 
@@ -27,9 +29,10 @@ if TYPE_CHECKING:
 def download(params: "Params") -> None:
     """Write the pool and the manifest of `dataset`.
 
-    `input_size` decides nothing of them, only the size at which decoded pixels are kept.
+    `input_size` is the size at which decoded pixels are kept, and near-duplicates looked for.
     """
     from stages.datasets import open_collection
+    from stages.datasets.near_duplicates import Thumbnails, near_duplicates
     from stages.datasets.pixel_cache import pack_folder, save_pack
     from stages.datasets.pool import pool_of
     from stages.datasets.reading import fits_in_a_pack, read_collection
@@ -38,16 +41,20 @@ def download(params: "Params") -> None:
     collection = open_collection(dataset)
     images = len(collection.names)
     keep = fits_in_a_pack(images, params.input_size)
+    thumbnails = Thumbnails()
     reading = read_collection(
-        collection, range(images), params.input_size, dataset.on_corrupt, keep
+        collection, range(images), params.input_size, dataset.on_corrupt, keep, thumbnails.add
     )
     if keep:
         save_pack(pack_folder(dataset.name), reading.pack)
     pool = pool_of(collection, reading.rows, reading.pack.digests)
     files.write_csv(paths.POOL, pool.table())
-    write_record(paths.MANIFEST, manifest(dataset.name, collection, reading, pool))
+    alike = near_duplicates(pool, reading.rows, thumbnails)
+    files.write_csv(paths.NEAR_DUPLICATES, alike.table)
+    about = manifest(dataset.name, collection, reading, pool, alike)
+    write_record(paths.MANIFEST, about)
     sys.stdout.write(f"{images_and_classes(pool)}\n")
-    for note in notes_of(collection, reading):
+    for note in about["notes"]:
         sys.stderr.write(f"{note}.\n")
 
 
@@ -81,7 +88,7 @@ def notes_of(collection: "Collection", reading: "Reading") -> list[str]:
 
 
 def manifest(
-    name: str, collection: "Collection", reading: "Reading", pool: "Pool"
+    name: str, collection: "Collection", reading: "Reading", pool: "Pool", alike: "Alike"
 ) -> dict[str, Any]:
     """What the data set is: classes, images per split, sizes, checksums; what is not in it."""
     native_px = reading.pack.native_px
@@ -104,8 +111,11 @@ def manifest(
             reason: {"files": len(names), "first": sorted(names)[:SHOWN]}
             for reason, names in collection.left_out.items()
         },
-        "notes": notes_of(collection, reading),
+        "near_duplicates": {"compared": alike.compared, "px": reading.pack.largest_px}
+        | {"images": len(alike.table), "groups": int(alike.table["group"].nunique())},
+        "notes": [*notes_of(collection, reading), *alike.notes],
         "pool_sha256": files.sha256_of_file(paths.POOL),
+        "near_duplicates_sha256": files.sha256_of_file(paths.NEAR_DUPLICATES),
     }
 
 

@@ -15,6 +15,7 @@ TARGETS = Path("targets.yaml")
 
 MANIFEST = Path("data/manifest.json")
 POOL = Path("data/pool.csv")
+NEAR_DUPLICATES = Path("data/near_duplicates.csv")
 INDICES = Path("data/indices.csv")
 CLASS_COUNTS = Path("data/class_counts.csv")
 WEIGHTS = Path("data/weights.safetensors")

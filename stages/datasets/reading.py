@@ -61,8 +61,11 @@ def read_collection(
     largest_px: int,
     on_corrupt: str,
     keep_pixels: bool = True,
+    look: Callable[[Image], None] = lambda image: None,
 ) -> Reading:
     """Read the images at `rows`; without `keep_pixels` the pack knows all but the pixels.
+
+    `look` is called with every image that was read.
 
     Raises DataError, naming all that cannot be read, unless `on_corrupt` is "skip".
     """
@@ -76,6 +79,7 @@ def read_collection(
         digests.append(image.digest)
         native_px.append(image.square.native_px)
         bits[image.square.bits] += 1
+        look(image)
         if keep_pixels:
             pixels += image.square.pixels.tobytes()
     if broken and (on_corrupt == "stop" or not good):

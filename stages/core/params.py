@@ -88,6 +88,8 @@ class Train(Section):
     pct_start: Annotated[float, Field(gt=0, lt=1)] = 0.3
     normalization: Literal["auto", "weights", "subset"] = "auto"
     augment: list[Augmentation] = []
+    class_weights: Literal["none", "balanced"] = "none"
+    sampler: Literal["shuffle", "balanced"] = "shuffle"
     label_smoothing: Rate = 0.0
     dropout: Rate = 0.0
     drop_path: Rate = 0.0

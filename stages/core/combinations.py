@@ -1,5 +1,6 @@
-"""Values of params.yaml from different sections that cannot be meant together."""
+"""Values of params.yaml that cannot be meant together, of the whole file."""
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def mistake_between(params: "Params") -> str | None:
             "`train.normalization` is weights, but `pretrained` is false, so that there are no "
             "weights to have one; set it to auto or subset"
         )
-    if told := _about_unequal_classes(params):
+    if told := _about_labels(params) or _about_unequal_classes(params):
         return told
     if finetune in AT_ONCE:
         return _for_stored_features(params)
@@ -30,6 +31,23 @@ def mistake_between(params: "Params") -> str | None:
         return (
             f"`finetune: {finetune}` needs trained weights to start from, but "
             "`pretrained` is false; set `pretrained: true` or a path, or `finetune: full`"
+        )
+    return None
+
+
+def _about_labels(params: "Params") -> str | None:
+    table, name = params.dataset.labels, params.dataset.name
+    if table is None:
+        return None
+    if name != "image_folder":
+        return (
+            f"`dataset.labels` is {table}, but `dataset.name` is {name}, whose images have "
+            "classes; set `dataset.labels: null`, or `dataset.name: image_folder`"
+        )
+    if PurePath(table).is_absolute() or ".." in PurePath(table).parts:
+        return (
+            f"`dataset.labels` is {table}; it must be a path below `dataset.folder`, which DVC "
+            "watches, so that an edited table is noticed: move the table there"
         )
     return None
 

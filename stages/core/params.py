@@ -40,6 +40,7 @@ class Dataset(Section):
 
     name: str = "digits"
     folder: Annotated[str, Field(min_length=1)] = "data/images"
+    labels: Annotated[str, Field(min_length=1)] | None = None
     on_corrupt: Literal["stop", "skip"] = "stop"
 
     @property

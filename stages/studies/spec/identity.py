@@ -8,8 +8,8 @@ from stages.core.files import sha256_of_json
 from stages.core.params import Params
 
 LATER = (
-    "pretrained_keys", "train.class_weights", "train.fast_kernels", "train.normalization",
-    "train.sampler",
+    "dataset.labels", "pretrained_keys", "train.class_weights", "train.fast_kernels",
+    "train.normalization", "train.sampler",
 )  # fmt: skip
 """Dotted keys that parameters had not when the first cells were made."""
 

@@ -56,7 +56,9 @@ def evaluate(params: "Params") -> None:
     tables = [paths.ALL_PREDICTIONS, paths.PREDICTIONS, paths.PER_CLASS, paths.RELIABILITY]
     written = hashes_of([*tables, *sorted(paths.PICTURES.iterdir())])
     values = evaluation.metrics | {"evaluate_seconds": seconds, FILES: written}
-    write_metrics(paths.EVALUATE_METRICS, values, [f"test_{metric}" for metric in heads])
+    shown = [f"test_{metric}" for metric in heads]
+    shown += ["test_balanced_accuracy"] * ("test_balanced_accuracy" in values)
+    write_metrics(paths.EVALUATE_METRICS, values, shown)
 
 
 def _save_tables(evaluation: "Evaluation") -> None:

@@ -65,6 +65,10 @@ def _parser() -> argparse.ArgumentParser:
 def _add_grid(command: argparse.ArgumentParser) -> None:
     command.add_argument("--folder", type=Path, required=True, help="<class>/* or a .zip of it")
     command.add_argument(
+        "--labels", metavar="TABLE",
+        help="a table in the folder with the columns file, label and maybe split",
+    )  # fmt: skip
+    command.add_argument(
         "--models",
         help=f"names from `python -m stages.models` (default: {UNTRAINED}; with --trained all "
         "backbones whose weights are at hand)",
@@ -155,8 +159,9 @@ def _new(arguments: argparse.Namespace) -> int:
     }
     place = arguments.study, arguments.folder, grid
     if arguments.trained:
-        return _log(new_trained_study(*place, arguments.weights, arguments.px or 128))
-    return _log(new_study(*place, arguments.epochs, arguments.px or 32))
+        given, px = arguments.weights, arguments.px or 128
+        return _log(new_trained_study(*place, given, px, arguments.labels))
+    return _log(new_study(*place, arguments.epochs, arguments.px or 32, arguments.labels))
 
 
 def _log(line: str) -> int:

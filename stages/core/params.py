@@ -40,6 +40,7 @@ class Dataset(Section):
 
     name: str = "digits"
     folder: Annotated[str, Field(min_length=1)] = "data/images"
+    labels: Annotated[str, Field(min_length=1)] | None = None
     on_corrupt: Literal["stop", "skip"] = "stop"
 
     @property
@@ -88,6 +89,8 @@ class Train(Section):
     pct_start: Annotated[float, Field(gt=0, lt=1)] = 0.3
     normalization: Literal["auto", "weights", "subset"] = "auto"
     augment: list[Augmentation] = []
+    class_weights: Literal["none", "balanced"] = "none"
+    sampler: Literal["shuffle", "balanced"] = "shuffle"
     label_smoothing: Rate = 0.0
     dropout: Rate = 0.0
     drop_path: Rate = 0.0

@@ -57,7 +57,7 @@ def layout_of(parts: Parts, where: str) -> Layout:
     parts = _without_inner_wrappers(parts)
     owners = _class_names(parts, 1, where)
     splits = [part[0] for part in parts]
-    _require_equal_classes(owners, splits, where)
+    require_equal_classes(owners, splits, where)
     return Layout(parts, splits, owners, notes)
 
 
@@ -149,7 +149,8 @@ def _class_names(parts: Parts, depth: int, where: str) -> list[str]:
     return owners
 
 
-def _require_equal_classes(owners: Sequence[str], splits: Sequence[str], where: str) -> None:
+def require_equal_classes(owners: Sequence[str], splits: Sequence[str], where: str) -> None:
+    """Raise DataError unless train and test have the same classes, and val no others."""
     found: dict[str, set[str]] = {}
     for split, owner in zip(splits, owners, strict=True):
         found.setdefault(split, set()).add(owner)
@@ -160,8 +161,8 @@ def _require_equal_classes(owners: Sequence[str], splits: Sequence[str], where: 
         ):
             raise DataError(
                 f"{where} has other classes in train than in {split}: "
-                f"{listed(in_train ^ found[split])} in one alone. Give both the same class "
-                "folders, with pictures in each."
+                f"{listed(in_train ^ found[split])} in one alone. Give both the same classes, with "
+                "pictures in each."
             )
 
 

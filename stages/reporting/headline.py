@@ -8,6 +8,7 @@ from stages.core.combinations import DEFAULT_TASK
 from stages.core.counts import counted
 from stages.core.metrics import Metrics
 from stages.core.params import Params
+from stages.measures.evaluation.unequal import BALANCED
 from stages.pages.blocks import Tile
 from stages.pages.formatting import duration, interval, large, number, percent, plain
 from stages.runs.run import Run
@@ -84,6 +85,11 @@ def tiles(run: Run) -> list[Tile]:
             f"95 %: {interval(accuracy.low, accuracy.high)}",
         )
         for accuracy in accuracies(run)
+    ]
+    shown += [
+        Tile(f"test {label}", percent(run.evaluate[key]), "counts every class alike")
+        for key, label in BALANCED.items()
+        if run.evaluate.get(key) is not None
     ]
     ece = run.evaluate.get("ece")
     if ece is not None:

@@ -7,15 +7,18 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch's order [n] and draws, all on the device, indexed by position in the split.
+    """One epoch's order [n] and draws, all on the device.
 
-    `host_order` is the order in host memory, for pixels that are there. `image_checksums` and
-    `step_checksums` [n] are those of the draws for an image and for a step.
+    `order` has positions in the split, `draw_rows` [n] the rows of the draws that go with them: the
+    same, or, where an image may come twice, rows of their own. `host_order` is the order in host
+    memory, for pixels that are there. `image_checksums` and `step_checksums` [n] are those of the
+    draws for an image and for a step.
     """
 
     number: int
     order: Tensor
     host_order: Tensor
+    draw_rows: Tensor
     draws: dict[str, Tensor]
     task_draws: dict[str, Tensor]
     image_checksums: Tensor

@@ -26,17 +26,13 @@ from stages.training.batch import Batch, Epoch
 from stages.training.data_trace import draw_checksums, step_data
 from stages.training.ema import Ema
 from stages.training.fast_kernels import fast_kernels
-from stages.training.images import (
-    gather_images,
-    normalization_for,
-    place_pixels,
-    preprocess,
-)
+from stages.training.images import gather_images, normalization_for, place_pixels, preprocess
 from stages.training.inference import Evaluator, Preprocessing
 from stages.training.optimizer import make_optimizer
 from stages.training.perturbation import first_layer_weight, perturb_by_one_ulp
 from stages.training.placement import memory_format_of, place_model
 from stages.training.schedule import make_schedule
+from stages.training.unequal_classes import balanced_order, balanced_weights, weighted_loss
 
 
 @dataclass(frozen=True)
@@ -83,14 +79,21 @@ class Engine:
         self.ema = Ema(self.model, params.train.ema) if params.train.ema else None
         self.augmenter = Augmenter(params.train.augment, params.seed, self.count, classes)
         self._pixels = place_pixels(split.pixels, device)
-        self._labels = torch.from_numpy(np.asarray(split.labels)).to(device)
+        self._host_labels = np.asarray(split.labels)
+        self._labels = torch.from_numpy(self._host_labels).to(device)
+        weighted = params.train.class_weights == "balanced"
+        weights = balanced_weights(self._host_labels, classes) if weighted else None
+        self._class_weights = None if weights is None else weights.to(device)
         self._mean, self._std = self.normalization.on(device)
         self.last_lr = 0.0
 
     def epoch(self, epoch: int) -> Epoch:
         """The order and all random draws of an epoch (from 1), on the device."""
-        drawn = streams.order(streams.stream(self.params.seed, "order", epoch), self.count)
-        host_order = torch.from_numpy(drawn)
+        source = streams.stream(self.params.seed, "order", epoch)
+        if balanced := self.params.train.sampler == "balanced":
+            host_order = torch.from_numpy(balanced_order(source, self._host_labels))
+        else:
+            host_order = torch.from_numpy(streams.order(source, self.count))
         order = host_order.to(self.device)
         draws = self.augmenter.draw(epoch, self.device)
         task_draws = _to(self.task.draw(self.params.seed, "train", epoch, self.count), self.device)
@@ -99,6 +102,7 @@ class Engine:
             number=epoch,
             order=order,
             host_order=host_order,
+            draw_rows=torch.arange(self.count, device=self.device) if balanced else order,
             draws=draws,
             task_draws=task_draws,
             image_checksums=draw_checksums([*by_image, *task_draws.values()], order),
@@ -124,7 +128,7 @@ class Engine:
             for inputs, targets in self._micro_batches(batch):
                 with autocast(self.device, self.params.train.precision), fast_kernels(self.fast):
                     outputs = self.forward(*inputs)
-                    loss = self.task.loss(outputs, targets, self.params.train.label_smoothing)
+                    loss = self._loss(outputs, targets)
                 share = inputs[0].shape[0] * distributed.world_size() / self.batch_size
                 torch.autograd.backward(self.scaler.scale(loss * share))
                 losses.append(loss.detach() * share)
@@ -147,15 +151,21 @@ class Engine:
     def _batch(self, epoch: Epoch, index: int) -> Batch:
         """The whole batch of a step, the same on every process."""
         place = slice(index * self.batch_size, (index + 1) * self.batch_size)
-        rows = epoch.order[place]
+        rows, draw_rows = epoch.order[place], epoch.draw_rows[place]
         pixels = gather_images(self._pixels, rows, epoch.host_order[place])
-        labels, drawn = self._labels[rows], self.augmenter.select(epoch.draws, rows, index)
+        labels, drawn = self._labels[rows], self.augmenter.select(epoch.draws, draw_rows, index)
         images, targets = self.augmenter.apply(pixels, labels, drawn)
-        task_draws = {name: draw[rows] for name, draw in epoch.task_draws.items()}
+        task_draws = {name: draw[draw_rows] for name, draw in epoch.task_draws.items()}
         whole = labels if targets.is_floating_point() else targets
-        given = epoch.image_checksums[rows] + epoch.step_checksums[index]
+        given = epoch.image_checksums[draw_rows] + epoch.step_checksums[index]
         data = step_data(rows, whole, given, images)
         return Batch(images, targets, task_draws, data)
+
+    def _loss(self, outputs: Any, targets: Any) -> Tensor:
+        smoothing = self.params.train.label_smoothing
+        if self._class_weights is None:
+            return self.task.loss(outputs, targets, smoothing)
+        return weighted_loss(outputs, targets, smoothing, self._class_weights)
 
     def _micro_batches(self, batch: Batch) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
         own = distributed.local_slice(batch.images)

@@ -7,6 +7,7 @@ from stages.comparison.analysis.compare_runs import Comparison, other_question
 from stages.comparison.analysis.statistics import Paired, points
 from stages.comparison.page.section import Grid, Section
 from stages.core.counts import counted
+from stages.measures.evaluation.unequal import BALANCED
 
 
 def matters(found: Comparison) -> Section:
@@ -80,7 +81,8 @@ def _seeds(found: Comparison) -> list[str]:
 
 def _figures(found: Comparison) -> tuple[Grid, ...]:
     rows = []
-    for name, key in (("test loss", "test_loss"), ("calibration error (ECE)", "ece")):
+    named = BALANCED | {"test_loss": "test loss", "ece": "calibration error (ECE)"}
+    for key, name in named.items():
         one, other = found.a.evaluate.get(key), found.b.evaluate.get(key)
         if one is not None and other is not None and f"{one:.4g}" != f"{other:.4g}":
             rows.append((name, f"{one:.4g}", f"{other:.4g}"))

@@ -1,4 +1,5 @@
-"""Your own pictures: a folder, or a zip of one, with a folder per class (`datasets.layout`).
+"""Your own pictures: a folder, or a zip of one, with a folder per class (`datasets.layout`), or
+with a table of labels (`datasets.label_table`).
 
 Every file that is there is a picture or is counted under the reason why it is none: hidden files,
 what systems and photo servers put beside pictures (thumbnails, trash), and files of other kinds.
@@ -14,6 +15,7 @@ from stages.core.counts import counted
 from stages.core.errors import DataError
 from stages.core.paths import dvc_root
 from stages.datasets.decoding import SUFFIXES, picture_of, unread_suffixes
+from stages.datasets.label_table import labelled, read_labels
 from stages.datasets.layout import LAYOUT, layout_of, listed
 from stages.datasets.listing import Listing, list_folder, list_zip
 from stages.datasets.pool import Collection
@@ -37,18 +39,26 @@ SYSTEM_NAMES = {
 def open_collection(dataset: "Dataset") -> Collection:
     """Every picture of `dataset.folder`, by name; none is opened yet.
 
-    Raises DataError when there are no pictures, or as `layout_of`, `list_folder` and `list_zip` do.
+    Raises DataError when there are no pictures, or as `layout_of`, `labelled`, `list_folder` and
+    `list_zip` do.
     """
     source = Path(dataset.folder)
     where = f"`dataset.folder` {source}"
     listing = _list(source, where)
+    table = read_labels(dataset.labels, listing, where) if dataset.labels else None
     pictures = sorted(name for name in listing.names if _is_picture(name, listing))
     if not pictures:
         raise DataError(
             f"{where} holds no pictures: {_told(listing)}. Put some there as {LAYOUT}."
             f"{_in_a_clone()}"
         )
-    layout = layout_of([_written(name).split("/") for name in pictures], where)
+    written = [_written(name) for name in pictures]
+    if table:
+        pictures, layout = labelled(table, listing, dict(zip(written, pictures, strict=True)))
+        notes = layout.notes
+    else:
+        layout = layout_of([name.split("/") for name in written], where)
+        notes = [*layout.notes, *_without_pictures(listing, pictures)]
     classes = sorted(set(layout.classes))
     numbers = {name: number for number, name in enumerate(classes)}
     return Collection(
@@ -58,9 +68,9 @@ def open_collection(dataset: "Dataset") -> Collection:
         labels=[numbers[owner] for owner in layout.classes],
         content=lambda index: listing.read(pictures[index]),
         picture=picture_of,
-        files=[source] if source.is_file() else [],
+        files=[source] if source.is_file() else [source / table.found] if table else [],
         left_out=listing.left_out,
-        notes=[*layout.notes, *_without_pictures(listing, pictures), *listing.notes],
+        notes=[*notes, *listing.notes],
     )
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from stages.measures.evaluation.accuracy import per_class, wilson_interval
 from stages.measures.evaluation.calibration import expected_calibration_error, reliability
 from stages.measures.evaluation.predictions import answered, in_words
+from stages.measures.evaluation.unequal import are_unequal, balanced_figures
 from stages.training.inference import Outputs
 
 
@@ -22,8 +23,10 @@ from stages.training.inference import Outputs
 class Evaluation:
     """`metrics` as in metrics/evaluate.json; tables as their files under plots/ and data/.
 
-    Under `inputs` the metrics have what the model was shown (`training.inference.Inputs`).
-    `predictions` has the first head's answers as class numbers, `in_words` all as class names.
+    The metrics have the figures of `unequal.BALANCED` where the classes of the test images are
+    unequal and the task has one question. Under `inputs` they have what the model was shown
+    (`training.inference.Inputs`). `predictions` has the first head's answers as class numbers,
+    `in_words` all as class names.
     """
 
     metrics: dict[str, Any]
@@ -43,10 +46,12 @@ def evaluate_outputs(
     actual, predicted = first["label"].to_numpy(), first["predicted"].to_numpy()
     bins = reliability(first["confidence"].to_numpy(), predicted == actual)
     table = per_class(actual, predicted, answers)
+    unequal = len(heads) == 1 and are_unequal(table["images"].to_numpy())
     found = [head.astype({"confidence": np.float32, "loss": np.float32}) for head in found]
     metrics = {
         "test_loss": outputs.loss,
         **_accuracies(outputs, list(heads)),
+        **(balanced_figures(actual, predicted) if unequal else {}),
         "test_images": len(names),
         "ece": expected_calibration_error(bins),
         "top1_per_class": _per_class_metrics(table),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from stages.measures.evaluation.unequal import BALANCED
 from stages.pages.blocks import Table
 from stages.pages.formatting import NONE, percent
 from stages.studies.analysis.machine_results import MachineResults, series_of
@@ -32,6 +33,19 @@ def results_table(view: MachineResults, others: Sequence[MachineResults], metric
     rows = [(name, *(_mean_cell(*column[:2], name, column[2]) for column in columns))
             for name in names]  # fmt: skip
     return Table(tuple(head), tuple(rows), numeric=tuple(range(1, len(head))))
+
+
+def balanced_table(view: MachineResults) -> Table | None:
+    """Beside the accuracy what counts every class alike, means over runs; None where equal."""
+    cells = view.cells
+    if not BALANCED.keys() <= set(cells.columns):
+        return None
+    named = {view.results.main: "accuracy"} | BALANCED
+    rows = []
+    for (series, images), runs in cells.groupby(["series", "train_images"], sort=False):
+        figures = (over(runs, percent(runs[key].mean())) for key in named)
+        rows.append((str(series), f"{images:,}", *figures))
+    return Table(("backbone", "images", *named.values()), tuple(rows), numeric=(1, 2, 3, 4))
 
 
 def gap_table(view: MachineResults) -> Table | None:

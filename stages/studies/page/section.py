@@ -94,6 +94,7 @@ def _tables(story: StudySource, views: Sequence[MachineResults]) -> dict[str, An
     metrics = view.results.metrics
     return {
         "results": [(name, accuracy.results_table(view, others, name)) for name in metrics],
+        "balanced": accuracy.balanced_table(view),
         "rankings": [
             table for images in view.sizes if (table := accuracy.ranking_table(view, images))
         ],

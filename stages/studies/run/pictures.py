@@ -67,7 +67,9 @@ def pool_size(form: StudyConfig, dataset: Dataset) -> int | None:
 
 
 def _name(dataset: Dataset) -> str:
-    return dataset.folder if dataset.name == "image_folder" else dataset.name
+    if dataset.name != "image_folder":
+        return dataset.name
+    return dataset.folder + (f" by {dataset.labels}" if dataset.labels else "")
 
 
 def _told(summary: dict[str, Any]) -> str:

@@ -100,7 +100,7 @@ def _kept(dataset: Dataset) -> tuple[Path, Path]:
     }
     if dataset.name == "image_folder":
         place = Path(dataset.folder).resolve()
-        decides |= {"place": place.as_posix(), "files": _stamps(place)}
+        decides |= {"place": place.as_posix(), "files": _stamps(place), "labels": dataset.labels}
     name = f"{dataset.name}-{files.sha256_of_json(decides)[:20]}"
     folder = work_folder() / "pools"
     return folder / f"{name}.csv", folder / f"{name}.json"

@@ -7,7 +7,10 @@ from typing import Any
 from stages.core.files import sha256_of_json
 from stages.core.params import Params
 
-LATER = ("pretrained_keys", "train.fast_kernels", "train.normalization")
+LATER = (
+    "dataset.labels", "pretrained_keys", "train.class_weights", "train.fast_kernels",
+    "train.normalization", "train.sampler",
+)  # fmt: skip
 """Dotted keys that parameters had not when the first cells were made."""
 
 

@@ -28,16 +28,23 @@ HEADER = """# Models x sizes x seeds on your own pictures. Change a list and run
 """
 
 
-def new_study(name: str, folder: Path, grid: Mapping[str, Any], epochs: int, px: int) -> str:
+def new_study(
+    name: str,
+    folder: Path,
+    grid: Mapping[str, Any],
+    epochs: int,
+    px: int,
+    labels: str | None = None,
+) -> str:
     """Write `studies/<name>`, trained from scratch; return what to run next.
 
-    Raises as `write_study` does.
+    `labels` is a table of labels in the folder. Raises as `write_study` does.
     """
     values = {
         "grids": {"backbones": {**grid, "recipes": ["default"]}},
         "base": {
             "input_size": px,
-            "dataset": {"name": "image_folder", "folder": folder.as_posix()},
+            "dataset": dataset_of(folder, labels),
             "train": {"epochs": epochs, "warmup_epochs": min(1, epochs // 5),
                       "augment": ["crop", "flip"], "trace_steps": 0, "snapshots": False},
             "profile": {"variants": [], "seconds": 0.5},
@@ -51,6 +58,12 @@ def new_study(name: str, folder: Path, grid: Mapping[str, Any], epochs: int, px:
         "source": "A study of your own pictures has no source to be held against.",
     }
     return write_study(name, values, story)
+
+
+def dataset_of(folder: Path, labels: str | None) -> dict[str, str]:
+    """The section `dataset` of a study of own pictures."""
+    table = {"labels": labels} if labels else {}
+    return {"name": "image_folder", "folder": folder.as_posix(), **table}
 
 
 def write_study(name: str, values: Mapping[str, Any], story: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from stages.core.errors import ParamsError
 from stages.models.at_hand import trained_at_hand
 from stages.models.checkpoints import weights_file
-from stages.studies.spec.new_study import write_study
+from stages.studies.spec.new_study import dataset_of, write_study
 
 
 def new_trained_study(
@@ -20,12 +20,13 @@ def new_trained_study(
     grid: Mapping[str, Any],
     given: Sequence[str],
     px: int,
+    labels: str | None = None,
 ) -> str:
     """Write `studies/<name>`; return what to run next.
 
     `grid` holds sizes, seeds and models, which are all at hand where they are None; `given` are
-    files of weights as MODEL=PATH. Raises ParamsError when nothing is at hand, and as
-    `write_study` does; ModelError for a file that is missing.
+    files of weights as MODEL=PATH, `labels` a table in the folder. Raises ParamsError when nothing
+    is at hand, and as `write_study` does; ModelError for a file that is missing.
     """
     models = grid["models"] or trained_at_hand()
     known = dict(_pair(text) for text in given)
@@ -46,7 +47,7 @@ def new_trained_study(
         "base": {
             "input_size": px,
             "finetune": "probe",
-            "dataset": {"name": "image_folder", "folder": folder.as_posix()},
+            "dataset": dataset_of(folder, labels),
             "subset": {"val": 0},  # folds of the training images choose the regularisation
             "train": {"augment": [], "trace_steps": 1, "snapshots": False},
             "profile": {"variants": [], "seconds": 0.25},

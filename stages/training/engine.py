@@ -119,7 +119,7 @@ class Engine:
         They are of the mean loss over the whole batch, also when it is split by
         `train.accumulate`, unscaled, and clipped if `train.grad_clip` says so.
         """
-        self.model.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         batch = self._batch(epoch, index)
         step = self.steps_before(epoch) + index
         losses, correct = [], []

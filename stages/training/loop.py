@@ -3,6 +3,7 @@
 Data in, data out: takes parameters and splits, returns weights, history and record.
 """
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -201,7 +202,7 @@ class _Fit:
         state = {
             "engine": self.engine.state_dict(),
             "progress": vars(self.state),
-            "record": vars(self.recorder.record),
+            "record": json.dumps(vars(self.recorder.record)),  # far quicker than as objects
         }
         self.checkpoints.save(self.state.steps, state)
 
@@ -213,7 +214,7 @@ class _Fit:
         step, state = found
         self.engine.load_state_dict(state["engine"])
         self.state = TrainState(**state["progress"])
-        self.recorder.record = Record(**state["record"])
+        self.recorder.record = Record(**json.loads(state["record"]))
         epoch, within = divmod(step, self.engine.steps_per_epoch)
         where = f"epoch {epoch}" + (f", step {within} of epoch {epoch + 1}" if within else "")
         self.log(

@@ -41,7 +41,7 @@ def train(params: "Params") -> None:
     }
     with training(params, splits, len(classes), inputs, _log if rank() == 0 else _silent) as run:
         if rank() == 0:
-            write_training(run, classes, data)
+            write_training(run, classes, splits["train"].pixels.shape[-1], data)
 
 
 def _silent(line: str) -> None:

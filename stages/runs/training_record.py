@@ -3,7 +3,6 @@
 A study's cell keeps the same figures in its own file.
 """
 
-import json
 import shutil
 from dataclasses import asdict
 from statistics import median
@@ -20,6 +19,7 @@ from stages.runs.schema import (
     TENSOR_COLUMNS,
 )
 from stages.runs.steps import as_record, as_table
+from stages.runs.weights_file import About, write_weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,9 +27,12 @@ if TYPE_CHECKING:
     from stages.training.run import Run
 
 
-def write_training(run: "Run", classes: list[str], data: dict[str, str]) -> None:
-    """Weights, metrics, history, record of steps and snapshots; `data` are hashes of the images."""
-    _write_weights(run, classes)
+def write_training(run: "Run", classes: list[str], pictures_px: int, data: dict[str, str]) -> None:
+    """Weights, metrics, history, record of steps and snapshots.
+
+    `pictures_px` is the side of the images as they were stored, `data` are hashes of them.
+    """
+    write_weights(paths.WEIGHTS, about_of(run, classes, pictures_px), run.trained.weights)
     history, record = run.trained.progress.history, run.trained.record
     traced = [*STEP_COLUMNS, *SETTING_COLUMNS, *DATA_COLUMNS]
     files.write_csv(paths.HISTORY, as_table(history, list(history[0])))
@@ -90,18 +93,24 @@ def digests_sha256(indices: "pd.DataFrame") -> str:
     return files.sha256_of_json(indices[["split", "digest"]].to_csv(index=False))
 
 
-def _write_weights(run: "Run", classes: list[str]) -> None:
-    from safetensors.torch import save_file
+def about_of(run: "Run", classes: list[str], pictures_px: int) -> About:
+    """What goes with the weights of a run."""
+    from stages.models import untrained
 
-    about = {
-        "model": run.params.model,
-        "classes": classes,
-        "precision": run.params.train.precision,  # that of the fall-back, if there was one
-        "normalization": run.trained.engine.normalization.record(),
-    }
-    with files.replacing(paths.WEIGHTS) as temporary:
-        # One entry: safetensors writes several in an order that changes from run to run.
-        save_file(run.trained.weights, temporary, metadata={"about": json.dumps(about)})
+    params = run.params
+    return About(
+        model=params.model,
+        stem=untrained(params).stem,
+        input_size=params.input_size,
+        task=params.task,
+        classes=classes,
+        precision=params.train.precision,
+        memory_format=params.train.memory_format,
+        fast_kernels=params.train.fast_kernels,
+        batch_size=params.evaluate.batch_size,
+        pictures_px=pictures_px,
+        normalization=run.trained.engine.normalization.record(),
+    )
 
 
 def _write_snapshots(run: "Run") -> None:

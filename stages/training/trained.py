@@ -1,16 +1,16 @@
 """A trained model taken up again from its weights file, with how images are shown to it."""
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from stages.core.errors import RunError
 from stages.core.params import Params
 from stages.models import untrained
 from stages.models.neighbors import adopt_neighbors
+from stages.runs.weights_file import About, read_weights
 from stages.tasks import task_of
 from stages.training.images import Normalization
 from stages.training.inference import Preprocessing
@@ -32,36 +32,44 @@ def load_trained(params: Params, path: Path, device: torch.device) -> TrainedMod
     Raises RunError when the file is missing, damaged or of another model.
     """
     try:
-        with safe_open(path, framework="pt") as opened:
-            about = json.loads(opened.metadata()["about"])
-            weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        content = path.read_bytes()
     except FileNotFoundError:
         raise RunError(f"{path} is missing: run `dvc repro train` first.") from None
-    except SafetensorError as error:
-        raise RunError(
-            f"{path} is damaged ({error}). Delete it and run `dvc repro train`."
-        ) from None
-    classes = about["classes"]
+    about, weights = read_weights(content, str(path))
+    return filled(params, about, weights, device, str(path))
+
+
+def filled(
+    params: Params,
+    about: About,
+    weights: Mapping[str, torch.Tensor],
+    device: torch.device,
+    where: str,
+) -> TrainedModel:
+    """Build `params.model` and fill it with what `read_weights` gave.
+
+    Raises RunError, naming `where`, for the weights of another model.
+    """
     # Neither the library's weights nor frozen parts matter to a model that is filled here.
-    built = task_of(params).build(untrained(params), len(classes))
-    adopt_neighbors(built.model, weights, len(classes))
+    built = task_of(params).build(untrained(params), len(about.classes))
+    adopt_neighbors(built.model, weights, len(about.classes))
     try:
         built.model.load_state_dict(weights)
     except RuntimeError as error:
         raise RunError(
-            f"{path} holds the weights of {about['model']}, which do not fit `model` "
+            f"{where} holds the weights of {about.model}, which do not fit `model` "
             f"{params.model} ({str(error).splitlines()[0]}). Run `dvc repro train`."
         ) from None
-    shown = about["normalization"]
+    shown = about.normalization
     view = Preprocessing(
         px=built.model_px,
         normalization=Normalization(
             **(shown | {"mean": tuple(shown["mean"]), "std": tuple(shown["std"])})
         ),
         memory_format=memory_format_of(params, built),
-        precision=about["precision"],
+        precision=about.precision,
         batch_size=params.evaluate.batch_size,
         fast_kernels=params.train.fast_kernels,
     )
     model = place_model(built.model, view.memory_format, device).eval()
-    return TrainedModel(model, view, classes)
+    return TrainedModel(model, view, about.classes)

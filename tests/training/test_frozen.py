@@ -2,21 +2,19 @@
 that are fitted at once.
 """
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from stages.core.errors import ModelError, ParamsError
 from stages.core.params import Params
 from stages.datasets.pixels import Split
 from stages.models import build
-from stages.runs.training_record import training_metrics
+from stages.runs.training_record import about_of, training_metrics
+from stages.runs.weights_file import write_weights
 from stages.tasks import task_of
 from stages.training.engine import Engine
 from stages.training.frozen import FrozenEngine, engine_for
@@ -114,10 +112,9 @@ def test_a_head_fitted_at_once_is_a_model_like_any_other(
     assert figures["val_top1"] > 0.5
     assert figures["images_per_second"] > 0
     assert "image" in figures["adapted"]["head"]
-    about = {"model": "lenet_small", "classes": ["a", "b", "c", "d"], "precision": "fp32"}
-    about["normalization"] = asdict(done.trained.engine.normalization)
-    save_file(kept, tmp_path / "kept.safetensors", metadata={"about": json.dumps(about)})
-    trained = load_trained(chosen, tmp_path / "kept.safetensors", CPU)
+    kept_in = tmp_path / "kept.safetensors"
+    write_weights(kept_in, about_of(done, ["a", "b", "c", "d"], 8), kept)
+    trained = load_trained(chosen, kept_in, CPU)
     test = split(40, seed=1)
     whole = Evaluator(task_of(chosen), test, trained.view, CPU, 0, "test")(trained.model)
     features = done.trained.engine.evaluator(test, "test")(done.trained.engine.model)

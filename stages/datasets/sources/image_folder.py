@@ -46,10 +46,10 @@ def open_collection(dataset: "Dataset") -> Collection:
     where = f"`dataset.folder` {source}"
     listing = _list(source, where)
     table = read_labels(dataset.labels, listing, where) if dataset.labels else None
-    pictures = sorted(name for name in listing.names if _is_picture(name, listing))
+    pictures = sorted(name for name in listing.names if is_picture(name, listing))
     if not pictures:
         raise DataError(
-            f"{where} holds no pictures: {_told(listing)}. Put some there as {LAYOUT}."
+            f"{where} holds no pictures: {told_of(listing)}. Put some there as {LAYOUT}."
             f"{_in_a_clone()}"
         )
     written = [_written(name) for name in pictures]
@@ -86,7 +86,7 @@ def _list(source: Path, where: str) -> Listing:
     return list_folder(source)
 
 
-def _is_picture(name: str, listing: Listing) -> bool:
+def is_picture(name: str, listing: Listing) -> bool:
     """Whether a file is to be read; else it is counted under the reason."""
     parts = name.split("/")
     if any(part.casefold() in SYSTEM_NAMES for part in parts):
@@ -146,7 +146,7 @@ def _in_a_clone() -> str:
     )
 
 
-def _told(listing: Listing) -> str:
+def told_of(listing: Listing) -> str:
     """What lies there instead of pictures, by reason or suffix."""
     if not listing.left_out:
         return "it is empty"

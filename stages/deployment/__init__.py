@@ -1,0 +1,1 @@
+"""The trained model outside the pipeline: pictures answered, and files for other programs."""

@@ -1,0 +1,55 @@
+"""Pictures that a user names: files, folders with all below them, and zips of such."""
+
+import zipfile
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from stages.core.errors import DataError
+from stages.datasets.decoding import picture_of
+from stages.datasets.listing import Listing, list_folder, list_zip
+from stages.datasets.pool import Collection
+from stages.datasets.sources.image_folder import is_picture, told_of
+
+
+def find_pictures(named: Sequence[str]) -> Collection:
+    """All of them in the order named, those of a folder by name; none is opened yet.
+
+    A file that is named itself counts as a picture whatever it is called; `left_out` has those
+    below a folder that do not. Raises DataError for what does not exist, a damaged zip, and where
+    a folder or a zip holds no picture.
+    """
+    names: list[str] = []
+    contents: list[Callable[[], bytes]] = []
+    left_out: dict[str, list[str]] = {}
+    for place in map(Path, named):
+        if not place.exists():
+            raise DataError(
+                f"There is no {place}. Name pictures, folders with pictures, or zips of them."
+            )
+        if place.is_file() and not zipfile.is_zipfile(place):
+            names.append(str(place))
+            contents.append(place.read_bytes)
+            continue
+        listing = list_folder(place) if place.is_dir() else list_zip(place, str(place))
+        for name in _pictures(listing, place):
+            names.append(f"{place}/{name}")
+            contents.append(partial(listing.read, name))
+        for reason, files in listing.left_out.items():
+            left_out.setdefault(reason, []).extend(files)
+    return Collection(
+        classes=[],
+        names=names,
+        splits=[],
+        labels=[],
+        content=lambda row: contents[row](),
+        picture=picture_of,
+        left_out=left_out,
+    )
+
+
+def _pictures(listing: Listing, place: Path) -> list[str]:
+    found = sorted(name for name in listing.names if is_picture(name, listing))
+    if not found:
+        raise DataError(f"{place} holds no pictures: {told_of(listing)}.")
+    return found

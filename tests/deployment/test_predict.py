@@ -1,0 +1,80 @@
+"""Predict: the answers of evaluation, for files, folders and zips; one paragraph for a mistake."""
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stages.predict import main
+
+
+def test_answers_are_those_of_the_evaluation(
+    here: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(pictures), "--top", "1", "--csv"]) == 0
+    said = capsys.readouterr()
+    assert said.err == "not taken for pictures: 1 .txt\n"
+    rows = pd.read_csv(io.StringIO(said.out), dtype={"class": str}).set_index("picture")
+    recorded = pd.read_csv(here / "data/predictions.csv", dtype={"predicted": str})
+    found = rows.loc[[f"{pictures}/{name}.png" for name in recorded["name"]]]
+    assert len(found) == len(recorded) > 250  # a whole batch and a part of one
+    assert found["class"].tolist() == recorded["predicted"].tolist()
+    confidence = recorded["confidence"].to_numpy(np.float32)
+    assert np.array_equal(found["probability"].to_numpy(np.float32), confidence)
+
+
+def test_a_zip_and_a_revision_and_every_class(
+    here: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fewer pictures are a smaller batch: the last digits may differ."""
+    one, *_ = sorted((pictures / "any").iterdir())
+    (tmp_path / "some").mkdir()
+    shutil.copy(one, tmp_path / "some" / one.name)
+    shutil.make_archive(str(tmp_path / "some"), "zip", tmp_path, "some")
+    names = [str(one), str(tmp_path / "some.zip")]
+    assert main([*names, "--run", "HEAD", "--top", "99", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["model"]["run"], told["model"]["model"]) == ("HEAD", "lenet_small")
+    first, second = told["pictures"]
+    assert second["picture"] == f"{names[1]}/some/{one.name}"
+    assert first["answers"] == second["answers"]
+    assert sorted(answer["class"] for answer in first["answers"]) == [*map(str, range(10))]
+    assert sum(answer["probability"] for answer in first["answers"]) == pytest.approx(1)
+    recorded = pd.read_csv(here / "data/predictions.csv").set_index("name")
+    best = recorded.loc[f"any/{one.stem}", "confidence"]
+    assert first["answers"][0]["probability"] == pytest.approx(best, rel=1e-5)
+
+
+def test_what_is_no_picture_is_named_and_the_others_are_answered(
+    here: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, *_ = sorted((pictures / "any").iterdir())
+    assert main([str(one), str(pictures / "notes.txt"), "--top", "1"]) == 1
+    said = capsys.readouterr()
+    assert said.out.startswith(f"{one}: ")
+    assert said.out.endswith(" %\n")
+    assert "1 of 2 pictures cannot be read" in said.err
+    assert "it is no picture of a known format" in " ".join(said.err.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["absent.jpg"], "There is no absent.jpg."),
+        (["empty"], "empty holds no pictures: it is empty."),
+        (["stages/predict.py", "--run", "no-such"], "There is no run called 'no-such'"),
+        (["stages/predict.py", "--run", "empty"], "empty has no data/weights.safetensors"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_paragraph(
+    arguments: list[str], told: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "empty").mkdir(exist_ok=True)
+    assert main(arguments) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert told in " ".join(said.split())

@@ -99,7 +99,7 @@ def _check(form: StudyConfig, record: Record, log: Log) -> Check:
         make_cell(form, cell, params, again, log, again=True)
         result, told, verified = _judged(record.folder, again, params, machine["id"])
     origin = origin_of()
-    edited = "" if origin.clean else " with edits"
+    edited = " with edits" if origin.revision and not origin.clean else ""
     return {
         "cell": cell.name,
         "made_on": found["machine"]["id"],

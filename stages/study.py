@@ -3,6 +3,7 @@
   fingerprint NAME   who is computing (a stage of the study's pipeline)
   pictures NAME      list the pictures that the cells choose from (a stage)
   run NAME …         one cell (a stage per cell)
+  verify NAME        repeat a few cells, drawn by chance, and hold them against their records
   plan NAME          which cells there are, which exist for this machine, and the time left
   keep NAME          keep this machine's cells in git, beside those of others (--from REVISION)
   page NAME          studies/NAME/report.html and report.md from the cells that exist
@@ -28,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     commands = {
         "fingerprint": _fingerprint, "pictures": _pictures, "run": _run,
-        "plan": _plan, "keep": _keep, "page": _page, "wire": _wire, "new": _new,
+        "verify": _verify, "plan": _plan, "keep": _keep, "page": _page, "wire": _wire, "new": _new,
     }  # fmt: skip
     return reporting_errors(lambda: commands[arguments.command](arguments))
 
@@ -40,13 +41,22 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in ("fingerprint", "pictures", "run", "plan", "keep", "page", "wire", "new"):
+    for name in (
+        "fingerprint", "pictures", "run", "verify", "plan", "keep", "page", "wire", "new",
+    ):  # fmt: skip
         command = commands.add_parser(name)
         command.add_argument("study", metavar="NAME", help="a folder below studies/")
         if name == "run":
             for key in ("model", "size", "recipe"):
                 command.add_argument(f"--{key}", required=True)
             command.add_argument("--seed", type=int, required=True)
+        if name == "verify":
+            command.add_argument(
+                "--cells", type=int, default=3, metavar="N", help="how many (default: %(default)s)"
+            )
+            command.add_argument(
+                "--seed", type=int, help="of the draw (default: another one each time, and said)"
+            )
         if name == "keep":
             command.add_argument(
                 "--from", dest="revision", metavar="REVISION",
@@ -115,6 +125,13 @@ def _run(arguments: argparse.Namespace) -> int:
     cell = form.find(arguments.model, arguments.size, arguments.recipe, arguments.seed)
     run_cell(form, cell, _say)
     return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from stages.studies.run.verify import verify
+    from stages.studies.spec.study_config import load_study_config
+
+    return verify(load_study_config(arguments.study), arguments.cells, arguments.seed, _say)
 
 
 def _plan(arguments: argparse.Namespace) -> int:

@@ -13,12 +13,17 @@ import yaml
 from stages.comparison.analysis.evaluation import same_weights
 from stages.core import files
 from stages.core.errors import UserError
+from stages.core.params import parse_params
+from stages.core.records import write_record
 from stages.runs.run import load_run
 from stages.runs.sources import open_source
+from stages.studies.page.page import write_page
 from stages.studies.run.cell import run_cell
 from stages.studies.run.machine import fingerprint
 from stages.studies.run.pictures import list_pictures
 from stages.studies.run.plan import plan_of, state_of
+from stages.studies.run.verify import verify
+from stages.studies.spec.identity import params_behind
 from stages.studies.spec.new_study import new_study
 from stages.studies.spec.pipeline_file import pipeline
 from stages.studies.spec.study_config import StudyConfig, load_study_config
@@ -71,9 +76,22 @@ def test_cells_leave_results_and_a_divergence_is_one(form: StudyConfig) -> None:
     assert str(form.folder.resolve()) not in written
     plan = plan_of(form)
     assert [one.state for one in plan.planned] == ["finished", "diverged at epoch 1, fp32"]
-    again = run_cell(form, calm, lambda line: None)
-    assert again["train"]["weights_hash"] == found["train"]["weights_hash"]
-    assert again["trace"] == found["trace"]
+    said: list[str] = []
+    assert verify(form, 9, 0, said.append) == 0
+    assert "2 of 2 drawn cells verified (bit by bit)" in said[-1]
+    write_page("tiny")
+    page = (form.folder / "report.md").read_text()
+    assert "2 of 2 drawn cells verified (bit by bit)" in page
+    assert "at commit unknown." in page
+    path, other = folder / "cell.json", {"train": found["train"] | {"weights_hash": "0" * 32}}
+    write_record(path, found | other)
+    assert verify(form, 9, 0, said.append) == 1
+    assert "calm-0: other bits on the same machine" in "\n".join(said)
+    write_record(path, found | other | {"machine": found["machine"] | {"id": "another"}})
+    assert verify(form, 9, 0, said.append) == 0
+    write_page("tiny")
+    told = "2 of 2 drawn cells verified (bit by bit, rounding-equivalent)"
+    assert told in (form.folder / "report.md").read_text()
 
 
 def test_a_cell_counts_only_for_its_machine_and_its_parameters(form: StudyConfig) -> None:
@@ -82,6 +100,15 @@ def test_a_cell_counts_only_for_its_machine_and_its_parameters(form: StudyConfig
     assert state_of(None, params, "aaaa") == "missing"
     assert "is of DNA aaaa" in state_of(found, params, "bbbb")
     assert "parameters were changed" in state_of(found, params, "aaaa")
+
+
+def test_a_cell_is_made_again_with_what_it_was_made_with() -> None:
+    here = parse_params({"dataset": {"folder": "here"}, "train": {"epochs": 3}}, "study")
+    old = params_behind({"cell": "a"}, here)
+    assert (old.train.fast_kernels, old.train.epochs) == (False, 3)
+    told = {"train": {"fast_kernels": True, "epochs": 4}, "dataset": {"folder": "there"}}
+    new = params_behind({"cell": "a", "params": told}, here)
+    assert (new.train.fast_kernels, new.train.epochs, new.dataset.folder) == (True, 4, "here")
 
 
 STAND_IN = """

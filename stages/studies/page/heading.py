@@ -8,6 +8,7 @@ from stages.pages.formatting import duration
 from stages.studies.analysis.results import Results
 from stages.studies.page.section import Section
 from stages.studies.page.verdicts import Judged, claims_tile
+from stages.studies.run.checks import checks_of, checks_told
 from stages.studies.run.code import code_note
 from stages.studies.spec.study_config import StudyConfig
 
@@ -53,8 +54,15 @@ def notes(form: StudyConfig, results: Results) -> list[str]:
         said.append(f"{len(missing)} of {len(form.cells)} runs are still missing.")
     for row in results.cells[results.cells["status"] == "diverged"].to_dict("records"):
         said.append(f"{row['cell']} {row['why']}; it has no accuracy.")
-    codes = [code if isinstance(code, str) else None for code in results.cells["code"]]
-    if note := code_note(form, zip(results.cells["cell"], codes, strict=True)):
+    checks = checks_of(form, results.cells.to_dict("records"))
+    said += checks_told(checks)
+    verified = {(check["cell"], check["made_on"]) for check in checks if check["verified"]}
+    codes = [
+        (row["cell"], row["code"] if isinstance(row["code"], str) else None)
+        for row in results.cells.to_dict("records")
+        if (row["cell"], row["machine"]) not in verified
+    ]
+    if note := code_note(form, codes):
         said.append(note)
     if form.file.stands_for:
         said.append(f"{_in_place(form)}; claims keep the source's words.")

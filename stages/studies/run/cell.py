@@ -56,12 +56,22 @@ def run_cell(form: StudyConfig, cell: Cell, log: Callable[[str], None]) -> dict[
     outputs = tuple(folder / name for name in schema.CELL_FILES)
     made = Made(f"cell {cell.name}", MODULE, form.folder / PARAMS, outputs)
     with unchanged(made, lambda: load_study_config(form.name).params(cell)) as params:
-        return _run(form, cell, params, log)
+        return make_cell(form, cell, params, folder, log)
 
 
-def _run(
-    form: StudyConfig, cell: Cell, params: Params, log: Callable[[str], None]
+def make_cell(
+    form: StudyConfig,
+    cell: Cell,
+    params: Params,
+    folder: Path,
+    log: Callable[[str], None],
+    again: bool = False,
 ) -> dict[str, Any]:
+    """Make a cell in `folder` from the pictures of its study; return what `cell.json` holds.
+
+    `again` is for a repetition to be held against the record: nothing is profiled, and neither
+    checkpoints nor features of earlier runs are taken up. Raises as `run_cell` does.
+    """
     from stages.datasets.pixels import load_splits
     from stages.datasets.selection import choose, indices_table
     from stages.models import pretrained_sha256
@@ -73,11 +83,11 @@ def _run(
     splits = load_splits(dataset, indices, params.input_size, ["train", "val", "test"])
     machine = machine_of(params)
     known = _about(cell, params, splits, indices, machine)
-    profile = profile_of(params, len(pool.classes), machine["id"])
-    inputs = {"indices": known["indices_sha256"], "identity": machine["id"]}
+    profile = {} if again else profile_of(params, len(pool.classes), machine["id"])
+    whose = "repetition" if again else "identity"
+    inputs = {"indices": known["indices_sha256"], whose: machine["id"]}
     if digest := pretrained_sha256(params):
         inputs["pretrained"] = digest
-    folder = form.cell_folder(cell)
     try:
         # The checkpoints are kept until the result is written: a kill loses neither.
         from stages.training.run import training

@@ -1,0 +1,67 @@
+"""Spot checks of a study's cells, as `verified.json` keeps them and plan and page tell them.
+
+A check holds for the record that it was made of; a cell that was made anew since has none.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stages.core.records import read_record, write_record
+from stages.studies.spec.study_config import StudyConfig
+
+Check = dict[str, Any]
+"""`cell`, the machine `made_on` and the record's `params_id` and `weights_hash`; the `machine` and
+`commit` of the repetition, its `result` in words, `told` in a sentence, and whether `verified`."""
+
+
+def add_check(form: StudyConfig, check: Check) -> None:
+    """Keep a check in place of an earlier one of the same record on the same machine."""
+    kept = [one for one in _read(form) if _place(one) != _place(check)]
+    write_record(_path(form), {"checks": sorted([*kept, check], key=_place)})
+
+
+def checks_of(form: StudyConfig, rows: Sequence[Mapping[Any, Any]]) -> list[Check]:
+    """The checks of records as they stand: `rows` are `analysis.results.Results.cells`."""
+    present = {(row["cell"], row["machine"], row["params_id"]): row for row in rows}
+    return [
+        check
+        for check in _read(form)
+        if (row := present.get((check["cell"], check["made_on"], check["params_id"])))
+        and check["weights_hash"] in (None, row.get("weights_hash"))
+    ]
+
+
+def checks_told(checks: Sequence[Check]) -> list[str]:
+    """A sentence per machine and commit that repeated cells, and one per cell that did not hold."""
+    groups: dict[tuple[str, str], list[Check]] = {}
+    for check in checks:
+        groups.setdefault((check["machine"]["id"], check["commit"]), []).append(check)
+    said = []
+    for (machine, commit), drawn in groups.items():
+        facts, verified = drawn[0]["machine"], [check for check in drawn if check["verified"]]
+        device = facts.get("accelerator") or facts.get("chip") or "unknown device"
+        results = sorted({check["result"] for check in verified})
+        how = f" ({', '.join(results)})" if results else ""
+        said.append(
+            f"{len(verified)} of {len(drawn)} drawn cells verified{how} on {device} "
+            f"({facts.get('backend')}), hardware DNA {machine}, at commit {commit}."
+        )
+        said += [
+            f"{check['cell']} was not verified: {check['told']}"
+            for check in drawn
+            if not check["verified"]
+        ]
+    return said
+
+
+def _place(check: Check) -> tuple[str, str, str]:
+    return check["cell"], check["made_on"], check["machine"]["id"]
+
+
+def _path(form: StudyConfig) -> Path:
+    return form.folder / "verified.json"
+
+
+def _read(form: StudyConfig) -> list[Check]:
+    return list(read_record(_path(form))["checks"]) if _path(form).exists() else []

@@ -5,6 +5,9 @@
   run NAME …         one cell (a stage per cell)
   verify NAME        repeat a few cells, drawn by chance, and hold them against their records
   plan NAME          which cells there are, which exist for this machine, and the time left
+  submit NAME …      run the cells that are missing as jobs of Slurm, or several at once here
+  status NAME        how far they are
+  gather NAME        put what they left into the study, and cells of branches (--from REVISION)
   keep NAME          keep this machine's cells in git, beside those of others (--from REVISION)
   page NAME          studies/NAME/report.html and report.md from the cells that exist
   wire NAME          write its dvc.yaml from the grids of its params.yaml
@@ -26,10 +29,15 @@ UNTRAINED = "mobilenet_v3_small,resnet18,vit_2l_2h_128"
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and do as it says; return the exit status."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments, more = parser.parse_known_args(argv)
+    if more and arguments.command != "submit":
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
+    arguments.sbatch = more
     commands = {
-        "fingerprint": _fingerprint, "pictures": _pictures, "run": _run,
-        "verify": _verify, "plan": _plan, "keep": _keep, "page": _page, "wire": _wire, "new": _new,
+        "fingerprint": _fingerprint, "pictures": _pictures, "run": _run, "verify": _verify,
+        "plan": _plan, "submit": _submit, "status": _status, "gather": _gather,
+        "keep": _keep, "page": _page, "wire": _wire, "new": _new,
     }  # fmt: skip
     return reporting_errors(lambda: commands[arguments.command](arguments))
 
@@ -41,10 +49,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in (
-        "fingerprint", "pictures", "run", "verify", "plan", "keep", "page", "wire", "new",
-    ):  # fmt: skip
-        command = commands.add_parser(name)
+    for name in ("fingerprint", "pictures", "run", "verify", "plan", "submit", "status", "gather",
+                 "keep", "page", "wire", "new"):  # fmt: skip
+        command = commands.add_parser(name, allow_abbrev=name != "submit")
         command.add_argument("study", metavar="NAME", help="a folder below studies/")
         if name == "run":
             for key in ("model", "size", "recipe"):
@@ -57,6 +64,14 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--seed", type=int, help="of the draw (default: another one each time, and said)"
             )
+        if name == "submit":
+            _add_jobs(command)
+        if name == "gather":
+            command.add_argument("--wait", action="store_true", help="until no job is left")
+            command.add_argument(
+                "--from", dest="revisions", action="append", default=[], metavar="REVISION",
+                help="also take the cells of this branch or experiment that are missing here",
+            )  # fmt: skip
         if name == "keep":
             command.add_argument(
                 "--from", dest="revision", metavar="REVISION",
@@ -70,6 +85,20 @@ def _parser() -> argparse.ArgumentParser:
         if name == "new":
             _add_grid(command)
     return parser
+
+
+def _add_jobs(command: argparse.ArgumentParser) -> None:
+    command.epilog = (
+        "All other options are sbatch's: --partition gpu --gres gpu:1 --constraint a100 --time "
+        "4:00:00 --exclusive"
+    )
+    command.add_argument("--on", choices=("slurm", "local"), default="slurm")
+    command.add_argument("--jobs", type=int, metavar="N", help="run no more than N cells at once")
+    command.add_argument(
+        "--push", metavar="REMOTE",
+        help="for nodes that do not see this disk: they clone this git remote and push results",
+    )  # fmt: skip
+    command.add_argument("--dry-run", action="store_true", help="print the script for sbatch alone")
 
 
 def _add_grid(command: argparse.ArgumentParser) -> None:
@@ -107,7 +136,7 @@ def _fingerprint(arguments: argparse.Namespace) -> int:
     from stages.studies.run.machine import fingerprint
     from stages.studies.spec.study_config import load_study_config
 
-    return _log(f"hardware DNA {fingerprint(load_study_config(arguments.study))['id']}")
+    return _log(f"hardware DNA {fingerprint(load_study_config(arguments.study))}")
 
 
 def _pictures(arguments: argparse.Namespace) -> int:
@@ -139,6 +168,31 @@ def _plan(arguments: argparse.Namespace) -> int:
     from stages.studies.spec.study_config import load_study_config
 
     return _log(plan_of(load_study_config(arguments.study)).text())
+
+
+def _submit(arguments: argparse.Namespace) -> int:
+    from stages.studies.jobs.submit import Wish, submit
+    from stages.studies.spec.study_config import load_study_config
+
+    told = (arguments.on, arguments.jobs, arguments.push, arguments.sbatch, arguments.dry_run)
+    return _log(submit(load_study_config(arguments.study), Wish(*told), _say))
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from stages.studies.jobs.status import status
+    from stages.studies.spec.study_config import load_study_config
+
+    return _log(status(load_study_config(arguments.study)))
+
+
+def _gather(arguments: argparse.Namespace) -> int:
+    from stages.studies.jobs.gather import gather, wait
+    from stages.studies.spec.study_config import load_study_config
+
+    form = load_study_config(arguments.study)
+    if arguments.wait:
+        wait(form)
+    return _log(gather(form, arguments.revisions))
 
 
 def _keep(arguments: argparse.Namespace) -> int:

@@ -15,6 +15,8 @@ CELL_PREDICTIONS = Path("predictions.csv")
 CELL_FILES = (CELL, CELL_HISTORY, CELL_PREDICTIONS)
 """What a study's cell leaves in its folder."""
 STUDY_HARDWARE = Path("hardware.json")
+STUDY_IDENTITY = Path("identity.json")
+STUDY_PICTURES = Path("pictures.json")
 
 HISTORY_COLUMNS = ["epoch", "lr", "train_loss", "val_loss", "seconds"]
 """Of an epoch; accuracies of the task, train_… and val_…, stand beside them."""

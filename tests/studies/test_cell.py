@@ -197,5 +197,5 @@ def test_a_mistaken_study_of_own_pictures_leaves_nothing(
 def test_the_fingerprint_is_that_of_the_cells(form: StudyConfig) -> None:
     machine = fingerprint(form)
     hardware = json.loads((form.folder / "hardware.json").read_text())
-    assert hardware["id"] == machine["id"]
+    assert hardware["id"] == machine
     assert (form.folder / "identity.json").exists()

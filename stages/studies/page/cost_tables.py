@@ -205,7 +205,8 @@ def _end(view: MachineResults, a: Mapping[Any, Any], b: str) -> tuple[str, ...]:
 
 def cost_notes(views: Sequence[MachineResults]) -> list[str]:
     """Why a figure of the cost table is missing or shaky, and for which series and machine."""
-    told = {"latency_note": "Latency", "peak_memory_reason": "Memory", "flops_reason": "MACs"}
+    told = {"latency_note": "Latency", "peak_memory_reason": "Memory", "flops_reason": "MACs",
+            "node_note": "Times and memory"}  # fmt: skip
     said: list[str] = []
     for view in views:
         for key, figure in told.items():

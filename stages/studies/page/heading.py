@@ -64,6 +64,13 @@ def notes(form: StudyConfig, results: Results) -> list[str]:
     ]
     if note := code_note(form, codes):
         said.append(note)
+    makers = results.finished["machine"].value_counts()
+    if form.any_machine and len(makers) > 1:
+        told = ", ".join(f"{count} by DNA {machine}" for machine, count in makers.items())
+        said.append(
+            f"Several machines made the runs: {told}. No mean, interval or time is of runs of two, "
+            "for runs do not record what would show that two machines differ by rounding alone."
+        )
     if form.file.stands_for:
         said.append(f"{_in_place(form)}; claims keep the source's words.")
     if form.name != form.study:
@@ -95,8 +102,10 @@ def tiles(
             replace(claims, label=f"{claims.label} in the small form") if small else claims
         )
     done = len(set(results.cells["cell"]))
+    machines = results.cells["machine"].nunique()
     seconds = results.cells["cell_seconds"].sum() if done else None
-    shown.append(Tile("runs", f"{done} of {len(form.cells)}", f"{duration(seconds)} in all"))
+    took = f"on {machines} machines" if machines > 1 else f"{duration(seconds)} in all"
+    shown.append(Tile("runs", f"{done} of {len(form.cells)}", took))
     return shown
 
 

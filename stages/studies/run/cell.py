@@ -5,6 +5,7 @@ leaves `cell.json`, `history.csv` and `predictions.csv`. A training that diverge
 is written as one. Leaves order and repetition of cells to DVC.
 """
 
+import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -37,6 +38,11 @@ if TYPE_CHECKING:
     from stages.training.run import Run
 
 PROFILE = "stages.measures.profiling.sheet"  # what it executes decides what a model costs
+NODE = {
+    "exclusive": "measured on a node that no other job shared",
+    "shared": "measured on a node that other jobs may have shared",
+}
+"""What jobs of a cluster say of their node in `BACKBONE_DNA_NODE`."""
 TRACED_STEPS = (1, 2, 5, 10, 20, 50, 100, 200)
 PROFILED = (
     "input_px", "params_total", "weights_mb", "macs_g", "flops_g", "flops_reason",
@@ -115,7 +121,9 @@ def profile_of(params: Params, classes: int, machine_id: str) -> dict[str, Any]:
     from stages.measures.profiling.profiled_model import profiled_model
     from stages.measures.profiling.sheet import measure
 
+    note = NODE.get(os.environ.get("BACKBONE_DNA_NODE", ""))
     decides = {
+        **({"node": note} if note else {}),
         "machine": machine_id,
         "classes": classes,
         "code": code_id(code_files(PROFILE, params, ("model", "task"))),
@@ -128,7 +136,8 @@ def profile_of(params: Params, classes: int, machine_id: str) -> dict[str, Any]:
     if not kept.exists():
         build, device = partial(profiled_model, params, classes), prepare(params)
         sheet = measure(build, params.profile, device, torch.get_num_threads())
-        write_record(kept, {name: sheet.metrics.get(name) for name in PROFILED})
+        found = {name: sheet.metrics.get(name) for name in PROFILED}
+        write_record(kept, found | {"node_note": note})
     return read_record(kept)
 
 

@@ -14,30 +14,36 @@ from stages.core.paths import work_folder
 from stages.core.records import read_record, write_record
 from stages.dna.declared import Declared, read_declared, short_id
 from stages.models import pretrained_sha256, resolve
-from stages.runs.schema import STUDY_HARDWARE
+from stages.runs.schema import STUDY_HARDWARE, STUDY_IDENTITY
 from stages.studies.spec.study_config import StudyConfig
 from stages.tasks import task_of
 
+ANY = {"machines": "any"}
+"""What stands for a machine where any will do."""
 SHOWN = ("chip", "accelerator", "backend", "os", "macos", "torch", "threads")
 
 
-def fingerprint(form: StudyConfig) -> dict[str, Any]:
-    """Measure this machine with the settings of the form's first cell.
+def fingerprint(form: StudyConfig) -> str:
+    """Measure this machine with the settings of the form's first cell; return its DNA in words.
 
-    Writes `identity.json`, on which the cells depend, and `hardware.json`; returns the machine as
-    a cell records it. Raises DeviceError when the device is absent, and ParamsError or ModelError
-    for any cell that cannot be, while all earlier results are still there.
+    Writes `identity.json`, on which the cells depend, and `hardware.json`. With `machines: any`
+    both are the same everywhere and nothing is measured. Raises DeviceError when the device is
+    absent, and ParamsError or ModelError for any cell that cannot be, while all earlier results
+    are still there.
     """
     for cell in form.cells:
         resolve(form.params(cell).model)
         task_of(form.params(cell))
-    params = form.params(form.cells[0])
-    declared = _declared(params)
-    numerics = _measure(params, declared)
-    identity = declared.identity() | {"numerics": numerics} | _weights(form)
-    files.write_json(form.folder / "identity.json", identity)
-    files.write_json(form.folder / STUDY_HARDWARE, _machine(declared, numerics) | declared.machine)
-    return _machine(declared, numerics)
+    identity = hardware = ANY
+    if not form.any_machine:
+        params = form.params(form.cells[0])
+        declared = _declared(params)
+        numerics = _measure(params, declared)
+        identity = declared.identity() | {"numerics": numerics}
+        hardware = _machine(declared, numerics) | declared.machine
+    files.write_json(form.folder / STUDY_IDENTITY, identity | _weights(form))
+    files.write_json(form.folder / STUDY_HARDWARE, hardware)
+    return "any machine's" if form.any_machine else str(hardware["id"])
 
 
 def _weights(form: StudyConfig) -> dict[str, dict[str, str]]:

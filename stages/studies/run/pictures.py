@@ -12,6 +12,7 @@ from stages.core import files
 from stages.core.errors import DataError
 from stages.core.params import Dataset
 from stages.datasets.pool import Pool
+from stages.runs.schema import STUDY_PICTURES
 from stages.studies.run.pools import is_here, located, pool_here, summary_here
 from stages.studies.spec.study_config import StudyConfig
 
@@ -77,7 +78,7 @@ def _told(summary: dict[str, Any]) -> str:
 
 
 def _path(form: StudyConfig) -> Path:
-    return form.folder / "pictures.json"
+    return form.folder / STUDY_PICTURES
 
 
 def _listed(form: StudyConfig) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What a study still has to run on this machine, and how long that takes.
 
-A cell exists when its file is of this machine's declared DNA and of the parameters as they stand.
+A cell exists when its file is of the parameters as they stand and of this machine's declared DNA,
+or with `machines: any` of any machine.
 """
 
 from collections.abc import Mapping
@@ -32,7 +33,7 @@ class Plan:
     """All cells of a form as this machine sees them."""
 
     form: StudyConfig
-    machine: str
+    machine: str | None
     planned: list[Planned]
     note: str | None
 
@@ -50,7 +51,8 @@ class Plan:
         left = f"about {duration(sum(known))} left" if known else "time unknown"
         left += f" and {unknown} cells of unknown time" if unknown and known else ""
         done = len(self.planned) - len(self.missing)
-        summary = f"{done} of {len(self.planned)} cells exist for DNA {self.machine}"
+        whose = f"for DNA {self.machine}" if self.machine else "of any machine"
+        summary = f"{done} of {len(self.planned)} cells exist {whose}"
         lines.append(f"{summary}, {left}." if self.missing else f"{summary}. Nothing is missing.")
         if self.missing:
             lines.append(f"Run them with: {self.form.repro('-k')}")
@@ -63,7 +65,7 @@ def plan_of(form: StudyConfig) -> Plan:
     """Look at every cell. Raises ParamsError for a cell whose parameters are mistaken."""
     params = {cell.name: form.params(cell) for cell in form.cells}
     read = {cell.name: read_cell(form.cell_folder(cell)) for cell in form.cells}
-    machines = _machines(params)
+    machines = dict.fromkeys(params) if form.any_machine else _machines(params)
     states = {name: state_of(read[name], own, machines[name]) for name, own in params.items()}
     missing = {name for name, state in states.items() if state.startswith("missing")}
     known = _known(form, read, machines)
@@ -82,11 +84,11 @@ def plan_of(form: StudyConfig) -> Plan:
 
 
 def _known(
-    form: StudyConfig, read: Mapping[str, dict[str, Any] | None], machines: Mapping[str, str]
+    form: StudyConfig, read: Mapping[str, dict[str, Any] | None], machines: Mapping[str, str | None]
 ) -> Known:
     """What the cells, the lists of pictures and a profile of many models say about time."""
     mine = {name: found for name, found in read.items() if found}
-    ours = {name for name in mine if mine[name]["machine"]["declared_id"] == machines[name]}
+    ours = {name for name in mine if _is_of(mine[name], machines[name])}
     return Known(
         here=[found for name, found in mine.items() if name in ours],
         elsewhere=[found for name, found in mine.items() if name not in ours],
@@ -107,11 +109,18 @@ def _machines(params: Mapping[str, Params]) -> dict[str, str]:
     return found
 
 
-def state_of(found: Mapping[str, Any] | None, params: Params, machine: str) -> str:
-    """`finished`, `diverged at epoch 7, fp16`, or `missing` with the reason."""
+def _is_of(found: Mapping[str, Any], machine: str | None) -> bool:
+    return machine is None or bool(found["machine"]["declared_id"] == machine)
+
+
+def state_of(found: Mapping[str, Any] | None, params: Params, machine: str | None) -> str:
+    """`finished`, `diverged at epoch 7, fp16`, or `missing` with the reason.
+
+    `machine` is the declared DNA whose cells count; None where any machine's do.
+    """
     if found is None:
         return "missing"
-    if found["machine"]["declared_id"] != machine:
+    if not _is_of(found, machine):
         return f"missing here (the file is of DNA {found['machine']['declared_id']})"
     if found["params_id"] != identity_of(params):
         return "missing (the parameters were changed)"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
@@ -59,7 +59,8 @@ class Grid(BaseModel):
 
 class StudyFile(BaseModel):
     """All of a study's params.yaml. `stands_for` names what a model or size of the source is here
-    represented by, for instance `1000: 5000`; `with` the branches whose cells join the page.
+    represented by, for instance `1000: 5000`; `with` the branches whose cells join the page;
+    `machines` whose cells count as done: those of the same DNA, or any machine's.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -69,6 +70,7 @@ class StudyFile(BaseModel):
     recipes: dict[Word, dict[str, Any]]
     stands_for: dict[int | str, int | str] = {}
     revisions: Annotated[list[str], Field(alias="with")] = []
+    machines: Literal["same", "any"] = "same"
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,11 @@ class StudyConfig:
         """The command that runs the form's pipeline, or a stage of it, from the root."""
         words = ["dvc --cd", STUDIES.as_posix(), "repro", options, f"{self.name}/dvc.yaml"]
         return " ".join(filter(None, words)) + (f":{stage}" if stage else "")
+
+    @property
+    def any_machine(self) -> bool:
+        """Whether a cell counts as done whichever machine made it."""
+        return self.file.machines == "any"
 
     @property
     def study(self) -> str:

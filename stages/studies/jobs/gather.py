@@ -1,0 +1,136 @@
+"""Results from nodes and branches, put into the study as if its cells had run here.
+
+DVC records them in `dvc.lock` and its run cache, which runs nothing, and the page is written anew.
+"""
+
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import chdir
+from pathlib import Path
+
+from tqdm import tqdm
+
+from stages.core.errors import RunError
+from stages.core.paths import PIPELINE, STUDIES
+from stages.runs.sources import Source, open_source
+from stages.studies.analysis.results import cells_of
+from stages.studies.jobs.results import put, result_of
+from stages.studies.jobs.status import (
+    DONE,
+    RUNNING,
+    WAITING,
+    Standing,
+    at_work,
+    counted,
+    standings,
+    tasks_of,
+)
+from stages.studies.jobs.submission import alone, list_inputs, submissions
+from stages.studies.page.page import write_page
+from stages.studies.spec.study_config import Cell, StudyConfig
+
+SECONDS = 10
+"""Between two looks at the queue."""
+
+
+def gather(form: StudyConfig, revisions: Sequence[str] = ()) -> str:
+    """Take what has finished, of submissions and of revisions; return what came and what lacks.
+
+    Raises RunError for an unknown revision, a damaged result, or while another process gathers.
+    """
+    for name in revisions:
+        cells_of(form, name)
+    elsewhere = [open_source(name).within(form.folder) for name in revisions]
+    with alone(form):
+        list_inputs(form)
+        missing = [one.cell for one in standings(form) if one.state != DONE]
+        came = [cell for cell in missing if _take(form, cell, elsewhere)]
+        if came:
+            _record(form, came)
+            write_page(form.name)
+        found = standings(form)
+        _forget(form, found)
+    left = _left(form, missing, came, elsewhere)
+    return f"Gathered {len(came)} cells: {counted(found)}.{left}"
+
+
+def _take(form: StudyConfig, cell: Cell, elsewhere: Sequence[Source]) -> bool:
+    """Put a cell's result into the study; whether there is one."""
+    submitted = (one.source(form, cell.name) for one in submissions(form) if cell.name in one.cells)
+    for source in [*filter(None, submitted), *elsewhere]:
+        if found := result_of(form, cell, source):
+            put(form, cell, found)
+            return True
+    return False
+
+
+def _record(form: StudyConfig, cells: Sequence[Cell]) -> None:
+    """Have DVC take the cells for run: `dvc commit -f`, which writes the lock anew for each cell.
+
+    Raises RunError where another DVC command is at work.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo, lock_repo
+
+    names = {f"{cell.grid}@{cell.name}" for cell in cells}
+    try:
+        with chdir(STUDIES), Repo() as repo, lock_repo(repo):
+            every = repo.stage.load_file(f"{form.name}/{PIPELINE}")
+            stages = [stage for stage in every if stage.name in names]
+            for stage in stages:
+                stage.save()
+                stage.commit()
+            stages[0].dvcfile.dump_stages(stages, update_pipeline=False)
+    except DvcException as error:
+        raise RunError(
+            f"The cells are in {form.cells_folder}, but DVC could not record them: {error}. Run "
+            f"`dvc --cd {STUDIES} commit {form.name}/dvc.yaml` when that is mended."
+        ) from None
+
+
+def _left(
+    form: StudyConfig, missing: Sequence[Cell], came: Sequence[Cell], elsewhere: Sequence[Source]
+) -> str:
+    """What to know of cells of revisions that do not count."""
+    others = [cell for cell in missing if cell not in came]
+    count = sum(bool(one.names(Path("cells") / cell.name)) for one in elsewhere for cell in others)
+    if not count:
+        return ""
+    return (
+        f" {count} cells there do not count: they are of other parameters or pictures, or of "
+        f"another machine (`machines: {form.file.machines}`). `python -m stages.study keep "
+        f"{form.name} --from REVISION` puts them on the page beside this study's."
+    )
+
+
+def _forget(form: StudyConfig, found: Sequence[Standing]) -> None:
+    """Remove submissions of which every cell is here and no task is left."""
+    lacking = {one.cell.name for one in found if one.state != DONE}
+    tasks = tasks_of(every := submissions(form))
+    for one in every:
+        ended = not any(at_work(one, cell, tasks) for cell in one.cells)
+        if ended and not lacking & set(one.cells):
+            shutil.rmtree(one.folder)
+
+
+def wait(form: StudyConfig) -> None:
+    """Until no task of the form is left, with a line that says how far they are and how long yet.
+
+    Raises RunError on Ctrl-C, which leaves the jobs alone.
+    """
+    try:
+        found = standings(form)
+        start = sum(one.share for one in found)
+        shape = "{percentage:3.0f}% {elapsed}<{remaining} {desc}"
+        with tqdm(total=len(found), initial=start, bar_format=shape, disable=None) as bar:
+            while any(one.state in (RUNNING, WAITING) for one in found):
+                time.sleep(SECONDS)
+                found = standings(form)
+                bar.set_description_str(counted(found), refresh=False)
+                bar.update(sum(one.share for one in found) - bar.n)
+    except KeyboardInterrupt:
+        raise RunError(
+            f"Waiting was interrupted; the jobs go on. `python -m stages.study status {form.name}` "
+            f"shows how far they are, `gather {form.name}` takes what has finished."
+        ) from None

@@ -1,0 +1,104 @@
+"""How far a study's cells are: here, finished elsewhere, running, waiting, failed or missing."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psutil
+
+from stages.studies.jobs.results import result_of
+from stages.studies.jobs.slurm import queue
+from stages.studies.jobs.submission import LOCAL, Submission, fetch, submissions
+from stages.studies.run.plan import plan_of
+from stages.studies.spec.study_config import Cell, StudyConfig
+
+DONE, FINISHED, RUNNING, WAITING = "done", "finished, not gathered", "running", "waiting"
+FAILED, MISSING = "failed", "not submitted"
+STATES = (DONE, FINISHED, RUNNING, WAITING, FAILED, MISSING)
+EPOCH = re.compile(r"^epoch +(\d+)/(\d+)")
+"""How a training says how far it is."""
+Tasks = dict[str, tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A cell, one of STATES, and what is known besides: the last line of its log, or a reason."""
+
+    cell: Cell
+    state: str
+    detail: str = ""
+
+    @property
+    def share(self) -> float:
+        """How much of the cell is done, in 0…1, as far as it tells."""
+        if self.state in (DONE, FINISHED):
+            return 1.0
+        told = EPOCH.match(self.detail) if self.state == RUNNING else None
+        return int(told[1]) / int(told[2]) if told else 0.0
+
+
+def standings(form: StudyConfig) -> list[Standing]:
+    """Where every cell stands. Raises RunError where Slurm or a remote does not answer."""
+    every = submissions(form)
+    for remote in {one.remote for one in every if one.remote}:
+        fetch(form, remote)
+    tasks = tasks_of(every)
+    return [
+        _standing(form, planned.cell, every, tasks)
+        if planned.state.startswith("missing")
+        else Standing(planned.cell, DONE)
+        for planned in plan_of(form).planned
+    ]
+
+
+def counted(found: Sequence[Standing]) -> str:
+    """How many cells are in which state."""
+    counts = Counter(one.state for one in found)
+    told = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+    return f"of {len(found)} cells {told}"
+
+
+def status(form: StudyConfig) -> str:
+    """A line per cell and the sum."""
+    found = standings(form)
+    width = max(len(one.cell.name) for one in found)
+    lines = [
+        f"{one.cell.name:<{width}}  {one.state}{f': {one.detail}' if one.detail else ''}"
+        for one in found
+    ]
+    return "\n".join([*lines, f"{form.name}: {counted(found)}."])
+
+
+def _standing(form: StudyConfig, cell: Cell, every: Sequence[Submission], tasks: Tasks) -> Standing:
+    of_cell = [one for one in every if cell.name in one.cells]
+    for one in of_cell:
+        source = one.source(form, cell.name)
+        if source is not None and result_of(form, cell, source):
+            return Standing(cell, FINISHED)
+    for one in of_cell:
+        if found := at_work(one, cell.name, tasks):
+            return Standing(cell, *found)
+    if not of_cell:
+        return Standing(cell, MISSING)
+    said = of_cell[0].last_line(cell.name)
+    where = "its log is on its node" if of_cell[0].remote else "nothing was printed"
+    return Standing(cell, FAILED, said or where)
+
+
+def tasks_of(every: Sequence[Submission]) -> Tasks:
+    """The queue, where any of the submissions went into one."""
+    return queue() if any(not one.job.startswith(LOCAL) for one in every) else {}
+
+
+def at_work(one: Submission, cell: str, tasks: Tasks) -> tuple[str, str] | None:
+    """State and detail of a cell's task that waits or runs; None when it has ended."""
+    said = one.last_line(cell)
+    if one.job.startswith(LOCAL):
+        alive = psutil.pid_exists(int(one.job.partition("-")[2]))
+        state = RUNNING if one.log(cell).exists() else WAITING
+        return (state, said) if alive else None
+    if (task := tasks.get(one.task(cell))) is None:
+        return None
+    waits = task[0] in ("PENDING", "CONFIGURING", "SUSPENDED")
+    return (WAITING, task[1]) if waits else (RUNNING, said)

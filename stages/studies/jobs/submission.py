@@ -1,0 +1,137 @@
+"""Cells that were submitted together: what git-ignored `.work/submitted/NAME/NUMBER` knows of them.
+
+`submission.json` says which cells, at which commit, and whose job they are; `repository` is a clone
+at that commit, in which they run and leave their results; `N.log` is what cell N printed.
+"""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from stages.core import files
+from stages.core.errors import RunError
+from stages.core.paths import work_folder
+from stages.runs.sources import Source, open_source
+from stages.studies.run.machine import fingerprint
+from stages.studies.run.pictures import list_pictures
+from stages.studies.spec.study_config import StudyConfig
+
+SUBMISSION = "submission.json"
+LOCAL = "local"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """`cells` are names, in the order of the array; `job` is Slurm's id, or `local-PID`.
+
+    `remote` is the git remote that nodes push to where they do not see this disk.
+    """
+
+    folder: Path
+    cells: list[str]
+    commit: str
+    job: str
+    remote: str | None
+
+    @property
+    def repository(self) -> Path:
+        """The clone in which the cells run."""
+        return self.folder / "repository"
+
+    def task(self, cell: str) -> str:
+        """The task of a cell, as `squeue` names it."""
+        return f"{self.job}_{self.cells.index(cell)}"
+
+    def log(self, cell: str) -> Path:
+        """What the cell prints."""
+        return self.folder / f"{self.cells.index(cell)}.log"
+
+    def last_line(self, cell: str) -> str:
+        """What the cell printed last; empty when that was nothing."""
+        log = self.log(cell)
+        text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+        return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+
+    def source(self, form: StudyConfig, cell: str) -> Source | None:
+        """The form's folder as the cell's task left it; None when nothing was pushed yet."""
+        if self.remote is None:
+            return open_source(str(self.repository / form.folder))
+        branch = f"{self.remote}/{branches(form)}{cell}"
+        known = git("for-each-ref", "--format=x", f"refs/remotes/{branch}")
+        return open_source(branch).within(form.folder) if known else None
+
+    def write(self) -> None:
+        """Keep what is known; from now on the submission counts."""
+        told = {key: value for key, value in asdict(self).items() if key != "folder"}
+        files.write_json(self.folder / SUBMISSION, told)
+
+
+def submissions(form: StudyConfig) -> list[Submission]:
+    """All that were submitted of a form and not gathered whole, the latest first."""
+    found = sorted(submitted(form).glob(f"[0-9]*/{SUBMISSION}"), key=_number, reverse=True)
+    return [Submission(path.parent, **json.loads(path.read_text())) for path in found]
+
+
+def next_folder(form: StudyConfig) -> Path:
+    """Where the next submission belongs."""
+    latest = next((_number(one.folder / SUBMISSION) for one in submissions(form)), 0)
+    return submitted(form) / str(latest + 1)
+
+
+def submitted(form: StudyConfig) -> Path:
+    """The folder of a form's submissions, absolute, for nodes start elsewhere."""
+    return work_folder().resolve() / "submitted" / form.name
+
+
+def branches(form: StudyConfig) -> str:
+    """What the names of branches begin with that hold a cell each."""
+    return f"cells/{form.name}/"
+
+
+def fetch(form: StudyConfig, remote: str) -> None:
+    """Fetch what nodes without a shared disk have pushed."""
+    pushed = branches(form)
+    git("fetch", "-q", remote, f"+refs/heads/{pushed}*:refs/remotes/{remote}/{pushed}*")
+
+
+@contextmanager
+def alone(form: StudyConfig) -> Iterator[None]:
+    """Hold the form's submissions. Raises RunError when another process does."""
+    folder = submitted(form)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(
+            f"Another `submit` or `gather` of {form.name} is at work in this repository, and two "
+            "at once could run a cell twice. Wait until it has ended; `python -m stages.study "
+            f"status {form.name}` shows what it submitted."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def list_inputs(form: StudyConfig) -> None:
+    """Write the two files that all cells depend on, as the stages `fingerprint` and `pictures`."""
+    fingerprint(form)
+    list_pictures(form)
+
+
+def git(*words: str) -> str:
+    """What a git command prints. Raises RunError with git's reason."""
+    done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RunError(f"`git {' '.join(words)}` failed: {' '.join(done.stderr.split())}")
+    return done.stdout.strip()
+
+
+def _number(path: Path) -> int:
+    return int(path.parent.name)

@@ -1,0 +1,174 @@
+"""A study's missing cells, submitted: to Slurm as one array of jobs, or run on this machine.
+
+All cells of a submission run in a clone of the present commit, so that edits made meanwhile do not
+reach them. Leaves scheduling to Slurm and what becomes of the results to `gather`.
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from stages.core.errors import ParamsError, RunError
+from stages.core.files import write_text
+from stages.core.paths import PARAMS, dvc_root
+from stages.pages.render import render
+from stages.runs.schema import STUDY_IDENTITY, STUDY_PICTURES
+from stages.studies.jobs.slurm import require_slurm, sbatch
+from stages.studies.jobs.status import FAILED, MISSING, counted, standings
+from stages.studies.jobs.submission import LOCAL, Submission, alone, git, list_inputs, next_folder
+from stages.studies.spec.study_config import Cell, StudyConfig
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How cells shall run: `jobs` at once (None: as many as Slurm lets), `options` of `sbatch`.
+
+    `remote` is the git remote that nodes push to where they do not see this disk.
+    """
+
+    on: str = "slurm"
+    jobs: int | None = None
+    remote: str | None = None
+    options: Sequence[str] = ()
+    dry_run: bool = False
+
+
+def submit(form: StudyConfig, wish: Wish, say: Callable[[str], None]) -> str:
+    """Submit what is missing and not submitted yet; return what was done, or the script alone.
+
+    Raises ParamsError or RunError where that cannot be: no Slurm or one that refuses, uncommitted
+    changes, a second submitter.
+    """
+    _require(form, wish)
+    with alone(form):
+        commit = _commit(form)
+        if not wish.dry_run:
+            list_inputs(form)
+        found = standings(form)
+        wanted = [one.cell for one in found if one.state in (FAILED, MISSING)]
+        if not wanted:
+            return f"Nothing to submit: {counted(found)}."
+        one = Submission(next_folder(form), [cell.name for cell in wanted], commit, "", wish.remote)
+        script = _script(form, one, wanted, wish)
+        if wish.dry_run:
+            return script.rstrip()
+        _clone(form, one)
+        if wish.on == LOCAL:
+            return _run_here(form, one, wanted, wish.jobs or 1, say)
+        return _to_slurm(form, one, script)
+
+
+def _require(form: StudyConfig, wish: Wish) -> None:
+    if wish.on == LOCAL:
+        return
+    if not form.any_machine:
+        raise ParamsError(
+            f"{form.folder / PARAMS} counts the cells of one machine alone (`machines: same`), and "
+            "the nodes of a cluster are other machines than this one: their cells would never "
+            "count. Write `machines: any` into it and commit that, or use `--on local`."
+        )
+    if not wish.dry_run:
+        require_slurm()
+
+
+def _commit(form: StudyConfig) -> str:
+    """The present commit. Raises RunError where what decides results is not in it."""
+    decides = ["stages", (form.folder / PARAMS).as_posix()]
+    if changed := git("status", "--porcelain", "--untracked-files=all", "--", *decides):
+        names = [line.split(maxsplit=1)[1] for line in changed.splitlines()]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        raise RunError(
+            f"Not committed: {', '.join(names[:3])}{more}. Cells run in a clone of the present "
+            "commit, which would lack these changes. Commit them (`git commit`) or put them aside "
+            "(`git stash`), and submit again."
+        )
+    return git("rev-parse", "HEAD")
+
+
+def _clone(form: StudyConfig, one: Submission) -> None:
+    """The clone in which the cells run, with the files that they depend on as they are here."""
+    shutil.rmtree(one.folder, ignore_errors=True)
+    git("clone", "-q", "--shared", "--no-checkout", ".", str(one.repository))
+    git("-C", str(one.repository), "checkout", "-q", "--detach", one.commit)
+    shutil.rmtree(one.repository / form.cells_folder, ignore_errors=True)
+    for name in (STUDY_IDENTITY, STUDY_PICTURES):
+        shutil.copyfile(form.folder / name, one.repository / form.folder / name)
+
+
+def _script(form: StudyConfig, one: Submission, cells: Sequence[Cell], wish: Wish) -> str:
+    """The script that `sbatch` is given."""
+    threads = [value for cell in cells if isinstance(value := form.params(cell).threads, int)]
+    named = any(option.startswith(("-c", "--cpus-per-task")) for option in wish.options)
+    log = f"/tmp/{form.name.replace('/', '-')}-%a.log" if wish.remote else f"{one.folder}/%a.log"
+    view = {
+        "name": form.name,
+        "commit": one.commit,
+        "cells": cells,
+        "jobs": wish.jobs,
+        "log": log,
+        "threads": max(threads) if threads and not named else None,
+        "options": _lines(wish.options),
+        "exclusive": any(option.startswith("--exclusive") for option in wish.options),
+        "root": shlex.quote(str(dvc_root().resolve())),
+        "repository": shlex.quote(str(one.repository)),
+        "url": wish.remote and shlex.quote(git("remote", "get-url", wish.remote)),
+        "python": shlex.quote(sys.executable),
+    }
+    return render("study_array.sh.j2", view)
+
+
+def _lines(options: Sequence[str]) -> list[str]:
+    """Options of `sbatch`, each with its value on one line."""
+    lines: list[str] = []
+    for word in options:
+        if word.startswith("-") or not lines:
+            lines.append(shlex.quote(word))
+        else:
+            lines[-1] += f" {shlex.quote(word)}"
+    return lines
+
+
+def _to_slurm(form: StudyConfig, one: Submission, script: str) -> str:
+    path = one.folder / "array.sh"
+    write_text(path, script)
+    if one.remote:
+        git("push", "-q", "-f", one.remote, f"{one.commit}:refs/heads/submitted/{form.name}")
+    try:
+        job = sbatch(path)
+    except RunError:
+        shutil.rmtree(one.folder)
+        raise
+    replace(one, job=job).write()
+    return (
+        f"Submitted {len(one.cells)} cells as job {job}. They run whether or not you stay: "
+        f"`python -m stages.study status {form.name}` shows how far they are, `gather "
+        f"{form.name}` puts what is finished into the study, `scancel {job}` stops them."
+    )
+
+
+def _run_here(
+    form: StudyConfig, one: Submission, cells: Sequence[Cell], jobs: int, say: Callable[[str], None]
+) -> str:
+    """Run the cells on this machine, `jobs` at once; a failed one stops nothing."""
+    one = replace(one, job=f"{LOCAL}-{os.getpid()}")
+    one.write()
+    environment = os.environ | {"DVC_ROOT": str(dvc_root().resolve())}
+
+    def run(cell: Cell) -> None:
+        words = [sys.executable, "-m", "stages.study", "run", form.name, "--model", cell.model,
+                 "--size", cell.size, "--recipe", cell.recipe, f"--seed={cell.seed}"]  # fmt: skip
+        with one.log(cell.name).open("w", encoding="utf-8") as log:
+            done = subprocess.run(
+                words, cwd=one.repository, env=environment, stdout=log, stderr=log, check=False
+            )
+        ended = f"failed: {one.last_line(cell.name)}" if done.returncode else "finished"
+        say(f"{cell.name}: {ended}")
+
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(run, cells))
+    return f"`python -m stages.study gather {form.name}` puts what is finished into the study."

@@ -1,0 +1,190 @@
+"""A study's cells as jobs: on a real Slurm that loses a node and a job, on this machine, and refused."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from filelock import FileLock
+
+from stages import study
+from stages.core import files
+from stages.studies.run.cell import run_cell
+from stages.studies.spec.study_config import load_study_config
+from tests.pipeline.running import ROOT, commit_all, copy_tracked, stages_run
+from tests.studies.cluster import Cluster, lacking
+
+CELLS = [f"lenet_small-64-plain-{seed}" for seed in range(4)]
+VALUES: dict[str, Any] = {
+    "machines": "any",
+    "grids": {
+        "main": {
+            "models": ["lenet_small"],
+            "sizes": [64],
+            "recipes": ["plain"],
+            "seeds": [0, 1, 2, 3],
+        }
+    },
+    "base": {
+        "device": "cpu",
+        "threads": 1,
+        "dataset": {"name": "digits"},
+        "subset": {"val": 50, "test": 100},
+        "train": {"epochs": 1, "batch_size": 8, "lr": 0.001},
+        "profile": {"batch_sizes": [1], "seconds": 0.05, "repeats": 1, "variants": []},
+    },
+    "recipes": {"plain": {}},
+}
+STORY = {"title": "Tiny", "question": "Does it run?", "source": "None."}
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A clone with a study of four cells, committed; the working directory."""
+    folder = tmp_path / "clone"
+    others = (f"{path.parent.relative_to(ROOT)}/" for path in ROOT.glob("studies/*/dvc.yaml"))
+    copy_tracked(folder, without=("metrics/", "plots/", "dvc.lock", *others))
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    write_study()
+    assert study.main(["wire", "tiny"]) == 0
+    commit_all(folder)
+    return folder
+
+
+def write_study(**change: Any) -> None:
+    files.write_text("studies/tiny/params.yaml", yaml.safe_dump(VALUES | change))
+    files.write_text("studies/tiny/study.yaml", yaml.safe_dump(STORY))
+
+
+def weights_hashes(cells: Path) -> dict[str, str]:
+    found = cells.glob("*/cell.json")
+    return {path.parent.name: files.read_json(path)["train"]["weights_hash"] for path in found}
+
+
+def repeated() -> list[str]:
+    """The cells that a `dvc repro` runs."""
+    words = [sys.executable, "-m", "dvc", "--cd", "studies", "repro", "tiny/dvc.yaml"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return [name for name in stages_run(done) if "@" in name]
+
+
+def test_cells_run_here_and_are_gathered_as_if_dvc_had_run_them(
+    clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_study(grids={"main": VALUES["grids"]["main"] | {"seeds": [0]}})
+    assert study.main(["submit", "tiny", "--on", "local"]) == 1
+    assert "Not committed: studies/tiny/params.yaml. " in " ".join(capsys.readouterr().err.split())
+    subprocess.run(["git", "commit", "-qam", "one"], check=True)
+    with FileLock(".work/submitted/tiny/lock"):
+        assert study.main(["submit", "tiny", "--on", "local"]) == 1
+    assert "Another `submit`" in capsys.readouterr().err
+    assert study.main(["submit", "tiny", "--on", "local", "--jobs", "2"]) == 0
+    assert f"{CELLS[0]}: finished" in capsys.readouterr().out
+    assert study.main(["submit", "tiny", "--on", "local"]) == 0
+    assert "Nothing to submit: of 1 cells 1 finished, not gathered" in capsys.readouterr().out
+    assert study.main(["gather", "tiny"]) == 0
+    assert "Gathered 1 cells: of 1 cells 1 done." in capsys.readouterr().out
+    assert (Path("studies/tiny/report.html")).exists()
+    assert repeated() == []
+    assert not list(Path(".work/submitted/tiny").glob("[0-9]*"))
+
+    subprocess.run(["git", "add", "-A"], check=True)
+    subprocess.run(["git", "commit", "-qm", "first"], check=True)
+    shutil.rmtree("studies/tiny/cells")
+    Path("studies/tiny/dvc.lock").unlink()
+    assert study.main(["gather", "tiny", "--from", "HEAD"]) == 0
+    assert repeated() == []
+
+
+def test_what_slurm_cannot_take_is_a_paragraph(
+    clone: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*more: str) -> str:
+        assert study.main(["submit", "tiny", *more]) == 1
+        return " ".join(capsys.readouterr().err.split())
+
+    assert (
+        study.main(["submit", "tiny", "--dry-run", "--jobs=2", "--time", "9", "--exclusive"]) == 0
+    )
+    script = capsys.readouterr().out
+    for line in ("--array=0-3%2", "--cpus-per-task=1", "--time 9", "--exclusive"):
+        assert f"\n#SBATCH {line}\n" in script
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+    assert not list(Path(".work/submitted/tiny").glob("[0-9]*"))
+
+    commands = clone.parent / "commands"
+    commands.mkdir()
+    for name in ("git", "dvc"):
+        (commands / name).symlink_to(str(shutil.which(name)))
+    monkeypatch.setenv("PATH", str(commands))
+    assert "There is no Slurm here" in refused()
+    (commands / "sbatch").write_text(
+        "#!/bin/sh\necho 'sbatch: error: QOSMaxSubmitJob' >&2; exit 1\n"
+    )
+    (commands / "sbatch").chmod(0o755)
+    assert "Slurm did not take the jobs: QOSMaxSubmitJob. Nothing" in refused("--partition", "none")
+    assert not list(Path(".work/submitted/tiny").glob("[0-9]*"))
+    write_study(machines="same")
+    assert "`machines: same`" in refused()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    if why := lacking():
+        pytest.skip(f"no Slurm to test with: {why}")
+    with Cluster(tmp_path_factory.mktemp("slurm")) as started:
+        yield started
+
+
+def until(true: Callable[[], object]) -> None:
+    """Wait; the time limit of the tests is against hanging alone."""
+    while not true():
+        time.sleep(0.5)
+
+
+def test_a_lost_node_and_a_killed_job_lose_nothing(
+    clone: Path,
+    cluster: Cluster,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SLURM_CONF", cluster.environment["SLURM_CONF"])
+
+    def told(*words: str) -> str:
+        capsys.readouterr()
+        assert study.main([words[0], "tiny", *words[1:]]) == 0
+        return capsys.readouterr().out
+
+    def slurm(*words: str) -> list[str]:
+        return subprocess.run(words, capture_output=True, text=True, check=False).stdout.split()
+
+    until(lambda: slurm("sinfo", "-h", "-o", "%T") == ["idle"])
+    assert "Submitted 4 cells" in told("submit")
+    assert "Nothing to submit" in told("submit")
+    until(lambda: len(slurm("squeue", "-h", "-t", "R", "-o", "%N")) == 2)
+    assert "2 running" in told("status")
+    cluster.kill("d1")
+    running = slurm("squeue", "-h", "-r", "-w", "d2", "-o", "%i")[0]
+    until(lambda: slurm("scancel", "--signal=KILL", "--full", running) or True)
+    cluster.start("d1")
+    assert "Gathered 3" in told("gather", "--wait")
+    assert "failed" in told("status")
+    assert "Submitted 1 cells" in told("submit")
+    assert "4 done" in told("gather", "--wait")
+    assert repeated() == []
+
+    made = weights_hashes(clone / "studies/tiny/cells")
+    shutil.rmtree("studies/tiny/cells")
+    shutil.rmtree(".work")
+    form = load_study_config("tiny")
+    for cell in form.cells:
+        run_cell(form, cell, lambda line: None)
+    assert made == weights_hashes(clone / "studies/tiny/cells")
+    assert list(made) == CELLS or sorted(made) == CELLS

@@ -41,8 +41,8 @@ PARAMS: dict[str, Any] = {
     "train": {"epochs": 2, "batch_size": 16, "checkpoint_steps": 1},
     "profile": {"seconds": 0.01, "batch_sizes": [1], "variants": []},
 }
-VARYING = ("resident", "energy", "seconds", "per_second", "latency", "throughput", "memory",
-           "spread", "best", "note", "sha256")  # fmt: skip
+VARYING = ("resident", "energy", "seconds", "per_second", "_ms", "latency", "throughput", "memory",
+           "spread", "best", "note", "load", "variants", "sha256")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ stages.
 
 import os
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,16 +49,19 @@ def _require_folder(dataset: "Dataset") -> None:
 def _images(dataset: "Dataset") -> "Counter[str]":
     """How many images each split has: as listed before, or as found now.
 
-    Own pictures are looked through each time, for they may have changed; nothing is decoded.
+    Own pictures are looked through each time, for they may have changed; nothing is decoded. A
+    damaged list is passed over: DVC has the download make it anew.
     """
     from stages.core import paths
+    from stages.core.errors import RunError
     from stages.core.records import read_record
     from stages.datasets import open_collection
 
-    if dataset.name != "image_folder" and paths.MANIFEST.is_file():
-        listed = read_record(paths.MANIFEST)
-        if listed.get("dataset") == dataset.name:
-            return Counter(listed["images"])
+    if dataset.name != "image_folder":
+        with suppress(RunError):
+            listed = read_record(paths.MANIFEST)
+            if listed.get("dataset") == dataset.name:
+                return Counter(listed["images"])
     return Counter(open_collection(dataset).splits)
 
 

@@ -130,6 +130,11 @@ def test_own_pictures_are_counted_anew() -> None:
         preflight(parse_params({"dataset": own, "subset": {"train": 9000}}, "test"))
 
 
+def test_a_damaged_list_is_left_to_the_download() -> None:
+    files.write_json(paths.MANIFEST, {"dataset": "digits", "images": {}, "content_sha256": "0"})
+    preflight(Params())
+
+
 def test_pictures_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refused before `download` starts; what is listed already is not fetched."""
     monkeypatch.setattr(fetching, "RETRIES", 0)

@@ -50,7 +50,11 @@ def layout_of(parts: Parts, where: str) -> Layout:
     if not _are_splits(roles, tops, where):
         owners = _class_names(parts, 0, where)
         return Layout(parts, ["any"] * len(parts), owners, notes)
-    notes += [f"The folder {top} is taken for {roles[top]}" for top in sorted(tops - ROLES.keys())]
+    roles, said = _with_a_test(roles)
+    notes += said
+    notes += [
+        f"The folder {top} is taken for {roles[top]}" for top in sorted(roles) if top != roles[top]
+    ]
     if "val" in roles.values():
         notes.append("The official validation split validates; none is drawn from train")
     parts = [[roles[part[0]], *part[1:]] for part in parts]
@@ -94,15 +98,22 @@ def _are_splits(roles: dict[str, str], tops: set[str], where: str) -> bool:
             f"{where} has {listed(tops)}, of which two mean the same. Keep one of each, so that "
             f"the folder is {LAYOUT}."
         )
-    if not {"train", "test"} <= found:
-        names = {role: top for top, role in roles.items()}
-        absent = ({"train", "test"} - found).pop()
+    if "train" not in found:
         raise DataError(
-            f"{where} has {listed(tops)} but no {absent} folder. If {names['val']} is what the "
-            f"model is to be {'tested' if absent == 'test' else 'trained'} with, rename it to "
-            f"{absent}; else move its pictures into {names.get('train') or names['test']}."
+            f"{where} has {listed(tops)} but no train folder. Rename the one that the model is to "
+            f"be trained with, so that the folder is {LAYOUT}."
         )
     return True
+
+
+def _with_a_test(roles: dict[str, str]) -> tuple[dict[str, str], list[str]]:
+    """A `val` without a `test` tests, as such folders are used, and what to say of it."""
+    if "test" in roles.values():
+        return roles, []
+    note = (
+        "There is no test folder: the validation folder tests, and validation is drawn from train"
+    )
+    return {top: "test" if role == "val" else role for top, role in roles.items()}, [note]
 
 
 def _without_wrapper(parts: Parts) -> tuple[Parts, list[str]]:

@@ -171,5 +171,6 @@ def _foreign_names(members: list[zipfile.ZipInfo]) -> list[str]:
     return [
         f"{counted(len(names), 'name')} in the zip are not marked as UTF-8, as older archivers "
         f"write them, and are read as code page 437, such as {names[0]!r}. Where that is not what "
-        "they say, pack the folder anew with UTF-8 names, or give the folder"
+        "they say, unpack it in its own encoding (such as `unzip -O GBK`, or cp932) and give the "
+        "folder"
     ]

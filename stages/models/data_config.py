@@ -10,6 +10,10 @@ from pathlib import Path
 from stages.models.spec import DataConfig, Interpolation
 
 PREFERRED = "IMAGENET1K_V2"
+HALVES = (0.5, 0.5, 0.5)
+SCALED_INSIDE = ("inception_v3", "googlenet")
+"""Networks that torchvision's published weights have rescale their input from ImageNet's statistics
+to halves (`transform_input`); here they see halves at once."""
 
 
 def published_config(library: str) -> DataConfig | None:
@@ -36,8 +40,9 @@ def _of_torchvision(identifier: str) -> DataConfig:
     name, _, tag = identifier.partition(".")
     weights = models.get_model_weights(name)
     shown = getattr(weights, tag or PREFERRED, weights.DEFAULT).transforms()
+    mean, std = (HALVES, HALVES) if name in SCALED_INSIDE else (shown.mean, shown.std)
     return DataConfig(
-        tuple(shown.mean), tuple(shown.std), _filter(shown.interpolation.value),
+        tuple(mean), tuple(std), _filter(shown.interpolation.value),
         int(shown.crop_size[0]), f"torchvision/{identifier}",
     )  # fmt: skip
 

@@ -31,8 +31,14 @@ class Origin:
 
 
 def flat(params: Params) -> dict[str, Any]:
-    """All parameters by dotted key, such as `train.lr`."""
-    return flatten(params.model_dump())
+    """All parameters by dotted key, such as `train.lr`; of an absolute folder the name alone.
+
+    Where it lies differs elsewhere, and may tell a user's name.
+    """
+    values, folder = flatten(params.model_dump()), Path(params.dataset.folder)
+    if folder.is_absolute():
+        values["dataset.folder"] = f"/path/to/{folder.name}"
+    return values
 
 
 def changes(params: Params, base: Params) -> dict[str, tuple[Any, Any]]:

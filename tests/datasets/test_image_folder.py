@@ -228,9 +228,17 @@ def test_classes_of_one_part_alone_are_named(tmp_path):
     assert "bird, fish" in refused(folder)
 
 
-def test_a_validation_folder_is_told_what_to_do(tmp_path):
-    folder = write_pictures(tmp_path / "a", {"train/cat": 1, "train/dog": 1, "val/cat": 1})
-    assert "rename it to test" in refused(folder)
+def test_a_validation_folder_tests_where_there_is_no_other(tmp_path):
+    counts = {"train/cat": 2, "train/dog": 2, "Val/cat": 1, "Val/dog": 1}
+    collection = open_collection(image_folder(write_pictures(tmp_path / "a", counts)))
+    assert sorted(collection.splits) == ["test"] * 2 + ["train"] * 4
+    assert "There is no test folder" in collection.notes[0]
+    assert collection.notes[1] == "The folder Val is taken for test"
+
+
+def test_without_a_training_folder_it_is_told_what_to_do(tmp_path):
+    counts = {"val/cat": 1, "val/dog": 1, "test/cat": 1, "test/dog": 1}
+    assert "no train folder" in refused(write_pictures(tmp_path / "a", counts))
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_dvc_reads_back_what_is_written(tmp_path: Path) -> None:
     """Through the parser that `dvc exp run -S` uses."""
     run = {
         "model": "timm/vit_tiny", "train.augment": ["crop"], "train.ema": None,
-        "subset.train": "1/16", "pretrained": True, "dataset.folder": "/my data/x.zip",
+        "subset.train": "1/16", "pretrained": True, "dataset.folder": "my data/x.zip",
     }  # fmt: skip
     settings = [part for part in shlex.split(experiment(run)) if "=" in part]
     path = tmp_path / "params.yaml"
@@ -98,6 +98,11 @@ def test_dvc_reads_back_what_is_written(tmp_path: Path) -> None:
     apply_overrides(path, settings)
     found = flat(read_params(path.read_text(), "test"))
     assert {key: found[key] for key in run} == run
+
+
+def test_where_a_folder_lies_is_nobody_elses_business() -> None:
+    run = parse_params({"dataset": {"folder": "/home/anna/pets.zip"}}, "test")
+    assert flat(run)["dataset.folder"] == "/path/to/pets.zip"
 
 
 def test_changes_and_flat_keys_cover_every_parameter() -> None:

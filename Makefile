@@ -6,7 +6,7 @@ READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help repro test test-long check lint lock cache clean-cache
+.PHONY: help repro test test-long check lint audit lock cache clean-cache
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -26,6 +26,9 @@ lint: $(READY)   ## ruff and mypy alone
 	ruff check .
 	ruff format --check .
 	mypy
+
+audit: $(READY)  ## report known vulnerabilities of the pinned packages
+	.ci/audit
 
 lock: $(READY)   ## resolve pyproject.toml into requirements.lock, for every platform
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dev pyproject.toml -o requirements.lock

@@ -1,10 +1,10 @@
 """Is a run that was killed at any instant the same run once it is repeated?
 
 `python benchmarks/kills.py [stages study queue] [--count N] [--seed N]` kills DVC and all that it
-started (SIGKILL) at a random instant of each stage, of a study's cell and of a queued experiment,
-repeats the command, and compares what is written then with a run that nobody killed. Exit status 0
-when every repetition ended well with the same results. 70 kills take about half an hour on two
-idle cores.
+started (SIGKILL) at random instants of each stage, of a study and of a queue, three times in
+a row, repeats the command, and compares what is written then with a run that nobody killed. Exit
+status 0 when every repetition ended well with the same results. The 66 kills take about half an
+hour on two idle cores.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ import numpy as np
 import pandas as pd
 import psutil
 import yaml
+from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -37,7 +39,8 @@ from stages.runs.pipeline import declared_stages  # noqa: E402
 from tests.pipeline.running import commit_all, copy_tracked  # noqa: E402
 
 STAGES = ("fingerprint", "download", "subset", "train", "evaluate", "profile", "report")
-COUNTS = {"stages": 49, "study": 12, "queue": 9}
+COUNTS = {"stages": 14, "study": 5, "queue": 3}
+IN_A_ROW = 3
 PARAMS: dict[str, Any] = {
     "model": "lenet_small",
     "device": "cpu",
@@ -47,6 +50,16 @@ PARAMS: dict[str, Any] = {
 }
 TIMED = ("metrics/hardware.json", "metrics/machine.json", "plots/profile.csv")
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Seconds after which something was killed, how many processes each time, what differs then."""
+
+    what: str
+    instants: NDArray[np.float64]
+    kills: list[int]
+    unlike: str
 
 
 def begun(folder: Path, *words: str) -> "subprocess.Popen[str]":
@@ -113,17 +126,18 @@ def _unlike(path: Path, found: Any, expected: Any) -> list[str]:
     return [] if found == expected else [path.as_posix()]
 
 
-def killed(folder: Path, command: Sequence[str], at: str, after: float) -> None:
-    """Start a DVC command, and kill it some seconds after it said `at`."""
+def killed(folder: Path, command: Sequence[str], at: str, after: float) -> int:
+    """Start a DVC command, and kill it some seconds after it said `at`; how many processes."""
     process = begun(folder, *command)
     assert process.stdout
     next((line for line in process.stdout if at in line), None)
     time.sleep(after)
-    kill_all_in(folder)
+    there = kill_all_in(folder)
     process.communicate()
+    return there
 
 
-def try_stages(count: int, draws: np.random.Generator, folder: Path) -> Iterator[tuple[str, str]]:
+def try_stages(count: int, draws: np.random.Generator, folder: Path) -> Iterator[Trial]:
     """Kill each stage in turn, from a clone in which the ones before it are done."""
     whole = folder / "whole"
     make_clone(whole)
@@ -139,19 +153,20 @@ def try_stages(count: int, draws: np.random.Generator, folder: Path) -> Iterator
         copy = folder / "copy"
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(folder / f"before-{stage}", copy, symlinks=True)
-        after = draws.uniform(0, seconds[stage])
-        killed(copy, ("repro", stage), f"Running stage '{stage}'", after)
-        done(copy, "repro", stage)
+        command, at = ("repro", stage), f"Running stage '{stage}'"
+        instants = draws.uniform(0, seconds[stage], IN_A_ROW)
+        kills = [killed(copy, command, at, after) for after in instants]
+        done(copy, *command)
         unlike = [
             difference
             for path in outputs[stage]
             if path.as_posix() not in TIMED
             for difference in _unlike(path, kept(copy / path), kept(whole / path))
         ]
-        yield f"{stage} after {after:.2f} s", ", ".join(unlike)
+        yield Trial(stage, instants, kills, ", ".join(unlike))
 
 
-def try_study(count: int, draws: np.random.Generator, folder: Path) -> Iterator[tuple[str, str]]:
+def try_study(count: int, draws: np.random.Generator, folder: Path) -> Iterator[Trial]:
     """Kill a study within its cells."""
     start, whole, copy = folder / "start", folder / "whole", folder / "copy"
     make_clone(start)
@@ -170,11 +185,11 @@ def try_study(count: int, draws: np.random.Generator, folder: Path) -> Iterator[
     for _ in range(count):
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(start, copy, symlinks=True)
-        after = draws.uniform(0, 0.7 * longest)
-        killed(copy, repro, "Running stage 'mine/dvc.yaml:", after)
+        instants = draws.uniform(0, 0.5 * longest, IN_A_ROW)
+        kills = [killed(copy, repro, "Running stage 'mine/dvc.yaml:", after) for after in instants]
         done(copy, *repro)
         unlike = [name for name in cells if _cell(copy, name) != _cell(whole, name)]
-        yield f"study after {after:.2f} s", ", ".join(unlike)
+        yield Trial("study", instants, kills, ", ".join(unlike))
 
 
 def _cell(folder: Path, name: str) -> Any:
@@ -184,7 +199,7 @@ def _cell(folder: Path, name: str) -> Any:
     return same, (place / "predictions.csv").read_text()
 
 
-def try_queue(count: int, draws: np.random.Generator, folder: Path) -> Iterator[tuple[str, str]]:
+def try_queue(count: int, draws: np.random.Generator, folder: Path) -> Iterator[Trial]:
     """Kill a queue with its worker; then queue the same experiment again, and start."""
     start, whole, copy = folder / "start", folder / "whole", folder / "copy"
     make_clone(start)
@@ -196,14 +211,13 @@ def try_queue(count: int, draws: np.random.Generator, folder: Path) -> Iterator[
     for _ in range(count):
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(start, copy, symlinks=True)
+        instants, kills = draws.uniform(0.1 * longest, 0.7 * longest, IN_A_ROW), []
+        for after in instants:
+            _queue(copy)
+            time.sleep(after)
+            kills.append(kill_all_in(copy))
         _queue(copy)
-        after = draws.uniform(1, longest)
-        time.sleep(after)
-        there = kill_all_in(copy)
-        _queue(copy)
-        found = _waited(copy)
-        unlike = "" if found == expected else "results"
-        yield f"queue after {after:.2f} s ({there} killed)", unlike
+        yield Trial("queue", instants, kills, "" if _waited(copy) == expected else "results")
 
 
 def _queue(folder: Path) -> None:
@@ -230,7 +244,7 @@ def _waited(folder: Path) -> set[tuple[str, ...]]:
     return found
 
 
-TRIES: dict[str, Callable[[int, np.random.Generator, Path], Iterator[tuple[str, str]]]] = {
+TRIES: dict[str, Callable[[int, np.random.Generator, Path], Iterator[Trial]]] = {
     "stages": try_stages,
     "study": try_study,
     "queue": try_queue,
@@ -249,9 +263,11 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             draws = np.random.default_rng(arguments.seed)
             place = Path(folder).resolve()
-            for what, unlike in TRIES[part](arguments.count or COUNTS[part], draws, place):
-                kinds["different" if unlike else "same"] += 1
-                print(f"{what}: {unlike or 'same'}", flush=True)
+            for trial in TRIES[part](arguments.count or COUNTS[part], draws, place):
+                kinds["kills"] += sum(there > 0 for there in trial.kills)
+                kinds["different" if trial.unlike else "same"] += 1
+                when = ", ".join(f"{after:.1f}" for after in trial.instants)
+                print(f"{trial.what} after {when} s: {trial.unlike or 'same'}", flush=True)
     print(dict(kinds))
     return 1 if kinds["different"] else 0
 

@@ -68,13 +68,14 @@ def build_engine(source: Source, params: Params) -> "Engine":
     from stages.tasks import task_of
 
     device = _prepared(params)
-    indices, classes = _images_of(source)
+    indices, classes = images_of(source)
     split = load_splits(params.dataset, indices, params.input_size, ["train"])["train"]
     with memory_advice(device, MEMORY_ADVICE):
         return engine_for(params, task_of(params), split, classes, device)
 
 
-def _images_of(source: Source) -> tuple[pd.DataFrame, int]:
+def images_of(source: Source) -> tuple[pd.DataFrame, int]:
+    """The list of a run's images, and the number of classes. Raises RunError without it."""
     content = source.read(paths.INDICES)
     if content is None:
         raise RunError(

@@ -147,7 +147,7 @@ def snapshot_steps(engine: Engine) -> set[int]:
     """Steps after which the state is kept for replay.
 
     Early ones are 0, 1 %, 10 % and the end of the first epoch; later ones the ends of epochs 2, 4,
-    8, … and of the last, as many of them as fit into `LATER_MB`.
+    8, … and the last step but one, as many of them as fit into `LATER_MB`.
     """
     if not engine.params.train.snapshots:
         return set()
@@ -155,6 +155,7 @@ def snapshot_steps(engine: Engine) -> set[int]:
     total = epochs * each
     weights = sum(value.nbytes for value in engine.model.state_dict().values())
     fit = LATER_MB * 2**20 // (STATE_SIZE * weights)
-    ends = [epochs, *(2**power for power in range(epochs.bit_length(), 0, -1) if 2**power < epochs)]
-    later = ends[:: -(-len(ends) // fit)] if fit else []
-    return {0, max(1, total // 100), max(1, total // 10), each, *(end * each for end in later)}
+    powers = [2**power for power in range(epochs.bit_length(), 0, -1)]
+    late = [max(0, total - 1), *(end * each for end in powers if end < epochs)]
+    later = late[:: -(-len(late) // fit)] if fit else []
+    return {0, max(1, total // 100), max(1, total // 10), each, *later}

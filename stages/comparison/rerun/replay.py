@@ -150,7 +150,7 @@ class _Replaying:
         self.stretches: list[Followed] = []
         self.faults: list[Fault] = []
         self._own = settings_of(engine.state_dict())
-        self._known = 0  # the last step up to which nothing was found
+        self._known = 0  # the last step that follows a state and is in order
         self._before: tuple[int, State] | None = None
 
     def take(self, after: int, state: State, what: str) -> None:
@@ -174,10 +174,11 @@ class _Replaying:
         if after + 1 in recorded_within(self.record):
             step = _replay_one(self.engine, self.record, after, self.limits)
             self.after_states.append(step)
-            if step.beyond is not None:
-                where = replace(step.beyond.at(after + 1), first=min(self._known, after) + 1)
-                fault = Fault(Kind.DISTANCE, where, step.beyond.distance, step.limit)
-                self._add(fault, after)
+            if step.beyond is None:
+                self._known = after + 1
+                return
+            where = replace(step.beyond.at(after + 1), first=self._known + 1)
+            self._add(Fault(Kind.DISTANCE, where, step.beyond.distance, step.limit), after)
 
     def finish(self) -> None:
         """The stretch after the last state, where the run went on."""
@@ -192,11 +193,10 @@ class _Replaying:
         stretch = compute_stretch(self.engine, self.record, states, span, share)
         fault = stretch_fault(stretch, self.record, self.limits)
         self.stretches.append(_followed(stretch, self.record, end, fault))
-        if fault is not None and self._known < after and fault.where.first is not None:
-            fault = replace(fault, where=replace(fault.where, first=self._known + 1))
+        if fault is not None and fault.kind is Kind.REPLAYED:  # it may have begun long before
+            first = min(self._known + 1, fault.where.last or 1)
+            fault = replace(fault, where=replace(fault.where, first=first))
         self._add(fault, after)
-        if not self.faults and self._known == after:
-            self._known = stretch.until
 
     def _add(self, fault: Fault | None, after: int) -> None:
         if fault is not None:

@@ -39,8 +39,8 @@ def settings_fault(
 ) -> Fault | None:
     """The first setting that is another in B's state `after` a step than `own`, as made here.
 
-    `known` is the last step of B that was found in order. Settings that one version of PyTorch
-    alone has are passed over.
+    `known` is the last step after a state that was found in order. Settings that one version of
+    PyTorch alone has are passed over.
     """
     last = max(after, 1)
 

@@ -1,10 +1,11 @@
 """Does `compare` find faults when the other machine is really another?
 
 `python benchmarks/across_machines.py FOLDER [--honest 1-20] [--faulty 1-3] [--faults WORD]
-[--replay]` trains small runs of three families on this machine and on two stand-ins for others: honest ones over many
-seeds, and ones with each fault of `later_faults`, begun at several moments. Every one is compared
-with the honest run on this machine. Runs that FOLDER has already are not repeated. Writes what was
-found, per kind, with the DNA, to `benchmarks/across_machines.json`.
+[--on MACHINE] [--replay]` trains small runs of three families on this machine and on two stand-ins
+for others: honest ones over many seeds, and ones with each fault of `later_faults`, begun at
+several moments. Every one is compared with the honest run on this machine and, with `--replay`,
+computed again here from its own states. Runs that FOLDER has already are not repeated. Writes what
+was found, per kind, with the DNA, to `benchmarks/across_machines.json`.
 
 The limits were set by seed 0, so seeds are reported from 1 on.
 """

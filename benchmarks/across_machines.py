@@ -1,10 +1,11 @@
 """Does `compare` find faults when the other machine is really another?
 
-`python benchmarks/across_machines.py FOLDER [--honest 1-20] [--faulty 1-3] [--faults WORD]` trains
-small runs of three families on this machine and on two stand-ins for others: honest ones over many
-seeds, and ones with each fault of `later_faults`, begun at several moments. Every one is compared
-with the honest run on this machine. Runs that FOLDER has already are not repeated. Writes what was
-found, per kind, with the DNA, to `benchmarks/across_machines.json`.
+`python benchmarks/across_machines.py FOLDER [--honest 1-20] [--faulty 1-3] [--faults WORD]
+[--on MACHINE] [--replay]` trains small runs of three families on this machine and on two stand-ins
+for others: honest ones over many seeds, and ones with each fault of `later_faults`, begun at
+several moments. Every one is compared with the honest run on this machine and, with `--replay`,
+computed again here from its own states. Runs that FOLDER has already are not repeated. Writes what
+was found, per kind, with the DNA, to `benchmarks/across_machines.json`.
 
 The limits were set by seed 0, so seeds are reported from 1 on.
 """
@@ -25,14 +26,16 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.later_faults import LATER_FAULTS  # noqa: E402
-from benchmarks.machine_runs import FAMILIES, HAS  # noqa: E402
+from benchmarks.machine_runs import FAMILIES, HAS, begin_of  # noqa: E402
 from benchmarks.machines import MACHINES  # noqa: E402
 from benchmarks.small_run import make_pictures  # noqa: E402
 from stages.comparison.analysis.compare_runs import compare_runs  # noqa: E402
 from stages.comparison.analysis.evaluation import confidence_gap, same_weights  # noqa: E402
 from stages.comparison.analysis.findings import Verdict  # noqa: E402
 from stages.comparison.analysis.growth import weight_growth  # noqa: E402
+from stages.comparison.analysis.outcome import with_replay  # noqa: E402
 from stages.comparison.page.wording import sentence_of  # noqa: E402
+from stages.comparison.rerun.replay import replay  # noqa: E402
 from stages.runs.run import Run, read_run  # noqa: E402
 from stages.runs.sources import open_source  # noqa: E402
 
@@ -42,7 +45,7 @@ STAND_INS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "AVX2": (MACHINES["all AVX2"].environment, {}),
     "minimum, other layout": (
         MACHINES["all minimum"].environment,
-        {"train": {"memory_format": "contiguous"}, "threads": 2},
+        {"train": {"memory_format": "contiguous"}},
     ),
 }
 """Environment and parameters of each machine."""
@@ -79,7 +82,7 @@ def honest(seeds: range) -> Iterator[Trial]:
                 yield Trial(machine, family, seed)
 
 
-def faulty(seeds: range, word: str = "") -> Iterator[Trial]:
+def faulty(seeds: range, word: str = "", on: str = "") -> Iterator[Trial]:
     """Every fault that matters to a family, at every moment, on this machine and the others."""
     for seed in seeds:
         for name, fault in LATER_FAULTS.items():
@@ -88,7 +91,8 @@ def faulty(seeds: range, word: str = "") -> Iterator[Trial]:
                     continue
                 for begins in fault.begins:
                     for machine in STAND_INS:
-                        yield Trial(machine, family, seed, name, begins)
+                        if on in machine:
+                            yield Trial(machine, family, seed, name, begins)
 
 
 def run_all(folder: Path, trials: list[Trial], jobs: int) -> None:
@@ -114,8 +118,8 @@ def run_all(folder: Path, trials: list[Trial], jobs: int) -> None:
 class Judge:
     """Verdicts on the runs of a folder; each run is read once."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, replays: bool) -> None:
+        self.folder, self.replays = folder, replays
         self._runs: dict[str, Run] = {}
 
     def has(self, trial: Trial) -> bool:
@@ -130,10 +134,15 @@ class Judge:
         return self._runs[trial.folder]
 
     def verdict(self, trial: Trial) -> Verdict:
-        """The trial's run held against the honest one on this machine."""
-        return compare_runs(
-            self.run(Trial(HERE, trial.family, trial.seed)), self.run(trial)
-        ).verdict
+        """The trial's run held against the honest one on this machine, and computed again here.
+
+        It is computed again only where `replays` says so and the records alone show no fault.
+        """
+        run = self.run(trial)
+        found = compare_runs(self.run(Trial(HERE, trial.family, trial.seed)), run).verdict
+        if not self.replays or found.rung.exit_status == 1:
+            return found
+        return with_replay(found, replay(open_source(run.name), run).fault)
 
     def outcome(self, trial: Trial) -> str:
         """What became of a fault; the sentence of docs/comparing.md explains the words."""
@@ -143,9 +152,7 @@ class Judge:
         if same_weights(plain, run) and answers[0] is not None and answers[0].equals(answers[1]):
             return "no change"
         if verdict.rung.exit_status == 1:
-            places = LATER_FAULTS[trial.fault].places
-            right = verdict.where is not None and verdict.where.part in places
-            return "caught" if right else "caught, other place"
+            return "caught" if _is_right(trial, verdict) else "caught, other place"
         if self._effect(plain, run) <= 2 * self._rounding(trial):
             return "below rounding"
         return "called equivalent" if verdict.rung.exit_status == 0 else "not decided"
@@ -164,9 +171,22 @@ class Judge:
         return self._effect(*map(self.run, pair))
 
 
-def report(folder: Path, honest_ones: list[Trial], faulty_ones: list[Trial]) -> dict[str, Any]:
+def _is_right(trial: Trial, verdict: Verdict) -> bool:
+    """Whether the place is the fault's; of a replay, its interval tells as well."""
+    where, fault = verdict.where, LATER_FAULTS[trial.fault]
+    if where is None:
+        return False
+    interval = where.first is not None and where.last is not None
+    if verdict.fault and verdict.fault.here and interval and trial.begins != "evaluation":
+        return where.first <= begin_of(trial.begins) + 1 <= where.last  # type: ignore[operator]
+    return where.part in fault.places
+
+
+def report(
+    folder: Path, honest_ones: list[Trial], faulty_ones: list[Trial], replays: bool
+) -> dict[str, Any]:
     """All that was found, as data."""
-    judge = Judge(folder)
+    judge = Judge(folder, replays)
     pairs = [t for t in honest_ones if t.machine != HERE and judge.has(t)]
     verdicts = {trial: judge.verdict(trial) for trial in pairs}
     kinds: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
@@ -215,6 +235,8 @@ def main() -> int:
     parser.add_argument("--honest", type=_seeds, default=range(1, 21), metavar="FIRST-LAST")
     parser.add_argument("--faulty", type=_seeds, default=range(1, 2), metavar="FIRST-LAST")
     parser.add_argument("--faults", default="", help="only faults whose name holds this word")
+    parser.add_argument("--on", default="", help="faults only on machines whose name holds this")
+    parser.add_argument("--replay", action="store_true", help="compute runs again here as well")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only-report", action="store_true", help="of the runs that are there")
     parser.add_argument("--to", type=Path, default=ROOT / "benchmarks/across_machines.json")
@@ -222,10 +244,11 @@ def main() -> int:
     folder = arguments.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     honest_ones = list(honest(arguments.honest))
-    faulty_ones = list(faulty(arguments.faulty, arguments.faults))
+    faulty_ones = list(faulty(arguments.faulty, arguments.faults, arguments.on))
     if not arguments.only_report:
         run_all(folder, [*honest_ones, *faulty_ones], arguments.jobs)
-    found = report(folder, honest_ones, faulty_ones)
+    os.environ["DVC_ROOT"] = str(folder)  # decoded pictures are kept there
+    found = report(folder, honest_ones, faulty_ones, arguments.replay)
     arguments.to.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps({key: found[key] for key in ("honest", "totals", "missed")}, indent=1))
     return int(bool(found["honest"]["alarms"]))

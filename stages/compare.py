@@ -10,7 +10,7 @@ is in `stages.comparison`.
   python -m stages.compare main origin/machine/mac
   python -m stages.compare main workspace --perturbed main-perturbed --html report/compare.html
   python -m stages.compare mac-1,mac-2,mac-3 cuda-1,cuda-2,cuda-3 --margin 0.3
-  python -m stages.compare origin/machine/mac --replay
+  python -m stages.compare main origin/machine/mac --replay
 """
 
 import argparse
@@ -25,7 +25,7 @@ from stages.core.cli import reporting_errors
 
 if TYPE_CHECKING:
     from stages.comparison.analysis.compare_runs import Comparison
-    from stages.comparison.analysis.findings import Rung, Verdict
+    from stages.comparison.analysis.findings import Fault, Rung, Verdict
     from stages.comparison.page.section import Section
     from stages.runs.run import Run
     from stages.runs.sources import Source
@@ -76,7 +76,16 @@ def _parser() -> argparse.ArgumentParser:
     form.add_argument("--json", action="store_true", help="print JSON with all that was found")
     parser.add_argument("--html", metavar="FILE", type=Path, help="also write a page")
     parser.add_argument(
-        "--replay", action="store_true", help="compute kept steps of the first run again, here"
+        "--replay",
+        action="store_true",
+        help="compute the second run, or the only one, again here from its own states",
+    )
+    parser.add_argument(
+        "--replay-seconds",
+        type=float,
+        default=40.0,
+        metavar="S",
+        help="time for the stretches between those states (40)",
     )
     parser.add_argument(
         "--origin",
@@ -93,8 +102,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def compare(arguments: argparse.Namespace) -> int:
     """Read, compare and show. Raises RunError for what is no run or does not fit together."""
+    from dataclasses import replace
+
     from stages.comparison.analysis.groups import require_perturbed
     from stages.comparison.analysis.matrix import worst_status
+    from stages.comparison.analysis.outcome import with_replay
     from stages.core.errors import RunError
     from stages.runs.run import load_run
     from stages.runs.sources import open_source
@@ -109,7 +121,7 @@ def compare(arguments: argparse.Namespace) -> int:
         )
     sources = [[open_source(name) for name in group.split(",")] for group in arguments.runs]
     groups = [[load_run(source) for source in group] for group in sources]
-    sections, rungs = _here([group[0] for group in sources], groups, arguments)
+    sections, rungs, fault = _here([group[0] for group in sources], groups, arguments)
     if len(groups) == 1:
         _show_here(sources[0][0].name, sections, arguments)
         return worst_status(rungs)
@@ -125,31 +137,34 @@ def compare(arguments: argparse.Namespace) -> int:
         shown = _matrix([group[0] for group in groups], perturbed, sections, arguments)
         return worst_status([*shown, *rungs])
     found = _pair(groups[0], groups[1], perturbed, arguments)
+    found = replace(found, verdict=with_replay(found.verdict, fault))
     _show(found, sections, arguments)
     return worst_status([found.verdict.rung, *rungs]) or found.verdict.exit_status
 
 
 def _here(
     sources: "Sequence[Source]", groups: "Sequence[Sequence[Run]]", arguments: argparse.Namespace
-) -> "tuple[list[Section], list[Rung]]":
-    """What was asked to be computed on the present machine: sections, and verdicts of replays."""
+) -> "tuple[list[Section], list[Rung], Fault | None]":
+    """What was asked to be computed on the present machine: sections, and what a replay showed."""
     sections: list[Section] = []
     rungs: list[Rung] = []
+    fault: Fault | None = None
     if not (arguments.replay or arguments.origin or arguments.save_ops):
-        return sections, rungs
+        return sections, rungs, fault
     from stages.comparison.rerun import local_rerun as here
 
     runs = [(source, group[0]) for source, group in zip(sources, groups, strict=True)]
     if arguments.save_ops:
         sys.stdout.write(here.save_ops(sources[0], arguments.save_ops) + "\n")
     if arguments.replay:
-        section, rung = here.local_replay(*runs[0])
+        section, replay = here.local_replay(*runs[min(1, len(runs) - 1)], arguments.replay_seconds)
         sections.append(section)
-        rungs.append(rung)
+        rungs.append(here.rung_of(replay))
+        fault = replay.fault
     if arguments.origin:
         log = None if arguments.origin is True else Path(arguments.origin)
         sections.append(here.local_origins(runs[0], runs[1] if len(runs) > 1 else None, log))
-    return sections, rungs
+    return sections, rungs, fault
 
 
 def _pair(

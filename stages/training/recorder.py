@@ -45,15 +45,19 @@ class Record:
 
 
 class Recorder:
-    """The record of one run, and its snapshots for replay beside its checkpoints."""
+    """The record of one run, and its snapshots for replay beside its checkpoints.
 
-    def __init__(self, engine: Engine, checkpoints: Checkpoints) -> None:
+    Without `checkpoints`, as in a replay, no state is kept and no step is recorded from within.
+    """
+
+    def __init__(self, engine: Engine, checkpoints: Checkpoints | None = None) -> None:
         self.engine, self.checkpoints = engine, checkpoints
         self.record = Record()
         train = engine.params.train
         self._traced, self._watches = train.trace_steps, not train.compile
         self._last = train.epochs * engine.steps_per_epoch
-        self._snapshots = snapshot_steps(engine)
+        self._sketches = train.snapshots
+        self._snapshots = snapshot_steps(engine) if checkpoints else set()
         self._hooks = ExitStack()
         self._inside: Inside | None = None
         self._perturbed: Rows = []
@@ -85,7 +89,7 @@ class Recorder:
         step = self.engine.steps_before(epoch) + index + 1
         if self._inside is not None:
             self.record.inside += self._inside.after_update(self._perturbed)
-        if self._snapshots and (is_milestone(step) or step == self._last):
+        if self._sketches and (is_milestone(step) or step == self._last):
             self.record.inside += self._milestone(step)
         if self._is_traced(epoch, index):
             self._trace(step, epoch.number, result)
@@ -102,7 +106,7 @@ class Recorder:
 
     def finish(self, step: int, weights: Mapping[str, Tensor]) -> None:
         """At the end: `weights`, by name, are kept as those after `step` steps."""
-        if self._snapshots:
+        if self._sketches:
             self.record.inside += kept_rows(self.engine.model, weights, step)
 
     def _is_traced(self, epoch: Epoch, index: int) -> bool:
@@ -128,13 +132,30 @@ class Recorder:
         self.record.tensor_trace += tensors if step <= self._traced else []
 
     def _snapshot(self, step: int) -> None:
-        if step in self._snapshots:
+        if self.checkpoints is not None and step in self._snapshots:
             self.checkpoints.save_snapshot(step, self.engine.state_dict())
 
 
+LATER_MB = 512
+"""Disk for the states at the ends of epochs, beside the four early ones."""
+
+STATE_SIZE = 4
+"""A state counts as four times the weights: their average and two moments lie beside them."""
+
+
 def snapshot_steps(engine: Engine) -> set[int]:
-    """Steps after which the state is kept for replay: 0, 1 %, 10 %, the end of the first epoch."""
+    """Steps after which the state is kept for replay.
+
+    Early ones are 0, 1 %, 10 % and the end of the first epoch; later ones the ends of epochs 2, 4,
+    8, … and the last step but one, as many of them as fit into `LATER_MB`.
+    """
     if not engine.params.train.snapshots:
         return set()
-    total = engine.params.train.epochs * engine.steps_per_epoch
-    return {0, max(1, total // 100), max(1, total // 10), engine.steps_per_epoch}
+    epochs, each = engine.params.train.epochs, engine.steps_per_epoch
+    total = epochs * each
+    weights = sum(value.nbytes for value in engine.model.state_dict().values())
+    fit = LATER_MB * 2**20 // (STATE_SIZE * weights)
+    powers = [2**power for power in range(epochs.bit_length(), 0, -1)]
+    late = [max(0, total - 1), *(end * each for end in powers if end < epochs)]
+    later = late[:: -(-len(late) // fit)] if fit else []
+    return {0, max(1, total // 100), max(1, total // 10), each, *later}

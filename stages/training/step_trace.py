@@ -67,23 +67,14 @@ def perturbed_rows(engine: "Engine", epoch: "Epoch", index: int) -> list[dict[st
     """The rows of a step up to its gradients, with the first layer's weights one ULP away.
 
     The yardstick of rounding in this network: deep ones with small batches carry one ULP ten
-    thousand times as far as shallow ones. At bf16 one ULP of float32 would be rounded away, so a
-    quarter of bf16's epsilon is taken, which moves about that share of the weights. Of a frozen
-    trunk the features are moved. All is put back. Empty at fp16, whose gradient scaler allows no
-    rehearsal.
+    thousand times as far as shallow ones. Of a frozen trunk the features are moved. All is put
+    back. Empty at fp16, whose gradient scaler allows no rehearsal.
     """
     if engine.scaler.is_enabled():
         return []
     before = {name: value.clone() for name, value in engine.model.state_dict().items()}
-    with torch.no_grad():
-        weight = engine.first_values()
-        unmoved = weight.clone()
-        up = torch.arange(weight.numel(), device=weight.device).reshape(weight.shape) % 2 == 0
-        if engine.params.train.precision == "bf16":
-            part = torch.finfo(torch.bfloat16).eps / 4
-            weight.mul_(torch.where(up, 1 + part, 1 - part))
-        else:
-            weight.copy_(torch.nextafter(weight, torch.where(up, torch.inf, -torch.inf)))
+    weight = engine.first_values()
+    unmoved = nudge(weight, engine.params.train.precision)
     with watching(engine, 0) as inside:
         engine.gradients(epoch, index)
     rows = inside.after_gradients()
@@ -91,6 +82,26 @@ def perturbed_rows(engine: "Engine", epoch: "Epoch", index: int) -> list[dict[st
     with torch.no_grad():
         weight.copy_(unmoved)
     return rows
+
+
+def nudge(weight: Tensor, precision: str) -> Tensor:
+    """Move weights by rounding, in place, every other one up; returns what they were.
+
+    By one ULP at fp32. Below it one ULP of float32 would be rounded away, so a quarter of the
+    precision's epsilon is taken, which moves about that share of the weights.
+    """
+    with torch.no_grad():
+        unmoved = weight.clone()
+        up = torch.arange(weight.numel(), device=weight.device).reshape(weight.shape) % 2 == 0
+        if precision in _REDUCED:
+            part = torch.finfo(_REDUCED[precision]).eps / 4
+            weight.mul_(torch.where(up, 1 + part, 1 - part))
+        else:
+            weight.copy_(torch.nextafter(weight, torch.where(up, torch.inf, -torch.inf)))
+    return unmoved
+
+
+_REDUCED = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def _distance(row: dict[str, object], beside: dict[str, object]) -> float | None:

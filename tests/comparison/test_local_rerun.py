@@ -1,5 +1,6 @@
 """Replay and origin on the present machine, from what a real small run left behind."""
 
+import io
 import json
 import shutil
 from dataclasses import replace
@@ -7,10 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 
-from stages.comparison.analysis.findings import Rung
+from benchmarks.later_faults import LATER_FAULTS, planted
+from stages.comparison.analysis.findings import Fault, Kind, Rung
 from stages.comparison.analysis.rounding import LIMITS
+from stages.comparison.page.terms import replayed_in_words
 from stages.comparison.rerun import local_rerun as here
 from stages.comparison.rerun import rebuilt_engine as rerun
 from stages.comparison.rerun.operations import log_first_step
@@ -72,25 +76,28 @@ def record(source: Source) -> Run:
 
 
 def test_here_the_same_bits_come_again(source: Source, record: Run) -> None:
-    steps = replay(source, record)
-    assert [step.step for step in steps] == [1, 2, 7]
+    section, found = here.local_replay(source, record)
+    steps = found.after_states
+    assert [step.step for step in steps] == [1, 2, 7, 12]
     assert all(step.bits is None and step.distance == 0 for step in steps)
     assert any(step.perturbed_distance for step in steps)  # at a step one ULP may be swallowed
-    section, rung = here.local_replay(source, record)
-    assert rung is Rung.BIT_IDENTICAL
-    assert "Step 1: the same bits." in section.sentences
+    assert here.rung_of(found) is Rung.BIT_IDENTICAL
+    assert [(s.after, s.until) for s in found.stretches] == [(0, 1), (1, 6), (6, 11), (11, 12)]
+    assert all(s.distance == 0 and s.by_one_ulp is not None for s in found.stretches)
+    assert "12 of 12 steps were computed again." in section.sentences
 
 
 def test_other_kernels_stay_within_a_few_ulps(source: Source, record: Run) -> None:
     with without_onednn():
-        steps = replay(source, record)
+        found = replay(source, record)
+    steps = found.after_states
     assert any(step.bits for step in steps)
-    assert all(step.beyond is None for step in steps)
-    yardstick = max(step.perturbed_distance for step in steps)
-    assert all(step.distance <= LIMITS["fp32"].ulps * yardstick for step in steps)
+    assert found.fault is None
+    yardstick = max(step.perturbed_distance or 0.0 for step in steps)
+    assert all((step.distance or 0.0) <= LIMITS["fp32"].ulps * yardstick for step in steps)
 
 
-def test_a_fault_here_is_orders_above_and_located(
+def test_a_fault_of_a_step_is_orders_above_and_located(
     source: Source, record: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build = rerun.build_engine
@@ -101,12 +108,56 @@ def test_a_fault_here_is_orders_above_and_located(
         return engine
 
     monkeypatch.setattr("stages.comparison.rerun.replay.build_engine", altered)
-    section, rung = here.local_replay(source, record)
-    assert rung is Rung.DIFFERENT
-    steps = replay(source, record)
-    assert all(step.distance > 1000 * step.perturbed_distance for step in steps)
-    assert all(step.beyond is not None and step.beyond.kind == "loss" for step in steps)
-    assert "more than rounding in the loss" in section.sentences[1]
+    section, found = here.local_replay(source, record)
+    assert here.rung_of(found) is Rung.DIFFERENT
+    assert all(step.beyond and step.beyond.kind == "loss" for step in found.after_states)
+    assert found.fault is not None
+    assert (found.fault.where.part, found.fault.where.last, found.fault.state) == ("loss", 1, 0)
+    assert section.sentences[1].startswith("In the loss, at step 1: ")
+
+
+def faulty_from(source: Source, record: Run, begin: int) -> Fault | None:
+    """What a replay finds when from step `begin` (from 0) on the decay was twice as large here."""
+    fault = LATER_FAULTS["twice the decay"]
+    with planted(fault, begin):
+        return replay(source, record).fault
+
+
+def test_a_fault_that_begins_late_is_found_between_two_states(source: Source, record: Run) -> None:
+    found = faulty_from(source, record, 8)
+    assert found is not None
+    assert (found.where.part, found.where.first, found.where.last) == ("update", 8, 12)
+    assert found.state == 11
+
+
+def test_time_that_ends_leaves_steps_uncovered_and_says_so(source: Source, record: Run) -> None:
+    section, found = here.local_replay(source, record, 0.0)
+    assert [(s.after, s.until) for s in found.stretches] == [(0, 1), (1, 2), (6, 7), (11, 12)]
+    assert (
+        "4 of 12 steps were computed again, as many as the time allowed; not those of 3–6, 8–11."
+        in section.sentences
+    )
+
+
+def test_another_setting_of_the_optimiser_is_exact(source: Source, record: Run) -> None:
+    """It would go on as the state has it, and nothing that follows would show it."""
+
+    def read(path: Path) -> bytes | None:
+        content = source.read(path)
+        if content is None or path.name != "snapshot-00000006.pt":
+            return content
+        state = torch.load(io.BytesIO(content), weights_only=True)
+        state["optimizer"]["param_groups"][0]["betas"] = (0.9, 0.99)
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        return buffer.getvalue()
+
+    found = replay(replace(source, read=read), record).fault
+    assert found is not None
+    assert found.kind is Kind.OPTIMIZER
+    words = replayed_in_words(found, "B")
+    assert words.startswith("in the settings of the optimiser, between steps 3 and 6: betas of ")
+    assert (found.a, found.b) == ((0.9, 0.999), (0.9, 0.99))
 
 
 @pytest.mark.parametrize("state", [b"", b"PK no zip", None])
@@ -153,7 +204,7 @@ def test_a_run_that_fell_back_is_repeated_as_it_ended(tmp_path: Path, left_behin
     (fallen / paths.TRAIN_METRICS).write_text(json.dumps({"precision": "fp32"}))
     source = open_source(str(fallen))
     assert rerun.params_of(source).train.precision == "fp32"
-    assert here.local_replay(source, read_run(source))[1] is Rung.BIT_IDENTICAL
+    assert here.rung_of(here.local_replay(source, read_run(source))[1]) is Rung.BIT_IDENTICAL
     laid_out = tmp_path / "laid out"
     _lay_out(source, laid_out)
     assert rerun.params_of(open_source(str(laid_out))).train.precision == "fp32"

@@ -35,7 +35,7 @@ def drift_faults(a: Run, b: Run, limits: Limits) -> Iterator[Fault | None]:
     """What the trace of steps and the weights after them show, each by itself."""
     yield _at_once(a, b, limits.scalar)
     if limits.follows:
-        yield _in_loss(a, b)
+        yield loss_fault(a, b)
     yield _in_weights(a, b, limits)
 
 
@@ -48,7 +48,7 @@ def shown_until(a: Run, b: Run, limits: Limits) -> int | None:
     """The last step before losses or weights part by more than is taken for rounding."""
     if not limits.follows:
         return None
-    found = [_in_loss(a, b, SHOWN), _in_weights(a, b, limits, SHOWN)]
+    found = [loss_fault(a, b, SHOWN), _in_weights(a, b, limits, SHOWN)]
     starts = [fault.where.first for fault in found if fault is not None and fault.where.first]
     return min(starts) - 1 if starts else None
 
@@ -63,7 +63,7 @@ def _at_once(a: Run, b: Run, limit: float) -> Fault | None:
     return Fault(Kind.JUMP, divergence.where, divergence.distance, limit)
 
 
-def _in_loss(a: Run, b: Run, part: float = 1.0) -> Fault | None:
+def loss_fault(a: Run, b: Run, part: float = 1.0) -> Fault | None:
     """A traced loss that the weights which entered the step do not explain; `part` of the limit."""
     found = loss_gaps(a, b)
     if found is None:

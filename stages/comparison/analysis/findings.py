@@ -54,6 +54,8 @@ class Kind(StrEnum):
     VALIDATION = "validation"
     ANSWERS = "answers"
     ACCURACY = "accuracy"
+    OPTIMIZER = "setting of the optimiser"
+    REPLAYED = "distance from what was computed here"
 
 
 class Part(StrEnum):
@@ -69,7 +71,8 @@ class Part(StrEnum):
 @dataclass(frozen=True)
 class Where:
     """A place in a run: `part` is what differs (input, module, target, loss, gradient, update,
-    forward, backward, weights, average, kept, data, steps, rates, evaluation, later, accuracy),
+    forward, backward, weights, average, kept, state, optimizer, data, steps, rates, evaluation,
+    later, accuracy),
     `name` the module, parameter or kind of data.
 
     `first` and `last` are the steps between which it begins, from 1, None where steps have no
@@ -91,7 +94,8 @@ class Fault:
     """Proof that two runs did not compute the same: what shows it, and where.
 
     `value` was found where `limit` is the most that rounding explains, both relative unless
-    `kind` says otherwise; `a` and `b` are what the two runs have.
+    `kind` says otherwise; `a` and `b` are what the two runs have. Of a replay `here` is true: B
+    was held against the present machine, from B's own state after step `state`.
     """
 
     kind: Kind
@@ -100,6 +104,8 @@ class Fault:
     limit: float | None = None
     a: Any = None
     b: Any = None
+    here: bool = False
+    state: int | None = None
 
 
 @dataclass(frozen=True)

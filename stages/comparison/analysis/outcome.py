@@ -25,6 +25,16 @@ def worst_of(verdicts: Sequence[Verdict]) -> Verdict:
     return replace(worst, pairs=len(verdicts), unanimous=unanimous)
 
 
+def with_replay(verdict: Verdict, fault: Fault | None) -> Verdict:
+    """The verdict once B was computed again: a fault found so outweighs equivalence and doubt.
+
+    One that the records show already stays: it names a place that needs no replay.
+    """
+    if fault is None or verdict.rung in (Rung.INPUTS_DIFFER, Rung.DIFFERENT):
+        return verdict
+    return replace(verdict, rung=Rung.DIFFERENT, fault=fault)
+
+
 def by_outcome(evidence: Evidence, alpha: float = ALPHA) -> tuple[Rung, Fault | None]:
     """What the answers alone tell, those over several seeds rather than one pair's.
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from stages.comparison.analysis.causes import LIBRARY_SWITCHES
-from stages.comparison.analysis.findings import Cause, Fault, Kind, Verdict, Where
+from stages.comparison.analysis.findings import Cause, Fault, Kind, Where
 from stages.comparison.analysis.setup import COMPUTATION
 
 _PARTS = {
@@ -16,6 +16,8 @@ _PARTS = {
     "weights": "in the weights",
     "average": "in the moving average of the weights",
     "kept": "in the kept weights",
+    "state": "in the running statistics or the optimiser's state",
+    "optimizer": "in the settings of the optimiser",
     "forward": "in the forward pass",
     "backward": "in the backward pass",
     "later": "after the recorded steps, or in the evaluation",
@@ -75,9 +77,12 @@ _LOOK_AT = {
 }
 
 
-def fault_in_words(fault: Fault, verdict: Verdict) -> str:
-    """What shows that the runs differ, without the place."""
-    value, limit, a, b = fault.value or 0.0, fault.limit or 0.0, verdict.a, verdict.b
+HERE = "this machine"
+
+
+def fault_in_words(fault: Fault, a: str, b: str, over_seeds: bool = False) -> str:
+    """What shows that runs `a` and `b` differ, without the place."""
+    value, limit = fault.value or 0.0, fault.limit or 0.0
     words: dict[Kind, Callable[[], str]] = {
         Kind.STEP_COUNT: lambda: f"steps per epoch: {fault.a:g} for {a}, {fault.b:g} for {b}",
         Kind.DATA: lambda: (
@@ -114,10 +119,28 @@ def fault_in_words(fault: Fault, verdict: Verdict) -> str:
             "training agrees to the bit, but the validation loss differs from epoch "
             f"{fault.where.epoch} on"
         ),
-        Kind.ANSWERS: lambda: _answers(fault, verdict),
+        Kind.ANSWERS: lambda: _answers(fault, over_seeds),
         Kind.ACCURACY: lambda: "the accuracies differ",
+        Kind.OPTIMIZER: lambda: f"{fault.where.name} is {fault.a} for {a}, {fault.b} for {b}",
+        Kind.REPLAYED: lambda: (
+            f"relative distance {value:.1e} from what {a} computes, where rounding explains "
+            f"{limit:.1e}"
+        ),
     }
     return words[fault.kind]()
+
+
+def replayed_in_words(fault: Fault, name: str) -> str:
+    """A fault of the run `name` that a replay found, with its place and how it was found."""
+    told = f"{where_in_words(fault.where)}: {fault_in_words(fault, HERE, name)}"
+    return f"{told} ({origin_in_words(fault, name)})"
+
+
+def origin_in_words(fault: Fault, name: str) -> str:
+    """What a replay began at."""
+    if fault.state is None:
+        return f"{name}'s kept weights, evaluated here"
+    return f"computed again here from {name}'s own state after step {fault.state}"
 
 
 def _rate(fault: Fault) -> str:
@@ -135,13 +158,13 @@ def _probabilities(fault: Fault) -> str:
     )
 
 
-def _answers(fault: Fault, verdict: Verdict) -> str:
+def _answers(fault: Fault, over_seeds: bool) -> str:
     told = {
         "McNemar": f"McNemar p {fault.value:.1g}",
         "churn": f"{fault.value:.2%} of answers differ, where one ULP changes {fault.limit:.2%}",
         None: "the whole interval lies beyond the margin",
     }[fault.a]
-    if verdict.evidence.seeds is not None:
+    if over_seeds:
         told = "the interval over the seeds lies beyond the margin"
     return f"the first steps agree, yet the answers are not those of equal models ({told})"
 

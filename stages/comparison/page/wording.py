@@ -13,6 +13,7 @@ from stages.comparison.page.terms import (
     cause_in_words,
     fault_in_words,
     format_value,
+    replayed_in_words,
     where_in_words,
 )
 from stages.core.counts import counted
@@ -110,7 +111,10 @@ def _different(verdict: Verdict) -> str:
         head = f"{started}; after it different in accuracy" if started else "Different in accuracy"
         return head + "." + accuracy_in_words(verdict)
     where = where_in_words(fault.where)
-    told = f"Different {where}: {fault_in_words(fault, verdict)}.{_codes(verdict)}"
+    if fault.here:
+        return f"Different {replayed_in_words(fault, verdict.b)}." + accuracy_in_words(verdict)
+    proof = fault_in_words(fault, verdict.a, verdict.b, verdict.evidence.seeds is not None)
+    told = f"Different {where}: {proof}.{_codes(verdict)}"
     return told + accuracy_in_words(verdict)
 
 

@@ -1,11 +1,12 @@
 """What is computed on the present machine, as sections beside those of the records."""
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from stages.comparison.analysis.findings import Rung
 from stages.comparison.page.section import Grid, Section
+from stages.comparison.page.terms import replayed_in_words, where_in_words
+from stages.comparison.rerun.answers import Answered
 from stages.comparison.rerun.origin import (
     Op,
     Origins,
@@ -14,42 +15,83 @@ from stages.comparison.rerun.origin import (
     load_ops,
     ops_as_json,
 )
-from stages.comparison.rerun.replay import Replayed, place_in_words, replay
+from stages.comparison.rerun.replay import SECONDS, Replay, Replayed, place_in_words, replay
 from stages.core.counts import counted
 from stages.core.files import write_json
 from stages.runs.run import Run
 from stages.runs.sources import Source
 
 
-def local_replay(source: Source, record: Run) -> tuple[Section, Rung]:
-    """Replay a run's kept steps; different when any is apart by more than rounding."""
-    steps = replay(source, record)
-    rows = tuple(
+def local_replay(source: Source, record: Run, seconds: float = SECONDS) -> tuple[Section, Replay]:
+    """Compute a run again here from its own states, and show what was found."""
+    found = replay(source, record, seconds)
+    steps = tuple(
         (
             str(s.step),
             _format_distance(s.distance),
             _format_distance(s.perturbed_distance),
             _place(s),
         )
-        for s in steps
+        for s in found.after_states
     )
-    head = ("step", "distance of gradients", "by one ULP", "first divergence")
-    rung = _rung(steps)
+    stretches = tuple(
+        (
+            f"{s.after + 1}–{s.until}",
+            _format_distance(s.distance),
+            _format_distance(s.by_one_ulp),
+            where_in_words(s.fault.where) if s.fault else "–",
+        )
+        for s in found.stretches
+    )
     sentences = (
-        f"The steps after {record.name}'s snapshots, computed again here from its own state: "
-        f"{rung.words}. Distances are relative to the norm of the gradients; beside them, what a "
-        "change of the first layer's weights by one ULP does here.",
-        *(f"{step.describe()[0].upper()}{step.describe()[1:]}." for step in steps),
+        f"{record.name}, computed again here from its own states: {rung_of(found).words}.",
+        *([f"{_capital(replayed_in_words(found.fault, record.name))}."] if found.fault else []),
+        _followed_in_words(found),
+        *([_answered_in_words(found.answered)] if found.answered else []),
+        "Distances are relative to the norm; beside them, what a change of the first layer's "
+        "weights by one ULP does here.",
     )
-    return Section(
-        "replay", "Replay on this machine", sentences, (Grid(head, rows, (0, 1, 2)),)
-    ), rung
+    by_one_ulp = "by one ULP"
+    grids = (
+        Grid(("step", "distance of gradients", by_one_ulp, "first divergence"), steps, (0, 1, 2),
+             title="Steps after a state"),
+        Grid(("steps", "distance of weights", by_one_ulp, "more than rounding"), stretches, (1, 2),
+             title="From state to state"),
+    )  # fmt: skip
+    return Section("replay", "Replay on this machine", sentences, grids), found
 
 
-def _rung(steps: Sequence[Replayed]) -> Rung:
-    if any(step.beyond for step in steps):
+def _capital(words: str) -> str:
+    return words[0].upper() + words[1:]
+
+
+def _followed_in_words(found: Replay) -> str:
+    """How much of the run was computed again, for what was not is not known to be in order."""
+    covered = sum(stretch.until - stretch.after for stretch in found.stretches)
+    told = f"{covered} of {counted(found.steps, 'step')} were computed again"
+    left = [s for s in found.stretches if s.until < s.end]
+    if left:
+        spans = ", ".join(f"{s.until + 1}–{s.end}" for s in left)
+        return f"{told}, as many as the time allowed; not those of {spans}."
+    return f"{told}."
+
+
+def _answered_in_words(found: Answered) -> str:
+    return (
+        f"The kept weights, put to {counted(found.images, 'test image')} here: confidences differ "
+        f"by {found.confidence:.1e} on average, {found.confidence_by_one_ulp:.1e} after one ULP; "
+        f"the loss by {found.loss:.1e}, {found.loss_by_one_ulp:.1e} after one ULP."
+    )
+
+
+def rung_of(found: Replay) -> Rung:
+    """What the replay by itself shows; different when anything is apart by more than rounding."""
+    if found.fault is not None:
         return Rung.DIFFERENT
-    return Rung.ROUNDING if any(step.bits for step in steps) else Rung.BIT_IDENTICAL
+    apart = any(step.bits for step in found.after_states) or any(
+        stretch.distance for stretch in found.stretches
+    )
+    return Rung.ROUNDING if apart else Rung.BIT_IDENTICAL
 
 
 def _format_distance(distance: float | None) -> str:

@@ -1,23 +1,39 @@
-"""One step of a run, computed again on the present machine from the run's own state.
+"""A run computed again on the present machine from its own states, so that no drift is in between.
 
-For every snapshot of A: load it, compute the step that followed, hold every module, gradient and
-update against what A recorded. The yardstick is the same step once more with the weights of the
-first layer moved by one ULP: rounding stays within a few times of it, faults lie orders above.
+For every kept state of the run: the step that followed, held against what the run recorded of every
+module, gradient and update; then the stretch towards the next state, held against the run's weights
+on the way and that state itself; at last the kept weights, put to the test images. The yardstick is
+the same once more with the weights of the first layer moved by one ULP: rounding stays within a few
+times of it, faults lie orders above.
 """
 
 import io
 import pickle
 import re
+import time
+from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import pandas as pd
 import torch
 
+from stages.comparison.analysis.findings import Fault, Kind
+from stages.comparison.analysis.growth import weight_growth
 from stages.comparison.analysis.rounding import LIMITS, Limits, first_beyond
 from stages.comparison.analysis.setup import effective_precision
-from stages.comparison.analysis.step_trace import Place, first_bits, gradient_distance, places_at
+from stages.comparison.analysis.step_trace import (
+    OF_A_RUN,
+    Place,
+    first_bits,
+    gradient_distance,
+    places_at,
+)
 from stages.comparison.page.terms import where_in_words
+from stages.comparison.rerun.answers import Answered, answer_here
+from stages.comparison.rerun.judge import stretch_fault
 from stages.comparison.rerun.rebuilt_engine import MEMORY_ADVICE, build_engine, epoch_of, params_of
+from stages.comparison.rerun.settings import settings_fault, settings_of
+from stages.comparison.rerun.stretch import State, Stretch, compute_stretch
 from stages.core import paths
 from stages.core.device import memory_advice
 from stages.core.errors import RunError
@@ -26,6 +42,9 @@ from stages.runs.schema import INSIDE_COLUMNS
 from stages.runs.sources import Source
 from stages.training.engine import Engine
 from stages.training.step_trace import perturbed_rows, watching
+
+SECONDS = 40.0
+"""Time for all stretches together; each has its share of it, and ends early where that is over."""
 
 _SNAPSHOT = re.compile(r"snapshot-(\d+)\.pt$")
 
@@ -37,7 +56,7 @@ class Replayed:
     `distance` is that of this machine's gradients from A's, `perturbed_distance` what one ULP does
     to them here, both relative to the norm; None where gradients overflowed, as they do in the
     first steps at fp16, or were not recorded. `bits` is the first place with other bits, `beyond`
-    the first that is apart by more than rounding.
+    the first that is apart by more than rounding, whose limit is `limit`.
     """
 
     step: int
@@ -45,21 +64,39 @@ class Replayed:
     perturbed_distance: float | None
     bits: Place | None
     beyond: Place | None
+    limit: float | None = None
 
-    def describe(self) -> str:
-        """One line about the step."""
-        start = f"step {self.step}: "
-        if self.bits is None:
-            return start + "the same bits"
-        if self.distance is None:
-            words = "gradients are not finite, so their distance is not known"
-        else:
-            words = f"relative distance of the gradients {self.distance:.1e}"
-        if self.distance is not None and self.perturbed_distance:
-            words += f", {self.distance / self.perturbed_distance:.2g} times what one ULP does"
-        if self.beyond is None:
-            return start + f"{words}; first divergence {place_in_words(self.bits)}"
-        return start + f"{words}; more than rounding {place_in_words(self.beyond)}"
+
+@dataclass(frozen=True)
+class Followed:
+    """A stretch that was computed here: steps `after` + 1 to `until`, of those up to `end`.
+
+    `distance` is how far the run's weights are from those here at the last milestone within it,
+    `by_one_ulp` how far one ULP drives them; None where it has none.
+    """
+
+    after: int
+    until: int
+    end: int
+    distance: float | None
+    by_one_ulp: float | None
+    fault: Fault | None
+
+
+@dataclass(frozen=True)
+class Replay:
+    """All that was computed here of a run of `steps` steps."""
+
+    steps: int
+    after_states: list[Replayed]
+    stretches: list[Followed]
+    answered: Answered | None
+    faults: list[Fault]
+
+    @property
+    def fault(self) -> Fault | None:
+        """The first proof that the run was computed otherwise than here, in order of its steps."""
+        return self.faults[0] if self.faults else None
 
 
 def place_in_words(place: Place) -> str:
@@ -67,31 +104,111 @@ def place_in_words(place: Place) -> str:
     return where_in_words(replace(place.at(0), first=None, last=None))
 
 
-def replay(source: Source, record: Run) -> list[Replayed]:
-    """Replay the step after every snapshot that the run kept and recorded.
+def replay(source: Source, record: Run, seconds: float = SECONDS) -> Replay:
+    """Compute the run again from each of its kept states, and evaluate its kept weights.
 
-    Raises RunError when the run kept none.
+    Raises RunError when the run kept none, or kept weights that are not those recorded.
     """
-    recorded = set() if record.inside is None else set(record.inside["step"])
-    found = [
-        (int(match[1]), name)
+    found = {
+        int(match[1]): name
         for name in source.names(paths.SNAPSHOTS)
-        if (match := _SNAPSHOT.search(name)) and int(match[1]) + 1 in recorded
-    ]
-    if not found:
+        if (match := _SNAPSHOT.search(name))
+    }
+    if not any(after + 1 in recorded_within(record) for after in found):
         raise _nothing_to_replay(source, record)
-    engine = build_engine(source, params_of(source))
-    limits = LIMITS[effective_precision(record)]
+    params = params_of(source)
+    engine = build_engine(source, params)
     with memory_advice(engine.device, MEMORY_ADVICE):
-        replayed = [
-            _replay_one(engine, record, step, state, limits)
-            for step, name in found
+        made = _Replaying(engine, record, time.monotonic() + seconds)
+        for after, name in sorted(found.items()):
             # A name may be known although the cache has lost the file.
-            if (state := source.read(paths.SNAPSHOTS / name)) is not None
-        ]
-    if not replayed:
+            if (state := source.read(paths.SNAPSHOTS / name)) is not None:
+                what = f"{record.name}'s snapshot after step {after}"
+                made.take(after, _loaded(state, what), what)
+        made.finish()
+        answered = answer_here(source, record, params, engine.device, made.limits)
+    if not (made.after_states or made.faults):
         raise _nothing_to_replay(source, record)
-    return replayed
+    faults = sorted(made.faults, key=lambda fault: fault.where.last or 0)
+    faults += [answered.fault] if answered and answered.fault else []
+    return Replay(
+        made.total, made.after_states, made.stretches, answered,
+        [replace(fault, here=True) for fault in faults],
+    )  # fmt: skip
+
+
+class _Replaying:
+    """States of a run, taken one by one in the order of their steps."""
+
+    def __init__(self, engine: Engine, record: Run, deadline: float) -> None:
+        self.engine, self.record, self.deadline = engine, record, deadline
+        self.limits = LIMITS[effective_precision(record)]
+        self.total = int(
+            record.train.get("steps") or engine.params.train.epochs * engine.steps_per_epoch
+        )
+        self.after_states: list[Replayed] = []
+        self.stretches: list[Followed] = []
+        self.faults: list[Fault] = []
+        self._own = settings_of(engine.state_dict())
+        self._known = 0  # the last step that follows a state and is in order
+        self._before: tuple[int, State] | None = None
+
+    def take(self, after: int, state: State, what: str) -> None:
+        """The stretch that ends with a state, the settings in it, and the step after it.
+
+        From another optimiser's state nothing is computed: it would go on as that one does.
+        """
+        if self._before is not None:
+            self._follow(*self._before, after, state)
+        self._before = None
+        try:
+            fault = settings_fault(self.engine, self._own, state, after, self._known)
+            if fault is None:
+                self.engine.load_state_dict(deepcopy(state))
+        except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+            raise RunError(_unusable(what, error)) from None
+        if fault is not None:
+            self._add(fault, after)
+            return
+        self._before = (after, state)
+        if after + 1 in recorded_within(self.record):
+            step = _replay_one(self.engine, self.record, after, self.limits)
+            self.after_states.append(step)
+            if step.beyond is None:
+                self._known = after + 1
+                return
+            where = replace(step.beyond.at(after + 1), first=self._known + 1)
+            self._add(Fault(Kind.DISTANCE, where, step.beyond.distance, step.limit), after)
+
+    def finish(self) -> None:
+        """The stretch after the last state, where the run went on."""
+        if self._before is not None and self._before[0] < self.total:
+            self._follow(*self._before, self.total, None)
+
+    def _follow(self, after: int, state: State, end: int, following: State | None) -> None:
+        left = max(0.0, self.deadline - time.monotonic())
+        share = left * (end - after) / max(self.total - after, 1)
+        states = (state, following)
+        span = range(after + 1, end + 1)
+        stretch = compute_stretch(self.engine, self.record, states, span, share)
+        fault = stretch_fault(stretch, self.record, self.limits)
+        self.stretches.append(_followed(stretch, self.record, end, fault))
+        if fault is not None and fault.kind is Kind.REPLAYED:  # it may have begun long before
+            first = min(self._known + 1, fault.where.last or 1)
+            fault = replace(fault, where=replace(fault.where, first=first))
+        self._add(fault, after)
+
+    def _add(self, fault: Fault | None, after: int) -> None:
+        if fault is not None:
+            self.faults.append(replace(fault, state=after))
+
+
+def _followed(stretch: Stretch, record: Run, end: int, fault: Fault | None) -> Followed:
+    def last(other: Run) -> float | None:
+        growth = weight_growth(stretch.here, other)
+        return growth.distance[-1] if growth and growth.steps[-1] > stretch.after else None
+
+    return Followed(stretch.after, stretch.until, end, last(record), last(stretch.twin), fault)
 
 
 def _nothing_to_replay(source: Source, record: Run) -> RunError:
@@ -106,30 +223,42 @@ def _nothing_to_replay(source: Source, record: Run) -> RunError:
     )
 
 
-def _replay_one(engine: Engine, record: Run, after: int, state: bytes, limits: Limits) -> Replayed:
-    _load(engine, state, f"{record.name}'s snapshot after step {after}")
+def recorded_within(record: Run) -> set[int]:
+    """Steps of which the run recorded the inside."""
+    if record.inside is None:
+        return set()
+    return set(record.inside["step"][~record.inside["kind"].isin(OF_A_RUN)])
+
+
+def _replay_one(engine: Engine, record: Run, after: int, limits: Limits) -> Replayed:
     rows, perturbed = _inside(engine, after + 1)
     mine = replace(record, name="here", inside=rows)
     beside = replace(record, name="perturbed", inside=perturbed)
     places = places_at(record, mine, after + 1)
-    beyond = first_beyond(places, limits)
+    place, limit = first_beyond(places, limits) or (None, None)
     return Replayed(
         step=after + 1,
         distance=gradient_distance(places),
         perturbed_distance=gradient_distance(places_at(mine, beside, after + 1)),
         bits=first_bits(places),
-        beyond=beyond[0] if beyond else None,
+        beyond=place,
+        limit=limit,
     )
 
 
-def _load(engine: Engine, state: bytes, what: str) -> None:
+def _loaded(state: bytes, what: str) -> State:
     try:
-        engine.load_state_dict(torch.load(io.BytesIO(state), map_location="cpu", weights_only=True))
+        found: State = torch.load(io.BytesIO(state), map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
-        raise RunError(
-            f"{what} cannot be used ({str(error).partition(chr(10))[0]}): the file is damaged, or "
-            "another version of the code made it. Fetch it again with `dvc fetch`, or train anew."
-        ) from None
+        raise RunError(_unusable(what, error)) from None
+    return found
+
+
+def _unusable(what: str, error: Exception) -> str:
+    return (
+        f"{what} cannot be used ({str(error).partition(chr(10))[0]}): the file is damaged, or "
+        "another version of the code made it. Fetch it again with `dvc fetch`, or train anew."
+    )
 
 
 def _inside(engine: Engine, step: int) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -1,11 +1,11 @@
-"""A study's cells as jobs: on a real Slurm that loses a node and a job, on this machine, and refused."""
+"""A study's cells as jobs: on a real Slurm that loses a node and a job, here, and refused."""
 
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -44,17 +44,28 @@ VALUES: dict[str, Any] = {
 STORY = {"title": "Tiny", "question": "Does it run?", "source": "None."}
 
 
-@pytest.fixture
-def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A clone with a study of four cells, committed; the working directory."""
-    folder = tmp_path / "clone"
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All of the project with a study of four cells, committed."""
+    folder = tmp_path_factory.mktemp("repository")
     others = (f"{path.parent.relative_to(ROOT)}/" for path in ROOT.glob("studies/*/dvc.yaml"))
     copy_tracked(folder, without=("metrics/", "plots/", "dvc.lock", *others))
+    with chdir(folder):
+        write_study()
+        assert study.main(["wire", "tiny"]) == 0
+    commit_all(folder)
+    return folder
+
+
+@pytest.fixture
+def clone(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A clone of it, the working directory."""
+    folder = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", "--shared", repository, folder], check=True)
     monkeypatch.chdir(folder)
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    write_study()
-    assert study.main(["wire", "tiny"]) == 0
-    commit_all(folder)
+    for key, value in (("user.name", "test"), ("user.email", "test@localhost")):
+        subprocess.run(["git", "config", key, value], check=True)
     return folder
 
 
@@ -172,7 +183,7 @@ def test_a_lost_node_and_a_killed_job_lose_nothing(
     assert "2 running" in told("status")
     cluster.kill("d1")
     running = slurm("squeue", "-h", "-r", "-w", "d2", "-o", "%i")[0]
-    until(lambda: slurm("scancel", "--signal=KILL", "--full", running) or True)
+    slurm("scancel", "--signal=KILL", "--full", running)
     cluster.start("d1")
     assert "Gathered 3" in told("gather", "--wait")
     assert "failed" in told("status")
@@ -182,9 +193,9 @@ def test_a_lost_node_and_a_killed_job_lose_nothing(
 
     made = weights_hashes(clone / "studies/tiny/cells")
     shutil.rmtree("studies/tiny/cells")
-    shutil.rmtree(".work")
+    shutil.rmtree(".work/checkpoints", ignore_errors=True)
     form = load_study_config("tiny")
     for cell in form.cells:
         run_cell(form, cell, lambda line: None)
     assert made == weights_hashes(clone / "studies/tiny/cells")
-    assert list(made) == CELLS or sorted(made) == CELLS
+    assert sorted(made) == CELLS

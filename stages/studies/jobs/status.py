@@ -95,9 +95,9 @@ def at_work(one: Submission, cell: str, tasks: Tasks) -> tuple[str, str] | None:
     """State and detail of a cell's task that waits or runs; None when it has ended."""
     said = one.last_line(cell)
     if one.job.startswith(LOCAL):
-        alive = psutil.pid_exists(int(one.job.partition("-")[2]))
+        pid = one.job.removeprefix(LOCAL).lstrip("-")
         state = RUNNING if one.log(cell).exists() else WAITING
-        return (state, said) if alive else None
+        return (state, said) if pid and psutil.pid_exists(int(pid)) else None
     if (task := tasks.get(one.task(cell))) is None:
         return None
     waits = task[0] in ("PENDING", "CONFIGURING", "SUSPENDED")

@@ -27,7 +27,8 @@ LOCAL = "local"
 
 @dataclass(frozen=True)
 class Submission:
-    """`cells` are names, in the order of the array; `job` is Slurm's id, or `local-PID`.
+    """`cells` are names, in the order of the array; `job` is Slurm's id, or `local-PID`
+    while that process runs them here, and then `local`.
 
     `remote` is the git remote that nodes push to where they do not see this disk.
     """

@@ -169,6 +169,9 @@ def _run_here(
         ended = f"failed: {one.last_line(cell.name)}" if done.returncode else "finished"
         say(f"{cell.name}: {ended}")
 
-    with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(run, cells))
+    try:
+        with ThreadPoolExecutor(jobs) as pool:
+            list(pool.map(run, cells))
+    finally:
+        replace(one, job=LOCAL).write()
     return f"`python -m stages.study gather {form.name}` puts what is finished into the study."

@@ -15,7 +15,7 @@ SlurmctldHost=localhost
 SlurmctldPort={ports[0]}
 SlurmUser={user}
 SlurmdUser={user}
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire=5
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/%n
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -79,7 +79,7 @@ class Cluster:
         self._start(node, "slurmd", "-D", "-N", node)
 
     def kill(self, node: str) -> None:
-        """Lose a node: its daemon and the process that watches its task."""
+        """Lose a node, as Slurm sees it; a task on it goes on, cut off."""
         self._running[node].send_signal(signal.SIGKILL)
         self._running[node].wait()
 

@@ -7,9 +7,29 @@ import torch
 import yaml
 
 from stages.models import build
+from stages.studies.page.page import write_page
 from stages.studies.run import machine
+from stages.studies.run.plan import plan_of
 from stages.studies.spec.study_config import load_study_config
-from tests.studies.samples import make_study
+from tests.studies.samples import make_study, write_cell
+
+
+def test_with_machines_any_a_cell_counts_whoever_made_it_and_none_are_averaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(machine, "read_declared", None)  # nobody asks who this machine is
+    names = ("lenet_small", "resnet18")
+    form = make_study(tmp_path, names, sizes=(100,), seeds=2, more={"machines": "any"})
+    for index, cell in enumerate(form.cells):
+        write_cell(form, cell.name, ("aaaa-1111", "bbbb-2222")[index % 2])
+    machine.fingerprint(form)
+    assert (form.folder / "identity.json").read_text() == '{\n  "machines": "any"\n}\n'
+    assert "4 of 4 cells exist of any machine. Nothing is missing." in plan_of(form).text()
+    write_page(form.name)
+    page = (form.folder / "report.md").read_text()
+    assert "Several machines made the runs: 2 by DNA aaaa-1111, 2 by DNA bbbb-2222." in page
+    assert "in all" not in page  # a time of two machines
 
 
 def test_replaced_weights_change_what_the_cells_depend_on(

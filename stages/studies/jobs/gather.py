@@ -3,6 +3,7 @@
 DVC records them in `dvc.lock` and its run cache, which runs nothing, and the page is written anew.
 """
 
+import logging
 import shutil
 import time
 from collections.abc import Sequence
@@ -73,6 +74,7 @@ def _record(form: StudyConfig, cells: Sequence[Cell]) -> None:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo, lock_repo
 
+    logging.getLogger("dvc").setLevel(logging.WARNING)
     names = {f"{cell.grid}@{cell.name}" for cell in cells}
     try:
         with chdir(STUDIES), Repo() as repo, lock_repo(repo):

@@ -56,6 +56,6 @@ def queue() -> dict[str, tuple[str, str]]:
 
 
 def _told(complaint: str) -> str:
-    """What Slurm's program said, in a sentence."""
-    lines = (line.partition("error: ")[2] or line for line in complaint.splitlines())
-    return " ".join(" ".join(lines).split()).rstrip(".") + "."
+    """What Slurm's program said, in sentences."""
+    lines = [line.partition("error: ")[2] or line for line in complaint.splitlines()]
+    return ". ".join(line.strip().rstrip(".") for line in lines) + "."

@@ -55,16 +55,10 @@ def pool_for(form: StudyConfig, dataset: Dataset, input_px: int) -> Pool:
     return pool
 
 
-def pool_size(form: StudyConfig, dataset: Dataset) -> int | None:
-    """How many images may train or validate, as listed; None where they are not listed yet.
-
-    Of a pool without an official split a fifth is set aside for testing.
-    """
+def listed_images(form: StudyConfig, dataset: Dataset) -> dict[str, int] | None:
+    """How many images each split has, as listed; None where they are not listed yet."""
     listed = _listed(form).get(_name(dataset))
-    if listed is None:
-        return None
-    images = listed["images"]
-    return int(images.get("train", 0) + images.get("any", 0) * 4 // 5)
+    return None if listed is None else dict(listed["images"])
 
 
 def _name(dataset: Dataset) -> str:

@@ -66,15 +66,15 @@ def measure(study: str, name: str) -> None:
     form, cell, params = cell_of(study, name)
     from stages.studies.run.cell import make_cell
     from stages.studies.run.estimate import images_in, rehearsed
-    from stages.studies.run.pictures import listed_images
+    from stages.studies.run.pictures import images_by_split
     from stages.studies.run.rehearsal import measured_pace
 
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         make_cell(form, cell, params, Path(folder), lambda line: None, again=True)
     took = time.perf_counter() - started
-    listed = listed_images(form, params.dataset) or {}
-    estimated = rehearsed(params, images_in(params, listed), measured_pace(params))
+    images = images_in(params, images_by_split(form, params.dataset))
+    estimated = rehearsed(params, images or (0, 0, 0), measured_pace(params))
     print(f"{name}: estimated {estimated:.1f} s, took {took:.1f} s, factor {estimated / took:.2f}")
 
 

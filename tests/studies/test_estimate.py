@@ -37,13 +37,11 @@ PACE = Pace(start=1.0, step=0.1, traced=0.3, epoch=0.5, batch=0.2)
 
 
 def known(*here: dict[str, Any], pool: int | None = 2100, **more: Any) -> Known:
-    def images(own: Params) -> tuple[int, int, int] | None:
-        return None if pool is None else images_in(own, {"train": pool, "test": 500})
-
+    by_split = None if pool is None else {"train": pool, "test": 500}
     return Known(
         here=here,
         elsewhere=more.get("elsewhere", ()),
-        images=images,
+        images=lambda own: images_in(own, by_split),
         pace=lambda _: more.get("pace"),
         fresh=more.get("fresh", frozenset()),
     )
@@ -97,6 +95,8 @@ def test_a_rehearsal_is_measured_once(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_pools_with_and_without_official_splits() -> None:
     assert images_in(params(), {"any": 103}) == (82 - 100, 100, 21)
     assert images_in(params("1/2"), {"train": 400, "test": 80, "val": 7}) == (200, 7, 80)
+    assert images_in(params(640), None) == (640, 100, 0)
+    assert images_in(params("1/2"), None) is None
 
 
 @pytest.fixture

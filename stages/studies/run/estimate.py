@@ -109,13 +109,16 @@ def _train_seconds(one: Found) -> float:
     return float(one["train"]["train_seconds"])
 
 
-def images_in(params: Params, listed: Mapping[str, int]) -> tuple[int, int, int]:
-    """How many images train, validate and test, of those listed by split.
+def images_in(params: Params, by_split: Mapping[str, int] | None) -> tuple[int, int, int] | None:
+    """How many images train, validate and test, of those of each split.
 
     Shares are of the pool, `full` without validation; of a pool without an official split a fifth
-    is set aside for testing.
+    is set aside for testing. None for a share of what is not known; tests are then taken as none.
     """
-    subset, loose = params.subset, listed.get("any", 0)
+    subset, listed = params.subset, by_split or {}
+    if by_split is None and not isinstance(subset.train, int):
+        return None
+    loose = listed.get("any", 0)
     pool = listed.get("train", 0) + loose * 4 // 5
     tests = listed.get("test", 0) + loose - loose * 4 // 5
     val = listed.get("val") or images_of(subset.val, pool) or 0

@@ -6,6 +6,7 @@ or with `machines: any` of any machine.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from stages.core.errors import UserError
@@ -15,7 +16,7 @@ from stages.runs.cell_file import read_cell
 from stages.studies.run.code import code_note
 from stages.studies.run.estimate import Estimate, Known, estimate, images_in
 from stages.studies.run.machine import declared_id
-from stages.studies.run.pictures import listed_images
+from stages.studies.run.pictures import images_by_split
 from stages.studies.run.rehearsal import Pace, pace_of
 from stages.studies.spec.identity import identity_of
 from stages.studies.spec.study_config import Cell, StudyConfig
@@ -97,10 +98,6 @@ def _known(
 ) -> Known:
     """What the cells, the lists of pictures and rehearsals say about time."""
 
-    def images(params: Params) -> tuple[int, int, int] | None:
-        listed = listed_images(form, params.dataset)
-        return None if listed is None else images_in(params, listed)
-
     def pace(params: Params) -> Pace | None:
         try:
             return pace_of(params, declared_id(params), log)
@@ -108,12 +105,13 @@ def _known(
             log(f"{params.model}: {error}")
             return None
 
+    listed = cache(lambda dataset: images_by_split(form, dataset))
     mine = {name: found for name, found in read.items() if found}
     ours = {name for name in mine if _is_of(mine[name], machines[name])}
     return Known(
         here=[found for name, found in mine.items() if name in ours],
         elsewhere=[found for name, found in mine.items() if name not in ours],
-        images=images,
+        images=lambda params: images_in(params, listed(params.dataset)),
         pace=pace,
     )
 

@@ -67,10 +67,15 @@ def choose(plan: Plan, seconds: float, needed: set[str]) -> list[Planned]:
     return chosen
 
 
-def needed_by_claims(form: StudyConfig, declared: str) -> set[str]:
-    """The cells of both sides of every claim that is open on the machine of this declared DNA."""
+def needed_by_claims(form: StudyConfig, declared: str | None) -> set[str]:
+    """The cells of both sides of every claim that is open on the machine of this declared DNA.
+
+    Where it is None, as with `machines: any`, on all machines.
+    """
     results, found = read_results(form), set()
-    own = [name for name, facts in results.machines.items() if facts["declared_id"] == declared]
+    own = [
+        name for name, facts in results.machines.items() if declared in (None, facts["declared_id"])
+    ]
     for claim in load_study_source(form).claims:
         if not any(_is_settled(claim.claim, form, results, machine) for machine in own):
             for side in parse(claim.claim, form).sides:

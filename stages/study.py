@@ -72,6 +72,13 @@ def _parser() -> argparse.ArgumentParser:
                 "--from", dest="revisions", action="append", default=[], metavar="REVISION",
                 help="also take the cells of this branch or experiment that are missing here",
             )  # fmt: skip
+        if name == "plan":
+            command.add_argument(
+                "--hours",
+                type=float,
+                metavar="H",
+                help="also say which cells fit, and in which order",
+            )
         if name == "keep":
             command.add_argument(
                 "--from", dest="revision", metavar="REVISION",
@@ -167,7 +174,16 @@ def _plan(arguments: argparse.Namespace) -> int:
     from stages.studies.run.plan import plan_of
     from stages.studies.spec.study_config import load_study_config
 
-    return _log(plan_of(load_study_config(arguments.study)).text())
+    def tell(line: str) -> None:
+        sys.stderr.write(line + "\n")
+
+    plan = plan_of(load_study_config(arguments.study), tell)
+    _say(plan.text())
+    if arguments.hours is not None:
+        from stages.studies.run.budget import proposal
+
+        _say(proposal(plan, arguments.hours))
+    return 0
 
 
 def _submit(arguments: argparse.Namespace) -> int:

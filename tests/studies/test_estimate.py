@@ -3,12 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
+from stages.core.errors import ParamsError
 from stages.core.params import Params, parse_params
-from stages.studies.run.estimate import Estimate, Known, estimate, measured_rates
+from stages.studies.run.budget import choose, needed_by_claims, proposal
+from stages.studies.run.estimate import Estimate, Known, estimate, images_in, rehearsed
+from stages.studies.run.plan import Plan, Planned
+from stages.studies.run.rehearsal import Pace, pace_of
 from stages.studies.spec.study_config import Cell
+from tests.studies.samples import make_study, write_cell
+from tests.training import helpers
 
 CELL = Cell("main", "good", "full", "plain", 2)
 
@@ -28,8 +33,18 @@ def found(model: str = "good", size: str = "500", **more: Any) -> dict[str, Any]
     return base | more
 
 
+PACE = Pace(start=1.0, step=0.1, traced=0.3, epoch=0.5, batch=0.2)
+
+
 def known(*here: dict[str, Any], pool: int | None = 2100, **more: Any) -> Known:
-    return Known(here=here, elsewhere=more.pop("elsewhere", ()), pool=lambda _: pool, **more)
+    by_split = None if pool is None else {"train": pool, "test": 500}
+    return Known(
+        here=here,
+        elsewhere=more.get("elsewhere", ()),
+        images=lambda own: images_in(own, by_split),
+        pace=lambda _: more.get("pace"),
+        fresh=more.get("fresh", frozenset()),
+    )
 
 
 def test_other_seeds_come_first() -> None:
@@ -48,19 +63,75 @@ def test_full_is_what_validation_leaves_of_the_listed_pool() -> None:
     assert half.seconds == pytest.approx(1000 * 4 / 100 + 3)
 
 
-def test_a_profile_tells_where_no_cell_of_the_model_finished() -> None:
-    profile = {"input_px": 32, "training_images_per_second": 50.0}
-    diverged = found(train=None, profile=profile)
-    answer = estimate(CELL, params(1000), known(diverged))
+def test_a_rehearsal_tells_where_no_cell_of_the_model_finished() -> None:
+    diverged = found(train=None)
+    answer = estimate(CELL, params(640), known(diverged, pace=PACE))
     assert answer is not None
-    assert answer.seconds == pytest.approx(80.0)
-    assert "profile" in answer.basis
-    other = diverged | {"profile": profile | {"input_px": 224}}
-    assert estimate(CELL, params(1000), known(other)) is None
-    measured = known(found("fair"), rates={("good", 32): 25.0})
-    assert estimate(CELL, params(1000), measured) == Estimate(
-        160.0, "training alone, from its model's profile"
+    # 4 for the process, 1 until the first step, 10 steps of 64 images in each of 4 epochs, all of
+    # them traced, half a second more per epoch, 1 batch to validate in each and 2 to test.
+    assert answer.seconds == pytest.approx(4 + 1 + 40 * 0.3 + 4 * 0.5 + (4 + 2) * 0.2)
+    assert "rehearsal" in answer.basis
+    first = estimate(CELL, params(640), known(diverged, pace=PACE, fresh=frozenset([CELL.name])))
+    assert first is not None
+    assert first.seconds > answer.seconds + 10
+    probe = params(640).model_copy(update={"finetune": "probe"})
+    assert rehearsed(probe, (640, 100, 500), PACE) == pytest.approx(4 + 1 + 5 * 0.2)
+
+
+def test_a_rehearsal_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    said: list[str] = []
+    chosen = helpers.params(train={"lr": 1e30, "optimizer": "sgd", "schedule": "one_cycle"})
+    pace = pace_of(chosen, "here", said.append)
+    assert min(pace.start, pace.step, pace.batch) > 0
+    assert pace.traced >= pace.step
+    more = chosen.train.model_copy(update={"epochs": 9, "lr": 0.1})
+    assert (
+        pace_of(chosen.model_copy(update={"seed": 3, "train": more}), "here", said.append) == pace
     )
+    assert len(said) == 1
+
+
+def test_pools_with_and_without_official_splits() -> None:
+    assert images_in(params(), {"any": 103}) == (82 - 100, 100, 21)
+    assert images_in(params("1/2"), {"train": 400, "test": 80, "val": 7}) == (200, 7, 80)
+    assert images_in(params(640), None) == (640, 100, 0)
+    assert images_in(params("1/2"), None) is None
+
+
+@pytest.fixture
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    """Three models, two sizes, two seeds; one cell of `good` is there, others take 10 or 11 s."""
+    monkeypatch.chdir(tmp_path)
+    form = make_study(tmp_path, sizes=(100, 400))
+    write_cell(form, "good-100-plain-0", "aaaa-1111")
+    planned = [
+        Planned(cell, "finished", None)
+        if cell.name == "good-100-plain-0"
+        else Planned(cell, "missing", Estimate(10.0 + (cell.model == "poor"), "made up"))
+        for cell in form.cells
+    ]
+    return Plan(form, "aaaa", planned, None)
+
+
+def test_models_are_covered_first_then_sizes_then_seeds(plan: Plan) -> None:
+    named = [one.cell.name for one in choose(plan, 62.0, set())]
+    assert named == [
+        "fair-100-plain-0", "poor-100-plain-0", "good-400-plain-0",
+        "fair-400-plain-0", "poor-400-plain-0", "good-100-plain-1",
+    ]  # fmt: skip
+
+
+def test_what_open_claims_need_comes_before_all(plan: Plan) -> None:
+    needed = needed_by_claims(plan.form, plan.machine)
+    assert "good-100-plain-1" in needed
+    assert "fair-100-plain-0" not in needed
+    assert choose(plan, 1e9, {"poor-400-plain-1"})[0].cell.name == "poor-400-plain-1"
+    told = proposal(plan, 0.01)
+    assert "Into 0.01 h fit 3 of 11 missing cells:" in told
+    assert "made/dvc.yaml:main@" in told
+    with pytest.raises(ParamsError, match="--hours is 0"):
+        proposal(plan, 0)
 
 
 def test_another_machine_is_named_as_such() -> None:
@@ -68,16 +139,3 @@ def test_another_machine_is_named_as_such() -> None:
     answer = estimate(CELL, params(), known(elsewhere=elsewhere))
     assert answer == Estimate(40.0, "as on another machine")
     assert estimate(CELL, params(), known(found("fair"))) is None
-
-
-def test_rates_are_read_from_the_table_of_all_models(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert measured_rates() == {}
-    (tmp_path / "report").mkdir()
-    table = pd.DataFrame(
-        {"model": ["a", "b"], "input_px": [32, 32], "training_images_per_second": [12.5, None]}
-    )
-    table.to_csv("report/zoo.csv", index=False)
-    assert measured_rates() == {("a", 32): 12.5}

@@ -10,7 +10,7 @@ from PIL import Image
 
 from stages.core import files
 from stages.core.errors import DataError
-from stages.studies.run.pictures import list_pictures, pool_for, pool_size
+from stages.studies.run.pictures import images_by_split, list_pictures, pool_for
 from stages.studies.spec.study_config import StudyConfig
 from tests.studies.samples import make_study
 
@@ -47,10 +47,11 @@ def listed(form: StudyConfig) -> dict[str, object]:
 
 
 def test_the_list_changes_with_the_pictures_and_with_nothing_else(form: StudyConfig) -> None:
+    assert images_by_split(form, form.params(form.cells[0]).dataset) == {"any": 12}
     first = listed(form)
     assert first["images"] == {"any": 12}
     assert first["classes"] == 2
-    assert pool_size(form, form.params(form.cells[0]).dataset) == 9
+    assert images_by_split(form, form.params(form.cells[0]).dataset) == {"any": 12}
     os.utime(PLACE / "cat/0.png", ns=(0, 0))
     assert listed(form) == first
     draw("cat", 0, shade=255)

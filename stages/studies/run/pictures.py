@@ -5,12 +5,14 @@ the pictures are not at hand, as in a fresh clone, those lines stand and cells t
 run.
 """
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from stages.core import files
 from stages.core.errors import DataError
 from stages.core.params import Dataset
+from stages.datasets import open_collection
 from stages.datasets.pool import Pool
 from stages.runs.schema import STUDY_PICTURES
 from stages.studies.run.pools import is_here, located, pool_here, summary_here
@@ -55,16 +57,16 @@ def pool_for(form: StudyConfig, dataset: Dataset, input_px: int) -> Pool:
     return pool
 
 
-def pool_size(form: StudyConfig, dataset: Dataset) -> int | None:
-    """How many images may train or validate, as listed; None where they are not listed yet.
+def images_by_split(form: StudyConfig, dataset: Dataset) -> dict[str, int] | None:
+    """How many images each split has: as listed, else as a folder here has them by its names.
 
-    Of a pool without an official split a fifth is set aside for testing.
+    None where neither tells. Raises DataError for a folder that cannot be read as a data set.
     """
-    listed = _listed(form).get(_name(dataset))
-    if listed is None:
-        return None
-    images = listed["images"]
-    return int(images.get("train", 0) + images.get("any", 0) * 4 // 5)
+    if listed := _listed(form).get(_name(dataset)):
+        return dict(listed["images"])
+    if dataset.name == "image_folder" and is_here(located(dataset)):
+        return dict(Counter(open_collection(located(dataset)).splits))
+    return None
 
 
 def _name(dataset: Dataset) -> str:

@@ -4,17 +4,20 @@ A cell exists when its file is of the parameters as they stand and of this machi
 or with `machines: any` of any machine.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
+from stages.core.errors import UserError
 from stages.core.params import Params
 from stages.pages.formatting import duration
 from stages.runs.cell_file import read_cell
 from stages.studies.run.code import code_note
-from stages.studies.run.estimate import Estimate, Known, estimate, measured_rates
+from stages.studies.run.estimate import Estimate, Known, estimate, images_in
 from stages.studies.run.machine import declared_id
-from stages.studies.run.pictures import pool_size
+from stages.studies.run.pictures import images_by_split
+from stages.studies.run.rehearsal import Pace, pace_of
 from stages.studies.spec.identity import identity_of
 from stages.studies.spec.study_config import Cell, StudyConfig
 
@@ -61,14 +64,18 @@ class Plan:
         return "\n".join(lines)
 
 
-def plan_of(form: StudyConfig) -> Plan:
-    """Look at every cell. Raises ParamsError for a cell whose parameters are mistaken."""
+def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -> Plan:
+    """Look at every cell; where no time is known yet, a few steps are rehearsed.
+
+    Raises ParamsError for a cell whose parameters are mistaken.
+    """
     params = {cell.name: form.params(cell) for cell in form.cells}
     read = {cell.name: read_cell(form.cell_folder(cell)) for cell in form.cells}
     machines = dict.fromkeys(params) if form.any_machine else _machines(params)
     states = {name: state_of(read[name], own, machines[name]) for name, own in params.items()}
     missing = {name for name, state in states.items() if state.startswith("missing")}
-    known = _known(form, read, machines)
+    known = _known(form, read, machines, log)
+    known = replace(known, fresh=_fresh(form, known.here))
     planned = [
         Planned(
             cell,
@@ -84,17 +91,41 @@ def plan_of(form: StudyConfig) -> Plan:
 
 
 def _known(
-    form: StudyConfig, read: Mapping[str, dict[str, Any] | None], machines: Mapping[str, str | None]
+    form: StudyConfig,
+    read: Mapping[str, dict[str, Any] | None],
+    machines: Mapping[str, str | None],
+    log: Callable[[str], None],
 ) -> Known:
-    """What the cells, the lists of pictures and a profile of many models say about time."""
+    """What the cells, the lists of pictures and rehearsals say about time."""
+
+    def pace(params: Params) -> Pace | None:
+        try:
+            return pace_of(params, declared_id(params), log)
+        except UserError as error:  # the cell itself will say so; the plan goes on
+            log(f"{params.model}: {error}")
+            return None
+
+    listed = cache(lambda dataset: images_by_split(form, dataset))
     mine = {name: found for name, found in read.items() if found}
     ours = {name for name in mine if _is_of(mine[name], machines[name])}
     return Known(
         here=[found for name, found in mine.items() if name in ours],
         elsewhere=[found for name, found in mine.items() if name not in ours],
-        pool=lambda params: pool_size(form, params.dataset),
-        rates=measured_rates(),
+        images=lambda params: images_in(params, listed(params.dataset)),
+        pace=pace,
     )
+
+
+def _fresh(form: StudyConfig, here: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """The cells that come first of their network and settings of the profile, and measure it."""
+    met = {(one["model"], (one.get("profile") or {}).get("input_px")) for one in here}
+    found = set()
+    for cell in form.cells:
+        network = (cell.model, form.params(cell).input_size)
+        if network not in met:
+            found.add(cell.name)
+            met.add(network)
+    return frozenset(found)
 
 
 def _machines(params: Mapping[str, Params]) -> dict[str, str]:

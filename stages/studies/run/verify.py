@@ -23,7 +23,7 @@ from stages.runs.cell_file import read_cell
 from stages.runs.schema import CELL_PREDICTIONS
 from stages.studies.run.cell import make_cell
 from stages.studies.run.checks import Check, add_check, checks_told
-from stages.studies.run.machine import machine_of
+from stages.studies.run.machine import declared_id, machine_of
 from stages.studies.spec.identity import identity_of, params_behind
 from stages.studies.spec.study_config import Cell, StudyConfig
 
@@ -48,8 +48,7 @@ def verify(form: StudyConfig, count: int, seed: int | None, log: Log) -> int:
     if count < 1:
         raise ParamsError(f"--cells is {count}; allowed is a number from 1.")
     seed = secrets.randbelow(2**31) if seed is None else seed
-    here = machine_of(form.params(form.cells[0]))
-    records = _records(form, here["id"])
+    records = _records(form, declared_id(form.params(form.cells[0])))
     order = streams.order(streams.stream(seed, "verify", form.name), len(records))
     drawn = [records[place] for place in order[:count]]
     left = sum(record.found["cell_seconds"] for record in drawn)
@@ -80,7 +79,7 @@ def _records(form: StudyConfig, here: str) -> list[Record]:
         valid = [one for one in made if one.found["params_id"] == identity_of(form.params(cell))]
         others += bool(made) and not valid
         if valid:
-            found.append(min(valid, key=lambda one: one.found["machine"]["id"] != here))
+            found.append(min(valid, key=lambda one: one.found["machine"]["declared_id"] != here))
     if not found:
         why = f"; {counted(others, 'cell')} have other parameters now" if others else ""
         raise RunError(

@@ -1,0 +1,106 @@
+"""Which missing cells to run when time is short: what fits into some hours, most telling first.
+
+First come the cells that claims need which this machine's runs leave open (not run, not judged or
+undecided). Within those, and then within the rest, the next is always of the model with the fewest
+cells, then of its size with the fewest, then of its recipe, so that models are covered first, then
+sizes, recipes and seeds; of equals the quickest. A cell that no longer fits is passed over.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from stages.core.counts import counted
+from stages.core.errors import ParamsError
+from stages.pages.formatting import duration
+from stages.studies.analysis.judging import judge
+from stages.studies.analysis.results import Results, read_results
+from stages.studies.run.plan import Plan, Planned
+from stages.studies.spec.claims import Side, parse
+from stages.studies.spec.study_config import Cell, StudyConfig
+from stages.studies.spec.study_source import load_study_source
+
+SETTLED = ("holds", "does not hold")
+
+
+def proposal(plan: Plan, hours: float) -> str:
+    """What to run in so many hours, and the command. Raises ParamsError for hours of 0 or less."""
+    if not hours > 0:
+        raise ParamsError(f"--hours is {hours:g}; allowed is a number above 0.")
+    form, missing = plan.form, plan.missing
+    if not missing:
+        return "Nothing is missing."
+    chosen = choose(plan, 3600 * hours, needed_by_claims(form, plan.machine))
+    if not chosen:
+        return f"None of {counted(len(missing), 'missing cell')} is known to fit into {hours:g} h."
+    total, lines = 0.0, []
+    for one in chosen:
+        seconds = one.time.seconds if one.time else 0.0
+        total += seconds
+        lines.append(f"  {one.cell.name}, {duration(seconds)}, {duration(total)} in all")
+    targets = [f"{form.name}/dvc.yaml:{one.cell.grid}@{one.cell.name}" for one in chosen]
+    head = f"Into {hours:g} h fit {len(chosen)} of {counted(len(missing), 'missing cell')}:"
+    return "\n".join(
+        [head, *lines, f"Run them with: dvc --cd studies repro -k {' '.join(targets)}"]
+    )
+
+
+def choose(plan: Plan, seconds: float, needed: set[str]) -> list[Planned]:
+    """The missing cells of known time that fit, in order; `needed` are names of cells."""
+    left = [one for one in plan.missing if one.time is not None]
+    covered: Counter[tuple[str, ...]] = Counter()
+    for one in plan.planned:
+        if one not in plan.missing:
+            covered.update(_places(one.cell))
+    chosen: list[Planned] = []
+
+    def rank(one: Planned) -> tuple[float, ...]:
+        counts = [covered[place] for place in _places(one.cell)]
+        return (one.cell.name not in needed, *counts, one.time.seconds if one.time else 0.0)
+
+    while left:
+        best = min(left, key=rank)
+        left.remove(best)
+        if best.time and best.time.seconds <= seconds:
+            seconds -= best.time.seconds
+            covered.update(_places(best.cell))
+            chosen.append(best)
+    return chosen
+
+
+def needed_by_claims(form: StudyConfig, declared: str | None) -> set[str]:
+    """The cells of both sides of every claim that is open on the machine of this declared DNA.
+
+    Where it is None, as with `machines: any`, on all machines.
+    """
+    results, found = read_results(form), set()
+    own = [
+        name for name, facts in results.machines.items() if declared in (None, facts["declared_id"])
+    ]
+    for claim in load_study_source(form).claims:
+        if not any(_is_settled(claim.claim, form, results, machine) for machine in own):
+            for side in parse(claim.claim, form).sides:
+                found |= {cell.name for cell in _cells(side, form.cells)}
+    return found
+
+
+def _is_settled(claim: str, form: StudyConfig, results: Results, machine: str) -> bool:
+    return any(
+        judge(claim, form, results.of(problem), machine).status in SETTLED
+        for problem in results.heads
+    )
+
+
+def _cells(side: Side, cells: Sequence[Cell]) -> list[Cell]:
+    """The cells that a side names; without a size those of the largest, the last in the grid."""
+    for kind in ("model", "recipe", "size"):
+        wanted = getattr(side, kind)
+        if wanted is not None:
+            cells = [cell for cell in cells if getattr(cell, kind) == wanted]
+    largest = cells[-1].size if cells and side.size is None else side.size
+    return [cell for cell in cells if cell.size == largest]
+
+
+def _places(cell: Cell) -> list[tuple[str, ...]]:
+    """Where a cell counts, from coarse to fine."""
+    parts = (cell.model, cell.size, cell.recipe)
+    return [parts[:length] for length in (1, 2, 3)]

@@ -1,0 +1,134 @@
+"""What the parts of a cell take on this machine, from a few steps on made-up pictures.
+
+A real training of three epochs of two steps is timed, traced and not, with its validation and
+checkpoints; what it learns is thrown away. Kept per machine, code and recipe, for all sizes and
+seeds. Leaves adding the parts up to `estimate`.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from stages.core.device import synchronize
+from stages.core.files import sha256_of_json
+from stages.core.params import Params
+from stages.core.paths import work_folder
+from stages.core.records import read_record, write_record
+from stages.runs.code import code_files, code_id
+
+if TYPE_CHECKING:
+    from stages.datasets.pixels import Split
+    from stages.training.batch import Epoch
+    from stages.training.engine import Engine
+
+TRAINING = "stages.training.run"
+STEPS, TIMED_SECONDS = 2, 1.0
+CLASSES = 10
+BESIDES = ("seed", "subset", "profile", "dataset")  # of the parameters: they move no step
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds: `start` until the first step, `step` of the recipe's batch, `traced` of a recorded
+    step, `epoch` what an epoch takes besides steps and validation, `batch` of evaluation.
+    """
+
+    start: float
+    step: float
+    traced: float
+    epoch: float
+    batch: float
+
+
+def pace_of(params: Params, machine: str, log: Callable[[str], None]) -> Pace:
+    """The pace of a recipe here, measured now unless it is kept. Raises as training does."""
+    decides = params.model_dump(mode="json", exclude=set(BESIDES)) | {
+        "machine": machine,
+        "code": code_id(code_files(TRAINING, params)),
+    }
+    for key in ("epochs", "lr", "schedule", "warmup_epochs", "trace_steps"):
+        del decides["train"][key]
+    kept = work_folder() / "studies" / f"pace-{sha256_of_json(decides)[:20]}.json"
+    if not kept.exists():
+        log(f"measuring a step of {params.model} at {params.input_size} px …")
+        write_record(kept, asdict(measured_pace(params)))
+    return Pace(**read_record(kept))
+
+
+def measured_pace(params: Params) -> Pace:
+    """The pace of a recipe, measured now. Raises as training does."""
+    from stages.training.run import training
+
+    batch, evaluated = params.train.batch_size, params.evaluate.batch_size
+    splits = {"train": _pictures(params, STEPS * batch), "val": _pictures(params, evaluated)}
+    ends: list[float] = []
+
+    def note(line: str) -> None:
+        if line.startswith("epoch "):
+            ends.append(time.perf_counter())
+
+    began = time.perf_counter()
+    with training(_rehearsed(params), splits, CLASSES, {"rehearsal": str(began)}, note) as run:
+        engine, history = run.trained.engine, run.trained.progress.history
+        took = time.perf_counter() - began
+        engine.model.train()
+        epoch = engine.epoch(1)
+        wait = partial(synchronize, engine.device)
+        step = _timed(lambda: _step(engine, epoch), wait)
+        evaluator = engine.evaluator(splits["val"], "val")
+        evaluation = _timed(lambda: evaluator(engine.model), wait)
+    if len(ends) < len(history) or len(history) < 3:  # a head that was fitted at once
+        return Pace(took, 0.0, 0.0, 0.0, evaluation)
+    first, second, third = (float(row["seconds"]) for row in history)
+    return Pace(
+        start=max(0.0, ends[0] - began - first),
+        step=step,
+        traced=max(step, (second - evaluation) / STEPS),
+        epoch=max(0.0, ends[2] - ends[1] - third),
+        batch=evaluation,
+    )
+
+
+def _step(engine: "Engine", epoch: "Epoch") -> None:
+    engine.gradients(epoch, 0)
+    engine.update()
+
+
+def _rehearsed(params: Params) -> Params:
+    """The recipe without given weights, at a rate that learns nothing and cannot diverge."""
+    changes: dict[str, Any] = {
+        "epochs": 3, "lr": 1e-9, "lr_backbone": None, "lr_head": None, "schedule": "constant",
+        "warmup_epochs": 0, "trace_steps": 2 * STEPS, "early_stopping": None,
+        "checkpoint_steps": None, "snapshots": False,
+    }  # fmt: skip
+    train = params.train.model_copy(update=changes)
+    return params.model_copy(update={"train": train, "pretrained": False})
+
+
+def _pictures(params: Params, count: int) -> "Split":
+    import numpy as np
+
+    from stages.datasets.pixels import Split
+
+    shape = (count, 3, params.input_size, params.input_size)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    return Split(pixels, np.arange(count) % CLASSES, [str(row) for row in range(count)])
+
+
+def _timed(work: Callable[[], object], wait: Callable[[], None]) -> float:
+    """The median of what `work` takes, over a second or three times."""
+
+    def once() -> float:
+        started = time.perf_counter()
+        work()
+        wait()
+        return time.perf_counter() - started
+
+    taken = [once()]
+    while len(taken) < 3 or math.fsum(taken) < TIMED_SECONDS:
+        taken.append(once())
+    return median(taken)

@@ -105,8 +105,9 @@ def _divergence(found: Comparison) -> Section:
         words = divergence_in_words(found.verdict).removeprefix("first divergence ")
         sentences.append(f"{words[0].upper()}{words[1:]}.")
         if divergence.tensors:
+            what = "weights" if divergence.part == "update" else "gradients"
             sentences.append(
-                f"There {len(divergence.tensors)} of "
+                f"At step {divergence.step} the {what} of {len(divergence.tensors)} of "
                 f"{counted(divergence.of, 'parameter tensor')} differ."
             )
     if found.verdict.gradient_distance:

@@ -26,13 +26,17 @@ def test_every_fact_of_the_identity_is_read() -> None:
     assert set(switches.USUAL) <= set(facts)
 
 
-def test_what_is_as_usual_stays_out_of_the_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_as_usual_stays_out_of_the_identity() -> None:
     """Or facts that are read since a later version would change the ids of earlier machines."""
-    plain = read_declared(Params(), torch.device("cpu"))
+    plain, matmul = read_declared(Params(), torch.device("cpu")), torch.backends.cuda.matmul
     unusual = {name for name, usual in switches.USUAL.items() if plain.machine[name] != usual}
     assert set(plain.identity()) == {*DECIDES_BITS, *unusual, "environment"}
-    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_bf16_reduced_precision_reduction", False)
-    assert read_declared(Params(), torch.device("cpu")).identity()["bf16_reduced_sums"] is False
+    try:
+        matmul.allow_fp16_accumulation = True
+        changed = read_declared(Params(), torch.device("cpu")).identity()
+    finally:
+        matmul.allow_fp16_accumulation = False
+    assert changed["fp16_accumulation"] is True
 
 
 def test_accelerator_facts_are_null_on_a_cpu() -> None:

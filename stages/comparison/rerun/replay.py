@@ -107,27 +107,27 @@ def place_in_words(place: Place) -> str:
 def replay(source: Source, record: Run, seconds: float = SECONDS) -> Replay:
     """Compute the run again from each of its kept states, and evaluate its kept weights.
 
-    Raises RunError when the run kept none, or kept weights that are not those recorded.
+    Raises RunError when neither is at hand, or the kept weights are not those recorded.
     """
     found = {
         int(match[1]): name
         for name in source.names(paths.SNAPSHOTS)
         if (match := _SNAPSHOT.search(name))
     }
-    if not any(after + 1 in recorded_within(record) for after in found):
+    if not (found and recorded_within(record)) and source.read(paths.WEIGHTS) is None:
         raise _nothing_to_replay(source, record)
     params = params_of(source)
     engine = build_engine(source, params)
     with memory_advice(engine.device, MEMORY_ADVICE):
         made = _Replaying(engine, record, time.monotonic() + seconds)
-        for after, name in sorted(found.items()):
+        for after, name in sorted(found.items()) if recorded_within(record) else ():
             # A name may be known although the cache has lost the file.
             if (state := source.read(paths.SNAPSHOTS / name)) is not None:
                 what = f"{record.name}'s snapshot after step {after}"
                 made.take(after, _loaded(state, what), what)
         made.finish()
         answered = answer_here(source, record, params, engine.device, made.limits)
-    if not (made.after_states or made.faults):
+    if not (made.stretches or made.faults or answered):
         raise _nothing_to_replay(source, record)
     faults = sorted(made.faults, key=lambda fault: fault.where.last or 0)
     faults += [answered.fault] if answered and answered.fault else []

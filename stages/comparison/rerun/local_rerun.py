@@ -36,7 +36,7 @@ def local_replay(source: Source, record: Run, seconds: float = SECONDS) -> tuple
     )
     stretches = tuple(
         (
-            f"{s.after + 1}–{s.until}",
+            _span(s.after + 1, s.until),
             _format_distance(s.distance),
             _format_distance(s.by_one_ulp),
             where_in_words(s.fault.where) if s.fault else "–",
@@ -62,6 +62,10 @@ def local_replay(source: Source, record: Run, seconds: float = SECONDS) -> tuple
     return Section("replay", "Replay on this machine", sentences, shown), found
 
 
+def _span(first: int, last: int) -> str:
+    return f"{first}–{last}" if last > first else str(first)
+
+
 def _capital(words: str) -> str:
     return words[0].upper() + words[1:]
 
@@ -74,7 +78,7 @@ def _followed_in_words(found: Replay) -> str:
     told = f"{covered} of {counted(found.steps, 'step')} were computed again"
     left = [s for s in found.stretches if s.until < s.end]
     if left:
-        spans = ", ".join(f"{s.until + 1}–{s.end}" for s in left)
+        spans = ", ".join(_span(s.until + 1, s.end) for s in left)
         return f"{told}, as many as the time allowed; not those of {spans}."
     return f"{told}."
 

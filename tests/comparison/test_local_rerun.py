@@ -36,7 +36,8 @@ from stages.runs.run import Run, read_run
 from stages.runs.schema import INSIDE_COLUMNS, TENSOR_COLUMNS
 from stages.runs.sources import Source, open_source
 from stages.runs.steps import as_record, as_table
-from stages.runs.training_record import _write_weights
+from stages.runs.training_record import about_of
+from stages.runs.weights_file import write_weights
 from stages.training.engine import Engine
 from stages.training.run import training
 from tests.comparison.made import without_onednn
@@ -55,8 +56,8 @@ def left_behind(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for snapshot in run.checkpoints.snapshots():
                 (folder / paths.SNAPSHOTS / snapshot.name).write_bytes(snapshot.read_bytes())
             table = as_table(run.trained.record.inside, INSIDE_COLUMNS)
-            patch.chdir(folder)
-            _write_weights(run, [f"class {index}" for index in range(CLASSES)])
+            about = about_of(run, [f"class {index}" for index in range(CLASSES)], 16)
+            write_weights(folder / paths.WEIGHTS, about, run.trained.weights)
     (folder / paths.STEPS).parent.mkdir()
     write_json(folder / paths.STEPS, as_record(pd.DataFrame(columns=TENSOR_COLUMNS), table))
     (folder / paths.PARAMS).write_text(yaml.safe_dump(chosen.model_dump(mode="json")))

@@ -7,6 +7,7 @@ from stages.comparison.analysis.findings import Rung
 from stages.comparison.page.section import Grid, Section
 from stages.comparison.page.terms import replayed_in_words, where_in_words
 from stages.comparison.rerun.answers import Answered
+from stages.comparison.rerun.found import Replay, Replayed, place_in_words
 from stages.comparison.rerun.origin import (
     Op,
     Origins,
@@ -15,7 +16,7 @@ from stages.comparison.rerun.origin import (
     load_ops,
     ops_as_json,
 )
-from stages.comparison.rerun.replay import SECONDS, Replay, Replayed, place_in_words, replay
+from stages.comparison.rerun.replay import SECONDS, replay
 from stages.core.counts import counted
 from stages.core.files import write_json
 from stages.runs.run import Run

@@ -1,11 +1,12 @@
 """Does `compare` find faults when the other machine is really another?
 
 `python benchmarks/across_machines.py FOLDER [--honest 1-20] [--faulty 1-3] [--faults WORD]
-[--on MACHINE] [--replay]` trains small runs of three families on this machine and on two stand-ins
-for others: honest ones over many seeds, and ones with each fault of `later_faults`, begun at
-several moments. Every one is compared with the honest run on this machine and, with `--replay`,
-computed again here from its own states. Runs that FOLDER has already are not repeated. Writes what
-was found, per kind, with the DNA, to `benchmarks/across_machines.json`.
+[--on MACHINE] [--held-out] [--replay]` trains small runs of three families on this machine and on
+two stand-ins for others: honest ones over many seeds, and ones with each fault of `later_faults`
+(or of `held_out_faults`, on which no limit was set), begun at several moments. Every one is
+compared with the honest run on this machine and, with `--replay`, computed again here from its own
+states. Runs that FOLDER has already are not repeated. Writes what was found, per kind, with the
+DNA, to `benchmarks/across_machines.json`.
 
 The limits were set by seed 0, so seeds are reported from 1 on.
 """
@@ -25,7 +26,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.later_faults import LATER_FAULTS  # noqa: E402
+from benchmarks.held_out_faults import HELD_OUT  # noqa: E402
+from benchmarks.later_faults import LATER_FAULTS, LaterFault  # noqa: E402
 from benchmarks.machine_runs import FAMILIES, HAS, begin_of  # noqa: E402
 from benchmarks.machines import MACHINES  # noqa: E402
 from benchmarks.small_run import make_pictures  # noqa: E402
@@ -82,10 +84,15 @@ def honest(seeds: range) -> Iterator[Trial]:
                 yield Trial(machine, family, seed)
 
 
-def faulty(seeds: range, word: str = "", on: str = "") -> Iterator[Trial]:
+ALL_FAULTS = LATER_FAULTS | HELD_OUT
+
+
+def faulty(
+    seeds: range, kinds: dict[str, LaterFault], word: str = "", on: str = ""
+) -> Iterator[Trial]:
     """Every fault that matters to a family, at every moment, on this machine and the others."""
     for seed in seeds:
-        for name, fault in LATER_FAULTS.items():
+        for name, fault in kinds.items():
             for family in FAMILIES:
                 if word not in name or (fault.needs and fault.needs not in HAS[family]):
                     continue
@@ -173,7 +180,7 @@ class Judge:
 
 def _is_right(trial: Trial, verdict: Verdict) -> bool:
     """Whether the place is the fault's; of a replay, its interval tells as well."""
-    where, fault = verdict.where, LATER_FAULTS[trial.fault]
+    where, fault = verdict.where, ALL_FAULTS[trial.fault]
     if where is None:
         return False
     interval = where.first is not None and where.last is not None
@@ -236,6 +243,7 @@ def main() -> int:
     parser.add_argument("--faulty", type=_seeds, default=range(1, 2), metavar="FIRST-LAST")
     parser.add_argument("--faults", default="", help="only faults whose name holds this word")
     parser.add_argument("--on", default="", help="faults only on machines whose name holds this")
+    parser.add_argument("--held-out", action="store_true", help="faults of `held_out_faults`")
     parser.add_argument("--replay", action="store_true", help="compute runs again here as well")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only-report", action="store_true", help="of the runs that are there")
@@ -244,7 +252,8 @@ def main() -> int:
     folder = arguments.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     honest_ones = list(honest(arguments.honest))
-    faulty_ones = list(faulty(arguments.faulty, arguments.faults, arguments.on))
+    kinds = HELD_OUT if arguments.held_out else LATER_FAULTS
+    faulty_ones = list(faulty(arguments.faulty, kinds, arguments.faults, arguments.on))
     if not arguments.only_report:
         run_all(folder, [*honest_ones, *faulty_ones], arguments.jobs)
     os.environ["DVC_ROOT"] = str(folder)  # decoded pictures are kept there

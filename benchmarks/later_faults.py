@@ -57,7 +57,7 @@ def planted(fault: LaterFault, begin: int) -> Iterator[None]:
             each.stop()
 
 
-def _step(running: Engine) -> int:
+def step_of(running: Engine) -> int:
     """Updates made so far."""
     return int(running.schedule.last_epoch)
 
@@ -93,13 +93,13 @@ def _same_draws(running: Engine, epoch: Epoch) -> Epoch:
 _EPOCH = Engine.epoch
 
 
-def _gradients(around: Callable[[Engine], None]) -> Callable[[int], Patches]:
+def gradients(around: Callable[[Engine], None]) -> Callable[[int], Patches]:
     """Call `around` before the gradients of each step from `begin` on."""
     original = Engine.gradients
 
     def plant(begin: int) -> Patches:
         def altered(self: Engine, epoch: Epoch, index: int) -> StepResult:
-            if _step(self) >= begin:
+            if step_of(self) >= begin:
                 around(self)
             return original(self, epoch, index)
 
@@ -124,7 +124,7 @@ def _in_bf16(begin: int) -> Patches:
     def mark(_: Engine) -> None:
         state["late"] = True
 
-    yield from _gradients(mark)(begin)
+    yield from gradients(mark)(begin)
     yield (
         engine,
         "autocast",
@@ -132,13 +132,13 @@ def _in_bf16(begin: int) -> Patches:
     )
 
 
-def _updates(change: Callable[[Engine], Any]) -> Callable[[int], Patches]:
+def updates(change: Callable[[Engine], Any]) -> Callable[[int], Patches]:
     """`change` is called before each update from `begin` on; what it returns is called after."""
     original = Engine.update
 
     def plant(begin: int) -> Patches:
         def altered(self: Engine) -> None:
-            after = change(self) if _step(self) >= begin else None
+            after = change(self) if step_of(self) >= begin else None
             original(self)
             if after is not None:
                 after()
@@ -148,7 +148,9 @@ def _updates(change: Callable[[Engine], Any]) -> Callable[[int], Patches]:
     return plant
 
 
-def _set_groups(**values: float) -> Callable[[Engine], None]:
+def set_groups(**values: float) -> Callable[[Engine], None]:
+    """A change of the settings of every group of parameters that has them."""
+
     def change(running: Engine) -> None:
         for group in running.optimizer.param_groups:
             group.update({key: value for key, value in values.items() if key in group})
@@ -182,7 +184,8 @@ def _freeze(running: Engine) -> Callable[[], None]:
     return put_back
 
 
-def _engine(change: Callable[[Engine], None]) -> Callable[[int], Patches]:
+def on_engine(change: Callable[[Engine], None]) -> Callable[[int], Patches]:
+    """Alter every engine as it is made."""
     original = Engine.__init__
 
     def plant(_: int) -> Patches:
@@ -205,7 +208,8 @@ def _duplicate(running: Engine) -> None:
     running._pixels[7], running._labels[7] = running._pixels[8], running._labels[8]
 
 
-def _model(change: Callable[[nn.Module], None]) -> Callable[[int], Patches]:
+def on_model(change: Callable[[nn.Module], None]) -> Callable[[int], Patches]:
+    """Alter every model that the task builds."""
     build = Classify.build
 
     def plant(_: int) -> Patches:
@@ -303,22 +307,22 @@ LATER_FAULTS = {
     "no reshuffle": LaterFault(_epochs(_as_the_first), LATE, DATA),
     "same flips each epoch": LaterFault(_epochs(_same_draws), LATE, DATA),
     "another order": LaterFault(_epochs(_rolled), ("last epoch",), DATA),
-    "one wrong label": LaterFault(_engine(_wrong_label), ("start",), DATA),
-    "one duplicate image": LaterFault(_engine(_duplicate), ("start",), DATA),
+    "one wrong label": LaterFault(on_engine(_wrong_label), ("start",), DATA),
+    "one duplicate image": LaterFault(on_engine(_duplicate), ("start",), DATA),
     "images moved by a pixel": LaterFault(_crop_of_two, ("start",), DATA),
     "bf16": LaterFault(_in_bf16, LATE, ("module", "gradient", "loss", "forward", "weights")),
-    "GELU by tanh": LaterFault(_model(_tanh), ("start",), ("module",), "GELU"),
-    "label smoothing 0.02": LaterFault(_gradients(_smoother), ANY, ("loss", "forward")),
-    "no clipping": LaterFault(_gradients(_no_clip), ANY, ("gradient",), "clip"),
-    "momentum 0.89": LaterFault(_updates(_set_groups(momentum=0.89)), ANY, UPDATES, "sgd"),
-    "another beta": LaterFault(_updates(_set_groups(betas=(0.9, 0.99))), ANY, UPDATES, "adamw"),  # type: ignore[arg-type]
-    "twice the decay": LaterFault(_updates(_double_decay), ANY, UPDATES),
-    "a frozen layer": LaterFault(_updates(_freeze), ANY, UPDATES),
+    "GELU by tanh": LaterFault(on_model(_tanh), ("start",), ("module",), "GELU"),
+    "label smoothing 0.02": LaterFault(gradients(_smoother), ANY, ("loss", "forward")),
+    "no clipping": LaterFault(gradients(_no_clip), ANY, ("gradient",), "clip"),
+    "momentum 0.89": LaterFault(updates(set_groups(momentum=0.89)), ANY, UPDATES, "sgd"),
+    "another beta": LaterFault(updates(set_groups(betas=(0.9, 0.99))), ANY, UPDATES, "adamw"),  # type: ignore[arg-type]
+    "twice the decay": LaterFault(updates(_double_decay), ANY, UPDATES),
+    "a frozen layer": LaterFault(updates(_freeze), ANY, UPDATES),
     "no average": LaterFault(_average_is_the_last, ("start",), AVERAGES, "ema"),
     "average of the random start": LaterFault(
         _late_average, ("start",), AVERAGES, "ema"),
     "momentum of norms": LaterFault(
-        _model(_norm_momentum), ("start",), AVERAGES, "norms"),
+        on_model(_norm_momentum), ("start",), AVERAGES, "norms"),
     "last test batch dropped": LaterFault(
         _test_split(_without_last_batch), ("evaluation",), ("evaluation",)),
     "test images shifted": LaterFault(_test_split(_shifted), ("evaluation",), ("evaluation",)),

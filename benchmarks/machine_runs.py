@@ -73,6 +73,7 @@ def _inside(folder: Path) -> Iterator[None]:
 
 def run_job(root: Path, common: Path, job: dict[str, Any]) -> None:
     """Train and evaluate one run; subset and DNA were made before, in `common`."""
+    from benchmarks.held_out_faults import HELD_OUT
     from benchmarks.later_faults import LATER_FAULTS, planted
     from stages.core.params import load_params
     from stages.evaluate import evaluate
@@ -91,7 +92,7 @@ def run_job(root: Path, common: Path, job: dict[str, Any]) -> None:
         Path("params.yaml").write_text(yaml.safe_dump(values))
         params = load_params("params.yaml")
         subset(params)
-        fault = LATER_FAULTS[job["fault"]] if job.get("fault") else None
+        fault = (LATER_FAULTS | HELD_OUT)[job["fault"]] if job.get("fault") else None
         held = planted(fault, begin_of(job["begins"])) if fault else nullcontext()
         drawn = [patch.object(album, name, lambda *_: {}) for name in ("pictures_of_test",)]
         drawn.append(patch.object(album, "augmentation_picture", lambda *_: _Nothing()))

@@ -12,7 +12,13 @@ from stages.core.files import sha256_of_json
 from stages.core.params import Params
 from stages.dna.machine import Facts, accelerator_facts, chip_facts, system_facts
 from stages.dna.software import software_facts
-from stages.dna.switches import EFFECT_IS_READ, environment_switches, torch_switches
+from stages.dna.switches import (
+    EFFECT_IS_READ,
+    USUAL,
+    environment_switches,
+    rare_switches,
+    torch_switches,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +56,12 @@ class Declared:
         set_here = {
             name: value for name, value in self.environment.items() if name not in EFFECT_IS_READ
         }
-        return {**decisive, "environment": set_here}
+        unusual = {
+            name: self.machine[name]
+            for name, usual in USUAL.items()
+            if name in self.machine and self.machine[name] != usual
+        }
+        return {**decisive, **unusual, "environment": set_here}
 
 
 def read_declared(params: Params, device: "torch.device") -> Declared:
@@ -58,6 +69,7 @@ def read_declared(params: Params, device: "torch.device") -> Declared:
     accelerator = accelerator_facts(device)
     software = software_facts(str(accelerator["backend"]))
     machine = chip_facts() | system_facts() | accelerator | software | torch_switches()
+    machine |= rare_switches()
     return Declared(machine, environment_switches(), run_settings(params))
 
 

@@ -5,7 +5,9 @@ guess.
 """
 
 import platform
+import plistlib
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -61,8 +63,25 @@ def system_facts() -> Facts:
         "os": name,
         "kernel": release.group() if release else None,
         "macos": platform.mac_ver()[0] or None,
+        "macos_build": _apple(MACOS, "ProductBuildVersion"),
+        "metal_graph": _apple(METAL_GRAPH, "CFBundleVersion"),
         "libc": " ".join(part for part in platform.libc_ver() if part) or None,
     }
+
+
+MACOS = Path("/System/Library/CoreServices/SystemVersion.plist")
+METAL_GRAPH = Path(
+    "/System/Library/Frameworks/MetalPerformanceShadersGraph.framework/Resources/Info.plist"
+)
+"""What macOS says of itself, and of the library that PyTorch's MPS kernels come from."""
+
+
+def _apple(path: Path, key: str) -> str | None:
+    """A value of a property list; None elsewhere than on a Mac."""
+    try:
+        return str(plistlib.loads(path.read_bytes())[key])
+    except (OSError, KeyError, plistlib.InvalidFileException):
+        return None
 
 
 def accelerator_facts(device: "torch.device") -> Facts:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from stages.core.device import autocast
 from stages.dna.probe import Probe
-from stages.dna.probes import IN_RUN_PRECISION, SUITE
+from stages.dna.probes import IN_RUN_PRECISION, OF_METAL, SUITE
 from stages.dna.references import references, sample
 
 REPEATS = 10
@@ -73,7 +73,8 @@ def _one_choice_of_algorithms() -> Iterator[None]:
 
 def measure_suite(device: torch.device) -> Readings:
     """Every probe in float32, with PyTorch's settings as they stand."""
-    return {name: _measure(probe, device, "fp32") for name, probe in SUITE.items()}
+    suite = SUITE | OF_METAL if device.type == "mps" else SUITE
+    return {name: _measure(probe, device, "fp32") for name, probe in suite.items()}
 
 
 def measure_in_precision(device: torch.device, precision: str) -> Readings:

@@ -21,7 +21,22 @@ def software_facts(backend: str) -> Facts:
     packages: Facts = {name: _version(name) for name in PACKAGES}
     facts = {"python": platform.python_version(), **packages, **_torch_build(), **_other_builds()}
     unused = {"cuda": ("rocm",), "rocm": ("cuda",)}.get(backend, ("cuda", "cudnn", "rocm"))
-    return facts | dict.fromkeys(unused)
+    return facts | dict.fromkeys(unused) | _of_accelerator(backend)
+
+
+def _of_accelerator(backend: str) -> Facts:
+    """Libraries beside PyTorch that an accelerator's kernels come from; None where not in use."""
+    facts: Facts = dict.fromkeys(("cublas", "triton", "tunable_op"))
+    if backend not in ("cuda", "rocm"):
+        return facts
+    import torch
+
+    names = ("nvidia-cublas", "nvidia-cublas-cu12", "nvidia-cublas-cu11")
+    found = (version for name in names if (version := _version(name)))
+    facts["cublas"] = next(found, None) if backend == "cuda" else None
+    facts["triton"] = _version("triton")
+    facts["tunable_op"] = True if torch.cuda.tunable.is_enabled() else None
+    return facts
 
 
 def _version(package: str) -> str | None:

@@ -6,6 +6,7 @@ them to `core.determinism` and `core.device`.
 
 import os
 import re
+from typing import Any
 
 from stages.dna.machine import Facts
 
@@ -20,6 +21,7 @@ ENVIRONMENT = (
     # CUDA and ROCm
     "CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
     "TORCH_CUDNN_V8_API_DISABLED", "TORCH_BLAS_PREFER_CUBLASLT", "TORCH_BLAS_PREFER_HIPBLASLT",
+    "TORCH_LINALG_PREFER_CUSOLVER", "PYTORCH_TUNABLEOP_ENABLED", "PYTORCH_TUNABLEOP_FILENAME",
     "MIOPEN_FIND_MODE", "MIOPEN_DEBUG_CONVOLUTION_DETERMINISTIC", "HSA_OVERRIDE_GFX_VERSION",
     # Metal
     "PYTORCH_ENABLE_MPS_FALLBACK", "PYTORCH_MPS_FAST_MATH", "PYTORCH_MPS_PREFER_METAL",
@@ -70,6 +72,57 @@ def torch_switches() -> Facts:
         "cudnn_benchmark": backends.cudnn.benchmark,
         "sdpa": _sdpa_backends(),
     }
+
+
+def rare_switches() -> Facts:
+    """PyTorch's settings that hardly anybody changes, by the names of USUAL."""
+    import torch
+
+    backends: Any = torch.backends  # whose attributes are made when asked for
+    matmul = backends.cuda.matmul
+    return {
+        "fp32_precision": str(backends.fp32_precision),
+        "cudnn_fp32": str(backends.cudnn.fp32_precision),
+        "cudnn_rnn_fp32": str(backends.cudnn.rnn.fp32_precision),
+        "onednn_fp32": str(backends.mkldnn.fp32_precision),
+        "onednn_rnn_fp32": str(backends.mkldnn.rnn.fp32_precision),
+        "onednn_deterministic": _private("_get_mkldnn_deterministic", False),
+        "blas_preferred": _last(backends.cuda.preferred_blas_library()),
+        "linalg_preferred": _last(backends.cuda.preferred_linalg_library()),
+        "fp16_reduced_sums": bool(matmul.allow_fp16_reduced_precision_reduction),
+        "bf16_reduced_sums": bool(matmul.allow_bf16_reduced_precision_reduction),
+        "fp16_accumulation": bool(matmul.allow_fp16_accumulation),
+        "cpu_fp16_reduced_sums": _private("_get_cpu_allow_fp16_reduced_precision_reduction", False),
+        "sdpa_math_reduced_sums": bool(backends.cuda.fp16_bf16_reduction_math_sdp_allowed()),
+        "sdpa_priority": " ".join(map(str, torch._C._get_sdp_priority_order())),
+        "kleidiai": bool(backends.kleidiai.is_available()),
+        "arm_compute_library": bool(torch._C._has_mkldnn_acl),
+    }
+
+
+def _private(name: str, usual: bool) -> bool:
+    """A switch that PyTorch has no public way to read, and some version may lack."""
+    import torch
+
+    return bool(getattr(torch._C, name, lambda: usual)())
+
+
+def _last(choice: object) -> str:
+    """A choice without the name of its kind."""
+    return str(choice).rpartition(".")[2]
+
+
+USUAL: Facts = {
+    "fp32_precision": "none", "cudnn_fp32": "none", "cudnn_rnn_fp32": "ieee",
+    "onednn_fp32": "none", "onednn_rnn_fp32": "none", "onednn_deterministic": False,
+    "blas_preferred": "Cublas", "linalg_preferred": "Default", "fp16_reduced_sums": True,
+    "bf16_reduced_sums": True, "fp16_accumulation": False, "cpu_fp16_reduced_sums": False,
+    "sdpa_math_reduced_sums": False, "sdpa_priority": "1 2 0 3 4", "kleidiai": False,
+    "arm_compute_library": False, "tunable_op": None, "cublas": None, "triton": None,
+    "macos_build": None, "metal_graph": None,
+}  # fmt: skip
+"""Facts that enter the identity only where they are others than these, which PyTorch 2.15 has on an
+x86 CPU: so a fact that is read since a later version leaves the ids of earlier machines alone."""
 
 
 def _mkl_threads(described: str) -> int | None:

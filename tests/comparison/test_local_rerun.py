@@ -11,12 +11,14 @@ import pytest
 import torch
 import yaml
 
+from benchmarks.held_out_faults import HELD_OUT
 from benchmarks.later_faults import LATER_FAULTS, planted
 from stages.comparison.analysis.findings import Fault, Kind, Rung
 from stages.comparison.analysis.rounding import LIMITS
 from stages.comparison.page.terms import replayed_in_words
 from stages.comparison.rerun import local_rerun as here
 from stages.comparison.rerun import rebuilt_engine as rerun
+from stages.comparison.rerun.answers import _answers, _prepared
 from stages.comparison.rerun.operations import log_first_step
 from stages.comparison.rerun.origin import (
     Op,
@@ -34,6 +36,8 @@ from stages.runs.run import Run, read_run
 from stages.runs.schema import INSIDE_COLUMNS, TENSOR_COLUMNS
 from stages.runs.sources import Source, open_source
 from stages.runs.steps import as_record, as_table
+from stages.runs.training_record import about_of
+from stages.runs.weights_file import write_weights
 from stages.training.engine import Engine
 from stages.training.run import training
 from tests.comparison.made import without_onednn
@@ -52,6 +56,8 @@ def left_behind(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for snapshot in run.checkpoints.snapshots():
                 (folder / paths.SNAPSHOTS / snapshot.name).write_bytes(snapshot.read_bytes())
             table = as_table(run.trained.record.inside, INSIDE_COLUMNS)
+            about = about_of(run, [f"class {index}" for index in range(CLASSES)], 16)
+            write_weights(folder / paths.WEIGHTS, about, run.trained.weights)
     (folder / paths.STEPS).parent.mkdir()
     write_json(folder / paths.STEPS, as_record(pd.DataFrame(columns=TENSOR_COLUMNS), table))
     (folder / paths.PARAMS).write_text(yaml.safe_dump(chosen.model_dump(mode="json")))
@@ -62,7 +68,9 @@ def left_behind(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stages.datasets.pixels.load_splits", lambda *_: {"train": split()})
+    monkeypatch.setattr(
+        "stages.datasets.pixels.load_splits", lambda *_: {"train": split(), "test": split()}
+    )
 
 
 @pytest.fixture
@@ -121,6 +129,41 @@ def faulty_from(source: Source, record: Run, begin: int) -> Fault | None:
     fault = LATER_FAULTS["twice the decay"]
     with planted(fault, begin):
         return replay(source, record).fault
+
+
+@pytest.fixture
+def evaluated(source: Source, record: Run) -> Run:
+    """The record with the answers that its weights gave."""
+    put = _prepared(
+        source, source.read(paths.WEIGHTS) or b"", rerun.params_of(source), torch.device("cpu")
+    )
+    return _answers(record, record.name, *put)
+
+
+def test_kept_weights_are_put_to_the_test_images_here(source: Source, evaluated: Run) -> None:
+    """Without any state, too: the answers need none."""
+    alone = replace(source, names=lambda _: [])
+    section, found = here.local_replay(alone, evaluated)
+    assert found.answered is not None
+    assert (found.answered.confidence, found.answered.loss, found.fault) == (0.0, 0.0, None)
+    assert here.rung_of(found) is Rung.ROUNDING
+    assert "No state to compute its steps from is at hand" in section.sentences[1]
+
+
+def test_a_fault_of_the_evaluation_is_found_whatever_the_training_did(
+    source: Source, evaluated: Run
+) -> None:
+    with planted(HELD_OUT["answers 1 % more sure"], 0):
+        found = replay(replace(source, names=lambda _: []), evaluated).fault
+    assert found is not None
+    assert (found.kind, found.where.part) == (Kind.REPLAYED, "evaluation")
+    assert replayed_in_words(found, "B").endswith("(B's kept weights, evaluated here)")
+
+
+def test_weights_that_are_not_those_recorded_are_refused(source: Source, evaluated: Run) -> None:
+    other = replace(evaluated, train={"weights_sha256": "0" * 64})
+    with pytest.raises(RunError, match="is not the file that its training recorded"):
+        replay(source, other)
 
 
 def test_a_fault_that_begins_late_is_found_between_two_states(source: Source, record: Run) -> None:

@@ -23,6 +23,20 @@ def test_reads_what_torch_says_of_this_machine() -> None:
 def test_every_fact_of_the_identity_is_read() -> None:
     facts = read_declared(Params(), torch.device("cpu")).machine
     assert set(DECIDES_BITS) <= set(facts)
+    assert set(switches.USUAL) <= set(facts)
+
+
+def test_what_is_as_usual_stays_out_of_the_identity() -> None:
+    """Or facts that are read since a later version would change the ids of earlier machines."""
+    plain, matmul = read_declared(Params(), torch.device("cpu")), torch.backends.cuda.matmul
+    unusual = {name for name, usual in switches.USUAL.items() if plain.machine[name] != usual}
+    assert set(plain.identity()) == {*DECIDES_BITS, *unusual, "environment"}
+    try:
+        matmul.allow_fp16_accumulation = True
+        changed = read_declared(Params(), torch.device("cpu")).identity()
+    finally:
+        matmul.allow_fp16_accumulation = False
+    assert changed["fp16_accumulation"] is True
 
 
 def test_accelerator_facts_are_null_on_a_cpu() -> None:

@@ -10,7 +10,7 @@ import torch
 from stages.dna import numerics
 from stages.dna.numerics import Reading, audit, digest, measure_in_precision, measure_suite
 from stages.dna.probe import Probe, dyadic
-from stages.dna.probes import IN_RUN_PRECISION, SUITE
+from stages.dna.probes import IN_RUN_PRECISION, OF_METAL, SUITE
 from stages.dna.references import compute_reference, references
 
 CPU = torch.device("cpu")
@@ -26,6 +26,16 @@ def test_every_probe_repeats_itself_on_this_cpu(readings: dict[str, Reading]) ->
     assert [name for name, reading in readings.items() if reading.bits is None] == []
     assert measure_suite(CPU) == readings
     assert audit(CPU, readings) == {"not_repeatable": [], "mended_by_deterministic": []}
+
+
+def test_probes_of_metal_are_left_out_elsewhere(readings: dict[str, Reading]) -> None:
+    """They are computed in the right form all the same; a digest with them is another machine's."""
+    assert not OF_METAL.keys() & readings.keys()
+    for probe in OF_METAL.values():
+        inputs = probe.inputs()
+        torch.testing.assert_close(
+            probe.compute(*inputs), probe.compute(*(tensor.double() for tensor in inputs)).float()
+        )
 
 
 def test_float32_errors_are_those_of_rounding(readings: dict[str, Reading]) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from stages.core.dotted import flatten
 from stages.core.params import Params
 from stages.dna.declared import DECIDES_BITS
-from stages.dna.switches import EFFECT_IS_READ
+from stages.dna.switches import EFFECT_IS_READ, USUAL
 from stages.runs.run import Run
 
 Kind = Literal["input", "computation", "neutral"]
@@ -133,7 +133,14 @@ def _code(a: Run, b: Run) -> Iterator[Difference]:
 
 def _machine(a: Run, b: Run) -> Iterator[Difference]:
     """What one run does not tell is no difference; a variable that is not set is told."""
-    decisive = {*DECIDES_BITS, "precision", "memory_format", "deterministic", "evaluate_batch_size"}
+    decisive = {
+        *DECIDES_BITS,
+        *USUAL,
+        "precision",
+        "memory_format",
+        "deterministic",
+        "evaluate_batch_size",
+    }
     ours, theirs = flatten(a.hardware), flatten(b.hardware)
     variables = "environment" in a.hardware and "environment" in b.hardware
     for key, one, other in _unequal(ours, theirs):

@@ -20,6 +20,11 @@ OF_A_RUN = ("weights", "average", "kept")
 """Kinds of rows that are no place within a step."""
 
 
+LOST = 4
+"""ULPs of the weights below which an update may be lost on one machine alone, as at the end of a
+falling rate."""
+
+
 @dataclass(frozen=True)
 class Place:
     """One place of a step on both machines.
@@ -29,7 +34,7 @@ class Place:
     an update: relative to the length of A's update), `size_b` that of B. `rounding` is what one ULP
     can do here, relative as well: on the way forward and back measured by the runs themselves, the
     smaller of the two, so that a noisy run does not excuse itself, and 0 when they did not; for an
-    update, one ULP of the weights that it moves.
+    update, one ULP of the weights that it moves; `ulp` is that in the units of `size`.
     """
 
     kind: str
@@ -41,6 +46,7 @@ class Place:
     size_b: float
     rounding: float
     dtypes: tuple[str, str]
+    ulp: float = 0.0
 
     @property
     def is_finite(self) -> bool:
@@ -59,8 +65,9 @@ class Place:
 
     @property
     def stands_still(self) -> bool:
-        """Whether B alone, or A alone, does not move what the other moves."""
-        return self.kind == "update" and (self.size == 0) != (self.size_b == 0)
+        """Whether B alone, or A alone, does not move what the other moves by more than rounding."""
+        one_alone = self.kind == "update" and (self.size == 0) != (self.size_b == 0)
+        return one_alone and max(self.size, self.size_b) > LOST * self.ulp
 
     def at(self, step: int) -> Where:
         """The place as that of a difference."""
@@ -125,6 +132,7 @@ def _place(row: dict[str, Any], gradients: dict[str, bool]) -> Place:
         size_b=size_b,
         rounding=rounding,
         dtypes=(str(row["dtype_a"]), str(row["dtype_b"])),
+        ulp=2.0**-23 * norm,
     )
 
 

@@ -7,6 +7,7 @@ from stages.comparison.analysis.findings import Rung
 from stages.comparison.page.section import Grid, Section
 from stages.comparison.page.terms import replayed_in_words, where_in_words
 from stages.comparison.rerun.answers import Answered
+from stages.comparison.rerun.found import Replay, Replayed, place_in_words
 from stages.comparison.rerun.origin import (
     Op,
     Origins,
@@ -15,7 +16,7 @@ from stages.comparison.rerun.origin import (
     load_ops,
     ops_as_json,
 )
-from stages.comparison.rerun.replay import SECONDS, Replay, Replayed, place_in_words, replay
+from stages.comparison.rerun.replay import SECONDS, replay
 from stages.core.counts import counted
 from stages.core.files import write_json
 from stages.runs.run import Run
@@ -36,7 +37,7 @@ def local_replay(source: Source, record: Run, seconds: float = SECONDS) -> tuple
     )
     stretches = tuple(
         (
-            f"{s.after + 1}–{s.until}",
+            _span(s.after + 1, s.until),
             _format_distance(s.distance),
             _format_distance(s.by_one_ulp),
             where_in_words(s.fault.where) if s.fault else "–",
@@ -44,7 +45,7 @@ def local_replay(source: Source, record: Run, seconds: float = SECONDS) -> tuple
         for s in found.stretches
     )
     sentences = (
-        f"{record.name}, computed again here from its own states: {rung_of(found).words}.",
+        f"{record.name}, computed again here from what it kept: {rung_of(found).words}.",
         *([f"{_capital(replayed_in_words(found.fault, record.name))}."] if found.fault else []),
         _followed_in_words(found),
         *([_answered_in_words(found.answered)] if found.answered else []),
@@ -58,7 +59,12 @@ def local_replay(source: Source, record: Run, seconds: float = SECONDS) -> tuple
         Grid(("steps", "distance of weights", by_one_ulp, "more than rounding"), stretches, (1, 2),
              title="From state to state"),
     )  # fmt: skip
-    return Section("replay", "Replay on this machine", sentences, grids), found
+    shown = tuple(grid for grid in grids if grid.rows)
+    return Section("replay", "Replay on this machine", sentences, shown), found
+
+
+def _span(first: int, last: int) -> str:
+    return f"{first}–{last}" if last > first else str(first)
 
 
 def _capital(words: str) -> str:
@@ -67,11 +73,13 @@ def _capital(words: str) -> str:
 
 def _followed_in_words(found: Replay) -> str:
     """How much of the run was computed again, for what was not is not known to be in order."""
+    if not found.stretches:
+        return "No state to compute its steps from is at hand (`dvc pull data/snapshots`)."
     covered = sum(stretch.until - stretch.after for stretch in found.stretches)
     told = f"{covered} of {counted(found.steps, 'step')} were computed again"
     left = [s for s in found.stretches if s.until < s.end]
     if left:
-        spans = ", ".join(f"{s.until + 1}–{s.end}" for s in left)
+        spans = ", ".join(_span(s.until + 1, s.end) for s in left)
         return f"{told}, as many as the time allowed; not those of {spans}."
     return f"{told}."
 
@@ -88,10 +96,11 @@ def rung_of(found: Replay) -> Rung:
     """What the replay by itself shows; different when anything is apart by more than rounding."""
     if found.fault is not None:
         return Rung.DIFFERENT
-    apart = any(step.bits for step in found.after_states) or any(
-        stretch.distance for stretch in found.stretches
-    )
-    return Rung.ROUNDING if apart else Rung.BIT_IDENTICAL
+    apart = any(step.bits for step in found.after_states)
+    apart |= any(stretch.distance for stretch in found.stretches)
+    if apart or not found.stretches:  # answers alone, to four digits, show no equal bits
+        return Rung.ROUNDING
+    return Rung.BIT_IDENTICAL
 
 
 def _format_distance(distance: float | None) -> str:

@@ -12,7 +12,7 @@ import pickle
 import re
 import time
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pandas as pd
 import torch
@@ -23,13 +23,12 @@ from stages.comparison.analysis.rounding import LIMITS, Limits, first_beyond
 from stages.comparison.analysis.setup import effective_precision
 from stages.comparison.analysis.step_trace import (
     OF_A_RUN,
-    Place,
     first_bits,
     gradient_distance,
     places_at,
 )
-from stages.comparison.page.terms import where_in_words
-from stages.comparison.rerun.answers import Answered, answer_here
+from stages.comparison.rerun.answers import answer_here
+from stages.comparison.rerun.found import Followed, Replay, Replayed
 from stages.comparison.rerun.judge import stretch_fault
 from stages.comparison.rerun.rebuilt_engine import MEMORY_ADVICE, build_engine, epoch_of, params_of
 from stages.comparison.rerun.settings import settings_fault, settings_of
@@ -49,85 +48,30 @@ SECONDS = 40.0
 _SNAPSHOT = re.compile(r"snapshot-(\d+)\.pt$")
 
 
-@dataclass(frozen=True)
-class Replayed:
-    """One replayed step, counted from 1.
-
-    `distance` is that of this machine's gradients from A's, `perturbed_distance` what one ULP does
-    to them here, both relative to the norm; None where gradients overflowed, as they do in the
-    first steps at fp16, or were not recorded. `bits` is the first place with other bits, `beyond`
-    the first that is apart by more than rounding, whose limit is `limit`.
-    """
-
-    step: int
-    distance: float | None
-    perturbed_distance: float | None
-    bits: Place | None
-    beyond: Place | None
-    limit: float | None = None
-
-
-@dataclass(frozen=True)
-class Followed:
-    """A stretch that was computed here: steps `after` + 1 to `until`, of those up to `end`.
-
-    `distance` is how far the run's weights are from those here at the last milestone within it,
-    `by_one_ulp` how far one ULP drives them; None where it has none.
-    """
-
-    after: int
-    until: int
-    end: int
-    distance: float | None
-    by_one_ulp: float | None
-    fault: Fault | None
-
-
-@dataclass(frozen=True)
-class Replay:
-    """All that was computed here of a run of `steps` steps."""
-
-    steps: int
-    after_states: list[Replayed]
-    stretches: list[Followed]
-    answered: Answered | None
-    faults: list[Fault]
-
-    @property
-    def fault(self) -> Fault | None:
-        """The first proof that the run was computed otherwise than here, in order of its steps."""
-        return self.faults[0] if self.faults else None
-
-
-def place_in_words(place: Place) -> str:
-    """The place without its step, which the line begins with."""
-    return where_in_words(replace(place.at(0), first=None, last=None))
-
-
 def replay(source: Source, record: Run, seconds: float = SECONDS) -> Replay:
     """Compute the run again from each of its kept states, and evaluate its kept weights.
 
-    Raises RunError when the run kept none, or kept weights that are not those recorded.
+    Raises RunError when neither is at hand, or the kept weights are not those recorded.
     """
     found = {
         int(match[1]): name
         for name in source.names(paths.SNAPSHOTS)
         if (match := _SNAPSHOT.search(name))
     }
-    if not any(after + 1 in recorded_within(record) for after in found):
+    if not (found and recorded_within(record)) and source.read(paths.WEIGHTS) is None:
         raise _nothing_to_replay(source, record)
     params = params_of(source)
     engine = build_engine(source, params)
     with memory_advice(engine.device, MEMORY_ADVICE):
         made = _Replaying(engine, record, time.monotonic() + seconds)
-        for after, name in sorted(found.items()):
+        for after, name in sorted(found.items()) if recorded_within(record) else ():
             # A name may be known although the cache has lost the file.
             if (state := source.read(paths.SNAPSHOTS / name)) is not None:
                 what = f"{record.name}'s snapshot after step {after}"
                 made.take(after, _loaded(state, what), what)
         made.finish()
         answered = answer_here(source, record, params, engine.device, made.limits)
-    if not (made.after_states or made.faults):
+    if not (made.stretches or made.faults or answered):
         raise _nothing_to_replay(source, record)
     faults = sorted(made.faults, key=lambda fault: fault.where.last or 0)
     faults += [answered.fault] if answered and answered.fault else []

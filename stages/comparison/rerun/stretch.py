@@ -126,7 +126,7 @@ def with_steps(record: Run, name: str, left: Record) -> Run:
         record,
         name=name,
         trace=as_table(left.trace, [*STEP_COLUMNS, *SETTING_COLUMNS, *DATA_COLUMNS]),
-        tensors=as_table(left.tensor_trace, TENSOR_COLUMNS),
+        tensors=as_table(left.tensor_trace, TENSOR_COLUMNS) if left.tensor_trace else None,
         inside=as_table(left.inside, INSIDE_COLUMNS),
     )
 

@@ -4,6 +4,7 @@ from stages.dna.probe import Probe
 from stages.dna.probes import (
     convolutions,
     generators,
+    metal,
     normalisations,
     ordering,
     pointwise,
@@ -20,6 +21,9 @@ ROOMS = (
 
 SUITE: dict[str, Probe] = {probe.name: probe for room in ROOMS for probe in room.PROBES}
 """Every probe by name, in the order they run."""
+
+OF_METAL = {probe.name: probe for probe in metal.PROBES}
+"""Those that run on MPS besides."""
 
 IN_RUN_PRECISION = (
     "mm", "bmm", "linear", "linear_grad_weight", "conv3x3", "conv3x3_grad_input",

@@ -1,0 +1,63 @@
+"""What a replay found, as data: of single steps, stretches between states, and answers."""
+
+from dataclasses import dataclass, replace
+
+from stages.comparison.analysis.findings import Fault
+from stages.comparison.analysis.step_trace import Place
+from stages.comparison.page.terms import where_in_words
+from stages.comparison.rerun.answers import Answered
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """One replayed step, counted from 1.
+
+    `distance` is that of this machine's gradients from A's, `perturbed_distance` what one ULP does
+    to them here, both relative to the norm; None where gradients overflowed, as they do in the
+    first steps at fp16, or were not recorded. `bits` is the first place with other bits, `beyond`
+    the first that is apart by more than rounding, whose limit is `limit`.
+    """
+
+    step: int
+    distance: float | None
+    perturbed_distance: float | None
+    bits: Place | None
+    beyond: Place | None
+    limit: float | None = None
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A stretch that was computed here: steps `after` + 1 to `until`, of those up to `end`.
+
+    `distance` is how far the run's weights are from those here at the last milestone within it,
+    `by_one_ulp` how far one ULP drives them; None where it has none.
+    """
+
+    after: int
+    until: int
+    end: int
+    distance: float | None
+    by_one_ulp: float | None
+    fault: Fault | None
+
+
+@dataclass(frozen=True)
+class Replay:
+    """All that was computed here of a run of `steps` steps."""
+
+    steps: int
+    after_states: list[Replayed]
+    stretches: list[Followed]
+    answered: Answered | None
+    faults: list[Fault]
+
+    @property
+    def fault(self) -> Fault | None:
+        """The first proof that the run was computed otherwise than here, in order of its steps."""
+        return self.faults[0] if self.faults else None
+
+
+def place_in_words(place: Place) -> str:
+    """The place without its step, which the line begins with."""
+    return where_in_words(replace(place.at(0), first=None, last=None))

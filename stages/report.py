@@ -1,4 +1,5 @@
-"""Put the run's results on one page: report/index.html, and report/report.md for a pull request.
+"""Put the run's results on one page: report/index.html, report/report.md for a pull request, and
+report/model_card.md to go with the weights.
 
 Reads the metrics, tables and pictures of the other stages, params.yaml and targets.yaml; what is
 missing is named on the page and does not stop it. The page holds everything itself and needs no
@@ -18,6 +19,7 @@ def report(params: "Params") -> None:
     """The stage. Raises RunError for damaged files, ParamsError for a mistake in targets.yaml."""
     from stages.core import files, paths
     from stages.pages.render import render
+    from stages.reporting.model_card import card_of
     from stages.reporting.repeat import origin_of
     from stages.reporting.targets import load_targets
     from stages.reporting.view import view_of
@@ -27,6 +29,7 @@ def report(params: "Params") -> None:
     run = read_strictly(open_source(WORKSPACE))
     view = view_of(params, run, origin_of(), load_targets(paths.TARGETS))
     files.write_text(paths.REPORT_MD, render("report.md.j2", view))
+    files.write_text(paths.MODEL_CARD, render("model_card.md.j2", view | card_of(params, run)))
     files.write_text(paths.REPORT_HTML, render("report.html.j2", view))
     sys.stdout.write(f"{paths.REPORT_HTML}: {view['summary']}\n")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from stages.core import paths
 from stages.core.errors import RunError
@@ -73,9 +74,14 @@ def test_the_answer_is_on_the_first_screen(
     (tmp_path / "targets.yaml").write_text((root / "targets.yaml").read_text())
     html, markdown = made(tmp_path, monkeypatch)
     first = text_of(html[: html.index("<nav>")])
+    card = (tmp_path / paths.MODEL_CARD).read_text(encoding="utf-8")
+    _, metadata, _ = card.split("---\n", 2)
+    (found,) = yaml.safe_load(metadata)["model-index"][0]["results"]
+    assert found["metrics"] == [{"type": "accuracy", "value": 0.735, "name": "test top-1"}]
     for figure in ("73.5 %", "68.5 to 78.5 %", "2.31 ms", "61.4 MB", "1.98 M", "bf4a05f4-e226ce28"):
         assert figure in first
         assert figure in markdown
+        assert figure in card
     body = text_of(html)
     for part in (
         "no energy counter can be read here",

@@ -45,6 +45,7 @@ PLOTS = Path("plots")
 
 REPORT_HTML = Path("report/index.html")
 REPORT_MD = Path("report/report.md")
+MODEL_CARD = Path("report/model_card.md")
 ZOO_CSV = Path("report/zoo.csv")
 ZOO_MD = Path("report/zoo.md")
 

@@ -1,14 +1,14 @@
 """Export: every form computes the same network without this project, and says what it is."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
-import numpy as np
 import onnx
-import onnxruntime
+import pandas as pd
 import pytest
 import torch
-from PIL import Image
 
 from stages.core.params import Params
 from stages.deployment.formats import FORMATS, make
@@ -37,26 +37,40 @@ def untrained(model: str, px: int = 32) -> RunModel:
     return RunModel(about, filled(about.params(), about, made.state_dict(), CPU, "made"), CPU)
 
 
-def test_whole_networks_run_without_the_project(
-    here: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def snippets(root: Path) -> list[str]:
+    """The Python blocks of docs/using-the-model.md."""
+    text = (root / "docs/using-the-model.md").read_text("utf-8")
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+def test_whole_networks_run_as_the_docs_say(
+    root: Path,
+    here: Path,
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    forms = ["--onnx", "--int8", "--exported-program"]
-    assert main([*forms, "--out", str(tmp_path)]) == 0
+    out = str(tmp_path / "exported")
+    assert main(["--onnx", "--int8", "--exported-program", "--out", out]) == 0
     assert capsys.readouterr().out.count(" test pictures get the same class as in PyTorch") == 3
-    shown = sorted((pictures / "any").iterdir())[:3]
-    pixels = np.stack([np.asarray(Image.open(path)).transpose(2, 0, 1) for path in shown])
-    program = torch.export.load(tmp_path / "model.pt2").module()(torch.from_numpy(pixels))
-    for name, tolerance in (("model.onnx", 1e-5), ("model.int8.onnx", 0.3)):
-        session = onnxruntime.InferenceSession(tmp_path / name)
-        (logits,) = session.run(None, {"pixels": pixels})
-        assert np.abs(logits - program.detach().numpy()).max() < tolerance
-        about = json.loads(session.get_modelmeta().custom_metadata_map["about"])
-        assert (about["model"], about["pictures_px"]) == ("lenet_small", 8)
-        assert about["classes"] == [*map(str, range(10))]
-        held = json.loads((tmp_path / f"{name}.json").read_text())["held"]
+    for name in ("model.onnx", "model.pt2", "model.int8.onnx"):
+        held = json.loads((tmp_path / f"exported/{name}.json").read_text())["held"]
         assert held["pictures"] == held["same_top1"] or "int8" in name
-    assert main(["--safetensors-timm", "--out", str(tmp_path)]) == 1
+    assert main(["--safetensors-timm", "--out", out]) == 1
     assert "lenet_small is no model of timm or torchvision" in capsys.readouterr().err
+
+    shown, *_ = sorted((pictures / "any").iterdir())
+    table = pd.read_csv(here / "data/predictions.csv", dtype={"predicted": str}).set_index("name")
+    label, confidence = table.loc[f"any/{shown.stem}", ["predicted", "confidence"]]
+    shutil.copy(shown, tmp_path / "kitten.jpg")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for snippet in snippets(root)[:2]:  # ONNX Runtime and PyTorch
+        exec(snippet, names)
+        found, share = capsys.readouterr().out.split()
+        assert found == label
+        assert float(share) == pytest.approx(confidence, rel=1e-4)
 
 
 def test_branches_are_folded_and_the_library_takes_the_weights(tmp_path: Path) -> None:

@@ -68,6 +68,18 @@ def reporting_errors(work: Callable[[], int]) -> int:
         return _complain(
             f"Cannot read or write {where}: {STORAGE_ERRORS[error.errno]} and run again."
         )
+    except (MemoryError, ImportError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not any(x in str(error) for x in _NO_MEMORY):
+            raise
+        return _complain(
+            f"Out of memory ({' '.join(str(error).split())[:200] or type(error).__name__}). Close "
+            "other programs, or lower `train.batch_size`, `evaluate.batch_size` or `input_size`, and "
+            "run again; PyTorch alone takes about a gigabyte, and reserves three of address space."
+        )
+
+
+_NO_MEMORY = ("failed to map segment", "allocate memory", "out of memory")
+"""How Python's loader, PyTorch on a CPU and PyTorch on a GPU say that there is no memory left."""
 
 
 def _complain(message: str) -> int:

@@ -77,6 +77,22 @@ def test_defects_keep_their_traceback(defect):
         reporting_errors(raising(defect))
 
 
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        MemoryError(),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ],
+)
+def test_too_little_memory_is_one_paragraph(capsys, trouble):
+    def work() -> int:
+        raise trouble
+
+    assert reporting_errors(work) == 1
+    assert capsys.readouterr().err.startswith("error: Out of memory (")
+
+
 def test_an_interrupt_is_130(capsys):
     assert reporting_errors(raising(KeyboardInterrupt())) == 130
     assert capsys.readouterr().err.startswith("error: Interrupted.")

@@ -73,8 +73,8 @@ def reporting_errors(work: Callable[[], int]) -> int:
             raise
         return _complain(
             f"Out of memory ({' '.join(str(error).split())[:200] or type(error).__name__}). Close "
-            "other programs, or lower `train.batch_size`, `evaluate.batch_size` or `input_size`, and "
-            "run again; PyTorch alone takes about a gigabyte, and reserves three of address space."
+            "other programs, or lower `train.batch_size`, `evaluate.batch_size` or `input_size`, "
+            "and run again; PyTorch alone takes a gigabyte, and reserves three of address space."
         )
 
 

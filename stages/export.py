@@ -49,7 +49,7 @@ def export(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from stages.core.files import write_json
-    from stages.deployment.formats import FORMATS, make
+    from stages.deployment.formats import FORMATS, make, make_folder, others
     from stages.deployment.held import MOST_PICTURES, pictures_of_run, reference_of
     from stages.deployment.network import subject_of
     from stages.deployment.run_model import model_of_run
@@ -59,11 +59,14 @@ def export(arguments: argparse.Namespace) -> int:
     model = model_of_run(source, "cpu")
     reference = reference_of(model, pictures_of_run(source, "test", MOST_PICTURES))
     subject = subject_of(model, lambda: pictures_of_run(source, "train", CALIBRATION).pixels)
+    make_folder(arguments.out)
     about = {"run": source.name, **model.about.model_dump(mode="json")}
     for name in [name for name in FORMATS if getattr(arguments, name)] or ["onnx"]:
         place, held = make(FORMATS[name], subject, reference, arguments.out)
         sys.stdout.write(f"{place}: {_told(held)}\n")
         write_json(place.with_name(f"{place.name}.json"), {"held": asdict(held), "model": about})
+    for place in others(arguments.out, about):
+        sys.stderr.write(f"{place} is of another run, and was left as it is\n")
     return 0
 
 

@@ -94,13 +94,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _count(text: str) -> int:
+    """A number of jobs, for argparse."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not a number of jobs; 1 is the least")
+    return number
+
+
 def _add_jobs(command: argparse.ArgumentParser) -> None:
     command.epilog = (
         "All other options are sbatch's: --partition gpu --gres gpu:1 --constraint a100 --time "
         "4:00:00 --exclusive"
     )
     command.add_argument("--on", choices=("slurm", "local"), default="slurm")
-    command.add_argument("--jobs", type=int, metavar="N", help="run no more than N cells at once")
+    command.add_argument("--jobs", type=_count, metavar="N", help="run no more than N at once")
     command.add_argument(
         "--push", metavar="REMOTE",
         help="for nodes that do not see this disk: they clone this git remote and push results",

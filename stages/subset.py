@@ -47,8 +47,8 @@ def subset(params: "Params") -> None:
     write_metrics(paths.SUBSET_METRICS, metrics(pool, selection, digest) | told, ["id"])
     if selection.conflicting_labels:
         sys.stderr.write(
-            f"Images that occur under more than one class: {selection.conflicting_labels}; "
-            f"compare the digests in {paths.POOL}.\n"
+            f"Images that occur under more than one class: {selection.conflicting_labels}, in "
+            f"{paths.POOL} with one digest: {_same_images(pool)}.\n"
         )
     for note in notes:
         sys.stderr.write(f"{note}.\n")
@@ -70,6 +70,16 @@ def near_duplicate_notes(
             f"of the two labels is wrong or neither is: {_named(conflicts)}"
         )
     return said
+
+
+def _same_images(pool: "Pool") -> str:
+    """The first names of images whose content stands under more than one class."""
+    names: dict[str, dict[int, str]] = {}
+    for digest, label, name in zip(pool.digests, pool.labels.tolist(), pool.names, strict=True):
+        names.setdefault(digest, {}).setdefault(label, name)
+    several = (list(one.values()) for one in names.values() if len(one) > 1)
+    found = [f"{one} and {other}" for one, other, *_ in several]
+    return ", ".join(found[:SHOWN]) + (", …" if len(found) > SHOWN else "")
 
 
 def _named(pairs: list[tuple[str, str]]) -> str:

@@ -4,14 +4,16 @@ A file appears only when it computes the same network; one in int8, when it coul
 accuracy is told instead.
 """
 
+import json
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from stages.core.errors import ModelError, UserError
+from stages.core.errors import ModelError, RunError, UserError
 from stages.deployment.held import Held, Reference, hold
 from stages.deployment.int8 import write_int8
 from stages.deployment.library_folder import load_library, write_library
@@ -48,12 +50,30 @@ FORMATS = {
 }
 
 
+def make_folder(out: Path) -> None:
+    """Make the folder of the files. Raises RunError where there can be none."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"The folder {out} cannot be made ({error.strerror}). Name one with `--out` that can."
+        ) from None
+
+
+def others(out: Path, about: Mapping[str, Any]) -> list[Path]:
+    """Files in `out` that an export of another model left there, by the JSON beside them."""
+    return [
+        path.with_suffix("")
+        for path in sorted(out.glob("*.json"))
+        if json.loads(path.read_text(encoding="utf-8")).get("model") != about
+    ]
+
+
 def make(form: Format, subject: Subject, reference: Reference, out: Path) -> tuple[Path, Held]:
     """Put one form into the folder `out`; where it lies, and how it answers the test pictures.
 
     Raises ModelError where the form cannot express the network, or computes another one.
     """
-    out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out) as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporters' own internals and future
         made, place = Path(folder) / form.place, out / form.place

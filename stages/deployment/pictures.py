@@ -16,8 +16,8 @@ def find_pictures(named: Sequence[str]) -> Collection:
     """All of them in the order named, those of a folder by name; none is opened yet.
 
     A file that is named itself counts as a picture whatever it is called; `left_out` has those
-    below a folder that do not. Raises DataError for what does not exist, a damaged zip, and where
-    a folder or a zip holds no picture.
+    below a folder that do not. Raises DataError for what is no file or folder, a damaged zip,
+    and where a folder or a zip holds no picture.
     """
     names: list[str] = []
     contents: list[Callable[[], bytes]] = []
@@ -27,6 +27,8 @@ def find_pictures(named: Sequence[str]) -> Collection:
             raise DataError(
                 f"There is no {place}. Name pictures, folders with pictures, or zips of them."
             )
+        if not place.is_file() and not place.is_dir():
+            raise DataError(f"{place} is neither a file nor a folder, so it holds no picture.")
         if place.is_file() and not zipfile.is_zipfile(place):
             names.append(str(place))
             contents.append(place.read_bytes)

@@ -82,7 +82,7 @@ def _standing(form: StudyConfig, cell: Cell, every: Sequence[Submission], tasks:
     if not of_cell:
         return Standing(cell, MISSING)
     said = of_cell[0].last_line(cell.name)
-    where = "its log is on its node" if of_cell[0].remote else "nothing was printed"
+    where = "its log is on its node" if of_cell[0].remote else "nothing was printed, not begun"
     return Standing(cell, FAILED, said or where)
 
 

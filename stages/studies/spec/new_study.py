@@ -90,9 +90,11 @@ def write_study(name: str, values: Mapping[str, Any], story: Mapping[str, Any]) 
     files.write_text(target / "study.yaml", _yaml(story))
     files.write_text(target / "dvc.yaml", pipeline(form))
     files.write_text(target / "params.yaml", HEADER + _yaml(values))  # last: now it is a study
+    folder = Path(values["base"]["dataset"]["folder"])
+    missing = "" if folder.exists() else f" There is no {folder} yet: put the pictures there first."
     return (
-        f"Wrote {target} with {len(form.cells)} cells. Run them, and write {target}/report.html, "
-        f"with: {form.repro('-k')}"
+        f"Wrote {target} with {len(form.cells)} cells.{missing} Run them, and write "
+        f"{target}/report.html, with: {form.repro('-k')}"
     )
 
 

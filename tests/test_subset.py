@@ -92,7 +92,7 @@ def test_copies_in_a_folder_are_counted(tmp_path, capsys):
     assert found["duplicates_within_test"] == 0
     assert found["conflicting_labels"] == 1
     assert (found["train_images"], found["test_images"]) == (18, 4)
-    assert "Images that occur under more than one class: 1;" in capsys.readouterr().err
+    assert "train/x/001.png and train/y/as-another-class.png" in capsys.readouterr().err
 
 
 def test_without_a_download_it_says_what_to_run(capsys):

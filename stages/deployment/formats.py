@@ -61,12 +61,16 @@ def make_folder(out: Path) -> None:
 
 
 def others(out: Path, about: Mapping[str, Any]) -> list[Path]:
-    """Files in `out` that an export of another model left there, by the JSON beside them."""
-    return [
-        path.with_suffix("")
-        for path in sorted(out.glob("*.json"))
-        if json.loads(path.read_text(encoding="utf-8")).get("model") != about
-    ]
+    """What exports of other models left in `out`, by the JSON beside each."""
+    told = {out / form.place: out / f"{form.place}.json" for form in FORMATS.values()}
+    return [made for made, beside in told.items() if beside.exists() and not _is_of(beside, about)]
+
+
+def _is_of(beside: Path, about: Mapping[str, Any]) -> bool:
+    try:
+        return bool(json.loads(beside.read_bytes())["model"] == about)
+    except (ValueError, TypeError, KeyError):  # damaged: nobody can tell what it is of
+        return False
 
 
 def make(form: Format, subject: Subject, reference: Reference, out: Path) -> tuple[Path, Held]:

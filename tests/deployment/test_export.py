@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from stages.core.params import Params
-from stages.deployment.formats import FORMATS, make
+from stages.deployment.formats import FORMATS, make, others
 from stages.deployment.held import reference_of
 from stages.deployment.network import subject_of
 from stages.deployment.run_model import RunModel
@@ -53,7 +53,9 @@ def test_whole_networks_run_as_the_docs_say(
 ) -> None:
     out = str(tmp_path / "exported")
     assert main(["--onnx", "--int8", "--exported-program", "--out", out]) == 0
-    assert capsys.readouterr().out.count(" test pictures get the same class as in PyTorch") == 3
+    said = capsys.readouterr()
+    assert said.out.count(" test pictures get the same class as in PyTorch") == 3
+    assert "another run" not in said.err
     for name in ("model.onnx", "model.pt2", "model.int8.onnx"):
         held = json.loads((tmp_path / f"exported/{name}.json").read_text())["held"]
         assert held["pictures"] == held["same_top1"] or "int8" in name
@@ -85,6 +87,18 @@ def test_branches_are_folded_and_the_library_takes_the_weights(tmp_path: Path) -
                     if node.op_type == "Conv"]  # fmt: skip
     assert len(convolutions) == 22
     assert len(list(model.trained.model.modules())) > len(list(subject.network.network.modules()))
+
+
+def test_files_of_another_run_are_told_and_nothing_else(tmp_path: Path) -> None:
+    about = {"run": "workspace"}
+    told = {"model.onnx": about, "model.pt2": {"run": "main"}, "package": {"run": "main"}}
+    for name, model in told.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps({"model": model}))
+    (tmp_path / "model.ts.pt.json").write_text("[1, 2")
+    (tmp_path / "library.json").write_text("[1, 2]")
+    assert others(tmp_path, about) == [
+        tmp_path / name for name in ("model.pt2", "model.ts.pt", "library")
+    ]
 
 
 def test_what_cannot_be_written_is_one_paragraph_and_leaves_nothing(tmp_path: Path) -> None:

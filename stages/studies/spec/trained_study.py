@@ -54,7 +54,12 @@ def new_trained_study(
         },
         "recipes": recipes,
     }
-    story = {
+    return write_study(name, values, _story(folder))
+
+
+def _story(folder: Path) -> dict[str, Any]:
+    """What the study asks, for its page."""
+    return {
         "title": f"Which trained backbone for {folder.stem}?",
         "question": "Whose features tell these pictures apart as they are, at which cost, and "
         "which backbones are worth fine-tuning?",
@@ -65,7 +70,6 @@ def new_trained_study(
             "else; the intervals are those of the test images."
         ],
     }
-    return write_study(name, values, story)
 
 
 def _pair(text: str) -> tuple[str, str]:

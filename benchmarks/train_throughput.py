@@ -56,7 +56,7 @@ RATIOS = ("/loader2", "/loader0", "/timm", "/plain fp32", "/plain bf16")
 
 
 def contend(name: str, model: str, options: argparse.Namespace, pipe: Connection) -> None:
-    """The life of a contender's process: get ready, then a turn per message until told to stop."""
+    """The life of a contender's process: get ready, then a turn per message until it is killed."""
     make, settings = CONTENDERS[name]
     step = make(model, options.batch_size, **settings)
     pipe.send("ready")
@@ -83,16 +83,20 @@ def measure(model: str, options: argparse.Namespace) -> dict[str, float]:
         process.start()
         theirs.close()
         processes.append(process)
-    for pipe in pipes.values():
-        pipe.recv()
     turns: dict[str, list[float]] = {name: [] for name in CONTENDERS}
-    for _ in range(options.rounds):
-        for name, pipe in pipes.items():
-            pipe.send(True)
-            turns[name].append(pipe.recv())
-    for pipe, process in zip(pipes.values(), processes, strict=True):
-        pipe.send(False)
-        process.join()
+    try:
+        for pipe in pipes.values():
+            pipe.recv()
+        for _ in range(options.rounds):
+            for name, pipe in pipes.items():
+                pipe.send(True)
+                turns[name].append(pipe.recv())
+    except (EOFError, BrokenPipeError):
+        sys.exit(f"{model}: a contender was ended, by lack of memory it seems; --batch-size 64?")
+    finally:  # they would wait for ever, and hold gigabytes
+        for process in processes:
+            process.kill()
+            process.join()
     return {name: median(values) for name, values in turns.items()}
 
 

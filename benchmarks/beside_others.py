@@ -67,7 +67,7 @@ def main() -> None:
     options = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     fair = cores / (cores + options.busy)
-    print(f"{options.precision}, {options.busy} others on {cores} cores: a fair share is {fair:.0%}")
+    print(f"{options.precision}, {options.busy} others, {cores} cores: a fair share is {fair:.0%}")
     print(row("", [f"{loop} {w}" for loop in LOOPS for w in ("alone", "beside", "kept")]))
     kept: dict[str, dict[str, float]] = {loop: {} for loop in LOOPS}
     for model in options.models.split(","):

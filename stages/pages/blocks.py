@@ -56,6 +56,13 @@ def drawing(figure: Figure, label: str, caption: str = "", wide: bool = False) -
     return Picture(Markup(inline_svg(figure, label)), caption, wide)
 
 
+def svg_file(chart: Picture) -> str:
+    """A `drawing` as a file of its own, on white: on a dark page its letters would not be seen."""
+    head, _, rest = str(chart.html).partition(">")
+    ground = '<rect width="100%" height="100%" fill="white"/>'
+    return f'{head} font-family="sans-serif">{ground}{rest}\n'
+
+
 def png(content: bytes, label: str, caption: str = "", wide: bool = True) -> Picture:
     """PNG bytes as an image inside the page."""
     source = base64.b64encode(content).decode("ascii")

@@ -5,6 +5,7 @@ import math
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
@@ -65,6 +66,13 @@ def answers_of(form: StudyConfig) -> pd.DataFrame:
         tables.append(pd.read_csv(path).assign(model=model, size=size, seed=seed))
     every = pd.concat(tables)
     return every.assign(right=(every["label"] == every["predicted"]).astype(float))
+
+
+def test_the_page_in_markdown_shows_charts(whole: tuple[StudyConfig, str, str]) -> None:
+    form, text, _ = whole
+    for name in ("accuracy", "latency"):
+        assert f"]({name}.svg)" in text
+        assert ElementTree.parse(form.folder / f"{name}.svg").getroot().tag.endswith("}svg")
 
 
 def test_means_and_intervals_are_those_of_plain_pandas(whole: tuple[StudyConfig, str, str]) -> None:

@@ -1,4 +1,5 @@
-"""The page of a study: studies/NAME/report.html, self-contained, and report.md beside it.
+"""The page of a study: studies/NAME/report.html, self-contained, and report.md beside it with two
+of its charts as files, accuracy.svg and latency.svg.
 
 Shows the full form when any of its cells exist, else the small one, and says which. Each data set
 has sections of its own; the machine with most cells comes first and others are further columns,
@@ -10,6 +11,7 @@ from typing import Any
 
 from stages.core import files
 from stages.core.paths import STUDIES
+from stages.pages.blocks import Picture, svg_file
 from stages.pages.render import render
 from stages.runs.schema import CELL
 from stages.studies.analysis.machine_results import MachineResults
@@ -24,7 +26,7 @@ from stages.studies.spec.study_source import Goal, StudySource, load_study_sourc
 
 
 def write_page(name: str, revisions: Sequence[str] = ()) -> str:
-    """Write both files of a study's page and return what was written, in a line.
+    """Write the files of a study's page and return what was written, in a line.
 
     Cells of `revisions`, and of those that params.yaml names under `with`, are further columns.
     """
@@ -33,6 +35,8 @@ def write_page(name: str, revisions: Sequence[str] = ()) -> str:
     story, results = load_study_source(form), read_results(form, list(every))
     view = page_view(form, story, results)
     folder = STUDIES / form.study
+    for chart, drawn in view["charts"].items():
+        files.write_text(folder / f"{chart}.svg", svg_file(drawn))
     files.write_text(folder / "report.md", render("study.md.j2", view))
     files.write_text(folder / "report.html", render("study.html.j2", view))
     return f"{folder / 'report.html'}: {view['lead']}"
@@ -66,6 +70,7 @@ def page_view(form: StudyConfig, story: StudySource, results: Results) -> dict[s
         "claims": claims_table(judged),
         "reported": reported_table(story, whole[0] if whole else None),
         "slips": slips(story),
+        "charts": _charts(sections[0].shown) if sections else {},
         "sections": [found.shown for found in sections],
         "machines": machine_table(whole) if whole else None,
         "devices": device_table(whole) if whole else None,
@@ -73,6 +78,13 @@ def page_view(form: StudyConfig, story: StudySource, results: Results) -> dict[s
         "form": form.name,
         "repro": form.repro("-k"),
     }
+
+
+def _charts(shown: dict[str, Any]) -> dict[str, Picture]:
+    """What answers most at a glance: accuracy, by size where there are two, and what it costs."""
+    accuracy = shown["data_size"] or shown["bars"]
+    chosen = {"accuracy": accuracy[:1], "latency": shown["trade_offs"][-1:]}
+    return {name: drawn[0] for name, drawn in chosen.items() if drawn}
 
 
 def _views(form: StudyConfig, own: Results, every: Results) -> list[MachineResults]:

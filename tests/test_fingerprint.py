@@ -105,7 +105,6 @@ def test_a_second_machine_has_another_identity(root: Path, monkeypatch: pytest.M
     for name in ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR"):
         monkeypatch.delenv(name, raising=False)
     here = run_stage(root)
-    assert run_stage(root) == here
     there = run_stage(
         root, ATEN_CPU_CAPABILITY="default", ONEDNN_MAX_CPU_ISA="SSE41", MKL_CBWR="COMPATIBLE"
     )

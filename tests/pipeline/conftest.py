@@ -12,6 +12,17 @@ from filelock import FileLock
 
 from tests.pipeline.running import BIN, QUICK, Dvc, commit_all, copy_tracked
 
+LIST_IMPORTS = """
+import atexit, pathlib, sys
+
+def tell():
+    name = getattr(sys.modules["__main__"].__spec__, "name", "")
+    if name.startswith("stages."):
+        pathlib.Path(__file__).with_name(name).write_text("\\n".join(sys.modules))
+
+atexit.register(tell)
+"""
+
 
 def make_clone(folder: Path) -> None:
     """Copy the working tree with a quick recipe, and commit it; nothing is run in it."""
@@ -49,7 +60,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def first_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `clone`, in which the pipeline has run and is committed, and what DVC said.
 
-    Made once, also for test processes beside each other; nothing may be changed in it.
+    Each stage left the names of the modules that it imported as a file in `imported`. Made once,
+    also for test processes beside each other; nothing may be changed in it.
     """
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -59,7 +71,10 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not (folder / "said.txt").exists():
             shutil.rmtree(folder, ignore_errors=True)
             make_clone(folder / "clone")
-            said = dvc_in(folder / "clone")("repro").stdout
+            (folder / "imported").mkdir()
+            (folder / "imported/sitecustomize.py").write_text(LIST_IMPORTS)
+            listing = {"PYTHONPATH": str(folder / "imported")}
+            said = dvc_in(folder / "clone")("repro", **listing).stdout
             for words in (["add", "-A"], ["commit", "-qm", "results"]):
                 subprocess.run(["git", *words], cwd=folder / "clone", check=True)
             (folder / "said.txt").write_text(said)

@@ -1,12 +1,10 @@
-"""Running DVC and single stages in a clone, as a user would; what ran, and what it measured."""
+"""Running DVC in a clone, as a user would; what ran, and what it measured."""
 
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from stages.core.metrics import read_metrics
 
@@ -50,18 +48,3 @@ def stages_run(done: "subprocess.CompletedProcess[str] | str") -> list[str]:
 
 def metrics(clone: Path, name: str) -> dict[str, Any]:
     return read_metrics(clone / "metrics" / f"{name}.json")
-
-
-def stage(clone: Path, name: str, change: dict[str, Any]) -> "subprocess.CompletedProcess[str]":
-    """Run a stage by itself with changed parameters."""
-    params = yaml.safe_load((clone / "params.yaml").read_text())
-    for key, value in change.items():
-        params[key] = {**params[key], **value} if isinstance(value, dict) else value
-    changed = clone / "changed.yaml"
-    changed.write_text(yaml.safe_dump(params))
-    done = subprocess.run(
-        [sys.executable, "-m", f"stages.{name}", "--params", changed.name],
-        cwd=clone, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    changed.unlink()
-    return done

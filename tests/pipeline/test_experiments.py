@@ -18,7 +18,8 @@ def clone(finished: Path) -> Path:
 
 
 def test_one_failing_experiment_does_not_stop_the_queue(clone: Path, dvc: Dvc) -> None:
-    dvc("exp", "run", "--queue", "-S", "model=lenet_smal,lenet_small", "-S", "train.epochs=1")
+    models = ["-S", "model=lenet_smal,lenet_small", "-S", "train.epochs=1"]
+    dvc("exp", "run", "--queue", *models, "train")
     dvc("queue", "start")
     while re.search("Queued|Running", states := dvc("queue", "status").stdout):
         time.sleep(3)  # asking takes a second or two of a processor
@@ -42,7 +43,7 @@ def test_two_pipelines_at_once_do_not_mix(clone: Path, dvc: Dvc) -> None:
     environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     both = [
         subprocess.Popen(
-            [str(BIN / "dvc"), "repro"], cwd=clone, env=environment,
+            [str(BIN / "dvc"), "repro", "train"], cwd=clone, env=environment,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )
         for _ in range(2)
@@ -50,5 +51,5 @@ def test_two_pipelines_at_once_do_not_mix(clone: Path, dvc: Dvc) -> None:
     said = [process.communicate()[1] for process in both]
     assert 0 in [process.returncode for process in both]
     assert not any("Traceback" in line for line in said)
-    dvc("repro")
+    dvc("repro", "train")
     assert metrics(clone, "train")["epochs_run"] == 2

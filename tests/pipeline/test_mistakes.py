@@ -3,12 +3,14 @@
 import os
 import re
 import subprocess
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.pipeline.running import BIN, Dvc, stage, stages_run
+from stages.core.cli import run_stage
+from tests.pipeline.running import BIN, Dvc, stages_run
 
 MISTAKES = {
     "unknown model": ("train", {"model": "resnet81"}, "Did you mean resnet18?"),
@@ -43,16 +45,25 @@ def clone(finished: Path) -> Path:
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_one_paragraph_and_leaves_no_result(mistake: str, clone: Path) -> None:
+def test_a_mistake_is_one_paragraph_and_leaves_no_result(
+    mistake: str, clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In this process, as the stage's own module starts it."""
     name, change, told = MISTAKES[mistake]
-    (clone / "metrics/train.json").unlink(missing_ok=True)
-    done = stage(clone, name, change)
-    complaint = " ".join(done.stderr.split())
-    assert done.returncode == 1, complaint
+    monkeypatch.chdir(clone)
+    Path("metrics/train.json").unlink(missing_ok=True)
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    for key, value in change.items():
+        params[key] = {**params[key], **value} if isinstance(value, dict) else value
+    changed = clone.parent / "changed.yaml"
+    changed.write_text(yaml.safe_dump(params))
+    stage = getattr(import_module(f"stages.{name}"), name)
+    assert run_stage(stage, ["--params", str(changed)]) == 1
+    complaint = " ".join(capsys.readouterr().err.split())
     assert complaint.startswith("error: ")
     assert told in complaint
     assert "Traceback" not in complaint
-    assert not (clone / "metrics/train.json").exists()
+    assert not Path("metrics/train.json").exists()
 
 
 def shell(clone: Path, command: str) -> str:
@@ -64,24 +75,14 @@ def shell(clone: Path, command: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize(
-    ("setting", "told"),
-    [
-        ("model=lenet_smal", "Did you mean lenet_small?"),
-        ("subset.train=5000", "can be 1 to"),
-        ("dataset.name=image_folder", "holds no pictures"),
-    ],
-)
-def test_what_can_be_refused_is_refused_while_everything_is_there(
-    setting: str, told: str, clone: Path, dvc: Dvc
-) -> None:
+def test_what_can_be_refused_is_refused_while_everything_is_there(clone: Path, dvc: Dvc) -> None:
     shell(clone, "git restore .")
     before = sorted(path.name for path in (clone / "data").iterdir())
-    done = dvc("exp", "run", "-S", setting, status=255)
+    done = dvc("exp", "run", "-S", "subset.train=5000", status=255)
     assert stages_run(done) == ["fingerprint"]
     complaint = " ".join(done.stderr.split())
-    assert told in complaint
-    assert f"params.yaml now has `{setting.partition('=')[0]}: " in complaint
+    assert "can be 1 to" in complaint
+    assert "params.yaml now has `subset.train: " in complaint
     assert "undo with `git restore params.yaml`" in complaint
     assert shell(clone, "git status --short") == " M params.yaml\n"
     assert sorted(path.name for path in (clone / "data").iterdir()) == before

@@ -26,11 +26,9 @@ def test_the_pipeline_from_clone_to_another_machine_and_back(
     assert metrics(clone, "hardware")["id"] in page
     assert "http://" not in page.replace("http://www.w3.org/", "")
 
-    assert stages_run(dvc("repro")) == ["fingerprint"]
     other = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2"}
-    elsewhere = stages_run(dvc("repro", **other))
-    assert {"train", "evaluate", "profile"} <= set(elsewhere)
-    assert not {"download", "subset"} & set(elsewhere)
+    elsewhere = stages_run(dvc("repro", "evaluate", **other))
+    assert elsewhere == ["fingerprint", "train", "evaluate"]
     there = metrics(clone, "train")
     assert there["initial_weights_hash"] == here["initial_weights_hash"]
     _is_lean(dvc("metrics", "diff", "--all").stdout, rows=30, columns=120)

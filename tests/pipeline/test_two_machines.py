@@ -6,12 +6,12 @@ The verbs are walked in turn, each with its exit status, warnings, rows and colu
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stages.compare import main
 from tests.pipeline.running import BIN, metrics
 
 OTHER = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2"}
@@ -71,11 +71,13 @@ def test_verbs_in_a_fresh_clone(fresh: Path) -> None:
         verb(fresh, *words)
 
 
-def test_git_alone_gives_a_verdict_with_effect_and_interval(elsewhere: Path) -> None:
-    compare = [sys.executable, "-m", "stages.compare", "HEAD", "workspace", "--json"]
-    done = subprocess.run(compare, cwd=elsewhere, capture_output=True, text=True, check=False)
-    found: dict[str, Any] = json.loads(done.stdout)
-    assert done.returncode == found["exit_status"] != 1, found["sentence"]
+def test_git_alone_gives_a_verdict_with_effect_and_interval(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(elsewhere)
+    status = main(["HEAD", "workspace", "--json"])
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert status == found["exit_status"] != 1, found["sentence"]
     assert found["fault"] is None
     answers = found["answers"]
     assert answers["images"] == metrics(elsewhere, "evaluate")["test_images"]
@@ -110,7 +112,7 @@ def test_verbs_after_runs_and_experiments(elsewhere: Path, tmp_path: Path) -> No
     verb(elsewhere, "status", rows=10, **OTHER)
     verb(elsewhere, "repro", "--dry", rows=20, **OTHER)
     verb(elsewhere, "checkout")
-    verb(elsewhere, "exp", "run", "-n", "seed7", "-S", "seed=7", "-S", "train.epochs=1")
+    verb(elsewhere, "exp", "run", "-n", "seed7", "-S", "seed=7", "train", **OTHER)
     verb(elsewhere, *LEAN, columns=160)
     json.loads(verb(elsewhere, "exp", "show", "--json", columns=10**7))
     verb(elsewhere, "exp", "diff", "there", "seed7", columns=COLUMNS, rows=2 * ROWS)

@@ -55,15 +55,16 @@ def poison() -> None:
     Engine.gradients = poisoned  # type: ignore[method-assign]
 
 
-def train(model: str, recipe: dict[str, Any]) -> tuple[Record, str | None]:
-    """What is recorded, and the reason to fall back."""
+def train(model: str, recipe: dict[str, Any]) -> tuple[Record, str | None, list[str]]:
+    """What is recorded, the reason to fall back, and what is told."""
     if step := recipe.pop("die_at", 0):
         die_at(step)
     if recipe.pop("poison", False):
         poison()
     chosen = params(model, train=RECIPE | recipe)
-    done = run(chosen, lambda line: print(f"[{rank()}] {line}", flush=True))
-    return done.trained.record, done.fell_back
+    told: list[str] = []
+    done = run(chosen, told.append)
+    return done.trained.record, done.fell_back, told
 
 
 def main(out: Path, trainings: list[tuple[str, dict[str, Any]]]) -> None:

@@ -66,9 +66,9 @@ def test_a_family_repeats_itself(
     model: str, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    recipe = {"epochs": 1, "batch_size": 8, "precision": precision, "snapshots": False}
+    recipe = {"epochs": 1, "batch_size": 4, "precision": precision, "snapshots": False}
     chosen = params(model, train=recipe, threads=2, subset={"val": 0})
-    traces = [run(chosen, images=16, val=False).trained.record.trace for _ in range(2)]
+    traces = [run(chosen, images=8, val=False).trained.record.trace for _ in range(2)]
     assert traces[0] == traces[1]
     assert len(traces[0]) == 2
 

@@ -34,8 +34,8 @@ def _own_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
-Found = tuple[Record, str | None]
-"""Progress and the reason to fall back."""
+Found = tuple[Record, str | None, list[str]]
+"""What was recorded, the reason to fall back, and what was told."""
 SMOOTH = "timm/test_efficientnet"
 FALLING = {"precision": "bf16", "on_nonfinite": "fp32", "poison": True, "dropout": 0.2}
 
@@ -50,15 +50,21 @@ def together(folder: Path, *trainings: tuple[str, dict[str, Any]]) -> list[Found
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Found]:
-    """Three trainings of one pair of processes, for these take long to start."""
+    """Trainings of one pair of processes, for these take long to start.
+
+    An earlier pair has begun `killed` and lost a process in it.
+    """
     folder = tmp_path_factory.mktemp("together")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_ROOT", str(folder))
         patch.setenv("OMP_NUM_THREADS", "1")
+        with pytest.raises(TrainingError, match="One of the 2 training processes failed"):
+            together(folder, ("lenet_small", {"die_at": 9}))
         trainings = {
             "smooth": (SMOOTH, {"snapshots": True}),
             "fallen": ("lenet_small", FALLING),
             "plain": ("lenet_small", {"dropout": 0.2}),
+            "killed": ("lenet_small", {}),
         }
         return dict(zip(trainings, together(folder, *trainings.values()), strict=True))
 
@@ -84,7 +90,7 @@ def test_two_processes_are_one_up_to_rounding(found: dict[str, Found]) -> None:
     shared 4,000 times and more. The network is smooth, for one ULP and rounding need not do alike
     where a ReLU switches over.
     """
-    left, _ = found["smooth"]
+    left, _, _ = found["smooth"]
     recipe = RECIPE | {"snapshots": True}
     one, twin = (
         trained("alone", model=SMOOTH, train=recipe | {"perturb_one_ulp": twin})
@@ -117,9 +123,9 @@ def test_two_processes_with_dropout_repeat_themselves_after_a_fall_back(
     found: dict[str, Found],
 ) -> None:
     """Masks differ between the processes and not between runs; one group serves both attempts."""
-    fallen, reason = found["fallen"]
+    fallen, reason, _ = found["fallen"]
     assert reason == "diverged in epoch 1, step 3, at bf16"
-    plain, reason = found["plain"]
+    plain, reason, _ = found["plain"]
     assert reason is None
     assert fallen.trace == plain.trace
     undropped = trained("alone", train=RECIPE).trace
@@ -127,13 +133,9 @@ def test_two_processes_with_dropout_repeat_themselves_after_a_fall_back(
     assert plain.trace[0]["loss"] != pytest.approx(undropped["loss"][0], rel=1e-5)
 
 
-def test_a_killed_process_ends_the_run_and_the_next_goes_on(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(TrainingError, match="One of the 2 training processes failed"):
-        together(tmp_path, ("lenet_small", {"die_at": 9}))
-    left, _ = together(tmp_path, ("lenet_small", {}))[0]
-    assert "going on after epoch 1" in capfd.readouterr().out
+def test_a_killed_process_ends_the_run_and_the_next_goes_on(found: dict[str, Found]) -> None:
+    left, _, told = found["killed"]
+    assert any(line.startswith("going on after epoch 1") for line in told)
     assert left.trace[-1]["step"] == 12
 
 

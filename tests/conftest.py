@@ -27,7 +27,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 SLOW = ("tests/pipeline/", "tests/studies/test_whole", "tests/studies/test_edits",
-        "tests/training/test_distributed", "tests/training/test_determinism")  # fmt: skip
+        "tests/studies/test_jobs", "tests/studies/test_project", "tests/test_contributing",
+        "tests/training/test_checkpoint", "tests/training/test_distributed",
+        "tests/training/test_determinism")  # fmt: skip
 """Files of few tests that take minutes: begun first, for one begun last is waited for alone."""
 
 

@@ -52,7 +52,7 @@ def assert_a_step_works(made: FamilyModel) -> None:
 LARGE = (
     "lenet_large", "resnet50", "resnext50_32x4d", "mobilenet_v3", "swin_small", "vit_base",
     "vit_small", "deit_small", "vit_6l_8h_384", "vit_8l_8h_512", "efficientnet_lite1",
-    "efficientnet_lite2",
+    "efficientnet_lite2", "efficientnet_v2_s",
 )  # fmt: skip
 
 

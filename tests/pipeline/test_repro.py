@@ -31,9 +31,6 @@ def test_the_pipeline_from_clone_to_another_machine_and_back(
     assert elsewhere == ["fingerprint", "train", "evaluate"]
     there = metrics(clone, "train")
     assert there["initial_weights_hash"] == here["initial_weights_hash"]
-    _is_lean(dvc("metrics", "diff", "--all").stdout, rows=30, columns=120)
-    chip = metrics(clone, "hardware")["chip"] or ""
-    _is_lean(dvc("metrics", "show").stdout, rows=8, columns=150 + max(10, len(chip)))
 
     back = dvc("repro")  # the first machine's results come out of the run cache, timings included
     assert stages_run(back) == ["fingerprint"]
@@ -94,14 +91,6 @@ def test_a_change_repeats_only_what_depends_on_it(
             break
         touched |= downstream
     assert not touched & spared
-
-
-def _is_lean(table: str, rows: int, columns: int) -> None:
-    lines = table.splitlines()
-    assert "metrics/hardware.json" in table
-    assert len(lines) - 1 <= rows, table
-    assert max(map(len, lines)) <= columns, table
-    assert "-0.0" not in table.split()
 
 
 def _outputs(stage: dict[str, Any]) -> set[str]:

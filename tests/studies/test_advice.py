@@ -72,7 +72,7 @@ def made_view(
 MADE_UP = st.builds(MadeUp, st.floats(0, 0.6), st.booleans(), st.floats(0.5, 50))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.lists(MADE_UP, min_size=2, max_size=4),
     st.lists(st.integers(0, 3), min_size=30, max_size=200).filter(lambda some: max(some) > 0),

@@ -115,13 +115,13 @@ def test_a_checkpoint_that_cannot_be_written_is_told_and_training_goes_on(
 def test_killed_at_random_instants_the_weights_are_the_same(
     tmp_path: Path, start: Callable[[Path, Path], BaseProcess]
 ) -> None:
-    """Twenty kills, by SIGKILL, SIGTERM and Ctrl-C; now and then the newest file is cut short."""
+    """Twelve kills, by SIGKILL, SIGTERM and Ctrl-C; now and then the newest file is cut short."""
     chance = random.Random(0)
     calm = tmp_path / "calm.txt"
     start(tmp_path / "calm", calm).join()
     undisturbed = calm.read_text().splitlines()[-1]
     root, kills, restarts = tmp_path / "stormy", 0, 0
-    while kills < 20:
+    while kills < 12:
         told = tmp_path / f"told-{kills}-{restarts}.txt"
         process = start(root, told)
         process.join(chance.uniform(0.05, 1.2))

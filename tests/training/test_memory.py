@@ -1,4 +1,4 @@
-"""Training on 50,000 small images holds them once, as bytes, and little besides."""
+"""Training on 20,000 small images holds them once, as bytes, and little besides."""
 
 import tracemalloc
 from pathlib import Path
@@ -10,9 +10,9 @@ from stages.datasets.pixels import Split
 from stages.training.run import training
 from tests.training.helpers import params
 
-IMAGES, PX = 50_000, 32
+IMAGES, PX = 20_000, 32
 DATA_BYTES = 3 * PX * PX * IMAGES
-ALLOWED_BYTES = 100_000_000  # besides the data: what an epoch draws, names, and counting pixels
+ALLOWED_BYTES = 40_000_000  # besides the data: what an epoch draws, names, and counting pixels
 
 
 def test_what_grows_with_the_images_is_their_bytes(

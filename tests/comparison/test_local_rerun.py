@@ -3,8 +3,10 @@
 import io
 import json
 import shutil
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -12,9 +14,11 @@ import torch
 import yaml
 
 from benchmarks.held_out_faults import HELD_OUT
-from benchmarks.later_faults import LATER_FAULTS, planted
+from benchmarks.later_faults import LATER_FAULTS
+from benchmarks.planting import planted
 from stages.comparison.analysis.findings import Fault, Kind, Rung
 from stages.comparison.analysis.rounding import LIMITS
+from stages.comparison.analysis.step_trace import OF_A_RUN
 from stages.comparison.page.terms import replayed_in_words
 from stages.comparison.rerun import local_rerun as here
 from stages.comparison.rerun import rebuilt_engine as rerun
@@ -28,7 +32,7 @@ from stages.comparison.rerun.origin import (
     load_ops,
     ops_as_json,
 )
-from stages.comparison.rerun.replay import replay
+from stages.comparison.rerun.replay import _inside, replay
 from stages.core import paths
 from stages.core.errors import DeviceError, RunError
 from stages.core.files import write_json
@@ -191,9 +195,7 @@ def test_another_setting_of_the_optimiser_is_exact(source: Source, record: Run) 
             return content
         state = torch.load(io.BytesIO(content), weights_only=True)
         state["optimizer"]["param_groups"][0]["betas"] = (0.9, 0.99)
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        return buffer.getvalue()
+        return as_bytes(state)
 
     found = replay(replace(source, read=read), record).fault
     assert found is not None
@@ -201,6 +203,68 @@ def test_another_setting_of_the_optimiser_is_exact(source: Source, record: Run) 
     words = replayed_in_words(found, "B")
     assert words.startswith("in the settings of the optimiser, between steps 3 and 6: betas of ")
     assert (found.a, found.b) == ((0.9, 0.999), (0.9, 0.99))
+
+
+def as_bytes(state: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def tied(source: Source, record: Run) -> tuple[Source, Run]:
+    """The run with one state alone, at which ReLU has a value at zero, and passed it on there."""
+    last = "snapshot-00000011.pt"
+    state = torch.load(io.BytesIO(source.read(paths.SNAPSHOTS / last) or b""), weights_only=True)
+    engine, bias = rerun.build_engine(source, rerun.params_of(source)), state["model"]["fc1.bias"]
+
+    def entering() -> torch.Tensor:
+        """What enters the ReLU below `fc1` in step 12, [16, 120]; leaves its gradients."""
+        seen: list[torch.Tensor] = []
+        engine.load_state_dict(deepcopy(state))
+        handle = engine.model.fc1.register_forward_hook(  # type: ignore[union-attr, operator]
+            lambda _, __, output: seen.append(output.detach().clone())
+        )
+        engine.gradients(*rerun.epoch_of(engine, 12))
+        handle.remove()
+        return seen[0]
+
+    image, unit = divmod(int(entering().abs().argmin()), bias.numel())
+    for _ in range(5):
+        bias[unit] -= entering()[image, unit]
+    while entering()[image, unit] > 0:
+        bias[unit] = torch.nextafter(bias[unit], torch.tensor(-1.0))
+    kept = as_bytes(state)
+    while entering()[image, unit] <= 0:
+        bias[unit] = torch.nextafter(bias[unit], torch.tensor(1.0))
+    engine.load_state_dict(deepcopy(state))
+    rows, _ = _inside(engine, 12)
+    assert record.inside is not None
+    of_step = (record.inside["step"] == 12) & ~record.inside["kind"].isin(OF_A_RUN)
+    told = replace(record, inside=pd.concat([record.inside[~of_step], rows]))
+    alone = replace(
+        source,
+        names=lambda _: [last],
+        read=lambda path: kept if path.name == last else source.read(path),
+    )
+    return alone, told
+
+
+def test_a_value_at_zero_that_fell_the_other_way_is_no_fault(tied: tuple[Source, Run]) -> None:
+    section, found = here.local_replay(*tied)
+    (step,) = found.after_states
+    assert (step.distance or 0.0) > LIMITS["fp32"].gradient
+    assert (step.beyond, found.fault) == (None, None)
+    assert step.tie is not None
+    assert any("fell the other way" in sentence for sentence in section.sentences)
+
+
+def test_a_fault_of_the_way_back_is_none_that_rounding_makes(source: Source, record: Run) -> None:
+    with planted(HELD_OUT["a gradient 3 % larger"], 0):
+        found = replay(source, record)
+    assert found.fault is not None
+    assert (found.fault.where.part, found.fault.where.last) == ("gradient", 1)
+    assert not any(step.tie for step in found.after_states)
 
 
 @pytest.mark.parametrize("state", [b"", b"PK no zip", None])

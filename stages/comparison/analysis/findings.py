@@ -142,8 +142,9 @@ class Verdict:
 
     `rounding_until` is the last step up to which they are shown to differ by rounding alone, of
     `steps`; the rung of a run that was not followed to its end is that of its outcome.
-    `uncovered` are the parts that nothing shows to agree. `pairs` counts the pairs of seeds, and
-    `unanimous` says whether all have this rung.
+    `uncovered` are the parts that nothing shows to agree. `replayed` says that all of B was
+    computed again on the present machine and differed by rounding alone. `pairs` counts the pairs
+    of seeds, and `unanimous` says whether all have this rung.
     """
 
     rung: Rung
@@ -162,6 +163,7 @@ class Verdict:
     missing: dict[str, tuple[str, ...]] = field(default_factory=dict)
     damaged: dict[str, tuple[str, ...]] = field(default_factory=dict)
     not_evaluated: tuple[str, ...] = ()
+    replayed: bool = False
     pairs: int = 1
     unanimous: bool = True
 

@@ -30,6 +30,7 @@ from stages.comparison.analysis.step_trace import (
 from stages.comparison.rerun.answers import answer_here
 from stages.comparison.rerun.found import Followed, Replay, Replayed
 from stages.comparison.rerun.judge import stretch_fault
+from stages.comparison.rerun.near_tie import steps_beside
 from stages.comparison.rerun.rebuilt_engine import MEMORY_ADVICE, build_engine, epoch_of, params_of
 from stages.comparison.rerun.settings import settings_fault, settings_of
 from stages.comparison.rerun.stretch import State, Stretch, compute_stretch
@@ -116,13 +117,35 @@ class _Replaying:
             return
         self._before = (after, state)
         if after + 1 in recorded_within(self.record):
-            step = _replay_one(self.engine, self.record, after, self.limits)
+            step = self._step_after(after, state)
             self.after_states.append(step)
             if step.beyond is None:
                 self._known = after + 1
                 return
             where = replace(step.beyond.at(after + 1), first=self._known + 1)
             self._add(Fault(Kind.DISTANCE, where, step.beyond.distance, step.limit), after)
+
+    def _step_after(self, after: int, state: State) -> Replayed:
+        """The step after a state; a choice that rounding makes is looked for until a fault stands.
+
+        Where it is looked for, no gradient is passed over because it looks like one.
+        """
+        limits = replace(self.limits, tie=0.0)
+        step, rows = _replay_one(self.engine, self.record, after, limits)
+        if self.faults or step.beyond is None or step.beyond.kind != "gradient":
+            return step
+        epoch, index = epoch_of(self.engine, after + 1)
+        for moved in steps_beside(self.engine, state, epoch, index):
+            beside = replace(
+                self.record,
+                name="here",
+                inside=moved.assign(step=after + 1, rounding=rows["rounding"]),
+            )
+            if first_beyond(places_at(self.record, beside, after + 1), limits) is None:
+                return replace(step, beyond=None, limit=None, tie=step.beyond)
+            if time.monotonic() > self.deadline:
+                break
+        return step
 
     def finish(self) -> None:
         """The stretch after the last state, where the run went on."""
@@ -152,7 +175,7 @@ def _followed(stretch: Stretch, record: Run, end: int, fault: Fault | None) -> F
         growth = weight_growth(stretch.here, other)
         return growth.distance[-1] if growth and growth.steps[-1] > stretch.after else None
 
-    return Followed(stretch.after, stretch.until, end, last(record), last(stretch.twin), fault)
+    return Followed(stretch.after, stretch.until, end, last(record), last(stretch.beside), fault)
 
 
 def _nothing_to_replay(source: Source, record: Run) -> RunError:
@@ -174,13 +197,16 @@ def recorded_within(record: Run) -> set[int]:
     return set(record.inside["step"][~record.inside["kind"].isin(OF_A_RUN)])
 
 
-def _replay_one(engine: Engine, record: Run, after: int, limits: Limits) -> Replayed:
+def _replay_one(
+    engine: Engine, record: Run, after: int, limits: Limits
+) -> tuple[Replayed, pd.DataFrame]:
+    """What came of the step, and its rows as they were made here."""
     rows, perturbed = _inside(engine, after + 1)
     mine = replace(record, name="here", inside=rows)
     beside = replace(record, name="perturbed", inside=perturbed)
     places = places_at(record, mine, after + 1)
     place, limit = first_beyond(places, limits) or (None, None)
-    return Replayed(
+    found = Replayed(
         step=after + 1,
         distance=gradient_distance(places),
         perturbed_distance=gradient_distance(places_at(mine, beside, after + 1)),
@@ -188,6 +214,7 @@ def _replay_one(engine: Engine, record: Run, after: int, limits: Limits) -> Repl
         beyond=place,
         limit=limit,
     )
+    return found, rows
 
 
 def _loaded(state: bytes, what: str) -> State:

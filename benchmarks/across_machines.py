@@ -67,13 +67,16 @@ class Judge:
     def verdict(self, trial: Trial) -> Verdict:
         """The trial's run held against the honest one on this machine, and computed again here.
 
-        It is computed again only where `replays` says so and the records alone show no fault.
+        It is computed again only where `replays` says so and could change the verdict.
         """
-        run = self.run(trial)
-        found = compare_runs(self.run(Trial(HERE, trial.family, trial.seed)), run).verdict
-        if not self.replays or found.rung.exit_status == 1:
+        first, run = self.run(Trial(HERE, trial.family, trial.seed)), self.run(trial)
+        found = compare_runs(first, run).verdict
+        part = found.fault.where.part if found.fault else ""
+        if not self.replays or (found.rung.exit_status == 1 and part != "gradient"):
             return found
-        again = replay(open_source(run.name), run)
+        again = replay(open_source(run.name), run, other=first)
+        if again.tied:
+            found = compare_runs(first, run, tied=True).verdict
         return with_replay(found, again.fault, again.covers_all)
 
     def outcome(self, trial: Trial) -> str:

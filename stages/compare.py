@@ -137,7 +137,7 @@ def compare(arguments: argparse.Namespace) -> int:
             )
         shown = _matrix([group[0] for group in groups], perturbed, sections, arguments)
         return worst_status([*shown, *rungs])
-    found = _pair(groups[0], groups[1], perturbed, arguments)
+    found = _pair(groups[0], groups[1], perturbed, arguments, bool(again and again.tied))
     if again is not None:
         verdict = with_replay(found.verdict, again.fault, again.covers_all)
         found = replace(found, verdict=verdict)
@@ -160,7 +160,8 @@ def _here(
     if arguments.save_ops:
         sys.stdout.write(here.save_ops(sources[0], arguments.save_ops) + "\n")
     if arguments.replay:
-        section, again = here.local_replay(*runs[min(1, len(runs) - 1)], arguments.replay_seconds)
+        of, other = (runs[1], runs[0][1]) if len(runs) > 1 else (runs[0], None)
+        section, again = here.local_replay(*of, arguments.replay_seconds, other)
         sections.append(section)
         rungs.append(here.rung_of(again))
     if arguments.origin:
@@ -174,13 +175,14 @@ def _pair(
     theirs: "Sequence[Run]",
     perturbed: "Run | None",
     arguments: argparse.Namespace,
+    tied: bool,
 ) -> "Comparison":
     from stages.comparison.analysis.compare_runs import compare_runs
     from stages.comparison.analysis.groups import pair_by_seed
 
     pairs = pair_by_seed(ours, theirs)
     a, b = pairs[0]
-    return compare_runs(a, b, arguments.margin / 100, perturbed, pairs[1:])
+    return compare_runs(a, b, arguments.margin / 100, perturbed, pairs[1:], tied)
 
 
 def _show(

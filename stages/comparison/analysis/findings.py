@@ -125,6 +125,7 @@ class Evidence:
     """What a verdict is reached from.
 
     `perturbed_answers` and `perturbed_growth` are those of A against itself perturbed by one ULP.
+    `tied` says that a replay made the first gradients of both, by one rounding or another.
     """
 
     differences: "list[Difference]"
@@ -134,6 +135,7 @@ class Evidence:
     growth: "Growth | None"
     perturbed_answers: "Paired | None"
     perturbed_growth: "Growth | None"
+    tied: bool = False
 
 
 @dataclass(frozen=True)

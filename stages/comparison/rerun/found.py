@@ -16,7 +16,7 @@ class Replayed:
     to them here, both relative to the norm; None where gradients overflowed, as they do in the
     first steps at fp16, or were not recorded. `bits` is the first place with other bits, `beyond`
     the first that is apart by more than rounding, whose limit is `limit`. `tie` is a gradient that
-    would be it, were it not that the same comes out here once weights are moved by rounding.
+    would be it, were it not that the same comes out here by another rounding.
     """
 
     step: int
@@ -46,13 +46,18 @@ class Followed:
 
 @dataclass(frozen=True)
 class Replay:
-    """All that was computed here of a run of `steps` steps."""
+    """All that was computed here of a run of `steps` steps.
+
+    `tied` says that the first step was made here as the run has it and as another run has it, by
+    another rounding.
+    """
 
     steps: int
     after_states: list[Replayed]
     stretches: list[Followed]
     answered: Answered | None
     faults: list[Fault]
+    tied: bool = False
 
     @property
     def fault(self) -> Fault | None:

@@ -23,9 +23,11 @@ from stages.runs.run import Run
 from stages.runs.sources import Source
 
 
-def local_replay(source: Source, record: Run, seconds: float = SECONDS) -> tuple[Section, Replay]:
+def local_replay(
+    source: Source, record: Run, seconds: float = SECONDS, other: Run | None = None
+) -> tuple[Section, Replay]:
     """Compute a run again here from its own states, and show what was found."""
-    found = replay(source, record, seconds)
+    found = replay(source, record, seconds, other)
     steps = tuple(
         (
             str(s.step),
@@ -89,8 +91,8 @@ def _tie_in_words(step: Replayed) -> str:
     return (
         f"At step {step.step} a choice between values that are equal but for rounding, as in "
         "max-pooling or at zero in ReLU, fell the other way: gradients are apart by "
-        f"{_format_distance(step.distance)}, and the same ones come out here with weights moved by "
-        "one ULP."
+        f"{_format_distance(step.distance)}, and the same ones come out here once what every layer "
+        "gives is rounded otherwise."
     )
 
 

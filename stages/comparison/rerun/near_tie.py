@@ -2,46 +2,98 @@
 
 Where two values are equal but for rounding, as in max-pooling or at zero in ReLU, another machine
 may choose the other, and the gradients below jump by any amount while the way forward is as it was.
-Here the same choices are made either way by moving weights by one ULP: a step that was computed
-like any of these is in order. No limit is wider for it, so a fault of the backward pass stays one:
-whatever is moved, the gradients that it makes are not among them.
+Here the same choices are made either way by moving what every layer gives by a few units in the
+last place: a step that was computed like any of these is in order. No limit is wider for it, so a
+fault of the backward pass stays one: whatever is moved, the gradients that it makes are not among
+them.
 """
 
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor, nn
 
-from stages.training.step_trace import nudge, watching
+from stages.comparison.analysis.rounding import Limits, first_beyond
+from stages.comparison.analysis.step_trace import Place, places_at
+from stages.comparison.rerun.rebuilt_engine import epoch_of
+from stages.runs.run import Run
+from stages.runs.schema import INSIDE_COLUMNS
+from stages.training.step_trace import watching
 
 if TYPE_CHECKING:
-    from stages.training.batch import Epoch
     from stages.training.engine import Engine
 
-TRIALS = 32
-"""How often the weights are moved; measured: N of N near-ties of honest machines met by then."""
+TRIALS = 8
+"""How often a step is computed with each of `ULPS`."""
+
+ULPS = (1, 2, 4, 8)
+"""How far values are moved at most; sums of many products are off by a few on other machines."""
 
 
-def steps_beside(
-    engine: "Engine", state: dict[str, Any], epoch: "Epoch", index: int, trials: int = TRIALS
-) -> Iterator[pd.DataFrame]:
-    """Rows of step `index` (from 0) of the epoch, each from other weights within rounding."""
-    for trial in range(trials):
+def made_by_rounding(
+    engine: "Engine",
+    run: Run,
+    state: dict[str, Any],
+    rows: pd.DataFrame,
+    limits: Limits,
+    deadline: float,
+) -> bool:
+    """Whether the run's step after a state is one that is made here by some other rounding.
+
+    `rows` are those of the step as the state has it, and what one ULP does in it; `deadline` is on
+    the monotonic clock.
+    """
+    step = int(rows["step"].iloc[0])
+    for made in _steps_beside(engine, state, step):
+        inside = made.assign(rounding=rows["rounding"])
+        if first_beyond(places_beside(run, inside), limits) is None:
+            return True
+        if time.monotonic() > deadline:
+            return False
+    return False
+
+
+def places_beside(run: Run, rows: pd.DataFrame) -> list[Place]:
+    """The run's places in the step of `rows`, beside those."""
+    return places_at(run, replace(run, name="here", inside=rows), int(rows["step"].iloc[0]))
+
+
+def _steps_beside(engine: "Engine", state: dict[str, Any], step: int) -> Iterator[pd.DataFrame]:
+    """Rows of the step (from 1), each by another rounding."""
+    epoch, index = epoch_of(engine, step)
+    for seed, ulps in enumerate(np.repeat(ULPS, TRIALS)):
         engine.load_state_dict(deepcopy(state))
-        _move_weights(engine, trial)
-        with watching(engine, 0) as inside:
+        with _other_rounding(engine.model, seed, int(ulps)), watching(engine, step) as inside:
             engine.gradients(epoch, index)
         engine.update()
-        yield pd.DataFrame(inside.after_update())
+        yield pd.DataFrame(inside.after_update(), columns=INSIDE_COLUMNS)
 
 
-def _move_weights(engine: "Engine", trial: int) -> None:
-    """A random half of all weights by rounding, another one in every trial."""
-    drawn = torch.Generator().manual_seed(trial)
-    with torch.no_grad():
-        for value in engine.model.parameters():
-            unmoved = nudge(value, engine.params.train.precision)
-            still = torch.randint(2, value.shape, generator=drawn).bool().to(value.device)
-            value.copy_(torch.where(still, unmoved, value))
+@contextmanager
+def _other_rounding(model: nn.Module, seed: int, ulps: int) -> Iterator[None]:
+    """Every value that a layer gives is moved at random, relatively: what is zero stays so.
+
+    Values that are equal come apart so, which moving weights would not do to them.
+    """
+    generators: dict[torch.device, torch.Generator] = {}
+
+    def move(_: nn.Module, __: Any, output: Any) -> Any:
+        if not isinstance(output, Tensor) or not output.is_floating_point():
+            return output
+        device = output.device
+        drawn = generators.setdefault(device, torch.Generator(device).manual_seed(seed))
+        moved = torch.randint(-ulps, ulps + 1, output.shape, generator=drawn, device=device)
+        return output * (1 + torch.finfo(output.dtype).eps * moved).to(output.dtype)
+
+    layers = [module for module in model.modules() if not list(module.children())]
+    with ExitStack() as held:
+        for layer in layers:
+            held.callback(layer.register_forward_hook(move).remove)
+        yield

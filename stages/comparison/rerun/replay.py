@@ -23,6 +23,7 @@ from stages.comparison.analysis.rounding import LIMITS, Limits, first_beyond
 from stages.comparison.analysis.setup import effective_precision
 from stages.comparison.analysis.step_trace import (
     OF_A_RUN,
+    Place,
     first_bits,
     gradient_distance,
     places_at,
@@ -30,7 +31,7 @@ from stages.comparison.analysis.step_trace import (
 from stages.comparison.rerun.answers import answer_here
 from stages.comparison.rerun.found import Followed, Replay, Replayed
 from stages.comparison.rerun.judge import stretch_fault
-from stages.comparison.rerun.near_tie import steps_beside
+from stages.comparison.rerun.near_tie import made_by_rounding, places_beside
 from stages.comparison.rerun.rebuilt_engine import MEMORY_ADVICE, build_engine, epoch_of, params_of
 from stages.comparison.rerun.settings import settings_fault, settings_of
 from stages.comparison.rerun.stretch import State, Stretch, compute_stretch
@@ -49,9 +50,12 @@ SECONDS = 40.0
 _SNAPSHOT = re.compile(r"snapshot-(\d+)\.pt$")
 
 
-def replay(source: Source, record: Run, seconds: float = SECONDS) -> Replay:
+def replay(
+    source: Source, record: Run, seconds: float = SECONDS, other: Run | None = None
+) -> Replay:
     """Compute the run again from each of its kept states, and evaluate its kept weights.
 
+    The first step of an `other` run, which begins at the same state, is held against it as well.
     Raises RunError when neither is at hand, or the kept weights are not those recorded.
     """
     found = {
@@ -64,7 +68,7 @@ def replay(source: Source, record: Run, seconds: float = SECONDS) -> Replay:
     params = params_of(source)
     engine = build_engine(source, params)
     with memory_advice(engine.device, MEMORY_ADVICE):
-        made = _Replaying(engine, record, time.monotonic() + seconds)
+        made = _Replaying(engine, record, time.monotonic() + seconds, other)
         for after, name in sorted(found.items()) if recorded_within(record) else ():
             # A name may be known although the cache has lost the file.
             if (state := source.read(paths.SNAPSHOTS / name)) is not None:
@@ -78,16 +82,20 @@ def replay(source: Source, record: Run, seconds: float = SECONDS) -> Replay:
     faults += [answered.fault] if answered and answered.fault else []
     return Replay(
         made.total, made.after_states, made.stretches, answered,
-        [replace(fault, here=True) for fault in faults],
+        [replace(fault, here=True) for fault in faults], made.tied,
     )  # fmt: skip
 
 
 class _Replaying:
     """States of a run, taken one by one in the order of their steps."""
 
-    def __init__(self, engine: Engine, record: Run, deadline: float) -> None:
-        self.engine, self.record, self.deadline = engine, record, deadline
+    def __init__(
+        self, engine: Engine, record: Run, deadline: float, other: Run | None = None
+    ) -> None:
+        self.engine, self.record, self.deadline, self.other = engine, record, deadline, other
+        self.tied = False
         self.limits = LIMITS[effective_precision(record)]
+        self.untied = replace(self.limits, tie=0.0)
         self.total = int(
             record.train.get("steps") or engine.params.train.epochs * engine.steps_per_epoch
         )
@@ -130,22 +138,19 @@ class _Replaying:
 
         Where it is looked for, no gradient is passed over because it looks like one.
         """
-        limits = replace(self.limits, tie=0.0)
-        step, rows = _replay_one(self.engine, self.record, after, limits)
-        if self.faults or step.beyond is None or step.beyond.kind != "gradient":
-            return step
-        epoch, index = epoch_of(self.engine, after + 1)
-        for moved in steps_beside(self.engine, state, epoch, index):
-            beside = replace(
-                self.record,
-                name="here",
-                inside=moved.assign(step=after + 1, rounding=rows["rounding"]),
-            )
-            if first_beyond(places_at(self.record, beside, after + 1), limits) is None:
-                return replace(step, beyond=None, limit=None, tie=step.beyond)
-            if time.monotonic() > self.deadline:
-                break
+        step, rows = _replay_one(self.engine, self.record, after, self.untied)
+        if step.beyond and not self.faults and self._is_tie(self.record, step.beyond, state, rows):
+            step = replace(step, beyond=None, limit=None, tie=step.beyond)
+        if after == 0 and self.other is not None and step.beyond is None:
+            beyond = first_beyond(places_beside(self.other, rows), self.untied)
+            tie = self._is_tie(self.other, beyond[0], state, rows) if beyond else step.tie
+            self.tied = bool(tie)
         return step
+
+    def _is_tie(self, run: Run, beyond: Place, state: State, rows: pd.DataFrame) -> bool:
+        return beyond.kind == "gradient" and made_by_rounding(
+            self.engine, run, state, rows, self.untied, self.deadline
+        )
 
     def finish(self) -> None:
         """The stretch after the last state, where the run went on."""
@@ -204,7 +209,7 @@ def _replay_one(
     rows, perturbed = _inside(engine, after + 1)
     mine = replace(record, name="here", inside=rows)
     beside = replace(record, name="perturbed", inside=perturbed)
-    places = places_at(record, mine, after + 1)
+    places = places_beside(record, rows)
     place, limit = first_beyond(places, limits) or (None, None)
     found = Replayed(
         step=after + 1,

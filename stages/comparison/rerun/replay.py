@@ -149,7 +149,7 @@ class _Replaying:
 
     def _is_tie(self, run: Run, beyond: Place, state: State, rows: pd.DataFrame) -> bool:
         return beyond.kind == "gradient" and made_by_rounding(
-            self.engine, run, state, rows, self.untied, self.deadline
+            self.engine, run, state, rows, self.untied
         )
 
     def finish(self) -> None:

@@ -14,12 +14,8 @@ The limits were set by seed 0, so seeds are reported from 1 on.
 import argparse
 import json
 import os
-import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +23,16 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.held_out_faults import HELD_OUT  # noqa: E402
-from benchmarks.later_faults import LATER_FAULTS, LaterFault  # noqa: E402
-from benchmarks.machine_runs import FAMILIES, HAS, begin_of  # noqa: E402
-from benchmarks.machines import MACHINES  # noqa: E402
-from benchmarks.small_run import make_pictures  # noqa: E402
+from benchmarks.later_faults import LATER_FAULTS  # noqa: E402
+from benchmarks.machine_runs import begin_of  # noqa: E402
+from benchmarks.machine_trials import (  # noqa: E402
+    HERE,
+    STAND_INS,
+    Trial,
+    faulty,
+    honest,
+    run_all,
+)
 from stages.comparison.analysis.compare_runs import compare_runs  # noqa: E402
 from stages.comparison.analysis.evaluation import confidence_gap, same_weights  # noqa: E402
 from stages.comparison.analysis.findings import Verdict  # noqa: E402
@@ -41,85 +43,7 @@ from stages.comparison.rerun.replay import replay  # noqa: E402
 from stages.runs.run import Run, read_run  # noqa: E402
 from stages.runs.sources import open_source  # noqa: E402
 
-HERE = "here"
-STAND_INS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
-    HERE: ({}, {}),
-    "AVX2": (MACHINES["all AVX2"].environment, {}),
-    "minimum, other layout": (
-        MACHINES["all minimum"].environment,
-        {"train": {"memory_format": "contiguous"}},
-    ),
-}
-"""Environment and parameters of each machine."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One run held against the honest one of its family and seed on this machine."""
-
-    machine: str
-    family: str
-    seed: int
-    fault: str = ""
-    begins: str = ""
-
-    @property
-    def folder(self) -> str:
-        """Where the run lies, below the benchmark's folder."""
-        parts = (self.machine, self.family, str(self.seed), self.fault, self.begins)
-        return "runs/" + "+".join(part.replace(" ", "_").replace(",", "") for part in parts if part)
-
-    def as_job(self) -> dict[str, Any]:
-        """As `machine_runs` takes it."""
-        changes = STAND_INS[self.machine][1]
-        return {"folder": self.folder, "family": self.family, "seed": self.seed,
-                "fault": self.fault, "begins": self.begins, "changes": changes}  # fmt: skip
-
-
-def honest(seeds: range) -> Iterator[Trial]:
-    """Runs without a fault on every machine."""
-    for seed in seeds:
-        for family in FAMILIES:
-            for machine in STAND_INS:
-                yield Trial(machine, family, seed)
-
-
 ALL_FAULTS = LATER_FAULTS | HELD_OUT
-
-
-def faulty(
-    seeds: range, kinds: dict[str, LaterFault], word: str = "", on: str = ""
-) -> Iterator[Trial]:
-    """Every fault that matters to a family, at every moment, on this machine and the others."""
-    for seed in seeds:
-        for name, fault in kinds.items():
-            for family in FAMILIES:
-                if word not in name or (fault.needs and fault.needs not in HAS[family]):
-                    continue
-                for begins in fault.begins:
-                    for machine in STAND_INS:
-                        if on in machine:
-                            yield Trial(machine, family, seed, name, begins)
-
-
-def run_all(folder: Path, trials: list[Trial], jobs: int) -> None:
-    """Train what is not there yet: a process per machine, `jobs` at a time."""
-    if not (folder / "pictures").exists():
-        make_pictures(folder / "pictures")
-    by_machine = defaultdict(list)
-    for trial in trials:
-        if not (folder / trial.folder / "metrics/evaluate.json").exists():
-            by_machine[trial.machine].append(trial.as_job())
-
-    def start(machine: str) -> None:
-        listed = folder / f"{machine}.json"
-        listed.write_text(json.dumps(by_machine[machine]))
-        command = [sys.executable, "-m", "benchmarks.machine_runs", str(folder), str(listed)]
-        environment = {**os.environ, **STAND_INS[machine][0], "PYTHONPATH": str(ROOT)}
-        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
-
-    with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(start, by_machine))
 
 
 class Judge:
@@ -143,13 +67,17 @@ class Judge:
     def verdict(self, trial: Trial) -> Verdict:
         """The trial's run held against the honest one on this machine, and computed again here.
 
-        It is computed again only where `replays` says so and the records alone show no fault.
+        It is computed again only where `replays` says so and could change the verdict.
         """
-        run = self.run(trial)
-        found = compare_runs(self.run(Trial(HERE, trial.family, trial.seed)), run).verdict
-        if not self.replays or found.rung.exit_status == 1:
+        first, run = self.run(Trial(HERE, trial.family, trial.seed)), self.run(trial)
+        found = compare_runs(first, run).verdict
+        part = found.fault.where.part if found.fault else ""
+        if not self.replays or (found.rung.exit_status == 1 and part != "gradient"):
             return found
-        return with_replay(found, replay(open_source(run.name), run).fault)
+        again = replay(open_source(run.name), run, other=first)
+        if again.tied:
+            found = compare_runs(first, run, tied=True).verdict
+        return with_replay(found, again.fault, again.covers_all)
 
     def outcome(self, trial: Trial) -> str:
         """What became of a fault; the sentence of docs/comparing.md explains the words."""
@@ -194,40 +122,51 @@ def report(
 ) -> dict[str, Any]:
     """All that was found, as data."""
     judge = Judge(folder, replays)
-    pairs = [t for t in honest_ones if t.machine != HERE and judge.has(t)]
-    verdicts = {trial: judge.verdict(trial) for trial in pairs}
-    kinds: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
-    missed = []
-    for trial in filter(judge.has, faulty_ones):
-        found = judge.outcome(trial)
-        where = "same machine" if trial.machine == HERE else "another machine"
-        kinds[trial.fault][where][found] += 1
-        if found in ("called equivalent", "not decided", "caught, other place"):
-            missed.append(f"{found}: {trial.folder.removeprefix('runs/')}")
-    alarms = [sentence_of(v) for v in verdicts.values() if v.rung.exit_status == 1]
     first = next(iter(honest_ones))
     hardware = judge.run(Trial(HERE, first.family, first.seed)).hardware
     return {
         "machine": {key: hardware.get(key) for key in SHOWN_OF_DNA},
         "stand_ins": {name: setting for name, setting in STAND_INS.items() if name != HERE},
-        "honest": {
-            "pairs": len(pairs),
-            "verdicts": Counter(verdict.rung.words for verdict in verdicts.values()),
-            "alarms": alarms,
-        },
-        "faults": kinds,
-        "totals": {where: _total(kinds, where) for where in ("same machine", "another machine")},
-        "missed": missed,
+        "replayed": replays,
+        "honest": _of_honest(judge, [t for t in honest_ones if t.machine != HERE and judge.has(t)]),
+        **_of_faulty(judge, list(filter(judge.has, faulty_ones))),
     }
 
 
+def _of_honest(judge: Judge, pairs: list[Trial]) -> dict[str, Any]:
+    """Verdicts on pairs without a fault, per family and machine, and those that are wrong."""
+    verdicts: dict[str, Counter[str]] = defaultdict(Counter)
+    alarms = {}
+    for trial in pairs:
+        verdict = judge.verdict(trial)
+        verdicts[f"{trial.family}, {trial.machine}"][verdict.rung.words] += 1
+        if verdict.rung.exit_status == 1:
+            alarms[_name(trial)] = sentence_of(verdict)
+        print(_name(trial), verdict.rung.words, sep=": ", file=sys.stderr, flush=True)
+    return {"pairs": len(pairs), "verdicts": verdicts, "alarms": alarms}
+
+
+def _of_faulty(judge: Judge, trials: list[Trial]) -> dict[str, Any]:
+    """Outcomes per kind of fault and over all, and the trials that are not as they should be."""
+    kinds: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+    totals: dict[str, Counter[str]] = defaultdict(Counter)
+    missed = []
+    for trial in trials:
+        found = judge.outcome(trial)
+        where = "same machine" if trial.machine == HERE else "another machine"
+        kinds[trial.fault][where][found] += 1
+        totals[where][found] += 1
+        if found in ("called equivalent", "not decided", "caught, other place"):
+            missed.append(f"{found}: {_name(trial)}")
+        print(_name(trial), found, sep=": ", file=sys.stderr, flush=True)
+    return {"faults": kinds, "totals": totals, "missed": missed}
+
+
+def _name(trial: Trial) -> str:
+    return trial.folder.removeprefix("runs/")
+
+
 SHOWN_OF_DNA = ("id", "chip", "cpu_capability", "threads", "torch_build", "onednn", "os")
-
-
-def _total(kinds: dict[str, dict[str, Counter[str]]], where: str) -> dict[str, int]:
-    """Outcomes over all kinds, and how many of those that change a result were caught."""
-    total: Counter[str] = sum((found[where] for found in kinds.values()), Counter())
-    return dict(total)
 
 
 def _seeds(text: str) -> range:

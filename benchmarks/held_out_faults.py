@@ -1,24 +1,17 @@
 """Faults of other kinds, on which no limit was set: what a trial of them finds is what to expect.
 
-Planted as those of `later_faults`. A kind that a limit is changed for belongs there, not here.
+Planted by `planting`. A kind that a limit is changed for belongs there, not here.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from benchmarks.later_faults import (
-    AVERAGES,
-    UPDATES,
-    LaterFault,
-    Patches,
-    gradients,
-    on_engine,
-    step_of,
-    updates,
-)
+from benchmarks.later_faults import AVERAGES, UPDATES
+from benchmarks.planting import LaterFault, Patches, gradients, on_engine, step_of, updates
 from stages.training import ema, loop, schedule, trained
 from stages.training.engine import Engine, weights_of
 
@@ -157,6 +150,29 @@ def _epsilon(running: Engine) -> None:
         group["eps"] = 1e-6
 
 
+def _way_back(change: Callable[[Tensor], Tensor], once: bool = False) -> Callable[[int], Patches]:
+    """Alter the gradient of a weight in the middle of the model, at every step or at one alone."""
+
+    def plant(begin: int) -> Patches:
+        def around(running: Engine) -> Callable[[], None] | None:
+            weights = [value for value in running.model.parameters() if value.ndim > 1]
+            weight = weights[len(weights) // 2]
+
+            def after() -> None:
+                assert weight.grad is not None
+                weight.grad.copy_(change(weight.grad))
+
+            return None if once and step_of(running) > begin else after
+
+        yield from gradients(around)(begin)
+
+    return plant
+
+
+def _without_a_row(grad: Tensor) -> Tensor:
+    return torch.cat([torch.zeros_like(grad[:1]), grad[1:]])
+
+
 MIDDLE, TEST = ("middle",), ("evaluation",)
 HELD_OUT = {
     "label smoothing 0.005": LaterFault(gradients(_slightly_smooth), MIDDLE, ("loss",)),
@@ -173,6 +189,11 @@ HELD_OUT = {
     "stale statistics of norms": LaterFault(
         _stale_statistics, ("start",), ("kept", "evaluation"), "norms"),
     "Adam's epsilon 1e-6": LaterFault(on_engine(_epsilon), ("start",), UPDATES, "adamw"),
+    "a gradient 3 % larger": LaterFault(
+        _way_back(lambda grad: 1.03 * grad), MIDDLE, ("gradient",)),
+    "a row of a gradient lost": LaterFault(_way_back(_without_a_row), MIDDLE, ("gradient",)),
+    "a row of a gradient lost once": LaterFault(
+        _way_back(_without_a_row, once=True), ("last epoch",), ("gradient",)),
     "blue first in the evaluation": LaterFault(_loaded(_blue_first), TEST, ("evaluation",)),
     "answers 1 % more sure": LaterFault(_loaded(_cooler), TEST, ("evaluation",)),
 }  # fmt: skip

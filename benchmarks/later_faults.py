@@ -1,80 +1,34 @@
-"""Faults that begin at a step of one's choice, planted in the present process and taken out again.
+"""Kinds of faults on which limits were set: of data, training, averages and evaluation.
 
-Each is a mistake of the code: parameters, DNA and the identity of code stay as they are. Leaves
-faults of the first step, which run in processes of their own, to `faults`.
+Planted by `planting`. `held_out_faults` has kinds that no limit was set on.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
-from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
 
+from benchmarks.planting import (
+    LaterFault,
+    Patches,
+    epochs,
+    gradients,
+    on_engine,
+    on_model,
+    set_groups,
+    test_split,
+    updates,
+)
 from stages.core.device import autocast
-from stages.datasets import pixels
-from stages.models import BuiltModel
-from stages.tasks.classify import Classify
 from stages.training import augmentation, ema, engine, trained
 from stages.training.batch import Epoch
-from stages.training.engine import Engine, StepResult
+from stages.training.engine import Engine
 from stages.training.images import Normalization
-
-Patches = Iterator[tuple[Any, str, Any]]
-
-
-@dataclass(frozen=True)
-class LaterFault:
-    """`plant(begin)` gives what to patch so that the fault acts from step `begin` (from 0) on.
-
-    `begins` are the moments at which it can: "start", "middle", "last epoch", or "evaluation".
-    `needs` is what a run must have for the fault to change its result, and `places` the parts of
-    which one must be named.
-    """
-
-    plant: Callable[[int], Patches]
-    begins: tuple[str, ...]
-    places: tuple[str, ...]
-    needs: str = ""
-
 
 LATE = ("middle", "last epoch")
 ANY = ("start", *LATE)
-
-
-@contextmanager
-def planted(fault: LaterFault, begin: int) -> Iterator[None]:
-    """The fault within the context."""
-    patches = [patch.object(owner, name, value) for owner, name, value in fault.plant(begin)]
-    for each in patches:
-        each.start()
-    try:
-        yield
-    finally:
-        for each in reversed(patches):
-            each.stop()
-
-
-def step_of(running: Engine) -> int:
-    """Updates made so far."""
-    return int(running.schedule.last_epoch)
-
-
-def _epochs(change: Callable[[Engine, Epoch], Epoch]) -> Callable[[int], Patches]:
-    """Alter the epochs that start at or after the step."""
-    start = Engine.epoch
-
-    def plant(begin: int) -> Patches:
-        def altered(self: Engine, number: int) -> Epoch:
-            found = start(self, number)
-            late = number * self.steps_per_epoch > begin
-            return change(self, found) if late else found
-
-        yield Engine, "epoch", altered
-
-    return plant
 
 
 def _as_the_first(running: Engine, epoch: Epoch) -> Epoch:
@@ -91,21 +45,6 @@ def _same_draws(running: Engine, epoch: Epoch) -> Epoch:
 
 
 _EPOCH = Engine.epoch
-
-
-def gradients(around: Callable[[Engine], None]) -> Callable[[int], Patches]:
-    """Call `around` before the gradients of each step from `begin` on."""
-    original = Engine.gradients
-
-    def plant(begin: int) -> Patches:
-        def altered(self: Engine, epoch: Epoch, index: int) -> StepResult:
-            if step_of(self) >= begin:
-                around(self)
-            return original(self, epoch, index)
-
-        yield Engine, "gradients", altered
-
-    return plant
 
 
 def _no_clip(running: Engine) -> None:
@@ -130,32 +69,6 @@ def _in_bf16(begin: int) -> Patches:
         "autocast",
         lambda device, asked: autocast(device, "bf16" if state["late"] else asked),
     )
-
-
-def updates(change: Callable[[Engine], Any]) -> Callable[[int], Patches]:
-    """`change` is called before each update from `begin` on; what it returns is called after."""
-    original = Engine.update
-
-    def plant(begin: int) -> Patches:
-        def altered(self: Engine) -> None:
-            after = change(self) if step_of(self) >= begin else None
-            original(self)
-            if after is not None:
-                after()
-
-        yield Engine, "update", altered
-
-    return plant
-
-
-def set_groups(**values: float) -> Callable[[Engine], None]:
-    """A change of the settings of every group of parameters that has them."""
-
-    def change(running: Engine) -> None:
-        for group in running.optimizer.param_groups:
-            group.update({key: value for key, value in values.items() if key in group})
-
-    return change
 
 
 def _double_decay(running: Engine) -> Callable[[], None]:
@@ -184,20 +97,6 @@ def _freeze(running: Engine) -> Callable[[], None]:
     return put_back
 
 
-def on_engine(change: Callable[[Engine], None]) -> Callable[[int], Patches]:
-    """Alter every engine as it is made."""
-    original = Engine.__init__
-
-    def plant(_: int) -> Patches:
-        def altered(self: Engine, *arguments: Any) -> None:
-            original(self, *arguments)
-            change(self)
-
-        yield Engine, "__init__", altered
-
-    return plant
-
-
 def _wrong_label(running: Engine) -> None:
     running._labels = running._labels.clone()
     running._labels[7] = (running._labels[7] + 1) % running._labels.max()
@@ -206,21 +105,6 @@ def _wrong_label(running: Engine) -> None:
 def _duplicate(running: Engine) -> None:
     running._pixels, running._labels = running._pixels.clone(), running._labels.clone()
     running._pixels[7], running._labels[7] = running._pixels[8], running._labels[8]
-
-
-def on_model(change: Callable[[nn.Module], None]) -> Callable[[int], Patches]:
-    """Alter every model that the task builds."""
-    build = Classify.build
-
-    def plant(_: int) -> Patches:
-        def altered(self: Classify, params: Any, classes: int) -> BuiltModel:
-            built = build(self, params, classes)
-            change(built.model)
-            return built
-
-        yield Classify, "build", altered
-
-    return plant
 
 
 def _tanh(model: nn.Module) -> None:
@@ -248,21 +132,6 @@ def _late_average(_: int) -> Patches:
         self.updates = 10**6
 
     yield ema.Ema, "__init__", altered
-
-
-def _test_split(change: Callable[[Any], Any]) -> Callable[[int], Patches]:
-    original = pixels.load_splits
-
-    def plant(_: int) -> Patches:
-        def altered(*arguments: Any) -> Any:
-            found = original(*arguments)
-            if "test" in found:
-                found["test"] = change(found["test"])
-            return found
-
-        yield pixels, "load_splits", altered
-
-    return plant
 
 
 def _shifted(split: Any) -> Any:
@@ -304,9 +173,9 @@ def _crop_of_two(begin: int) -> Patches:
 DATA, UPDATES = ("data", "input", "target"), ("update", "weights")
 AVERAGES = ("average", "kept", "evaluation")
 LATER_FAULTS = {
-    "no reshuffle": LaterFault(_epochs(_as_the_first), LATE, DATA),
-    "same flips each epoch": LaterFault(_epochs(_same_draws), LATE, DATA),
-    "another order": LaterFault(_epochs(_rolled), ("last epoch",), DATA),
+    "no reshuffle": LaterFault(epochs(_as_the_first), LATE, DATA),
+    "same flips each epoch": LaterFault(epochs(_same_draws), LATE, DATA),
+    "another order": LaterFault(epochs(_rolled), ("last epoch",), DATA),
     "one wrong label": LaterFault(on_engine(_wrong_label), ("start",), DATA),
     "one duplicate image": LaterFault(on_engine(_duplicate), ("start",), DATA),
     "images moved by a pixel": LaterFault(_crop_of_two, ("start",), DATA),
@@ -324,7 +193,7 @@ LATER_FAULTS = {
     "momentum of norms": LaterFault(
         on_model(_norm_momentum), ("start",), AVERAGES, "norms"),
     "last test batch dropped": LaterFault(
-        _test_split(_without_last_batch), ("evaluation",), ("evaluation",)),
-    "test images shifted": LaterFault(_test_split(_shifted), ("evaluation",), ("evaluation",)),
+        test_split(_without_last_batch), ("evaluation",), ("evaluation",)),
+    "test images shifted": LaterFault(test_split(_shifted), ("evaluation",), ("evaluation",)),
     "test mean of another channel": LaterFault(_other_channels, ("evaluation",), ("evaluation",)),
 }  # fmt: skip

@@ -74,7 +74,8 @@ def _inside(folder: Path) -> Iterator[None]:
 def run_job(root: Path, common: Path, job: dict[str, Any]) -> None:
     """Train and evaluate one run; subset and DNA were made before, in `common`."""
     from benchmarks.held_out_faults import HELD_OUT
-    from benchmarks.later_faults import LATER_FAULTS, planted
+    from benchmarks.later_faults import LATER_FAULTS
+    from benchmarks.planting import planted
     from stages.core.params import load_params
     from stages.evaluate import evaluate
     from stages.measures.interpretation import album

@@ -25,8 +25,9 @@ from stages.core.cli import reporting_errors
 
 if TYPE_CHECKING:
     from stages.comparison.analysis.compare_runs import Comparison
-    from stages.comparison.analysis.findings import Fault, Rung, Verdict
+    from stages.comparison.analysis.findings import Rung, Verdict
     from stages.comparison.page.section import Section
+    from stages.comparison.rerun.found import Replay
     from stages.runs.run import Run
     from stages.runs.sources import Source
 
@@ -121,7 +122,7 @@ def compare(arguments: argparse.Namespace) -> int:
         )
     sources = [[open_source(name) for name in group.split(",")] for group in arguments.runs]
     groups = [[load_run(source) for source in group] for group in sources]
-    sections, rungs, fault = _here([group[0] for group in sources], groups, arguments)
+    sections, rungs, again = _here([group[0] for group in sources], groups, arguments)
     if len(groups) == 1:
         _show_here(sources[0][0].name, sections, arguments)
         return worst_status(rungs)
@@ -136,35 +137,37 @@ def compare(arguments: argparse.Namespace) -> int:
             )
         shown = _matrix([group[0] for group in groups], perturbed, sections, arguments)
         return worst_status([*shown, *rungs])
-    found = _pair(groups[0], groups[1], perturbed, arguments)
-    found = replace(found, verdict=with_replay(found.verdict, fault))
+    found = _pair(groups[0], groups[1], perturbed, arguments, bool(again and again.tied))
+    if again is not None:
+        verdict = with_replay(found.verdict, again.fault, again.covers_all)
+        found = replace(found, verdict=verdict)
     _show(found, sections, arguments)
     return worst_status([found.verdict.rung, *rungs]) or found.verdict.exit_status
 
 
 def _here(
     sources: "Sequence[Source]", groups: "Sequence[Sequence[Run]]", arguments: argparse.Namespace
-) -> "tuple[list[Section], list[Rung], Fault | None]":
-    """What was asked to be computed on the present machine: sections, and what a replay showed."""
+) -> "tuple[list[Section], list[Rung], Replay | None]":
+    """What was asked to be computed on the present machine: sections, and the replay."""
     sections: list[Section] = []
     rungs: list[Rung] = []
-    fault: Fault | None = None
+    again: Replay | None = None
     if not (arguments.replay or arguments.origin or arguments.save_ops):
-        return sections, rungs, fault
+        return sections, rungs, again
     from stages.comparison.rerun import local_rerun as here
 
     runs = [(source, group[0]) for source, group in zip(sources, groups, strict=True)]
     if arguments.save_ops:
         sys.stdout.write(here.save_ops(sources[0], arguments.save_ops) + "\n")
     if arguments.replay:
-        section, replay = here.local_replay(*runs[min(1, len(runs) - 1)], arguments.replay_seconds)
+        of, other = (runs[1], runs[0][1]) if len(runs) > 1 else (runs[0], None)
+        section, again = here.local_replay(*of, arguments.replay_seconds, other)
         sections.append(section)
-        rungs.append(here.rung_of(replay))
-        fault = replay.fault
+        rungs.append(here.rung_of(again))
     if arguments.origin:
         log = None if arguments.origin is True else Path(arguments.origin)
         sections.append(here.local_origins(runs[0], runs[1] if len(runs) > 1 else None, log))
-    return sections, rungs, fault
+    return sections, rungs, again
 
 
 def _pair(
@@ -172,13 +175,14 @@ def _pair(
     theirs: "Sequence[Run]",
     perturbed: "Run | None",
     arguments: argparse.Namespace,
+    tied: bool,
 ) -> "Comparison":
     from stages.comparison.analysis.compare_runs import compare_runs
     from stages.comparison.analysis.groups import pair_by_seed
 
     pairs = pair_by_seed(ours, theirs)
     a, b = pairs[0]
-    return compare_runs(a, b, arguments.margin / 100, perturbed, pairs[1:])
+    return compare_runs(a, b, arguments.margin / 100, perturbed, pairs[1:], tied)
 
 
 def _show(

@@ -1,5 +1,6 @@
 """Runs made by hand in the formats that the stages write, and records of real small trainings."""
 
+import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -179,3 +180,10 @@ def trained(name: str, train: dict[str, Any] | None = None, **more: Any) -> Run:
         tensors=as_table(left.tensor_trace, TENSOR_COLUMNS),
         inside=as_table(left.inside, INSIDE_COLUMNS),
     )
+
+
+def as_bytes(state: dict[str, Any]) -> bytes:
+    """A state as it lies in a snapshot."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from benchmarks.faults import FAULTS
-from benchmarks.later_faults import LATER_FAULTS, planted
+from benchmarks.later_faults import LATER_FAULTS
+from benchmarks.planting import planted
 from stages.comparison.analysis.compare_runs import compare_runs
 from stages.comparison.analysis.fault import find_fault, rounding_explains
 from stages.comparison.analysis.findings import Rung, Where

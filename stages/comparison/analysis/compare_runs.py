@@ -1,7 +1,7 @@
 """Two records and every answer about them, in one value. Showing it is left to `page/`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -56,11 +56,13 @@ def compare_runs(
     margin: float = DEFAULT_MARGIN,
     perturbed: Run | None = None,
     more_seeds: Sequence[tuple[Run, Run]] = (),
+    tied: bool = False,
 ) -> Comparison:
     """Answer every question about two runs.
 
     `perturbed` is A again with one weight one ULP away; `more_seeds` are pairs of runs on the
-    machines of A and B with other seeds. The verdict is no better than that of any pair.
+    machines of A and B with other seeds. The verdict is no better than that of any pair. `tied` is
+    what a replay of B found of the first step of both.
     """
     pairs = [(a, b), *more_seeds]
     seeds = _over_seeds(pairs, margin)
@@ -68,6 +70,7 @@ def compare_runs(
         _evidence(one, other, margin, seeds, perturbed if index == 0 else None)
         for index, (one, other) in enumerate(pairs)
     ]
+    evidence[0] = replace(evidence[0], tied=tied)
     verdicts = [reach_verdict(*pair, told) for pair, told in zip(pairs, evidence, strict=True)]
     first = evidence[0]
     classes = None

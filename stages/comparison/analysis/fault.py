@@ -6,6 +6,9 @@ judged by what rounding cannot have carried far: images, labels, number types an
 where gradients are still together; how far runs drift apart as they go on is in `drift`.
 """
 
+import math
+from dataclasses import replace
+
 from stages.comparison.analysis.drift import drift_faults
 from stages.comparison.analysis.evaluation import evaluation_fault
 from stages.comparison.analysis.exact import exact_fault
@@ -28,10 +31,13 @@ STILL_TOGETHER = 1e-5
 """Relative distance of the weights up to which a later step's optimiser can be judged."""
 
 
-def find_fault(a: Run, b: Run, precision: str) -> Fault | None:
-    """The first proof, in the order of computation, that B computed something else; or None."""
+def find_fault(a: Run, b: Run, precision: str, tied: bool = False) -> Fault | None:
+    """The first proof, in the order of computation, that B computed something else; or None.
+
+    `tied` is for runs whose first gradients a replay found to part by a choice that rounding makes.
+    """
     limits = LIMITS[precision]
-    if fault := exact_fault(a, b) or _in_first_step(a, b, limits):
+    if fault := exact_fault(a, b) or _in_first_step(a, b, _with_any_gradient(limits, tied)):
         return fault
     later = [_in_later_steps(a, b, limits), *drift_faults(a, b, limits)]
     first = [fault for fault in later if fault is not None]
@@ -56,6 +62,10 @@ def first_step_distance(a: Run, b: Run) -> float | None:
     return divergence.distance if divergence.is_exact else 0.0
 
 
+def _with_any_gradient(limits: Limits, tied: bool) -> Limits:
+    return replace(limits, gradient=math.inf) if tied else limits
+
+
 def _in_first_step(a: Run, b: Run, limits: Limits) -> Fault | None:
     places = places_at(a, b, 1)
     found = first_beyond(places, limits)
@@ -73,9 +83,10 @@ def of_another_type(a: Run, b: Run, places: list[Place]) -> Place | None:
     return next((place for place in places if place.dtypes[0] != place.dtypes[1]), None)
 
 
-def rounding_explains(a: Run, b: Run, precision: str) -> bool | None:
+def rounding_explains(a: Run, b: Run, precision: str, tied: bool = False) -> bool | None:
     """Whether the first step is apart by no more than rounding; None when nothing recorded it."""
-    distance, limits, places = first_step_distance(a, b), LIMITS[precision], places_at(a, b, 1)
+    distance, places = first_step_distance(a, b), places_at(a, b, 1)
+    limits = _with_any_gradient(LIMITS[precision], tied)
     if distance is None:
         return None
     most = max(gradient_limit(places, limits), limits.tie if places else 0.0)

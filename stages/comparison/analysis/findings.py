@@ -125,6 +125,7 @@ class Evidence:
     """What a verdict is reached from.
 
     `perturbed_answers` and `perturbed_growth` are those of A against itself perturbed by one ULP.
+    `tied` says that a replay made the first gradients of both, by one rounding or another.
     """
 
     differences: "list[Difference]"
@@ -134,6 +135,7 @@ class Evidence:
     growth: "Growth | None"
     perturbed_answers: "Paired | None"
     perturbed_growth: "Growth | None"
+    tied: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,8 +144,9 @@ class Verdict:
 
     `rounding_until` is the last step up to which they are shown to differ by rounding alone, of
     `steps`; the rung of a run that was not followed to its end is that of its outcome.
-    `uncovered` are the parts that nothing shows to agree. `pairs` counts the pairs of seeds, and
-    `unanimous` says whether all have this rung.
+    `uncovered` are the parts that nothing shows to agree. `replayed` says that all of B was
+    computed again on the present machine and differed by rounding alone. `pairs` counts the pairs
+    of seeds, and `unanimous` says whether all have this rung.
     """
 
     rung: Rung
@@ -162,6 +165,7 @@ class Verdict:
     missing: dict[str, tuple[str, ...]] = field(default_factory=dict)
     damaged: dict[str, tuple[str, ...]] = field(default_factory=dict)
     not_evaluated: tuple[str, ...] = ()
+    replayed: bool = False
     pairs: int = 1
     unanimous: bool = True
 

@@ -25,12 +25,15 @@ def worst_of(verdicts: Sequence[Verdict]) -> Verdict:
     return replace(worst, pairs=len(verdicts), unanimous=unanimous)
 
 
-def with_replay(verdict: Verdict, fault: Fault | None) -> Verdict:
+def with_replay(verdict: Verdict, fault: Fault | None, whole: bool = False) -> Verdict:
     """The verdict once B was computed again: a fault found so outweighs equivalence and doubt.
 
-    One that the records show already stays: it names a place that needs no replay.
+    One that the records show already stays: it names a place that needs no replay. Without any,
+    the rung stays that of the two runs; `whole` tells that all of B was computed again.
     """
-    if fault is None or verdict.rung in (Rung.INPUTS_DIFFER, Rung.DIFFERENT):
+    if fault is None:
+        return replace(verdict, replayed=whole)
+    if verdict.rung in (Rung.INPUTS_DIFFER, Rung.DIFFERENT):
         return verdict
     return replace(verdict, rung=Rung.DIFFERENT, fault=fault)
 

@@ -33,9 +33,9 @@ def reach_verdict(a: Run, b: Run, evidence: Evidence) -> Verdict:
         rung, fault = by_outcome(evidence)
         return replace(plain, rung=rung, fault=fault)
     precision = precisions.pop()
-    if fault := find_fault(a, b, precision):
+    if fault := find_fault(a, b, precision, evidence.tied):
         return replace(plain, rung=Rung.DIFFERENT, fault=fault)
-    if _begins_by_rounding(a, b, precision):
+    if _begins_by_rounding(a, b, precision, evidence.tied):
         return _after_equal_steps(a, b, plain, precision)
     rung, fault = by_outcome(evidence)
     return replace(plain, rung=rung, fault=fault)
@@ -93,8 +93,8 @@ def _identical(a: Run, b: Run) -> bool:
     return all(a.evaluate[key] == b.evaluate[key] for key in keys)
 
 
-def _begins_by_rounding(a: Run, b: Run, precision: str) -> bool:
-    explained = rounding_explains(a, b, precision)
+def _begins_by_rounding(a: Run, b: Run, precision: str, tied: bool) -> bool:
+    explained = rounding_explains(a, b, precision, tied)
     if explained is not None:
         return explained
     # The same weights, evaluated elsewhere: `find_fault` has looked at the probabilities.

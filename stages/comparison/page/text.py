@@ -78,6 +78,7 @@ def verdict_as_json(verdict: Verdict) -> dict[str, Any]:
         "rounding_until_step": verdict.rounding_until,
         "steps": verdict.steps,
         "not_shown": verdict.uncovered,
+        "replayed": verdict.replayed,
         "same": verdict.shared,
         "divergence": asdict(verdict.divergence) if verdict.divergence else None,
         "gradient_distance": verdict.gradient_distance,

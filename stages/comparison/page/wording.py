@@ -21,7 +21,7 @@ from stages.core.counts import counted
 
 def sentence_of(verdict: Verdict) -> str:
     """The verdict as it is printed above everything else."""
-    told = _damaged(verdict) + _RUNGS[verdict.rung](verdict)
+    told = _damaged(verdict) + _RUNGS[verdict.rung](verdict) + _replayed(verdict)
     if verdict.pairs == 1:
         return told
     if verdict.unanimous:
@@ -34,6 +34,16 @@ def _damaged(verdict: Verdict) -> str:
     return "".join(
         f"Of {name} {', '.join(files)} {'is' if len(files) == 1 else 'are'} damaged and left out. "
         for name, files in verdict.damaged.items()
+    )
+
+
+def _replayed(verdict: Verdict) -> str:
+    """What a replay adds to a verdict that is not of every step."""
+    if not verdict.replayed or verdict.rung not in (Rung.STATISTICAL, Rung.UNDECIDED):
+        return ""
+    return (
+        f" Computed again on this machine, from its own states, {verdict.b} differs by rounding "
+        "alone, in every step and in its answers."
     )
 
 

@@ -15,7 +15,8 @@ class Replayed:
     `distance` is that of this machine's gradients from A's, `perturbed_distance` what one ULP does
     to them here, both relative to the norm; None where gradients overflowed, as they do in the
     first steps at fp16, or were not recorded. `bits` is the first place with other bits, `beyond`
-    the first that is apart by more than rounding, whose limit is `limit`.
+    the first that is apart by more than rounding, whose limit is `limit`. `tie` is a gradient that
+    would be it, were it not that the same comes out here by another rounding.
     """
 
     step: int
@@ -24,6 +25,7 @@ class Replayed:
     bits: Place | None
     beyond: Place | None
     limit: float | None = None
+    tie: Place | None = None
 
 
 @dataclass(frozen=True)
@@ -44,18 +46,29 @@ class Followed:
 
 @dataclass(frozen=True)
 class Replay:
-    """All that was computed here of a run of `steps` steps."""
+    """All that was computed here of a run of `steps` steps.
+
+    `tied` says that the first step was made here as the run has it and as another run has it, by
+    another rounding.
+    """
 
     steps: int
     after_states: list[Replayed]
     stretches: list[Followed]
     answered: Answered | None
     faults: list[Fault]
+    tied: bool = False
 
     @property
     def fault(self) -> Fault | None:
         """The first proof that the run was computed otherwise than here, in order of its steps."""
         return self.faults[0] if self.faults else None
+
+    @property
+    def covers_all(self) -> bool:
+        """Whether every step and the answers were computed here."""
+        steps = sum(stretch.until - stretch.after for stretch in self.stretches)
+        return steps == self.steps and self.answered is not None
 
 
 def place_in_words(place: Place) -> str:

@@ -62,11 +62,11 @@ def _in_growth(
 ) -> Fault | None:
     """The first milestone at which the run is not where its own state leads to here."""
     here, first = stretch.here, stretch.after + 1
-    growth, twin = (weight_growth(here, other, kind, name) for other in (record, stretch.twin))
+    growth, beside = (weight_growth(here, other, kind, name) for other in (record, stretch.beside))
     path = weight_growth(here, here)
-    if growth is None or twin is None or path is None:
+    if growth is None or beside is None or path is None:
         return None
-    by_one_ulp = dict(zip(twin.steps, np.maximum.accumulate(twin.distance), strict=True))
+    by_one_ulp = dict(zip(beside.steps, np.maximum.accumulate(beside.distance), strict=True))
     moved = dict(zip(path.steps, np.cumsum(path.moved), strict=True))
     for step, distance in zip(growth.steps, growth.distance, strict=True):
         if step < first:

@@ -23,9 +23,11 @@ from stages.runs.run import Run
 from stages.runs.sources import Source
 
 
-def local_replay(source: Source, record: Run, seconds: float = SECONDS) -> tuple[Section, Replay]:
+def local_replay(
+    source: Source, record: Run, seconds: float = SECONDS, other: Run | None = None
+) -> tuple[Section, Replay]:
     """Compute a run again here from its own states, and show what was found."""
-    found = replay(source, record, seconds)
+    found = replay(source, record, seconds, other)
     steps = tuple(
         (
             str(s.step),
@@ -48,6 +50,7 @@ def local_replay(source: Source, record: Run, seconds: float = SECONDS) -> tuple
         f"{record.name}, computed again here from what it kept: {rung_of(found).words}.",
         *([f"{_capital(replayed_in_words(found.fault, record.name))}."] if found.fault else []),
         _followed_in_words(found),
+        *(_tie_in_words(step) for step in found.after_states if step.tie),
         *([_answered_in_words(found.answered)] if found.answered else []),
         "Distances are relative to the norm; beside them, what a change of the first layer's "
         "weights by one ULP does here.",
@@ -84,6 +87,15 @@ def _followed_in_words(found: Replay) -> str:
     return f"{told}."
 
 
+def _tie_in_words(step: Replayed) -> str:
+    return (
+        f"At step {step.step} a choice between values that are equal but for rounding, as in "
+        "max-pooling or at zero in ReLU, fell the other way: gradients are apart by "
+        f"{_format_distance(step.distance)}, and the same ones come out here once what every layer "
+        "gives is rounded otherwise."
+    )
+
+
 def _answered_in_words(found: Answered) -> str:
     return (
         f"The kept weights, put to {counted(found.images, 'test image')} here: confidences differ "
@@ -108,7 +120,7 @@ def _format_distance(distance: float | None) -> str:
 
 
 def _place(step: Replayed) -> str:
-    place = step.beyond or step.bits
+    place = step.beyond or step.tie or step.bits
     return place_in_words(place) if place else "–"
 
 

@@ -23,6 +23,7 @@ from stages.comparison.analysis.rounding import LIMITS, Limits, first_beyond
 from stages.comparison.analysis.setup import effective_precision
 from stages.comparison.analysis.step_trace import (
     OF_A_RUN,
+    Place,
     first_bits,
     gradient_distance,
     places_at,
@@ -30,6 +31,7 @@ from stages.comparison.analysis.step_trace import (
 from stages.comparison.rerun.answers import answer_here
 from stages.comparison.rerun.found import Followed, Replay, Replayed
 from stages.comparison.rerun.judge import stretch_fault
+from stages.comparison.rerun.near_tie import made_by_rounding, places_beside
 from stages.comparison.rerun.rebuilt_engine import MEMORY_ADVICE, build_engine, epoch_of, params_of
 from stages.comparison.rerun.settings import settings_fault, settings_of
 from stages.comparison.rerun.stretch import State, Stretch, compute_stretch
@@ -48,9 +50,12 @@ SECONDS = 40.0
 _SNAPSHOT = re.compile(r"snapshot-(\d+)\.pt$")
 
 
-def replay(source: Source, record: Run, seconds: float = SECONDS) -> Replay:
+def replay(
+    source: Source, record: Run, seconds: float = SECONDS, other: Run | None = None
+) -> Replay:
     """Compute the run again from each of its kept states, and evaluate its kept weights.
 
+    The first step of an `other` run, which begins at the same state, is held against it as well.
     Raises RunError when neither is at hand, or the kept weights are not those recorded.
     """
     found = {
@@ -63,7 +68,7 @@ def replay(source: Source, record: Run, seconds: float = SECONDS) -> Replay:
     params = params_of(source)
     engine = build_engine(source, params)
     with memory_advice(engine.device, MEMORY_ADVICE):
-        made = _Replaying(engine, record, time.monotonic() + seconds)
+        made = _Replaying(engine, record, time.monotonic() + seconds, other)
         for after, name in sorted(found.items()) if recorded_within(record) else ():
             # A name may be known although the cache has lost the file.
             if (state := source.read(paths.SNAPSHOTS / name)) is not None:
@@ -77,16 +82,20 @@ def replay(source: Source, record: Run, seconds: float = SECONDS) -> Replay:
     faults += [answered.fault] if answered and answered.fault else []
     return Replay(
         made.total, made.after_states, made.stretches, answered,
-        [replace(fault, here=True) for fault in faults],
+        [replace(fault, here=True) for fault in faults], made.tied,
     )  # fmt: skip
 
 
 class _Replaying:
     """States of a run, taken one by one in the order of their steps."""
 
-    def __init__(self, engine: Engine, record: Run, deadline: float) -> None:
-        self.engine, self.record, self.deadline = engine, record, deadline
+    def __init__(
+        self, engine: Engine, record: Run, deadline: float, other: Run | None = None
+    ) -> None:
+        self.engine, self.record, self.deadline, self.other = engine, record, deadline, other
+        self.tied = False
         self.limits = LIMITS[effective_precision(record)]
+        self.untied = replace(self.limits, tie=0.0)
         self.total = int(
             record.train.get("steps") or engine.params.train.epochs * engine.steps_per_epoch
         )
@@ -116,13 +125,32 @@ class _Replaying:
             return
         self._before = (after, state)
         if after + 1 in recorded_within(self.record):
-            step = _replay_one(self.engine, self.record, after, self.limits)
+            step = self._step_after(after, state)
             self.after_states.append(step)
             if step.beyond is None:
                 self._known = after + 1
                 return
             where = replace(step.beyond.at(after + 1), first=self._known + 1)
             self._add(Fault(Kind.DISTANCE, where, step.beyond.distance, step.limit), after)
+
+    def _step_after(self, after: int, state: State) -> Replayed:
+        """The step after a state; a choice that rounding makes is looked for until a fault stands.
+
+        Where it is looked for, no gradient is passed over because it looks like one.
+        """
+        step, rows = _replay_one(self.engine, self.record, after, self.untied)
+        if step.beyond and not self.faults and self._is_tie(self.record, step.beyond, state, rows):
+            step = replace(step, beyond=None, limit=None, tie=step.beyond)
+        if after == 0 and self.other is not None and step.beyond is None:
+            beyond = first_beyond(places_beside(self.other, rows), self.untied)
+            tie = self._is_tie(self.other, beyond[0], state, rows) if beyond else step.tie
+            self.tied = bool(tie)
+        return step
+
+    def _is_tie(self, run: Run, beyond: Place, state: State, rows: pd.DataFrame) -> bool:
+        return beyond.kind == "gradient" and made_by_rounding(
+            self.engine, run, state, rows, self.untied
+        )
 
     def finish(self) -> None:
         """The stretch after the last state, where the run went on."""
@@ -152,7 +180,7 @@ def _followed(stretch: Stretch, record: Run, end: int, fault: Fault | None) -> F
         growth = weight_growth(stretch.here, other)
         return growth.distance[-1] if growth and growth.steps[-1] > stretch.after else None
 
-    return Followed(stretch.after, stretch.until, end, last(record), last(stretch.twin), fault)
+    return Followed(stretch.after, stretch.until, end, last(record), last(stretch.beside), fault)
 
 
 def _nothing_to_replay(source: Source, record: Run) -> RunError:
@@ -174,13 +202,16 @@ def recorded_within(record: Run) -> set[int]:
     return set(record.inside["step"][~record.inside["kind"].isin(OF_A_RUN)])
 
 
-def _replay_one(engine: Engine, record: Run, after: int, limits: Limits) -> Replayed:
+def _replay_one(
+    engine: Engine, record: Run, after: int, limits: Limits
+) -> tuple[Replayed, pd.DataFrame]:
+    """What came of the step, and its rows as they were made here."""
     rows, perturbed = _inside(engine, after + 1)
     mine = replace(record, name="here", inside=rows)
     beside = replace(record, name="perturbed", inside=perturbed)
-    places = places_at(record, mine, after + 1)
+    places = places_beside(record, rows)
     place, limit = first_beyond(places, limits) or (None, None)
-    return Replayed(
+    found = Replayed(
         step=after + 1,
         distance=gradient_distance(places),
         perturbed_distance=gradient_distance(places_at(mine, beside, after + 1)),
@@ -188,6 +219,7 @@ def _replay_one(engine: Engine, record: Run, after: int, limits: Limits) -> Repl
         beyond=place,
         limit=limit,
     )
+    return found, rows
 
 
 def _loaded(state: bytes, what: str) -> State:

@@ -51,7 +51,7 @@ class Gap:
 class Stretch:
     """Steps `after` + 1 to `until` of a run; `complete` when that is all up to the next state.
 
-    `here` and `twin` are the record with what training records of these steps: computed here, and
+    `here` and `beside` are the record with what training records of these steps: computed here, and
     after one ULP. `gaps` are known at the next kept state.
     """
 
@@ -59,7 +59,7 @@ class Stretch:
     until: int
     complete: bool
     here: Run
-    twin: Run
+    beside: Run
     gaps: tuple[Gap, ...] = ()
 
 
@@ -80,15 +80,15 @@ def compute_stretch(
     engine.load_state_dict(deepcopy(states[0]))
     weight = engine.first_values()
     unmoved = nudge(weight, engine.params.train.precision)
-    beside, _ = _go_on(engine, range(span.start, done + 1), kept)
-    twin = with_steps(record, "here after one ULP", beside)
+    left, _ = _go_on(engine, range(span.start, done + 1), kept)
+    beside = with_steps(record, "here after one ULP", left)
     gaps: tuple[Gap, ...] = ()
     complete = done + 1 == span.stop
     if complete and states[1] is not None:
         gaps = tuple(_gaps(tensors_of(states[1]), ours, tensors_of(engine.state_dict()), before))
     with torch.no_grad():
         weight.copy_(unmoved)  # features are in no state
-    return Stretch(after, done, complete, here, twin, gaps)
+    return Stretch(after, done, complete, here, beside, gaps)
 
 
 def _kept_after(engine: "Engine", record: Run) -> int:
@@ -148,13 +148,13 @@ def _walk(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:
 def _gaps(
     theirs: dict[str, Tensor],
     ours: dict[str, Tensor],
-    twin: dict[str, Tensor],
+    beside: dict[str, Tensor],
     before: dict[str, Tensor],
 ) -> Iterator[Gap]:
     for name, value in ours.items():
         if name not in theirs or theirs[name].shape != value.shape:
             continue
-        others = (theirs[name], twin[name], before.get(name, torch.zeros_like(value)))
+        others = (theirs[name], beside[name], before.get(name, torch.zeros_like(value)))
         gap, by_one_ulp, moved = (
             float(torch.linalg.vector_norm(value.double() - other.double())) for other in others
         )

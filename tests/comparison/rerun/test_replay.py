@@ -1,4 +1,4 @@
-"""Replay and origin on the present machine, from what a real small run left behind."""
+"""A run computed again on the present machine, from what it left behind."""
 
 import io
 import json
@@ -6,81 +6,30 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import torch
 import yaml
 
 from benchmarks.held_out_faults import HELD_OUT
-from benchmarks.later_faults import LATER_FAULTS, planted
+from benchmarks.later_faults import LATER_FAULTS
+from benchmarks.planting import planted
 from stages.comparison.analysis.findings import Fault, Kind, Rung
 from stages.comparison.analysis.rounding import LIMITS
 from stages.comparison.page.terms import replayed_in_words
 from stages.comparison.rerun import local_rerun as here
 from stages.comparison.rerun import rebuilt_engine as rerun
 from stages.comparison.rerun.answers import _answers, _prepared
-from stages.comparison.rerun.operations import log_first_step
 from stages.comparison.rerun.origin import (
-    Op,
     _lay_out,
-    capture_ops,
-    find_origins,
-    load_ops,
-    ops_as_json,
 )
 from stages.comparison.rerun.replay import replay
 from stages.core import paths
 from stages.core.errors import DeviceError, RunError
-from stages.core.files import write_json
 from stages.runs.run import Run, read_run
-from stages.runs.schema import INSIDE_COLUMNS, TENSOR_COLUMNS
 from stages.runs.sources import Source, open_source
-from stages.runs.steps import as_record, as_table
-from stages.runs.training_record import about_of
-from stages.runs.weights_file import write_weights
 from stages.training.engine import Engine
-from stages.training.run import training
-from tests.comparison.made import without_onednn
-from tests.training.helpers import CLASSES, params, split
-
-
-@pytest.fixture(scope="module")
-def left_behind(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run, as far as replay needs it."""
-    folder = tmp_path_factory.mktemp("run")
-    chosen = params(train={"snapshots": True})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DVC_ROOT", str(tmp_path_factory.mktemp("root")))
-        with training(chosen, {"train": split()}, CLASSES, {"data": "small"}, print) as run:
-            (folder / paths.SNAPSHOTS).mkdir(parents=True)
-            for snapshot in run.checkpoints.snapshots():
-                (folder / paths.SNAPSHOTS / snapshot.name).write_bytes(snapshot.read_bytes())
-            table = as_table(run.trained.record.inside, INSIDE_COLUMNS)
-            about = about_of(run, [f"class {index}" for index in range(CLASSES)], 16)
-            write_weights(folder / paths.WEIGHTS, about, run.trained.weights)
-    (folder / paths.STEPS).parent.mkdir()
-    write_json(folder / paths.STEPS, as_record(pd.DataFrame(columns=TENSOR_COLUMNS), table))
-    (folder / paths.PARAMS).write_text(yaml.safe_dump(chosen.model_dump(mode="json")))
-    labels = pd.DataFrame({"label": range(CLASSES), "name": "x", "class": "x", "digest": "x"})
-    labels.to_csv(folder / paths.INDICES, index=False)
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def _small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "stages.datasets.pixels.load_splits", lambda *_: {"train": split(), "test": split()}
-    )
-
-
-@pytest.fixture
-def source(left_behind: Path) -> Source:
-    return open_source(str(left_behind))
-
-
-@pytest.fixture
-def record(source: Source) -> Run:
-    return read_run(source)
+from tests.comparison.made import as_bytes, without_onednn
+from tests.training.helpers import params
 
 
 def test_here_the_same_bits_come_again(source: Source, record: Run) -> None:
@@ -191,9 +140,7 @@ def test_another_setting_of_the_optimiser_is_exact(source: Source, record: Run) 
             return content
         state = torch.load(io.BytesIO(content), weights_only=True)
         state["optimizer"]["param_groups"][0]["betas"] = (0.9, 0.99)
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        return buffer.getvalue()
+        return as_bytes(state)
 
     found = replay(replace(source, read=read), record).fault
     assert found is not None
@@ -259,83 +206,3 @@ def test_a_precision_that_is_not_told_is_the_one_asked_for(source: Source, told:
         return told if path == paths.TRAIN_METRICS else source.read(path)
 
     assert rerun.params_of(replace(source, read=read)).train.precision == "fp32"
-
-
-def test_operations_are_logged_with_their_modules(source: Source) -> None:
-    engine = rerun.build_engine(source, rerun.params_of(source))
-    ops = log_first_step(engine)
-    assert any("convolution" in op.name for op in ops)
-    assert any(op.module.endswith("conv1") or "conv" in op.module for op in ops)
-    again = log_first_step(engine)
-    assert (
-        find_origins(ops, again).describe() == f"The same bits in {len(ops)} operations of step 1."
-    )
-
-
-def test_the_origin_is_the_first_operation_of_its_own(source: Source) -> None:
-    engine = rerun.build_engine(source, rerun.params_of(source))
-    ops = log_first_step(engine)
-    with without_onednn():
-        found = find_origins(ops, log_first_step(engine))
-    assert found.origins
-    assert "convolution" in found.origins[0].name
-    assert found.differing >= len(found.origins)
-
-
-def op(name: str, inputs: str = "i", outputs: str = "o") -> Op:
-    return Op(name, "net", inputs, outputs, "float32")
-
-
-def test_consequences_are_no_origins() -> None:
-    a = [op("conv"), op("relu"), op("mm")]
-    b = [op("conv", outputs="x"), op("relu", "x", "y"), op("mm", outputs="z")]
-    found = find_origins(a, b)
-    assert [origin.name for origin in found.origins] == ["conv", "mm"]
-    assert (found.operations, found.differing) == (3, 3)
-    assert "First divergence in `conv` of `net`" in found.describe()
-
-
-def test_steps_that_begin_apart_have_no_origin_and_are_not_equal() -> None:
-    """Other images: every operation differs, and none of them is to blame."""
-    a, b = ([op("conv", at, at), op("mm", at, at)] for at in "xy")
-    words = find_origins(a, b).describe()
-    assert "2 of 2 give other bits" in words
-    assert "What enters the first of them, `conv` in `net`, differs already" in words
-
-
-def test_operations_without_a_counterpart_are_stepped_over() -> None:
-    found = find_origins([op("conv"), op("mm")], [op("conv"), op("cast"), op("mm")])
-    assert found.operations == 2
-    assert found.describe() == "The operations themselves differ, first at `cast` in `net`."
-
-
-def test_a_log_can_be_brought_along(
-    tmp_path: Path, source: Source, record: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log = tmp_path / "ops.json"
-    log.write_text(json.dumps(ops_as_json([op("conv"), op("mm")])))
-    assert load_ops(log) == [op("conv"), op("mm")]
-    captured = [op("conv", outputs="x"), op("mm")]
-    monkeypatch.setattr(here, "capture_ops", lambda *_: captured)
-    section = here.local_origins((source, record), None, log)
-    assert "First divergence in `conv`" in section.sentences[0]
-    assert here.save_ops(source, tmp_path / "mine.json").endswith(
-        f"mine.json: 2 operations of the first step of {source.name}."
-    )
-    assert load_ops(tmp_path / "mine.json") == captured
-
-
-def test_what_is_no_log_is_told(tmp_path: Path) -> None:
-    (tmp_path / "ops.json").write_text("[{}]")
-    with pytest.raises(RunError, match="no log of operations"):
-        load_ops(tmp_path / "ops.json")
-
-
-def test_a_run_without_images_cannot_be_repeated(tmp_path: Path, left_behind: Path) -> None:
-    (tmp_path / "params.yaml").write_text((left_behind / "params.yaml").read_text())
-    source = open_source(str(tmp_path))
-    params_here = rerun.params_of(source)
-    with pytest.raises(RunError, match=r"no data/indices\.csv"):
-        rerun.build_engine(source, params_here)
-    with pytest.raises(RunError, match=r"no data/indices\.csv"):
-        capture_ops(source)

@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,22 +64,30 @@ def done(folder: Path, *words: str) -> str:
     return said
 
 
-def processes_of(folder: Path) -> Iterator[psutil.Process]:
+def processes_of(folder: Path) -> list[psutil.Process]:
     """Every process that a command in the clone has started, and that still runs."""
-    for process in psutil.process_iter(["environ"]):
-        if (process.info["environ"] or {}).get(MARK) == str(folder):
-            yield process
+    return [
+        process
+        for process in psutil.process_iter(["environ"])
+        if (process.info["environ"] or {}).get(MARK) == str(folder)
+    ]
+
+
+def running(processes: Sequence[psutil.Process]) -> str:
+    """The stage that they run, or `dvc`, or nothing where there are none."""
+    commands = " ".join(word for process in processes for word in _command(process))
+    stage = re.search(r"\bstages\.(\w+)", commands)
+    return stage[1] if stage else "dvc" if processes else ""
 
 
 def kill_all(folder: Path) -> str:
-    """Kill them; the stage that ran, or `dvc`, or nothing where there was none."""
-    found = list(processes_of(folder))
-    commands = " ".join(word for process in found for word in _command(process))
+    """Kill all that run for the clone; what that was."""
+    found = processes_of(folder)
+    ran = running(found)
     for process in found:
         process.kill()
     psutil.wait_procs(found)
-    stage = re.search(r"\bstages\.(\w+)", commands)
-    return stage[1] if stage else "dvc" if found else ""
+    return ran
 
 
 def _command(process: psutil.Process) -> list[str]:

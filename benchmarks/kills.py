@@ -33,6 +33,7 @@ from benchmarks.kill_clone import (  # noqa: E402
     kill_all,
     make_clone,
     processes_of,
+    running,
     steady,
     unlike,
 )
@@ -133,19 +134,19 @@ def _cell(folder: Path, name: str) -> Any:
 
 
 def try_queue(count: int, draws: np.random.Generator, folder: Path) -> Iterator[Trial]:
-    """Kill a queue with its worker; then queue the same experiment again, and start."""
+    """Kill a queue with its worker in a stage of its task; then queue it again, and start."""
     start, whole, copy = folder / "start", folder / "whole", folder / "copy"
     make_clone(start)
     fresh(whole, start)
     _queue(whole)
-    began = time.monotonic()
     expected = _waited(whole)
-    longest = time.monotonic() - began
     for _ in range(count):
         fresh(copy, start)
-        instants, ran = draws.uniform(0, longest, IN_A_ROW), []
-        for after in instants:
+        instants, ran = draws.exponential(1.0, IN_A_ROW), []
+        for stage, after in zip(draws.choice(STAGES, IN_A_ROW), instants, strict=True):
             _queue(copy)
+            while running(processes_of(copy)) not in (stage, "") and not _experiments(copy):
+                time.sleep(0.1)
             time.sleep(after)
             ended = _experiments(copy)  # its worker waits ten seconds for more
             there = kill_all(copy)
@@ -171,7 +172,7 @@ def _experiments(folder: Path) -> list[str]:
 def _waited(folder: Path) -> set[tuple[str, ...]]:
     """Hashes of weights and predictions of all experiments, once one is there."""
     while not (revisions := _experiments(folder)):
-        if not any(processes_of(folder)):
+        if not processes_of(folder):
             raise RuntimeError(
                 f"no experiment came of the queue: {done(folder, 'queue', 'status')}"
             )

@@ -73,7 +73,9 @@ class Thumbnails:
 
         waiting = self._waiting.pop(side)
         tall = Pillow.frombuffer("RGB", (side, side * len(waiting)), b"".join(waiting.values()))
-        small = tall.resize((SIDE, SIDE * len(waiting)), Pillow.Resampling.BOX).tobytes()
+        for px in ((SIDE, tall.height), (SIDE, SIDE * len(waiting))):  # rows first, as in a square
+            tall = tall.resize(px, Pillow.Resampling.BOX)
+        small = tall.tobytes()
         size = 3 * SIDE**2
         for place, row in enumerate(waiting):
             self._by_row[row] = small[place * size : (place + 1) * size]

@@ -1,150 +1,85 @@
 """Is a run that was killed at any instant the same run once it is repeated?
 
 `python benchmarks/kills.py [stages study queue] [--count N] [--seed N]` kills DVC and all that it
-started (SIGKILL) at random instants of each stage, of a study and of a queue, up to three times in
-a row, repeats the command, and compares what is written then with a run that nobody killed. An
-instant after the command's end kills nothing and is counted as missed. Exit status 0 when every
-repetition ended well with the same results.
+started (SIGKILL) at random instants of each stage, of a study and of a queue, three times in a row,
+repeats the command, and compares what is written then with a run that nobody killed. Printed are
+the instant of each kill and what was running; one after the command's end kills nothing and is not
+counted. Exit status 0 when every repetition ended well with the same results.
 """
 
 import argparse
-import hashlib
-import io
 import json
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import psutil
-import yaml
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.fuzz_run import VARYING  # noqa: E402
-from benchmarks.small_run import make_pictures  # noqa: E402
-from stages.core.metrics import read_metrics  # noqa: E402
+from benchmarks.kill_clone import (  # noqa: E402
+    begun,
+    done,
+    kept,
+    kill_all,
+    make_clone,
+    processes_of,
+    running,
+    steady,
+    unlike,
+)
 from stages.runs.pipeline import declared_stages  # noqa: E402
-from tests.pipeline.running import commit_all, copy_tracked  # noqa: E402
 
 STAGES = ("fingerprint", "download", "subset", "train", "evaluate", "profile", "report")
-COUNTS = {"stages": 14, "study": 5, "queue": 3}
+COUNTS = {"stages": 14, "study": 5, "queue": 4}
 IN_A_ROW = 3
-PARAMS: dict[str, Any] = {
-    "model": "lenet_small",
-    "device": "cpu",
-    "dataset": {"name": "image_folder", "folder": "data/images"},
-    "train": {"epochs": 12, "batch_size": 16, "checkpoint_steps": 2},
-    "profile": {"seconds": 0.05, "batch_sizes": [1], "variants": []},
-}
 TIMED = ("metrics/hardware.json", "metrics/machine.json", "plots/profile.csv")
-PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Seconds after which something was killed, how many processes each time, what differs then."""
+    """Instants in seconds, what each killed (nothing where it came too late), what differs then."""
 
     what: str
     instants: NDArray[np.float64]
-    kills: list[int]
+    killed: list[str]
     unlike: str
 
 
-def begun(folder: Path, *words: str) -> "subprocess.Popen[str]":
-    """A DVC command under way in a folder, in a process group of its own."""
-    return subprocess.Popen(
-        ["dvc", *words], cwd=folder, text=True, start_new_session=True, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, env=os.environ | {"PATH": PATH, "PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
-
-
-def done(folder: Path, *words: str) -> str:
-    """What a DVC command says. Raises RuntimeError when it fails."""
-    process = begun(folder, *words)
-    said, _ = process.communicate()
-    if process.returncode:
-        raise RuntimeError(f"dvc {' '.join(words)}: {said[-1500:]}")
-    return said
-
-
-def kill_all_in(folder: Path) -> int:
-    """Kill every process that works in the folder, workers of a queue too; how many."""
-    found = [process for process in psutil.process_iter(["cwd"]) if _is_in(process, folder)]
-    for process in found:
-        process.kill()
-    psutil.wait_procs(found)
-    return len(found)
-
-
-def _is_in(process: psutil.Process, folder: Path) -> bool:
-    place = process.info["cwd"]
-    return place is not None and Path(place).is_relative_to(folder)
-
-
-def make_clone(folder: Path) -> None:
-    """The working tree with a quick recipe on a few pictures, in one commit."""
-    copy_tracked(folder, without=("metrics/", "plots/", "studies/", "dvc.lock", "report/"))
-    values = yaml.safe_load((folder / "params.yaml").read_text())
-    for key, value in PARAMS.items():
-        values[key] = {**values[key], **value} if isinstance(value, dict) else value
-    (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
-    make_pictures(folder / "data/images", train=40, test=20)
-    (folder / ".gitignore").open("a").write("!data/images/**\n")
-    commit_all(folder)
-
-
-def kept(path: Path) -> Any:
-    """What of an output is the same in every run."""
-    if path.is_dir():
-        return {inner.name: kept(inner) for inner in sorted(path.iterdir())}
-    if path.suffix == ".json" and path.parent.name == "metrics":
-        values = read_metrics(path)
-        return {k: v for k, v in values.items() if not any(word in k for word in VARYING)}
-    if path.suffix == ".csv":
-        table = pd.read_csv(io.StringIO(path.read_text()), dtype=str)
-        return table[[c for c in table if not any(word in c for word in VARYING)]].to_csv()
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _unlike(path: Path, found: Any, expected: Any) -> list[str]:
-    """The file, with the keys that differ where it has some; nothing for what is the same."""
-    if isinstance(found, dict) and isinstance(expected, dict):
-        keys = sorted(found.keys() | expected.keys())
-        return [f"{path}: {key}" for key in keys if found.get(key) != expected.get(key)]
-    return [] if found == expected else [path.as_posix()]
-
-
-def killed(folder: Path, command: Sequence[str], at: str, after: float) -> int:
-    """Start a DVC command, and kill it some seconds after it said `at`; how many processes."""
+def killed(folder: Path, command: Sequence[str], at: str, after: float) -> str:
+    """Start a DVC command, and kill it some seconds after it said `at`; what ran then."""
     process = begun(folder, *command)
     assert process.stdout
     next((line for line in process.stdout if at in line), None)
     time.sleep(after)
-    there = kill_all_in(folder)
+    there = kill_all(folder)
     process.communicate()
     return there
 
 
+def fresh(copy: Path, source: Path) -> None:
+    """Put a copy of a folder where an earlier one may lie."""
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(source, copy, symlinks=True)
+
+
 def try_stages(count: int, draws: np.random.Generator, folder: Path) -> Iterator[Trial]:
     """Kill each stage in turn, from a clone in which the ones before it are done."""
-    whole = folder / "whole"
+    whole, copy = folder / "whole", folder / "copy"
     make_clone(whole)
     outputs = {name: stage.outputs for name, stage in declared_stages(whole / "dvc.yaml").items()}
     seconds: dict[str, float] = {}
     for stage in STAGES:
-        shutil.copytree(whole, folder / f"before-{stage}", symlinks=True)
+        fresh(folder / f"before-{stage}", whole)
         process = begun(whole, "repro", "-s", stage)
         assert process.stdout
         next(line for line in process.stdout if f"Running stage '{stage}'" in line)
@@ -153,20 +88,18 @@ def try_stages(count: int, draws: np.random.Generator, folder: Path) -> Iterator
         seconds[stage] = time.monotonic() - started
     for number in range(count):
         stage = STAGES[number % len(STAGES)]
-        copy = folder / "copy"
-        shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(folder / f"before-{stage}", copy, symlinks=True)
+        fresh(copy, folder / f"before-{stage}")
         command, at = ("repro", stage), f"Running stage '{stage}'"
         instants = draws.uniform(0, 0.8 * seconds[stage], IN_A_ROW)
-        kills = [killed(copy, command, at, after) for after in instants]
+        ran = [killed(copy, command, at, after) for after in instants]
         done(copy, *command)
-        unlike = [
+        different = [
             difference
             for path in outputs[stage]
             if path.as_posix() not in TIMED
-            for difference in _unlike(path, kept(copy / path), kept(whole / path))
+            for difference in unlike(path, kept(copy / path), kept(whole / path))
         ]
-        yield Trial(stage, instants, kills, ", ".join(unlike))
+        yield Trial(stage, instants, ran, ", ".join(different))
 
 
 def try_study(count: int, draws: np.random.Generator, folder: Path) -> Iterator[Trial]:
@@ -180,67 +113,76 @@ def try_study(count: int, draws: np.random.Generator, folder: Path) -> Iterator[
            "--px", "16"]  # fmt: skip
     subprocess.run(new, cwd=start, check=True, capture_output=True)
     repro = ("--cd", "studies", "repro", "mine/dvc.yaml")
-    shutil.copytree(start, whole, symlinks=True)
+    fresh(whole, start)
     began = time.monotonic()
     done(whole, *repro)
     longest = time.monotonic() - began
     cells = sorted(path.name for path in (whole / "studies/mine/cells").iterdir())
     for _ in range(count):
-        shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(start, copy, symlinks=True)
+        fresh(copy, start)
         instants = draws.uniform(0, 0.5 * longest, IN_A_ROW)
-        kills = [killed(copy, repro, "Running stage 'mine/dvc.yaml:", after) for after in instants]
+        ran = [killed(copy, repro, "Running stage 'mine/dvc.yaml:", after) for after in instants]
         done(copy, *repro)
-        unlike = [name for name in cells if _cell(copy, name) != _cell(whole, name)]
-        yield Trial("study", instants, kills, ", ".join(unlike))
+        different = [name for name in cells if _cell(copy, name) != _cell(whole, name)]
+        yield Trial("study", instants, ran, ", ".join(different))
 
 
 def _cell(folder: Path, name: str) -> Any:
     place = folder / "studies/mine/cells" / name
     train = json.loads((place / "cell.json").read_text())["train"]
-    same = {k: v for k, v in train.items() if not any(word in k for word in VARYING)}
-    return same, (place / "predictions.csv").read_text()
+    return steady(train), (place / "predictions.csv").read_text()
 
 
 def try_queue(count: int, draws: np.random.Generator, folder: Path) -> Iterator[Trial]:
-    """Kill a queue with its worker; then queue the same experiment again, and start."""
+    """Kill a queue with its worker in a stage of its task; then queue it again, and start."""
     start, whole, copy = folder / "start", folder / "whole", folder / "copy"
     make_clone(start)
-    shutil.copytree(start, whole, symlinks=True)
-    began = time.monotonic()
+    fresh(whole, start)
     _queue(whole)
     expected = _waited(whole)
-    longest = time.monotonic() - began
     for _ in range(count):
-        shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(start, copy, symlinks=True)
-        instants, kills = draws.uniform(0.1 * longest, 0.5 * longest, IN_A_ROW), []
-        for after in instants:
+        fresh(copy, start)
+        instants, ran = draws.exponential(1.0, IN_A_ROW), []
+        for stage, after in zip(draws.choice(STAGES, IN_A_ROW), instants, strict=True):
             _queue(copy)
+            while running(processes_of(copy)) not in (stage, "") and not _experiments(copy):
+                time.sleep(0.1)
             time.sleep(after)
-            kills.append(kill_all_in(copy))
+            ended = _experiments(copy)  # its worker waits ten seconds for more
+            there = kill_all(copy)
+            ran.append("" if ended else there)
         _queue(copy)
-        yield Trial("queue", instants, kills, "" if _waited(copy) == expected else "results")
+        yield Trial("queue", instants, ran, "" if _waited(copy) == expected else "results")
+        kill_all(copy)
 
 
 def _queue(folder: Path) -> None:
     done(folder, "exp", "run", "--queue", "-S", "seed=5")
-    done(folder, "queue", "start")
+    # Without a pipe, which the worker would hold open, so that it were waited for.
+    begun(folder, "queue", "start", said=subprocess.DEVNULL).wait()
+
+
+def _experiments(folder: Path) -> list[str]:
+    """The revisions of all that ended well; what waits in the queue has a reference too."""
+    made = "refs/exps/??/*/*"
+    listed = ["git", "-C", str(folder), "for-each-ref", made, "--format=%(objectname)"]
+    return subprocess.check_output(listed, text=True).split()
 
 
 def _waited(folder: Path) -> set[tuple[str, ...]]:
     """Hashes of weights and predictions of all experiments, once one is there."""
-    git = ["git", "-C", str(folder)]
-    while True:
-        named = [*git, "for-each-ref", "refs/exps", "--format=%(objectname)"]
-        listed = subprocess.check_output(named, text=True).split()
-        if listed and not any(_is_in(p, folder) for p in psutil.process_iter(["cwd"])):
-            break
-        time.sleep(0.5)
+    while not (revisions := _experiments(folder)):
+        if not processes_of(folder):
+            raise RuntimeError(
+                f"no experiment came of the queue: {done(folder, 'queue', 'status')}"
+            )
+        time.sleep(0.2)
     found = set()
-    for revision in listed:
-        shown = [subprocess.check_output([*git, "show", f"{revision}:metrics/{name}.json"])
-                 for name in ("train", "evaluate")]  # fmt: skip
+    for revision in revisions:
+        shown = [
+            subprocess.check_output(["git", "-C", str(folder), "show", f"{revision}:{path}"])
+            for path in ("metrics/train.json", "metrics/evaluate.json")
+        ]
         details = [json.loads(text)["details"][0] for text in shown]
         predictions = details[1]["files_sha256"]["data/predictions.csv"]
         found.add((details[0]["weights_sha256"], predictions))
@@ -258,26 +200,27 @@ def main() -> int:
     """Try the parts that were named; print every kill, and count."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*COUNTS, []])
-    parser.add_argument("--count", type=int, help="kills of each part")
+    parser.add_argument("--count", type=int, help="trials of each part, of three kills")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    kinds: Counter[str] = Counter()
+    kinds: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for part in arguments.parts or COUNTS:
         with tempfile.TemporaryDirectory() as folder:
             draws = np.random.default_rng(arguments.seed)
             place = Path(folder).resolve()
             for trial in TRIES[part](arguments.count or COUNTS[part], draws, place):
-                hit = [there > 0 for there in trial.kills]
-                kinds["kills"] += sum(hit)
-                kinds["missed"] += len(hit) - sum(hit)
-                kinds["different" if trial.unlike else "same"] += any(hit)
+                hits = sum(map(bool, trial.killed))
+                kinds[trial.what]["kills"] += hits
+                kinds[trial.what]["too late"] += len(trial.killed) - hits
+                kinds[trial.what]["different" if trial.unlike else "same"] += bool(hits)
                 when = ", ".join(
-                    f"{after:.1f}{'' if one else ' (missed)'}"
-                    for after, one in zip(trial.instants, hit, strict=True)
+                    f"{after:.1f} ({ran or 'too late'})"
+                    for after, ran in zip(trial.instants, trial.killed, strict=True)
                 )
                 print(f"{trial.what} after {when} s: {trial.unlike or 'same'}", flush=True)
-    print(dict(kinds))
-    return 1 if kinds["different"] else 0
+    for what, counts in kinds.items():
+        print(f"{what}: {dict(counts)}")
+    return 1 if any(counts["different"] for counts in kinds.values()) else 0
 
 
 if __name__ == "__main__":

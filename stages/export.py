@@ -51,12 +51,15 @@ def export(arguments: argparse.Namespace) -> int:
     from stages.core.files import write_json
     from stages.deployment.formats import FORMATS, make, make_folder, others
     from stages.deployment.held import MOST_PICTURES, pictures_of_run, reference_of
+    from stages.deployment.library_folder import require_library
     from stages.deployment.network import subject_of
     from stages.deployment.run_model import model_of_run
     from stages.runs.sources import open_source
 
     source = open_source(arguments.run)
     model = model_of_run(source, "cpu")
+    if arguments.safetensors_timm:
+        require_library(model)  # before others are written
     reference = reference_of(model, pictures_of_run(source, "test", MOST_PICTURES))
     subject = subject_of(model, lambda: pictures_of_run(source, "train", CALIBRATION).pixels)
     make_folder(arguments.out)

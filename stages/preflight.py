@@ -70,17 +70,22 @@ def _require_buildable(params: "Params") -> None:
 
     Raises ModelError as `models.build` does.
     """
+    from stages.models import build
+
+    if params.pretrained or not _builds_without_memory(params):
+        build(params, classes=10)
+
+
+def _builds_without_memory(params: "Params") -> bool:
+    """Whether the model can be built of shapes alone, which most can, and nothing is drawn."""
     import torch
 
     from stages.core.errors import ModelError
     from stages.models import build
 
-    if params.pretrained is False:
-        try:
-            with torch.device("meta"):  # shapes alone, nothing is drawn
-                build(params, classes=10)
-        except (ModelError, RuntimeError, NotImplementedError):
-            pass  # some models cannot be built without memory
-        else:
-            return
-    build(params, classes=10)
+    try:
+        with torch.device("meta"):
+            build(params, classes=10)
+    except (ModelError, RuntimeError, NotImplementedError):
+        return False
+    return True

@@ -14,6 +14,7 @@ from stages.core.counts import counted
 from stages.core.errors import DataError
 from stages.datasets.layout import Layout, listed, require_equal_classes, role_of
 from stages.datasets.listing import Listing
+from stages.datasets.reading import reason_of
 
 COLUMNS, SPLIT = ("file", "label"), "split"
 FORM = "a CSV file in UTF-8 whose first line is file,label or file,label,split"
@@ -49,7 +50,11 @@ def read_labels(name: str, listing: Listing, where: str) -> LabelTable:
     """
     found, above = _find(name, listing, where)
     place = f"`dataset.labels` {name} in {where}"
-    rows, repeated = _rows(_lines(listing.read(found), place), place)
+    try:
+        content = listing.read(found)
+    except Exception as error:  # as unzipping raises whatever it runs into
+        raise DataError(f"{place} cannot be read: {reason_of(error)}.") from None
+    rows, repeated = _rows(_lines(content, place), place)
     return LabelTable(name, place, found, above, rows, repeated)
 
 

@@ -45,9 +45,7 @@ def list_folder(source: Path) -> Listing:
     """
 
     def read(name: str) -> bytes:
-        path = source / stored.get(name, name)
-        _require_sane(size := path.stat().st_size, size)
-        return path.read_bytes()
+        return read_file(source / stored.get(name, name))
 
     def refuse(error: OSError) -> None:
         raise error
@@ -74,6 +72,12 @@ def list_folder(source: Path) -> Listing:
             f"as {next(iter(stored))!r}"
         )
     return listing
+
+
+def read_file(path: Path) -> bytes:
+    """A file's bytes. Raises ValueError, before it is read, for one too large for a picture."""
+    _require_sane(size := path.stat().st_size, size)
+    return path.read_bytes()
 
 
 def _as_text(path: Path) -> str:

@@ -134,17 +134,23 @@ def _read_one(collection: Collection, row: int, largest_px: int) -> Image | Unre
         raise
     except Exception as error:  # Pillow's readers raise whatever their parsers run into
         name = collection.names[row].encode(errors="replace").decode()
-        return Unreadable(name, _reason(error, content))
+        return Unreadable(name, reason_of(error, content))
     return Image(row, hashlib.sha256(content).hexdigest(), square)
 
 
-def _reason(error: Exception, content: bytes | None) -> str:
-    """The error in words; Pillow's own for unknown formats quotes an address in memory."""
+def reason_of(error: Exception, content: bytes | None = None) -> str:
+    """Why a file could not be read, in words; Pillow's own may quote an address in memory."""
     from PIL import UnidentifiedImageError
 
     if isinstance(error, UnidentifiedImageError):
         return "it is no picture of a known format" if content else "it is empty"
-    return f"{type(error).__name__}: {error}"
+    if isinstance(error, FileNotFoundError):
+        return "it is gone, or a link to what is gone"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    if isinstance(error, ValueError):  # ours says what the picture is
+        return str(error)
+    return f"it is damaged: {str(error) or type(error).__name__}"
 
 
 def complain(collection: Collection, broken: Sequence[Unreadable]) -> DataError:

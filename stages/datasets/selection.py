@@ -58,6 +58,8 @@ def choose(pool: Pool, subset: "Subset", dataset: str) -> Selection:
     official = np.array([split == "test" for split in pool.splits])
     validating = np.array([split == "val" for split in pool.splits])
     everything = np.arange(len(pool.names))
+    if not official.any():
+        _refuse_single_images(pool)
     test_pool = everything[official] if official.any() else everything
     test_order = nested_order(pool, test_pool, dataset, "test", subset.seed)
     test = test_order[: _test_count(subset, len(test_pool), bool(official.any()))]
@@ -171,6 +173,19 @@ def _train_and_val_counts(subset: "Subset", images: int, own_val: int) -> tuple[
             + (f"Beside that validation {room}." if val < images else "Lower `subset.val`.")
         )
     return train, val
+
+
+def _refuse_single_images(pool: Pool) -> None:
+    """Raise DataError when a class without an official test set has one image, copies aside."""
+    contents = set(zip(pool.labels.tolist(), pool.digests, strict=True))
+    counts = Counter(label for label, _ in contents)
+    if single := [name for label, name in enumerate(pool.classes) if counts[label] < 2]:
+        more = f" and {len(single) - 10} more" if len(single) > 10 else ""
+        raise DataError(
+            f"There is one image alone, copies aside, of the class {', '.join(single[:10])}{more}, "
+            "and without an official test set one must test and another train. Add images or "
+            "remove the class."
+        )
 
 
 def _refuse_empty_classes(pool: Pool, order: Rows, count: int, split: str) -> None:

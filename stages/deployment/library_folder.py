@@ -15,6 +15,7 @@ from torch import nn
 from stages.core.errors import ModelError
 from stages.core.files import read_json, write_json
 from stages.deployment.network import PixelsToLogits, Run, Subject
+from stages.deployment.run_model import RunModel
 from stages.models import resolve
 from stages.runs.weights_file import ENTRY
 
@@ -23,20 +24,32 @@ TORCHVISION = "torchvision"
 OPTIONS = ("image_size", "aux_logits")  # of torchvision's constructors, as a network knows them
 
 
-def write_library(subject: Subject, folder: Path) -> None:
-    """Raises ModelError for a model that is none of a library's."""
-    trained = subject.model.trained.model
-    library, _, identifier = str(resolve(subject.name).library).partition("/")
-    model = copy.deepcopy(trained).to(memory_format=torch.contiguous_format)
-    if hasattr(model, "pretrained_cfg"):  # as every model that timm made
-        _write_timm(model, subject, folder)
-    elif library == "torchvision":
-        _write_torchvision(model, identifier.partition(".")[0], subject, folder)
-    else:
+def require_library(model: RunModel) -> None:
+    """Raise ModelError for a model that is none of a library's."""
+    if not _of_timm(model.trained.model) and not _name_in_torchvision(model.about.model):
         raise ModelError(
-            f"{subject.name} is no model of timm or torchvision, so neither can load its weights. "
-            "Export the whole network: --onnx, --exported-program or --torchscript."
+            f"{model.about.model} is no model of timm or torchvision, so neither can load its "
+            "weights. Export the whole network: --onnx, --exported-program or --torchscript."
         )
+
+
+def _of_timm(network: nn.Module) -> bool:
+    return hasattr(network, "pretrained_cfg")  # as every model that timm made
+
+
+def _name_in_torchvision(name: str) -> str:
+    library, _, identifier = str(resolve(name).library).partition("/")
+    return identifier.partition(".")[0] if library == TORCHVISION else ""
+
+
+def write_library(subject: Subject, folder: Path) -> None:
+    """Write the weights of a model that passes `require_library`."""
+    trained = subject.model.trained.model
+    model = copy.deepcopy(trained).to(memory_format=torch.contiguous_format)
+    if _of_timm(model):
+        _write_timm(model, subject, folder)
+    else:
+        _write_torchvision(model, _name_in_torchvision(subject.name), subject, folder)
 
 
 def _write_timm(model: nn.Module, subject: Subject, folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stages.core.errors import DataError
 from stages.datasets.decoding import picture_of
-from stages.datasets.listing import Listing, list_folder, list_zip
+from stages.datasets.listing import Listing, list_folder, list_zip, read_file
 from stages.datasets.pool import Collection
 from stages.datasets.sources.image_folder import is_picture, told_of
 
@@ -29,9 +29,9 @@ def find_pictures(named: Sequence[str]) -> Collection:
             )
         if not place.is_file() and not place.is_dir():
             raise DataError(f"{place} is neither a file nor a folder, so it holds no picture.")
-        if place.is_file() and not zipfile.is_zipfile(place):
+        if place.is_file() and not _is_zip(place):
             names.append(str(place))
-            contents.append(place.read_bytes)
+            contents.append(partial(read_file, place))
             continue
         listing = list_folder(place) if place.is_dir() else list_zip(place, str(place))
         for name in _pictures(listing, place):
@@ -48,6 +48,12 @@ def find_pictures(named: Sequence[str]) -> Collection:
         picture=picture_of,
         left_out=left_out,
     )
+
+
+def _is_zip(place: Path) -> bool:
+    """Whether a file is a zip, or begins as one and was cut off."""
+    with place.open("rb") as file:
+        return file.read(4) == b"PK\3\4" or zipfile.is_zipfile(file)
 
 
 def _pictures(listing: Listing, place: Path) -> list[str]:

@@ -169,8 +169,8 @@ def test_names_from_macos_are_composed(tmp_path):
 
 
 def test_names_are_in_one_line(tmp_path):
-    folder = write_pictures(tmp_path / "a", {"cat\r": 1, "dog": 1})
-    assert open_collection(image_folder(folder)).classes == ["cat␍", "dog"]
+    folder = write_pictures(tmp_path / "a", {"cat\r": 1, "dog\u2028": 1})
+    assert open_collection(image_folder(folder)).classes == ["cat␍", "dog␤"]
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS refuses such names")

@@ -96,6 +96,17 @@ def test_a_table_that_is_not_there(pictures: Path) -> None:
     assert "no such table" in refused(pictures, "file,label\n", "other.csv")
 
 
+def test_a_table_that_no_parameter_names_is_told(pictures: Path) -> None:
+    (pictures / "labels.csv").write_text("file,label\n")
+    folder = Dataset(name="image_folder", folder=str(pictures))
+    (note,) = open_collection(folder).notes
+    assert note.startswith("labels.csv is not read, for classes are those of the folders")
+    shutil.copy(pictures / "x/000.png", pictures / "000.png")
+    with pytest.raises(DataError, match=r"no class folder: 000\.png\..*labels\.csv is not read"):
+        open_collection(folder)
+    (pictures / "000.png").unlink()
+
+
 @pytest.mark.parametrize(
     ("values", "told"),
     [

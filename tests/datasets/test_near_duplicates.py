@@ -9,7 +9,8 @@ from stages.core import paths
 from stages.core.cli import run_stage
 from stages.core.metrics import read_metrics
 from stages.core.records import read_record
-from stages.datasets import near_duplicates
+from stages.datasets import near_duplicates, reading
+from stages.datasets.decoding import Square
 from stages.download import download
 from stages.subset import subset
 
@@ -55,6 +56,21 @@ def test_copies_are_told_with_their_names(folder, capsys):
     assert len(found["data_notes"]) == 2
     about = read_record(paths.MANIFEST)["near_duplicates"]
     assert about == {"compared": 27, "px": 32, "images": 6, "groups": 3}
+
+
+def test_pictures_that_are_reduced_together_are_as_each_by_itself():
+    thumbnails, squares = near_duplicates.Thumbnails(), []
+    for row in range(3):
+        squares.append(picture(row, 40))
+        square = Square(np.asarray(squares[-1]).transpose(2, 0, 1), 40)
+        thumbnails.add(reading.Image(row, "", square))
+    small = [one.resize((16, 16), Image.Resampling.BOX) for one in squares]
+    values = np.stack([np.asarray(one, np.float32) for one in small])
+    values -= values.mean((1, 2), keepdims=True)
+    places, vectors = thumbnails.of(range(4))
+    assert places.tolist() == [0, 1, 2]
+    expected = values.reshape(3, -1) / np.linalg.norm(values.reshape(3, -1), axis=1)[:, None]
+    np.testing.assert_allclose(vectors, expected, atol=1e-6)
 
 
 def test_small_and_plain_pictures_are_not_compared(folder, capsys):

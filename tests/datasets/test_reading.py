@@ -59,6 +59,8 @@ def test_every_broken_picture_is_named_once(folder):
         assert message.count(name) == 1
     assert "cat/003.png (it is empty)" in message
     assert "cat/004.png (it is no picture of a known format)" in message
+    assert message.count("(it is damaged: ") == 2
+    assert "Error" not in message
     assert "dataset.on_corrupt: skip" in message
     assert "\n" not in message
 
@@ -103,7 +105,7 @@ def test_a_damaged_byte_in_a_zip_is_found(folder, tmp_path):
 def test_a_vanished_file_is_named(folder):
     collection = open_collection(image_folder(folder))
     (folder / "cat/000.png").unlink()
-    with pytest.raises(DataError, match=r"cat/000\.png \(FileNotFoundError"):
+    with pytest.raises(DataError, match=r"cat/000\.png \(it is gone"):
         read_collection(collection, range(60), 8, "stop")
 
 

@@ -203,7 +203,7 @@ def test_a_class_that_would_be_left_out():
 def test_a_class_with_too_few_images():
     lonely = joined(make_pool([40, 40, 1], "train"), make_pool([5, 5, 0], "test", start=100))
     assert "too few images of it to test with" in refused(lonely)
-    assert "class2" in refused(make_pool([40, 40, 1]))
+    assert "one image alone, copies aside, of the class class2" in refused(make_pool([40, 40, 1]))
 
 
 def test_shares_that_round_to_nothing():

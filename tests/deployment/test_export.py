@@ -59,8 +59,9 @@ def test_whole_networks_run_as_the_docs_say(
     for name in ("model.onnx", "model.pt2", "model.int8.onnx"):
         held = json.loads((tmp_path / f"exported/{name}.json").read_text())["held"]
         assert held["pictures"] == held["same_top1"] or "int8" in name
-    assert main(["--safetensors-timm", "--out", out]) == 1
+    assert main(["--onnx", "--safetensors-timm", "--out", str(tmp_path / "none")]) == 1
     assert "lenet_small is no model of timm or torchvision" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
 
     shown, *_ = sorted((pictures / "any").iterdir())
     table = pd.read_csv(here / "data/predictions.csv", dtype={"predicted": str}).set_index("name")

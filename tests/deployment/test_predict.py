@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -53,12 +54,16 @@ def test_what_is_no_picture_is_named_and_the_others_are_answered(
     here: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one, *_ = sorted((pictures / "any").iterdir())
-    assert main([str(one), str(pictures / "notes.txt"), "--top", "1"]) == 1
+    (here / "film.mp4").touch()
+    os.truncate(here / "film.mp4", 3 * 10**9)
+    shown = [str(one), str(pictures / "notes.txt"), "film.mp4"]
+    assert main([*shown, "--top", "1"]) == 1
     said = capsys.readouterr()
     assert said.out.startswith(f"{one}: ")
     assert said.out.endswith(" %\n")
-    assert "1 of 2 pictures cannot be read" in said.err
+    assert "2 of 3 pictures cannot be read" in said.err
     assert "it is no picture of a known format" in " ".join(said.err.split())
+    assert "film.mp4 (it has 3,000 MB, more than" in " ".join(said.err.split())
 
 
 @pytest.mark.parametrize(
@@ -66,6 +71,7 @@ def test_what_is_no_picture_is_named_and_the_others_are_answered(
     [
         (["absent.jpg"], "There is no absent.jpg."),
         (["empty"], "empty holds no pictures: it is empty."),
+        (["cut.zip"], "cut.zip is a file but no complete zip"),
         (["stages/predict.py", "--run", "no-such"], "There is no run called 'no-such'"),
         (["stages/predict.py", "--run", "empty"], "empty has no data/weights.safetensors"),
     ],
@@ -74,6 +80,7 @@ def test_mistakes_are_one_paragraph(
     arguments: list[str], told: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (here / "empty").mkdir(exist_ok=True)
+    (here / "cut.zip").write_bytes(b"PK\3\4 and no end")
     assert main(arguments) == 1
     said = capsys.readouterr().err
     assert said.startswith("error: ")

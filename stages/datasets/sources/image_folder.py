@@ -6,6 +6,7 @@ what systems and photo servers put beside pictures (thumbnails, trash), and file
 Names are compared in Unicode's composed form, for macOS writes the other one.
 """
 
+import posixpath
 import unicodedata
 from collections import Counter
 from pathlib import Path
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 NAMES = ("image_folder",)
 HIDDEN = "hidden"
 OF_SYSTEMS = "thumbnails, trash and the like, which systems put there"
-IN_SIGHT = {code: 0x2400 + code for code in range(32)}  # Unicode's pictures of control characters
+IN_SIGHT = {
+    **{code: 0x2400 + code for code in range(32)},  # Unicode's pictures of control characters
+    **dict.fromkeys((0x85, 0x2028, 0x2029), 0x2424),  # further ends of lines
+}
 # Folders and files that macOS, Windows, Synology, QNAP and file systems put beside pictures.
 SYSTEM_NAMES = {
     "__macosx", "network trash folder", "temporary items", "icon\r",
@@ -52,13 +56,17 @@ def open_collection(dataset: "Dataset") -> Collection:
             f"{where} holds no pictures: {told_of(listing)}. Put some there as {LAYOUT}."
             f"{_in_a_clone()}"
         )
-    written = [_written(name) for name in pictures]
+    shown = [written(name) for name in pictures]
     if table:
-        pictures, layout = labelled(table, listing, dict(zip(written, pictures, strict=True)))
+        pictures, layout = labelled(table, listing, dict(zip(shown, pictures, strict=True)))
         notes = layout.notes
     else:
-        layout = layout_of([name.split("/") for name in written], where)
-        notes = [*layout.notes, *_without_pictures(listing, pictures)]
+        unread = _unread_table(listing, pictures)
+        try:
+            layout = layout_of([name.split("/") for name in shown], where)
+        except DataError as error:
+            raise DataError(" ".join([str(error), *(f"{note}." for note in unread)])) from None
+        notes = [*layout.notes, *_without_pictures(listing, pictures), *unread]
     classes = sorted(set(layout.classes))
     numbers = {name: number for number, name in enumerate(classes)}
     return Collection(
@@ -104,6 +112,17 @@ def is_picture(name: str, listing: Listing) -> bool:
     return False
 
 
+def _unread_table(listing: Listing, pictures: list[str]) -> list[str]:
+    """What to say of a table of labels above all pictures that no parameter names."""
+    tables = [name for name in listing.names if posixpath.basename(name).casefold() == "labels.csv"]
+    return [
+        f"{name} is not read, for classes are those of the folders; with `dataset.labels: "
+        f"{posixpath.basename(name)}` they are those of that table"
+        for name in tables
+        if posixpath.commonpath([name, *pictures]) == posixpath.dirname(name)
+    ]
+
+
 def _without_pictures(listing: Listing, pictures: list[str]) -> list[str]:
     """What to say of folders that have no picture in them or below, the topmost of each."""
     full = {"."}
@@ -118,6 +137,7 @@ def _without_pictures(listing: Listing, pictures: list[str]) -> list[str]:
     }
     if not empty:
         return []
+    empty = set(map(written, empty))
     return [f"{counted(len(empty), 'folder')} without a picture, so no class: {listed(empty)}"]
 
 
@@ -128,10 +148,10 @@ def _aside(folder: str) -> bool:
 
 def _suffix(name: str) -> str:
     stem, dot, suffix = name.rpartition(".")
-    return f".{suffix.lower()}" if stem and dot else ""
+    return written(f".{suffix.lower()}") if stem and dot else ""
 
 
-def _written(name: str) -> str:
+def written(name: str) -> str:
     """The name as it is written everywhere: composed, and in one line (a carriage return as ␍)."""
     return unicodedata.normalize("NFC", name).translate(IN_SIGHT)
 

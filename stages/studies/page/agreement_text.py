@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from stages.charts.study_machines import accuracy_by_machine
 from stages.charts.style import metric_label
+from stages.core.counts import counted
 from stages.pages.blocks import Picture, Table, drawing
 from stages.pages.formatting import percent
 from stages.studies.analysis.agreement import Agreement, Change, agreements
@@ -53,7 +54,25 @@ def _sentence(found: Sequence[Agreement], names: tuple[str, str]) -> str:
     if broken:
         return f"{where} the answer is not the same at {_listed(broken)} images; {moved}."
     sizes = _listed([f"{one.images:,}" for one in told])
-    return f"The answer holds on {names[1]} at {sizes} images; {moved}."
+    return f"The answer holds on {names[1]} at {sizes} images: {_first(told)}; {moved}."
+
+
+def _first(told: Sequence[Agreement]) -> str:
+    """Who leads at the largest size."""
+    largest = told[-1]
+    where = f"at {largest.images:,} " if len(told) > 1 else ""
+    if len(largest.changes) == 1:
+        name = largest.changes[0].series
+        return f"{where}{name} alone has learned, so that there is no ranking to compare"
+    return where + _leading(largest, ("the first", "the other"))
+
+
+def _leading(one: Agreement, names: tuple[str, str]) -> str:
+    a, b = one.leaders or ("", "")
+    told = f"{a} is first on both" if a == b else f"{a} is first on {names[0]}, {b} on {names[1]}"
+    if a != b and one.leaders_tied:
+        told += ", and neither machine can tell the two apart"
+    return told + (f"; Kendall's tau {_between(one.tau)}" if one.tau is not None else "")
 
 
 def _named(view: MachineResults) -> str:
@@ -65,24 +84,21 @@ def _line(one: Agreement, names: tuple[str, str]) -> str:
     told = f"{one.images:,} images: "
     if one.leaders is None:
         return told + NONE_LEARNED + "."
-    a, b = one.leaders
     if len(one.changes) == 1:
-        told += f"{a} is the only backbone that is surely above one answer to every image"
+        told += f"{one.leaders[0]} is the only backbone surely above one answer to every image"
     else:
-        told += (
-            f"{a} is first on both" if a == b else f"{a} is first on {names[0]}, {b} on {names[1]}"
-        )
-    if a != b and one.leaders_tied:
-        told += ", and neither machine can tell the two apart"
-    if one.tau is not None:
-        told += f"; Kendall's tau {_between(one.tau)}"
+        told += _leading(one, names)
     swapped = [pair for pair in one.swapped if pair not in one.reversed]
     if swapped:
         told += f"; change places within their intervals: {_pairs(swapped)}"
     if one.reversed:
         told += f"; reversed, and both machines are sure: {_pairs(one.reversed)}"
     if one.seed_half_width is not None:
-        told += f"; another seed alone moves a run by up to {100 * one.seed_half_width:.1f} points"
+        runs = counted(sum(len(change.by_cell) for change in one.changes), "run")
+        told += (
+            f"; another seed alone moves a run by up to {100 * one.seed_half_width:.1f} points, "
+            f"the other machine {len(one.beyond_seeds) or 'none'} of {runs} by more"
+        )
     return told + "."
 
 
@@ -95,16 +111,18 @@ def _between(tau: Estimate) -> str:
 
 def _table(one: Agreement, names: tuple[str, str]) -> Table | None:
     rows = tuple(_row(change) for change in one.changes)
-    head = ("backbone", *names, "change in points", "beyond seeds and images")
-    return Table(head, rows, numeric=(1, 2, 3)) if rows else None
+    head = ("backbone", *names, "change in points", "of single runs", "beyond seeds and images")
+    return Table(head, rows, numeric=(1, 2, 3, 4)) if rows else None
 
 
 def _row(change: Change) -> tuple[str, ...]:
     gap = change.difference
     width = "" if gap.half_width is None else f" ± {100 * gap.half_width:.1f}"
-    shown = Traced(f"{100 * gap.value:+.1f}{width}", change.cells)
+    shown = Traced(f"{100 * gap.value:+.1f}{width}", change.by_cell)
+    ends = dict.fromkeys((min(change.by_cell.values()), max(change.by_cell.values())))
     means = (percent(change.first.value), percent(change.second.value))
-    return (change.series, *means, shown, "no" if gap.open else "yes")
+    runs = Traced(" to ".join(f"{100 * end:+.1f}" for end in ends), change.by_cell)
+    return (change.series, *means, shown, runs, "no" if gap.open else "yes")
 
 
 def _chart(one: Agreement, names: tuple[str, str], view: MachineResults) -> Picture:

@@ -74,9 +74,10 @@ class Submission:
         return said or self.full_disk() or "it ended without a word"
 
     def full_disk(self) -> str:
-        """That logs and results have no room; empty where they have."""
-        free = shutil.disk_usage(self.folder).free
-        return f"the disk of {self.folder} is full" if free < files.FULL_DISK_BYTES else ""
+        """What to do where logs and results have no room; empty where they have."""
+        if shutil.disk_usage(self.folder).free >= files.FULL_DISK_BYTES:
+            return ""
+        return f"the disk of {self.folder} is full; free some space and submit again"
 
     def source(self, form: StudyConfig, cell: str) -> Source | None:
         """The form's folder as the cell's task left it; None when that is nothing yet."""

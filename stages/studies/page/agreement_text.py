@@ -48,8 +48,12 @@ def _sentence(found: Sequence[Agreement], names: tuple[str, str]) -> str:
         return f"{where} the answer cannot be compared: {NONE_LEARNED}."
     beyond = sum(len(one.beyond) for one in told)
     changes = sum(len(one.changes) for one in told)
-    which = f"{beyond} of {changes} accuracies change" if beyond else "no accuracy changes"
-    moved = f"{which} by more than seeds and test images explain"
+    moved = "its accuracy moved by no more" if changes == 1 else "no accuracy moved by more"
+    if beyond:
+        moved = f"{beyond} of {counted(changes, 'accuracy', 'accuracies')} moved by more"
+    moved += " than seeds and test images explain"
+    if unknown := [f"{one.images:,}" for one in found if one.holds is None]:
+        moved += f"; at {_listed(unknown)} none has learned"
     broken = [f"{one.images:,}" for one in told if not one.holds]
     if broken:
         return f"{where} the answer is not the same at {_listed(broken)} images; {moved}."
@@ -72,7 +76,7 @@ def _leading(one: Agreement, names: tuple[str, str]) -> str:
     told = f"{a} is first on both" if a == b else f"{a} is first on {names[0]}, {b} on {names[1]}"
     if a != b and one.leaders_tied:
         told += ", and neither machine can tell the two apart"
-    return told + (f"; Kendall's tau {_between(one.tau)}" if one.tau is not None else "")
+    return told + (f" (Kendall's tau {_between(one.tau)})" if one.tau is not None else "")
 
 
 def _named(view: MachineResults) -> str:
@@ -106,11 +110,12 @@ def _between(tau: Estimate) -> str:
     """Kendall's tau cannot leave -1 … 1, so its interval is cut there."""
     if tau.low is None or tau.high is None:
         return f"{tau.value:.2f}"
-    return f"{tau.value:.2f} ({max(-1.0, tau.low):.2f} to {min(1.0, tau.high):.2f})"
+    return f"{tau.value:.2f}, interval {max(-1.0, tau.low):.2f} to {min(1.0, tau.high):.2f}"
 
 
 def _table(one: Agreement, names: tuple[str, str]) -> Table | None:
-    rows = tuple(_row(change) for change in one.changes)
+    ordered = sorted(one.changes, key=lambda change: -change.first.value)
+    rows = tuple(_row(change) for change in ordered)
     head = ("backbone", *names, "change in points", "of single runs", "beyond seeds and images")
     return Table(head, rows, numeric=(1, 2, 3, 4)) if rows else None
 
@@ -118,11 +123,17 @@ def _table(one: Agreement, names: tuple[str, str]) -> Table | None:
 def _row(change: Change) -> tuple[str, ...]:
     gap = change.difference
     width = "" if gap.half_width is None else f" ± {100 * gap.half_width:.1f}"
-    shown = Traced(f"{100 * gap.value:+.1f}{width}", change.by_cell)
-    ends = dict.fromkeys((min(change.by_cell.values()), max(change.by_cell.values())))
+    shown = Traced(f"{_points(gap.value)}{width}", change.by_cell)
+    ends = dict.fromkeys(_points(end(change.by_cell.values())) for end in (min, max))
     means = (percent(change.first.value), percent(change.second.value))
-    runs = Traced(" to ".join(f"{100 * end:+.1f}" for end in ends), change.by_cell)
+    runs = Traced(" to ".join(ends), change.by_cell)
     return (change.series, *means, shown, runs, "no" if gap.open else "yes")
+
+
+def _points(difference: float) -> str:
+    """A difference of shares in points, without a sign where it rounds to none."""
+    points = round(100 * difference, 1)
+    return f"{points:+.1f}" if points else "0.0"
 
 
 def _chart(one: Agreement, names: tuple[str, str], view: MachineResults) -> Picture:

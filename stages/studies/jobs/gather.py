@@ -92,8 +92,7 @@ def _record(form: StudyConfig, cells: Sequence[Cell]) -> None:
             stages = [stage for stage in every if stage.name in names]
             _read_once([dep for stage in stages for dep in stage.deps])
             for stage in stages:
-                stage.save()
-                stage.commit()
+                stage.save()  # and its run cache; `commit` is for outputs that git does not keep
             stages[0].dvcfile.dump_stages(stages, update_pipeline=False)
     except DvcException as error:
         raise RunError(

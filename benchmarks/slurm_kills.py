@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from stages import study  # noqa: E402
-from stages.studies.jobs.status import DONE, FINISHED, counted, standings  # noqa: E402
+from stages.studies.jobs.status import DONE, FINISHED, standings, summary  # noqa: E402
 from stages.studies.run.cell import run_cell  # noqa: E402
 from stages.studies.spec.study_config import load_study_config  # noqa: E402
 from tests.pipeline.running import commit_all, copy_tracked  # noqa: E402
@@ -66,7 +66,7 @@ def _killed(cluster: Cluster, kills: int) -> int:
         found = standings(form)
         if all(one.state in (DONE, FINISHED) for one in found):
             return deaths
-        print(f"{deaths} kills, {counted(found)}", flush=True)
+        print(f"{deaths} kills, {summary(found)}", flush=True)
         study.main(["submit", "tiny"])
         time.sleep(draws.uniform(*BETWEEN_SECONDS))
         if deaths < kills:

@@ -21,8 +21,12 @@ NAME/small is the small form of a study. The studies are a DVC project of their 
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
 from stages.core.cli import reporting_errors
+
+if TYPE_CHECKING:
+    from stages.studies.spec.study_config import StudyConfig
 
 UNTRAINED = "mobilenet_v3_small,resnet18,vit_2l_2h_128"
 
@@ -34,12 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     if more and arguments.command != "submit":
         parser.error(f"unrecognized arguments: {' '.join(more)}")
     arguments.sbatch = more
-    commands = {
-        "fingerprint": _fingerprint, "pictures": _pictures, "run": _run, "verify": _verify,
-        "plan": _plan, "submit": _submit, "status": _status, "gather": _gather,
-        "keep": _keep, "page": _page, "wire": _wire, "new": _new,
-    }  # fmt: skip
-    return reporting_errors(lambda: commands[arguments.command](arguments))
+    return reporting_errors(lambda: COMMANDS[arguments.command](arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,56 +48,38 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in ("fingerprint", "pictures", "run", "verify", "plan", "submit", "status", "gather",
-                 "keep", "page", "wire", "new"):  # fmt: skip
-        command = commands.add_parser(name, allow_abbrev=name != "submit")
+    added = {name: commands.add_parser(name, allow_abbrev=name != "submit") for name in COMMANDS}
+    for command in added.values():
         command.add_argument("study", metavar="NAME", help="a folder below studies/")
-        if name == "run":
-            for key in ("model", "size", "recipe"):
-                command.add_argument(f"--{key}", required=True)
-            command.add_argument("--seed", type=int, required=True)
-        if name == "verify":
-            command.add_argument(
-                "--cells", type=int, default=3, metavar="N", help="how many (default: %(default)s)"
-            )
-            command.add_argument(
-                "--seed", type=int, help="of the draw (default: another one each time, and said)"
-            )
-        if name == "submit":
-            _add_jobs(command)
-        if name == "gather":
-            command.add_argument("--wait", action="store_true", help="until no job is left")
-            command.add_argument(
-                "--from", dest="revisions", action="append", default=[], metavar="REVISION",
-                help="also take the cells of this branch or experiment that are missing here",
-            )  # fmt: skip
-        if name == "plan":
-            command.add_argument(
-                "--hours",
-                type=float,
-                metavar="H",
-                help="also say which cells fit, and in which order",
-            )
-        if name == "keep":
-            command.add_argument(
-                "--from", dest="revision", metavar="REVISION",
-                help="keep the cells of this branch or experiment instead",
-            )  # fmt: skip
-        if name == "page":
-            command.add_argument(
-                "--with", dest="revisions", action="append", default=[], metavar="REVISION",
-                help="also show the cells of this branch or experiment, e.g. machine/mac",
-            )  # fmt: skip
-        if name == "new":
-            _add_grid(command)
+    for key in ("model", "size", "recipe"):
+        added["run"].add_argument(f"--{key}", required=True)
+    added["run"].add_argument("--seed", type=int, required=True)
+    added["verify"].add_argument(
+        "--cells", type=int, default=3, metavar="N", help="how many (default: %(default)s)"
+    )
+    added["verify"].add_argument(
+        "--seed", type=int, help="of the draw (default: another one each time, and said)"
+    )
+    added["plan"].add_argument(
+        "--hours", type=float, metavar="H", help="also say which cells fit, and in which order"
+    )
+    _add_jobs(added["submit"])
+    added["gather"].add_argument("--wait", action="store_true", help="until no job is left")
+    _add_revisions(added["gather"], "--from", "also take the cells of {} that are missing here")
+    added["keep"].add_argument(
+        "--from", dest="revision", metavar="REVISION",
+        help="keep the cells of this branch or experiment instead",
+    )  # fmt: skip
+    _add_revisions(added["page"], "--with", "also show the cells of {}, e.g. machine/mac")
+    _add_grid(added["new"])
     return parser
 
 
-def _count(text: str) -> int:
-    """A number of jobs, for argparse."""
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not a number of jobs; 1 is the least")
-    return number
+def _add_revisions(command: argparse.ArgumentParser, option: str, does: str) -> None:
+    command.add_argument(
+        option, dest="revisions", action="append", default=[], metavar="REVISION",
+        help=does.format("this branch or experiment"),
+    )  # fmt: skip
 
 
 def _add_jobs(command: argparse.ArgumentParser) -> None:
@@ -107,12 +88,12 @@ def _add_jobs(command: argparse.ArgumentParser) -> None:
         "4:00:00 --exclusive"
     )
     command.add_argument("--on", choices=("slurm", "local"), default="slurm")
-    command.add_argument("--jobs", type=_count, metavar="N", help="run no more than N at once")
+    command.add_argument("--jobs", type=int, metavar="N", help="run no more than N at once")
     command.add_argument(
         "--push", metavar="REMOTE",
         help="for nodes that do not see this disk: they clone this git remote and push results",
     )  # fmt: skip
-    command.add_argument("--dry-run", action="store_true", help="print the script for sbatch alone")
+    command.add_argument("--dry-run", action="store_true", help="print what would be done alone")
 
 
 def _add_grid(command: argparse.ArgumentParser) -> None:
@@ -135,9 +116,7 @@ def _add_grid(command: argparse.ArgumentParser) -> None:
         help="with --trained: also the trained weights in this file",
     )  # fmt: skip
     command.add_argument(
-        "--sizes",
-        default="500,1000,full",
-        help="training images: counts, shares or full (default: %(default)s)",
+        "--sizes", default="500,1000,full", help="counts, shares or full (default: %(default)s)"
     )
     command.add_argument("--seeds", type=int, default=3, help="how many (default: %(default)s)")
     command.add_argument(
@@ -146,25 +125,28 @@ def _add_grid(command: argparse.ArgumentParser) -> None:
     command.add_argument("--px", type=int, help="input size (default: 32; with --trained 128)")
 
 
-def _fingerprint(arguments: argparse.Namespace) -> int:
-    from stages.studies.run.machine import fingerprint
+def _form(arguments: argparse.Namespace) -> "StudyConfig":
     from stages.studies.spec.study_config import load_study_config
 
-    return _log(f"hardware DNA {fingerprint(load_study_config(arguments.study))}")
+    return load_study_config(arguments.study)
+
+
+def _fingerprint(arguments: argparse.Namespace) -> int:
+    from stages.studies.run.machine import fingerprint
+
+    return _log(f"hardware DNA {fingerprint(_form(arguments))}")
 
 
 def _pictures(arguments: argparse.Namespace) -> int:
     from stages.studies.run.pictures import list_pictures
-    from stages.studies.spec.study_config import load_study_config
 
-    return _log("\n".join(list_pictures(load_study_config(arguments.study))))
+    return _log("\n".join(list_pictures(_form(arguments))))
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from stages.studies.run.cell import run_cell
-    from stages.studies.spec.study_config import load_study_config
 
-    form = load_study_config(arguments.study)
+    form = _form(arguments)
     cell = form.find(arguments.model, arguments.size, arguments.recipe, arguments.seed)
     run_cell(form, cell, _say)
     return 0
@@ -172,19 +154,14 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _verify(arguments: argparse.Namespace) -> int:
     from stages.studies.run.verify import verify
-    from stages.studies.spec.study_config import load_study_config
 
-    return verify(load_study_config(arguments.study), arguments.cells, arguments.seed, _say)
+    return verify(_form(arguments), arguments.cells, arguments.seed, _say)
 
 
 def _plan(arguments: argparse.Namespace) -> int:
     from stages.studies.run.plan import plan_of
-    from stages.studies.spec.study_config import load_study_config
 
-    def tell(line: str) -> None:
-        sys.stderr.write(line + "\n")
-
-    plan = plan_of(load_study_config(arguments.study), tell)
+    plan = plan_of(_form(arguments), lambda line: _say(line, sys.stderr))
     _say(plan.text())
     if arguments.hours is not None:
         from stages.studies.run.budget import proposal
@@ -195,34 +172,27 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 def _submit(arguments: argparse.Namespace) -> int:
     from stages.studies.jobs.submit import Wish, submit
-    from stages.studies.spec.study_config import load_study_config
 
     told = (arguments.on, arguments.jobs, arguments.push, arguments.sbatch, arguments.dry_run)
-    return _log(submit(load_study_config(arguments.study), Wish(*told), _say))
+    return _log(submit(_form(arguments), Wish(*told), _say))
 
 
 def _status(arguments: argparse.Namespace) -> int:
     from stages.studies.jobs.status import status
-    from stages.studies.spec.study_config import load_study_config
 
-    return _log(status(load_study_config(arguments.study)))
+    return _log(status(_form(arguments)))
 
 
 def _gather(arguments: argparse.Namespace) -> int:
-    from stages.studies.jobs.gather import gather, wait
-    from stages.studies.spec.study_config import load_study_config
+    from stages.studies.jobs.gather import gather
 
-    form = load_study_config(arguments.study)
-    if arguments.wait:
-        wait(form)
-    return _log(gather(form, arguments.revisions))
+    return _log(gather(_form(arguments), arguments.revisions, arguments.wait))
 
 
 def _keep(arguments: argparse.Namespace) -> int:
     from stages.studies.run.keep import keep_cells
-    from stages.studies.spec.study_config import load_study_config
 
-    return _log(keep_cells(load_study_config(arguments.study), arguments.revision))
+    return _log(keep_cells(_form(arguments), arguments.revision))
 
 
 def _page(arguments: argparse.Namespace) -> int:
@@ -234,9 +204,8 @@ def _page(arguments: argparse.Namespace) -> int:
 def _wire(arguments: argparse.Namespace) -> int:
     from stages.core.files import write_text
     from stages.studies.spec.pipeline_file import pipeline
-    from stages.studies.spec.study_config import load_study_config
 
-    form = load_study_config(arguments.study)
+    form = _form(arguments)
     write_text(form.folder / "dvc.yaml", pipeline(form))
     return _log(f"wrote {form.folder / 'dvc.yaml'}")
 
@@ -263,10 +232,17 @@ def _log(line: str) -> int:
     return 0
 
 
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+def _say(line: str, stream: TextIO | None = None) -> None:
+    stream = stream or sys.stdout
+    stream.write(line + "\n")
+    stream.flush()
 
+
+COMMANDS = {
+    "fingerprint": _fingerprint, "pictures": _pictures, "run": _run, "verify": _verify,
+    "plan": _plan, "submit": _submit, "status": _status, "gather": _gather,
+    "keep": _keep, "page": _page, "wire": _wire, "new": _new,
+}  # fmt: skip
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -42,7 +42,10 @@ def test_equal_answers_hold(form: StudyConfig) -> None:
     assert found.tau.value == 1
     assert [change.difference.value for change in found.changes] == pytest.approx([0, 0, 0])
     assert found.swapped == found.beyond == ()
-    assert "The answer holds on machine 2 (made-up chip) at 400 images" in _page(form)
+    assert found.beyond_seeds == ()
+    text = " ".join(_page(form).split())
+    answer = "The answer holds on machine 2 (made-up chip) at 400 images: good is first on both "
+    assert f"{answer}(Kendall's tau 1.00, interval " in text
 
 
 def test_a_ranking_turned_round_does_not(
@@ -58,6 +61,7 @@ def test_a_ranking_turned_round_does_not(
     assert found.tau.value < 0
     assert {"good", "poor"} <= {change.series for change in found.beyond}
     text = _page(form)
+    assert len(found.beyond_seeds) == 4
     assert "the answer is not the same at 400 images" in text
     assert "reversed, and both machines are sure: " in text
 

@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from stages import study
 from stages.core import files
+from stages.studies.jobs.submission import LOCAL, Submission
 from stages.studies.run.cell import run_cell
 from stages.studies.spec.study_config import load_study_config
 from tests.pipeline.running import ROOT, commit_all, copy_tracked, stages_run
@@ -96,12 +97,16 @@ def test_cells_run_here_and_are_gathered_as_if_dvc_had_run_them(
     with FileLock(".work/submitted/tiny/lock"):
         assert study.main(["submit", "tiny", "--on", "local"]) == 1
     assert "Another `submit`" in capsys.readouterr().err
+    assert study.main(["submit", "tiny", "--on", "local", "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert "1 cell would run on this machine, 1 at once, " in told
+    assert "\npython -m stages.study run tiny --model lenet_small --size 64 --recipe plain" in told
     assert study.main(["submit", "tiny", "--on", "local", "--jobs", "2"]) == 0
     assert f"{CELLS[0]}: finished" in capsys.readouterr().out
     assert study.main(["submit", "tiny", "--on", "local"]) == 0
-    assert "Nothing to submit: of 1 cells 1 finished, not gathered" in capsys.readouterr().out
+    assert "Nothing to submit: of 1 cell 1 finished, not gathered" in capsys.readouterr().out
     assert study.main(["gather", "tiny"]) == 0
-    assert "Gathered 1 cells: of 1 cells 1 done." in capsys.readouterr().out
+    assert "Gathered 1 cell: of 1 cell 1 done." in capsys.readouterr().out
     assert (Path("studies/tiny/report.html")).exists()
     assert repeated() == []
     assert not list(Path(".work/submitted/tiny").glob("[0-9]*"))
@@ -112,6 +117,23 @@ def test_cells_run_here_and_are_gathered_as_if_dvc_had_run_them(
     Path("studies/tiny/dvc.lock").unlink()
     assert study.main(["gather", "tiny", "--from", "HEAD"]) == 0
     assert repeated() == []
+
+
+def test_what_failed_tells_why_and_what_never_began_did_not_fail(
+    clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = Submission(clone / ".work/submitted/tiny/1", CELLS[:3], "HEAD", LOCAL, None)
+    one.write()
+    one.log(CELLS[0]).write_text("epoch 1/3\nerror: Cannot write a:\nthe disk is full.\n")
+    one.log(CELLS[1]).write_text("error: The node went.\nepoch  2/3  loss 1\n")
+    assert study.main(["status", "tiny"]) == 0
+    told = capsys.readouterr().out
+    for cell, state in zip(CELLS, (
+        "failed: Cannot write a: the disk is full.", "failed: epoch  2/3  loss 1", "not begun",
+        "not submitted",
+    ), strict=True):  # fmt: skip
+        assert f"{cell}  {state}\n" in told
+    assert "of 4 cells 2 failed, 1 not begun, 1 not submitted." in told
 
 
 def test_what_slurm_cannot_take_is_a_paragraph(

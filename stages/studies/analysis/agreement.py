@@ -25,13 +25,16 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class Change:
-    """One series on both machines: mean accuracies, and second less first on the same runs."""
+    """One series on both machines: mean accuracies, and second less first on the same runs.
+
+    `by_cell` has the difference of each run.
+    """
 
     series: str
     first: Estimate
     second: Estimate
     difference: Estimate
-    cells: Sequence[str]
+    by_cell: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,13 @@ class Agreement:
     def holds(self) -> bool | None:
         """Whether the answer is the same; None where none has learned."""
         return None if self.leaders is None else self.leaders_tied and not self.reversed
+
+    @property
+    def beyond_seeds(self) -> tuple[str, ...]:
+        """Runs that differ by more than two seeds do; none where seeds are not repeated."""
+        limit = np.inf if self.seed_half_width is None else self.seed_half_width
+        every = (change.by_cell.items() for change in self.changes)
+        return tuple(cell for cells in every for cell, apart in cells if abs(apart) > limit)
 
     @property
     def beyond(self) -> tuple[Change, ...]:
@@ -94,7 +104,9 @@ def _agreement(
         means = (measured.mean(ours), measured.mean(theirs))
         if any(_learned(mean, chance) for mean, chance in zip(means, chances, strict=True)):
             apart = measured.difference(theirs, ours)
-            changes.append(Change(str(name), *means, apart, list(dict.fromkeys(runs["cell"]))))
+            values = [measured.values[side.index].set_axis(side["cell"]) for side in (theirs, ours)]
+            by_cell = {str(cell): float(value) for cell, value in (values[0] - values[1]).items()}
+            changes.append(Change(str(name), *means, apart, by_cell))
     names = [change.series for change in changes]
     swapped = [pair for pair in combinations(names, 2) if _sign(changes, pair) < 0]
     swapped = [pair if _better(changes, pair) else (pair[1], pair[0]) for pair in swapped]

@@ -8,10 +8,13 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import chdir
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
+from stages.core.counts import counted
 from stages.core.errors import RunError
 from stages.core.paths import PIPELINE, STUDIES
 from stages.runs.sources import Source, open_source
@@ -23,11 +26,11 @@ from stages.studies.jobs.status import (
     WAITING,
     Standing,
     at_work,
-    counted,
     standings,
+    summary,
     tasks_of,
 )
-from stages.studies.jobs.submission import alone, list_inputs, submissions
+from stages.studies.jobs.submission import Submission, alone, list_inputs, submissions
 from stages.studies.page.page import write_page
 from stages.studies.spec.study_config import Cell, StudyConfig
 
@@ -35,30 +38,37 @@ SECONDS = 10
 """Between two looks at the queue."""
 
 
-def gather(form: StudyConfig, revisions: Sequence[str] = ()) -> str:
+def gather(form: StudyConfig, revisions: Sequence[str] = (), waiting: bool = False) -> str:
     """Take what has finished, of submissions and of revisions; return what came and what lacks.
+
+    With `waiting`, when no task is left.
 
     Raises RunError for an unknown revision, a damaged result, or while another process gathers.
     """
     for name in revisions:
         cells_of(form, name)
+    if waiting:
+        _wait(form)
     elsewhere = [open_source(name).within(form.folder) for name in revisions]
     with alone(form):
         list_inputs(form)
-        missing = [one.cell for one in standings(form) if one.state != DONE]
-        came = [cell for cell in missing if _take(form, cell, elsewhere)]
+        found, every = standings(form), submissions(form)
+        missing = [one.cell for one in found if one.state != DONE]
+        came = [cell for cell in missing if _take(form, cell, every, elsewhere)]
         if came:
             _record(form, came)
             write_page(form.name)
-        found = standings(form)
-        _forget(form, found)
+        found = [Standing(one.cell, DONE) if one.cell in came else one for one in found]
+        _forget(every, found)
     left = _left(form, missing, came, elsewhere)
-    return f"Gathered {len(came)} cells: {counted(found)}.{left}"
+    return f"Gathered {counted(len(came), 'cell')}: {summary(found)}.{left}"
 
 
-def _take(form: StudyConfig, cell: Cell, elsewhere: Sequence[Source]) -> bool:
+def _take(
+    form: StudyConfig, cell: Cell, every: Sequence[Submission], elsewhere: Sequence[Source]
+) -> bool:
     """Put a cell's result into the study; whether there is one."""
-    submitted = (one.source(form, cell.name) for one in submissions(form) if cell.name in one.cells)
+    submitted = (one.source(form, cell.name) for one in every if cell.name in one.cells)
     for source in [*filter(None, submitted), *elsewhere]:
         if found := result_of(form, cell, source):
             put(form, cell, found)
@@ -80,15 +90,23 @@ def _record(form: StudyConfig, cells: Sequence[Cell]) -> None:
         with chdir(STUDIES), Repo() as repo, lock_repo(repo):
             every = repo.stage.load_file(f"{form.name}/{PIPELINE}")
             stages = [stage for stage in every if stage.name in names]
+            _read_once([dep for stage in stages for dep in stage.deps])
             for stage in stages:
-                stage.save()
-                stage.commit()
+                stage.save()  # and its run cache; `commit` is for outputs that git does not keep
             stages[0].dvcfile.dump_stages(stages, update_pipeline=False)
     except DvcException as error:
         raise RunError(
             f"The cells are in {form.cells_folder}, but DVC could not record them: {error}. Run "
             f"`dvc --cd {STUDIES} commit {form.name}/dvc.yaml` when that is mended."
         ) from None
+
+
+def _read_once(deps: Sequence[Any]) -> None:
+    """Let DVC parse params.yaml once for all cells of a recipe, not three times for each."""
+    known: dict[tuple[str, ...], Any] = {}
+    for dep in deps:
+        if names := getattr(dep, "params", None):
+            dep.get_hash = known.setdefault((dep.fs_path, *names), cache(dep.get_hash))
 
 
 def _left(
@@ -106,17 +124,17 @@ def _left(
     )
 
 
-def _forget(form: StudyConfig, found: Sequence[Standing]) -> None:
+def _forget(every: Sequence[Submission], found: Sequence[Standing]) -> None:
     """Remove submissions of which every cell is here and no task is left."""
     lacking = {one.cell.name for one in found if one.state != DONE}
-    tasks = tasks_of(every := submissions(form))
+    tasks = tasks_of(every)
     for one in every:
         ended = not any(at_work(one, cell, tasks) for cell in one.cells)
         if ended and not lacking & set(one.cells):
             shutil.rmtree(one.folder)
 
 
-def wait(form: StudyConfig) -> None:
+def _wait(form: StudyConfig) -> None:
     """Until no task of the form is left, with a line that says how far they are and how long yet.
 
     Raises RunError on Ctrl-C, which leaves the jobs alone.
@@ -129,7 +147,7 @@ def wait(form: StudyConfig) -> None:
             while any(one.state in (RUNNING, WAITING) for one in found):
                 time.sleep(SECONDS)
                 found = standings(form)
-                bar.set_description_str(counted(found), refresh=False)
+                bar.set_description_str(summary(found), refresh=False)
                 bar.update(sum(one.share for one in found) - bar.n)
     except KeyboardInterrupt:
         raise RunError(

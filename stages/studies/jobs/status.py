@@ -1,23 +1,23 @@
-"""How far a study's cells are: here, finished elsewhere, running, waiting, failed or missing."""
+"""How far a study's cells are: here, finished elsewhere, running, waiting, failed, not begun."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psutil
 
+from stages.core.counts import counted
 from stages.studies.jobs.results import result_of
 from stages.studies.jobs.slurm import queue
-from stages.studies.jobs.submission import LOCAL, Submission, fetch, submissions
-from stages.studies.run.plan import plan_of
+from stages.studies.jobs.submission import EPOCH, LOCAL, Submission, fetch, log_on_node, submissions
+from stages.studies.run.plan import exists
 from stages.studies.spec.study_config import Cell, StudyConfig
 
 DONE, FINISHED, RUNNING, WAITING = "done", "finished, not gathered", "running", "waiting"
-FAILED, MISSING = "failed", "not submitted"
-STATES = (DONE, FINISHED, RUNNING, WAITING, FAILED, MISSING)
-EPOCH = re.compile(r"^epoch +(\d+)/(\d+)")
-"""How a training says how far it is."""
+FAILED, NOT_BEGUN, MISSING = "failed", "not begun", "not submitted"
+STATES = (DONE, FINISHED, RUNNING, WAITING, FAILED, NOT_BEGUN, MISSING)
+TO_RUN = (FAILED, NOT_BEGUN, MISSING)
+"""What `submit` sends."""
 Tasks = dict[str, tuple[str, str]]
 
 
@@ -43,20 +43,18 @@ def standings(form: StudyConfig) -> list[Standing]:
     every = submissions(form)
     for remote in {one.remote for one in every if one.remote}:
         fetch(form, remote)
-    tasks = tasks_of(every)
+    tasks, here = tasks_of(every), exists(form)
     return [
-        _standing(form, planned.cell, every, tasks)
-        if planned.state.startswith("missing")
-        else Standing(planned.cell, DONE)
-        for planned in plan_of(form).planned
+        Standing(cell, DONE) if here[cell.name] else _standing(form, cell, every, tasks)
+        for cell in form.cells
     ]
 
 
-def counted(found: Sequence[Standing]) -> str:
+def summary(found: Sequence[Standing]) -> str:
     """How many cells are in which state."""
     counts = Counter(one.state for one in found)
     told = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
-    return f"of {len(found)} cells {told}"
+    return f"of {counted(len(found), 'cell')} {told}"
 
 
 def status(form: StudyConfig) -> str:
@@ -67,7 +65,7 @@ def status(form: StudyConfig) -> str:
         f"{one.cell.name:<{width}}  {one.state}{f': {one.detail}' if one.detail else ''}"
         for one in found
     ]
-    return "\n".join([*lines, f"{form.name}: {counted(found)}."])
+    return "\n".join([*lines, f"{form.name}: {summary(found)}."])
 
 
 def _standing(form: StudyConfig, cell: Cell, every: Sequence[Submission], tasks: Tasks) -> Standing:
@@ -81,9 +79,13 @@ def _standing(form: StudyConfig, cell: Cell, every: Sequence[Submission], tasks:
             return Standing(cell, *found)
     if not of_cell:
         return Standing(cell, MISSING)
-    said = of_cell[0].last_line(cell.name)
-    where = "its log is on its node" if of_cell[0].remote else "nothing was printed, not begun"
-    return Standing(cell, FAILED, said or where)
+    latest = of_cell[0]
+    if latest.remote:
+        log = log_on_node(form, latest.task(cell.name))
+        return Standing(cell, FAILED, f"see {log} on its node")
+    if not latest.log(cell.name).exists():
+        return Standing(cell, NOT_BEGUN, latest.full_disk())
+    return Standing(cell, FAILED, latest.complaint(cell.name))
 
 
 def tasks_of(every: Sequence[Submission]) -> Tasks:

@@ -5,6 +5,8 @@ at that commit, in which they run and leave their results; `N.log` is what cell 
 """
 
 import json
+import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +25,8 @@ from stages.studies.spec.study_config import StudyConfig
 
 SUBMISSION = "submission.json"
 LOCAL = "local"
+EPOCH = re.compile(r"^epoch +(\d+)/(\d+)")
+"""How a training says how far it is."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +56,34 @@ class Submission:
         """What the cell prints."""
         return self.folder / f"{self.cells.index(cell)}.log"
 
+    def text(self, cell: str) -> str:
+        """What the cell has printed."""
+        log = self.log(cell)
+        return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+
     def last_line(self, cell: str) -> str:
         """What the cell printed last; empty when that was nothing."""
-        log = self.log(cell)
-        text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
-        return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+        lines = reversed(self.text(cell).splitlines())
+        return next((line.strip() for line in lines if line.strip()), "")
+
+    def complaint(self, cell: str) -> str:
+        """The error that a task which failed ended with, else the last line of its log."""
+        last = self.last_line(cell)
+        errors = re.split(r"^(?:\S+: )?error: ", self.text(cell), flags=re.MULTILINE)[1:]
+        said = " ".join(errors[-1].split()) if errors and not EPOCH.match(last) else last
+        return said or self.full_disk() or "it ended without a word"
+
+    def full_disk(self) -> str:
+        """What to do where logs and results have no room; empty where they have."""
+        if shutil.disk_usage(self.folder).free >= files.FULL_DISK_BYTES:
+            return ""
+        return f"the disk of {self.folder} is full; free some space and submit again"
 
     def source(self, form: StudyConfig, cell: str) -> Source | None:
-        """The form's folder as the cell's task left it; None when nothing was pushed yet."""
+        """The form's folder as the cell's task left it; None when that is nothing yet."""
         if self.remote is None:
-            return open_source(str(self.repository / form.folder))
+            left = self.repository / form.folder
+            return open_source(str(left)) if left.is_dir() else None
         branch = f"{self.remote}/{branches(form)}{cell}"
         known = git("for-each-ref", "--format=x", f"refs/remotes/{branch}")
         return open_source(branch).within(form.folder) if known else None
@@ -87,6 +109,11 @@ def next_folder(form: StudyConfig) -> Path:
 def submitted(form: StudyConfig) -> Path:
     """The folder of a form's submissions, absolute, for nodes start elsewhere."""
     return work_folder().resolve() / "submitted" / form.name
+
+
+def log_on_node(form: StudyConfig, task: str) -> str:
+    """What a task prints where the nodes do not see this disk."""
+    return f"/tmp/{form.name.replace('/', '-')}-{task}.log"
 
 
 def branches(form: StudyConfig) -> str:

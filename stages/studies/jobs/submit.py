@@ -13,14 +13,23 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from stages.core.counts import counted
 from stages.core.errors import ParamsError, RunError
 from stages.core.files import write_text
 from stages.core.paths import PARAMS, dvc_root
 from stages.pages.render import render
 from stages.runs.schema import STUDY_IDENTITY, STUDY_PICTURES
 from stages.studies.jobs.slurm import require_slurm, sbatch
-from stages.studies.jobs.status import FAILED, MISSING, counted, standings
-from stages.studies.jobs.submission import LOCAL, Submission, alone, git, list_inputs, next_folder
+from stages.studies.jobs.status import TO_RUN, standings, summary
+from stages.studies.jobs.submission import (
+    LOCAL,
+    Submission,
+    alone,
+    git,
+    list_inputs,
+    log_on_node,
+    next_folder,
+)
 from stages.studies.spec.study_config import Cell, StudyConfig
 
 
@@ -39,7 +48,7 @@ class Wish:
 
 
 def submit(form: StudyConfig, wish: Wish, say: Callable[[str], None]) -> str:
-    """Submit what is missing and not submitted yet; return what was done, or the script alone.
+    """Submit what is missing and not submitted yet; return what was done, or would be.
 
     Raises ParamsError or RunError where that cannot be: no Slurm or one that refuses, uncommitted
     changes, a second submitter.
@@ -50,20 +59,22 @@ def submit(form: StudyConfig, wish: Wish, say: Callable[[str], None]) -> str:
         if not wish.dry_run:
             list_inputs(form)
         found = standings(form)
-        wanted = [one.cell for one in found if one.state in (FAILED, MISSING)]
+        wanted = [one.cell for one in found if one.state in TO_RUN]
         if not wanted:
-            return f"Nothing to submit: {counted(found)}."
+            return f"Nothing to submit: {summary(found)}."
         one = Submission(next_folder(form), [cell.name for cell in wanted], commit, "", wish.remote)
-        script = _script(form, one, wanted, wish)
+        here = wish.on == LOCAL
         if wish.dry_run:
-            return script.rstrip()
+            return _told(form, one, wanted, wish) if here else _script(form, one, wanted, wish)
         _clone(form, one)
-        if wish.on == LOCAL:
+        if here:
             return _run_here(form, one, wanted, wish.jobs or 1, say)
-        return _to_slurm(form, one, script)
+        return _to_slurm(form, one, _script(form, one, wanted, wish))
 
 
 def _require(form: StudyConfig, wish: Wish) -> None:
+    if wish.jobs is not None and wish.jobs < 1:
+        raise ParamsError(f"--jobs is {wish.jobs}; allowed is a number from 1.")
     if wish.on == LOCAL:
         return
     if not form.any_machine:
@@ -104,7 +115,7 @@ def _script(form: StudyConfig, one: Submission, cells: Sequence[Cell], wish: Wis
     """The script that `sbatch` is given."""
     threads = [value for cell in cells if isinstance(value := form.params(cell).threads, int)]
     named = any(option.startswith(("-c", "--cpus-per-task")) for option in wish.options)
-    log = f"/tmp/{form.name.replace('/', '-')}-%a.log" if wish.remote else f"{one.folder}/%a.log"
+    log = log_on_node(form, "%A_%a") if wish.remote else f"{one.folder}/%a.log"
     view = {
         "name": form.name,
         "commit": one.commit,
@@ -113,13 +124,27 @@ def _script(form: StudyConfig, one: Submission, cells: Sequence[Cell], wish: Wis
         "log": log,
         "threads": max(threads) if threads and not named else None,
         "options": _lines(wish.options),
-        "exclusive": any(option.startswith("--exclusive") for option in wish.options),
         "root": shlex.quote(str(dvc_root().resolve())),
         "repository": shlex.quote(str(one.repository)),
         "url": wish.remote and shlex.quote(git("remote", "get-url", wish.remote)),
         "python": shlex.quote(sys.executable),
     }
-    return render("study_array.sh.j2", view)
+    return render("study_array.sh.j2", view).rstrip()
+
+
+def _told(form: StudyConfig, one: Submission, cells: Sequence[Cell], wish: Wish) -> str:
+    """What `--on local` would do."""
+    lines = [
+        f"{counted(len(cells), 'cell')} would run on this machine, {wish.jobs or 1} at once, in a "
+        f"clone of commit {one.commit[:7]} in {one.repository}:"
+    ]
+    return "\n".join([*lines, *(shlex.join(["python", *_run(form, cell)]) for cell in cells)])
+
+
+def _run(form: StudyConfig, cell: Cell) -> list[str]:
+    """What Python is told to run a cell."""
+    return ["-m", "stages.study", "run", form.name, "--model", cell.model, "--size", cell.size,
+            "--recipe", cell.recipe, f"--seed={cell.seed}"]  # fmt: skip
 
 
 def _lines(options: Sequence[str]) -> list[str]:
@@ -135,7 +160,7 @@ def _lines(options: Sequence[str]) -> list[str]:
 
 def _to_slurm(form: StudyConfig, one: Submission, script: str) -> str:
     path = one.folder / "array.sh"
-    write_text(path, script)
+    write_text(path, f"{script}\n")
     if one.remote:
         git("push", "-q", "-f", one.remote, f"{one.commit}:refs/heads/submitted/{form.name}")
     try:
@@ -145,8 +170,8 @@ def _to_slurm(form: StudyConfig, one: Submission, script: str) -> str:
         raise
     replace(one, job=job).write()
     return (
-        f"Submitted {len(one.cells)} cells as job {job}. They run whether or not you stay: "
-        f"`python -m stages.study status {form.name}` shows how far they are, `gather "
+        f"Submitted {counted(len(one.cells), 'cell')} as job {job}. They run whether or not you "
+        f"stay: `python -m stages.study status {form.name}` shows how far they are, `gather "
         f"{form.name}` puts what is finished into the study, `scancel {job}` stops them."
     )
 
@@ -159,19 +184,18 @@ def _run_here(
     one.write()
     environment = os.environ | {"DVC_ROOT": str(dvc_root().resolve())}
 
-    def run(cell: Cell) -> None:
-        words = [sys.executable, "-m", "stages.study", "run", form.name, "--model", cell.model,
-                 "--size", cell.size, "--recipe", cell.recipe, f"--seed={cell.seed}"]  # fmt: skip
+    def work(cell: Cell) -> None:
         with one.log(cell.name).open("w", encoding="utf-8") as log:
             done = subprocess.run(
-                words, cwd=one.repository, env=environment, stdout=log, stderr=log, check=False
-            )
-        ended = f"failed: {one.last_line(cell.name)}" if done.returncode else "finished"
+                [sys.executable, *_run(form, cell)],
+                cwd=one.repository, env=environment, stdout=log, stderr=log, check=False,
+            )  # fmt: skip
+        ended = f"failed: {one.complaint(cell.name)}" if done.returncode else "finished"
         say(f"{cell.name}: {ended}")
 
     try:
         with ThreadPoolExecutor(jobs) as pool:
-            list(pool.map(run, cells))
+            list(pool.map(work, cells))
     finally:
         replace(one, job=LOCAL).write()
     return f"`python -m stages.study gather {form.name}` puts what is finished into the study."

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from stages.charts.study_machines import accuracy_by_machine
 from stages.charts.style import metric_label
+from stages.core.counts import counted
 from stages.pages.blocks import Picture, Table, drawing
 from stages.pages.formatting import percent
 from stages.studies.analysis.agreement import Agreement, Change, agreements
@@ -47,13 +48,35 @@ def _sentence(found: Sequence[Agreement], names: tuple[str, str]) -> str:
         return f"{where} the answer cannot be compared: {NONE_LEARNED}."
     beyond = sum(len(one.beyond) for one in told)
     changes = sum(len(one.changes) for one in told)
-    which = f"{beyond} of {changes} accuracies change" if beyond else "no accuracy changes"
-    moved = f"{which} by more than seeds and test images explain"
+    moved = "its accuracy moved by no more" if changes == 1 else "no accuracy moved by more"
+    if beyond:
+        moved = f"{beyond} of {counted(changes, 'accuracy', 'accuracies')} moved by more"
+    moved += " than seeds and test images explain"
+    if unknown := [f"{one.images:,}" for one in found if one.holds is None]:
+        moved += f"; at {_listed(unknown)} none has learned"
     broken = [f"{one.images:,}" for one in told if not one.holds]
     if broken:
         return f"{where} the answer is not the same at {_listed(broken)} images; {moved}."
     sizes = _listed([f"{one.images:,}" for one in told])
-    return f"The answer holds on {names[1]} at {sizes} images; {moved}."
+    return f"The answer holds on {names[1]} at {sizes} images: {_first(told)}; {moved}."
+
+
+def _first(told: Sequence[Agreement]) -> str:
+    """Who leads at the largest size."""
+    largest = told[-1]
+    where = f"at {largest.images:,} " if len(told) > 1 else ""
+    if len(largest.changes) == 1:
+        name = largest.changes[0].series
+        return f"{where}{name} alone has learned, so that there is no ranking to compare"
+    return where + _leading(largest, ("the first", "the other"))
+
+
+def _leading(one: Agreement, names: tuple[str, str]) -> str:
+    a, b = one.leaders or ("", "")
+    told = f"{a} is first on both" if a == b else f"{a} is first on {names[0]}, {b} on {names[1]}"
+    if a != b and one.leaders_tied:
+        told += ", and neither machine can tell the two apart"
+    return told + (f" (Kendall's tau {_between(one.tau)})" if one.tau is not None else "")
 
 
 def _named(view: MachineResults) -> str:
@@ -65,24 +88,21 @@ def _line(one: Agreement, names: tuple[str, str]) -> str:
     told = f"{one.images:,} images: "
     if one.leaders is None:
         return told + NONE_LEARNED + "."
-    a, b = one.leaders
     if len(one.changes) == 1:
-        told += f"{a} is the only backbone that is surely above one answer to every image"
+        told += f"{one.leaders[0]} is the only backbone surely above one answer to every image"
     else:
-        told += (
-            f"{a} is first on both" if a == b else f"{a} is first on {names[0]}, {b} on {names[1]}"
-        )
-    if a != b and one.leaders_tied:
-        told += ", and neither machine can tell the two apart"
-    if one.tau is not None:
-        told += f"; Kendall's tau {_between(one.tau)}"
+        told += _leading(one, names)
     swapped = [pair for pair in one.swapped if pair not in one.reversed]
     if swapped:
         told += f"; change places within their intervals: {_pairs(swapped)}"
     if one.reversed:
         told += f"; reversed, and both machines are sure: {_pairs(one.reversed)}"
     if one.seed_half_width is not None:
-        told += f"; another seed alone moves a run by up to {100 * one.seed_half_width:.1f} points"
+        runs = counted(sum(len(change.by_cell) for change in one.changes), "run")
+        told += (
+            f"; another seed alone moves a run by up to {100 * one.seed_half_width:.1f} points, "
+            f"the other machine {len(one.beyond_seeds) or 'none'} of {runs} by more"
+        )
     return told + "."
 
 
@@ -90,21 +110,30 @@ def _between(tau: Estimate) -> str:
     """Kendall's tau cannot leave -1 … 1, so its interval is cut there."""
     if tau.low is None or tau.high is None:
         return f"{tau.value:.2f}"
-    return f"{tau.value:.2f} ({max(-1.0, tau.low):.2f} to {min(1.0, tau.high):.2f})"
+    return f"{tau.value:.2f}, interval {max(-1.0, tau.low):.2f} to {min(1.0, tau.high):.2f}"
 
 
 def _table(one: Agreement, names: tuple[str, str]) -> Table | None:
-    rows = tuple(_row(change) for change in one.changes)
-    head = ("backbone", *names, "change in points", "beyond seeds and images")
-    return Table(head, rows, numeric=(1, 2, 3)) if rows else None
+    ordered = sorted(one.changes, key=lambda change: -change.first.value)
+    rows = tuple(_row(change) for change in ordered)
+    head = ("backbone", *names, "change in points", "of single runs", "beyond seeds and images")
+    return Table(head, rows, numeric=(1, 2, 3, 4)) if rows else None
 
 
 def _row(change: Change) -> tuple[str, ...]:
     gap = change.difference
     width = "" if gap.half_width is None else f" ± {100 * gap.half_width:.1f}"
-    shown = Traced(f"{100 * gap.value:+.1f}{width}", change.cells)
+    shown = Traced(f"{_points(gap.value)}{width}", change.by_cell)
+    ends = dict.fromkeys(_points(end(change.by_cell.values())) for end in (min, max))
     means = (percent(change.first.value), percent(change.second.value))
-    return (change.series, *means, shown, "no" if gap.open else "yes")
+    runs = Traced(" to ".join(ends), change.by_cell)
+    return (change.series, *means, shown, runs, "no" if gap.open else "yes")
+
+
+def _points(difference: float) -> str:
+    """A difference of shares in points, without a sign where it rounds to none."""
+    points = round(100 * difference, 1)
+    return f"{points:+.1f}" if points else "0.0"
 
 
 def _chart(one: Agreement, names: tuple[str, str], view: MachineResults) -> Picture:

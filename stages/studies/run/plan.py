@@ -71,7 +71,7 @@ def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -
     """
     params = {cell.name: form.params(cell) for cell in form.cells}
     read = {cell.name: read_cell(form.cell_folder(cell)) for cell in form.cells}
-    machines = dict.fromkeys(params) if form.any_machine else _machines(params)
+    machines = _machines(form, params)
     states = {name: state_of(read[name], own, machines[name]) for name, own in params.items()}
     missing = {name for name, state in states.items() if state.startswith("missing")}
     known = _known(form, read, machines, log)
@@ -88,6 +88,17 @@ def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -
         (name, found.get("code")) for name, found in read.items() if found and name not in missing
     ]
     return Plan(form, next(iter(machines.values())), planned, code_note(form, codes))
+
+
+def exists(form: StudyConfig) -> dict[str, bool]:
+    """Whether there is a result of each cell that counts here. Raises ParamsError as `plan_of`."""
+    params = {cell.name: form.params(cell) for cell in form.cells}
+    machines = _machines(form, params)
+    read = {cell.name: read_cell(form.cell_folder(cell)) for cell in form.cells}
+    return {
+        name: not state_of(read[name], own, machines[name]).startswith("missing")
+        for name, own in params.items()
+    }
 
 
 def _known(
@@ -128,11 +139,14 @@ def _fresh(form: StudyConfig, here: Sequence[Mapping[str, Any]]) -> frozenset[st
     return frozenset(found)
 
 
-def _machines(params: Mapping[str, Params]) -> dict[str, str]:
-    """The declared DNA that each cell would run with here; few differ, so few are asked for."""
+def _machines(form: StudyConfig, params: Mapping[str, Params]) -> Mapping[str, str | None]:
+    """The declared DNA that each cell would run with here, or None where any machine's counts.
+
+    Few differ, so few are asked for.
+    """
     known: dict[tuple[Any, ...], str] = {}
-    found = {}
-    for name, own in params.items():
+    found: dict[str, str | None] = dict.fromkeys(params)
+    for name, own in {} if form.any_machine else params.items():
         key = (own.device, own.threads, own.train.deterministic)
         if key not in known:
             known[key] = declared_id(own)

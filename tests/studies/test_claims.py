@@ -69,6 +69,22 @@ def test_half_a_study_compares_the_size_that_both_have(form: StudyConfig) -> Non
     assert "at one size" in verdict(form, "good beats fair 400").told
 
 
+def test_a_single_run_is_judged_by_the_spread_of_repeated_ones(form: StudyConfig) -> None:
+    names: dict[str, list[str]] = {}
+    for cell in form.cells:
+        names.setdefault(f"{cell.model}-{cell.size}", []).append(cell.name)
+    singles = [names["good-400"][0], names["fair-400"][0]]
+    for name in singles:
+        write_cell(form, name, MACHINE)
+    claim = "good beats fair at 400"
+    assert verdict(form, claim).status == "undecided"  # nothing tells how far seeds differ
+    for name in (*names["good-100"], *names["fair-100"]):
+        write_cell(form, name, MACHINE)
+    found = verdict(form, claim)
+    assert "±" in found.told
+    assert set(found.cells) == set(singles)
+
+
 def test_what_a_side_leaves_open_is_that_of_the_other(form: StudyConfig) -> None:
     form = rewritten(form, recipes={"plain": {}, "longer": {"train": {"epochs": 4}}})
     grid = form.file.grids["main"].model_dump()

@@ -1,7 +1,8 @@
 """What the runs say about a claim: holds, does not hold, undecided, not judged, not run.
 
 A claim holds when the 95 % interval of the difference lies wholly on its side, does not hold when
-it lies wholly on the other, and otherwise it is undecided. Accuracies and gaps of runs that are not
+it lies wholly on the other, and otherwise it is undecided. A single run differs from others of its
+recipe as far as runs of the repeated recipes do. Accuracies and gaps of runs that are not
 surely above one answer to every image are not judged: they may have learned nothing yet. Latency is
 measured once per model and not once per seed: the span of its repeats stands for the interval.
 Recipes that name different devices are looked up on all devices of the host; every other claim
@@ -189,7 +190,7 @@ def _status(
         found = measured.difference(picked[0], picked[1])
     if measured.column == LATENCY:
         found = latency_difference(picked[0], picked[1])
-    elif measured.spread.sd is None or min(map(len, picked)) < 2:
+    elif measured.spread.sd is None:  # no recipe was repeated: nothing tells how far seeds differ
         found = Estimate(found.value, None)
     told = (_told_times if is_time(measured.column) else _told_shares)(parsed, means, found)
     if found.half_width is None:

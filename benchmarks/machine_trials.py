@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks.machine_runs import FAMILIES, HAS
 from benchmarks.machines import MACHINES
 from benchmarks.planting import LaterFault
@@ -30,6 +32,8 @@ STAND_INS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     ),
 }
 """Environment and parameters of each machine."""
+if torch.cuda.is_available():
+    STAND_INS["CUDA"] = ({}, {"device": "cuda"})  # no stand-in, but another machine
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ them to `core.determinism` and `core.device`.
 
 import os
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from stages.dna.machine import Facts
@@ -94,7 +95,7 @@ def rare_switches() -> Facts:
         "fp16_accumulation": bool(matmul.allow_fp16_accumulation),
         "cpu_fp16_reduced_sums": _private("_get_cpu_allow_fp16_reduced_precision_reduction", False),
         "sdpa_math_reduced_sums": bool(backends.cuda.fp16_bf16_reduction_math_sdp_allowed()),
-        "sdpa_priority": " ".join(map(str, torch._C._get_sdp_priority_order())),
+        "sdpa_priority": _sdpa_priority(torch._C._get_sdp_priority_order()),
         "kleidiai": bool(backends.kleidiai.is_available()),
         "arm_compute_library": bool(torch._C._has_mkldnn_acl),
     }
@@ -105,6 +106,19 @@ def _private(name: str, usual: bool) -> bool:
     import torch
 
     return bool(getattr(torch._C, name, lambda: usual)())
+
+
+def _sdpa_priority(order: Sequence[int]) -> str:
+    """The order in which kinds of attention are tried, before PyTorch's own first change of it.
+
+    On a GPU whose generation prefers it, the first attention of a process moves cuDNN's (3) to the
+    front. Generation and version, which decide that, are in the identity; read as it stands, one
+    machine would be two.
+    """
+    usual = str(USUAL["sdpa_priority"])
+    moved = ["3", *usual.replace(" 3", "").split()]
+    found = list(map(str, order))
+    return usual if found == moved else " ".join(found)
 
 
 def _last(choice: object) -> str:

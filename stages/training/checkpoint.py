@@ -9,8 +9,10 @@ a time.
 
 import hashlib
 import io
+import math
 import os
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +29,9 @@ from stages.runs.code import code_files, code_id
 from stages.training.distributed import rank, world_size
 
 KEPT = 2
+SHARE = 1 / 20
+"""Of the time, what checkpoints at the ends of epochs may take: on a GPU epochs of little data are
+shorter than writing the weights and moments of a large network."""
 TRAINING = "stages.training.run"  # what it executes decides the weights
 _NAME = re.compile(r"^step-(\d{8})-([0-9a-f]{64})\.pt$")
 
@@ -53,6 +58,7 @@ class Checkpoints:
         self.folder = work_folder() / "checkpoints" / key
         self._log = log
         self._lock = FileLock(self.folder / "lock")
+        self._saved_at, self._took_seconds = -math.inf, 0.0
 
     def __enter__(self) -> Self:
         if rank() > 0:
@@ -79,6 +85,10 @@ class Checkpoints:
     ) -> None:
         self._lock.release()
 
+    def is_due(self) -> bool:
+        """Whether a next one, if it takes as long as the last, keeps them within `SHARE`."""
+        return time.perf_counter() - self._saved_at >= self._took_seconds / SHARE
+
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write the state after `step` steps; older files go once the new one is on the disk.
 
@@ -87,11 +97,14 @@ class Checkpoints:
         """
         if rank() > 0:
             return
+        began = time.perf_counter()
         payload = _serialised(state)
         name = f"step-{step:08d}-{hashlib.sha256(payload).hexdigest()}.pt"
         if self._write(name, payload, f"checkpoint after step {step}"):
             for _, _, path in self._files()[KEPT:]:
                 path.unlink(missing_ok=True)
+        self._saved_at = time.perf_counter()
+        self._took_seconds = self._saved_at - began
 
     def load(self) -> tuple[int, dict[str, Any]] | None:
         """The newest whole checkpoint as (steps, state), tensors on the CPU, or None."""

@@ -84,14 +84,15 @@ class _Fit:
         if resumed_after is None:
             self.recorder.start()
         with self.bar:
-            while self.state.steps < self._total() and not self._out_of_patience():
+            while not self._is_over():
                 self._epoch(self.state.steps // self.engine.steps_per_epoch + 1)
         weights = self.state.best_weights or weights_of(self.engine.averaged)
         self.recorder.finish(self.state.best_epoch * self.engine.steps_per_epoch, weights)
         return Trained(self.engine, weights, self.state, self.recorder.record, resumed_after)
 
-    def _total(self) -> int:
-        return self.params.train.epochs * self.engine.steps_per_epoch
+    def _is_over(self) -> bool:
+        total = self.params.train.epochs * self.engine.steps_per_epoch
+        return self.state.steps >= total or self._out_of_patience()
 
     def _epoch(self, number: int) -> None:
         started = time.perf_counter()
@@ -179,7 +180,8 @@ class _Fit:
         state.history.append(row)
         self._keep_if_best(number, row, outputs)
         self.bar.epoch(row, names[0], self.params.train.epochs)
-        self._checkpoint()
+        if self._is_over() or self.checkpoints.is_due():
+            self._checkpoint()
 
     def _keep_if_best(self, number: int, row: dict[str, Any], outputs: Outputs | None) -> None:
         """Best by validation: mean of the task's accuracies, then loss; without one, the last."""

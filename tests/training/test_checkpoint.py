@@ -13,6 +13,7 @@ import pytest
 
 from stages.core.cli import reporting_errors
 from stages.core.errors import TrainingError
+from stages.training import checkpoint
 from stages.training.checkpoint import Checkpoints, run_key
 from stages.training.trace import hash_tensors
 from tests.training.helpers import params, run
@@ -87,6 +88,27 @@ def test_newest_whole_checkpoint_is_taken(tmp_path: Path, monkeypatch: pytest.Mo
         ]  # fmt: skip
         kept.clear()
         assert kept.load() is None
+
+
+def test_at_the_ends_of_epochs_they_take_a_twentieth_of_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    now = [100.0]
+
+    def slow(self: Checkpoints, name: str, payload: memoryview, what: str) -> bool:
+        now[0] += 2.0
+        return True
+
+    monkeypatch.setattr(Checkpoints, "_write", slow)
+    monkeypatch.setattr(checkpoint.time, "perf_counter", lambda: now[0])
+    kept = Checkpoints("key")
+    assert kept.is_due()  # nothing is known of how long they take
+    kept.save(1, {"value": 1})
+    now[0] += 39
+    assert not kept.is_due()
+    now[0] += 1
+    assert kept.is_due()
 
 
 def test_one_process_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

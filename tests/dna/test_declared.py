@@ -111,7 +111,11 @@ def test_settings_of_the_run_stay_out_of_the_identity() -> None:
 
 @pytest.mark.parametrize(
     ("order", "told"),
-    [((1, 2, 0, 3, 4), "1 2 0 3 4"), ((3, 1, 2, 0, 4), "1 2 0 3 4"), ((0, 1, 2, 3, 4), "0 1 2 3 4")],
+    [
+        ((1, 2, 0, 3, 4), "1 2 0 3 4"),
+        ((3, 1, 2, 0, 4), "1 2 0 3 4"),
+        ((0, 1, 2, 3, 4), "0 1 2 3 4"),
+    ],
 )
 def test_the_first_attention_on_a_gpu_makes_it_no_other_machine(
     order: tuple[int, ...], told: str, monkeypatch: pytest.MonkeyPatch

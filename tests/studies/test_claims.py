@@ -8,7 +8,7 @@ import yaml
 
 from stages.core import files
 from stages.core.errors import ParamsError
-from stages.studies.analysis.judging import Verdict, judge
+from stages.studies.analysis.judging import Status, Verdict, judge
 from stages.studies.analysis.machine_results import MachineResults
 from stages.studies.analysis.results import Results, read_results
 from stages.studies.page.verdicts import claims_table, claims_tile, judge_all, reported_table, slips
@@ -157,6 +157,19 @@ def test_stand_ins_are_marked_and_kept_out_of_the_count(form: StudyConfig) -> No
     reported = reported_table(story, view)
     assert reported is not None
     assert reported.rows[0][:2] == ("huge (here fair)", "5,000 (here 100)")
+
+
+def test_a_claim_counts_as_the_machine_that_is_surest_of_it_says() -> None:
+    claim = Claim(claim="a beats b", source="")
+    given: list[list[Status]] = [
+        ["undecided", "holds"],
+        ["does not hold", "not run"],
+        ["holds", "does not hold"],
+    ]
+    judged = [(claim, [Verdict(status, "", (), ()) for status in row]) for row in given]
+    tile = claims_tile(judged)
+    assert tile is not None
+    assert tile.detail == "1 holds, 1 does not, 1 differs between machines"
 
 
 def test_the_turns_of_the_source_stand_beside_those_here(form: StudyConfig) -> None:

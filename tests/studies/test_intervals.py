@@ -161,3 +161,16 @@ def test_a_good_run_on_images_of_mostly_one_class_is_not_constant() -> None:
     table = answered({"good": np.arange(1000) > 25, "dull": np.arange(1000) > -1})
     table["label"] = np.tile((np.arange(1000) < 30).astype(int), 2)
     assert set(constant_runs(table)) == {("m", "dull")}
+
+
+def test_where_no_run_was_repeated_seeds_spread_as_on_the_other_machines() -> None:
+    single = runs({"a": [0.5], "b": [0.6]}).assign(machine="single")
+    several = runs({"a": [0.5, 0.52, 0.54]})
+    every = pd.concat([single, several], ignore_index=True)
+    own = every[every["machine"] == "single"]
+    found = Measured(own, "test_top1", NO_ANSWERS, everywhere=every).spread
+    assert (found.sd, found.dof) == (pytest.approx(0.02), 2)
+    assert Measured(own, "test_top1", NO_ANSWERS).spread.sd is None
+    slow = every.rename(columns={"test_top1": "train_seconds"})
+    timed = Measured(slow.loc[own.index], "train_seconds", NO_ANSWERS, everywhere=slow)
+    assert timed.spread.sd is None  # times are each machine's own

@@ -68,6 +68,7 @@ class Measured:
     column: str
     errors: ImageErrors
     constant: Collection[str] = ()  # cells that give one answer to every image
+    everywhere: pd.DataFrame | None = None  # the finished cells of all machines
 
     @cached_property
     def values(self) -> "pd.Series[float]":
@@ -77,9 +78,18 @@ class Measured:
 
     @cached_property
     def spread(self) -> Spread:
-        """Of one run about its group's mean."""
-        constant = () if is_time(self.column) else self.constant
-        return pooled(self.cells.loc[self.values.index], self.values, constant)
+        """Of one run about its group's mean.
+
+        Where no run of these cells has a repeat, that of accuracies is taken from all machines:
+        how far seeds differ is a matter of recipe and pictures. Times are each machine's own.
+        """
+        if is_time(self.column):
+            return pooled(self.cells.loc[self.values.index], self.values)
+        own = pooled(self.cells.loc[self.values.index], self.values, self.constant)
+        if own.sd is not None or self.everywhere is None:
+            return own
+        known = self.everywhere.dropna(subset=[self.column])
+        return pooled(known, known[self.column].astype(float), self.constant)
 
     @cached_property
     def groups(self) -> dict[Group, pd.DataFrame]:

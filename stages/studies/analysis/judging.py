@@ -62,11 +62,11 @@ def judge(claim: str, form: StudyConfig, results: Results, machine: str) -> Verd
     used = tuple(dict.fromkeys(name for runs in picked for name in runs["cell"]))
     errors, constant = _errors(results, picked), [cell for _, cell in results.constant]
     if parsed.column in ("main", "gap"):
-        scores = Measured(known, results.main, errors, constant)
+        scores = Measured(known, results.main, errors, constant, results.finished)
         reason = _at_chance(form, scores, picked, results)
         if reason:
             return Verdict("not judged", reason, used, stand_ins)
-    measured = Measured(known, column, errors, constant)
+    measured = Measured(known, column, errors, constant, results.finished)
     status, told = _status(parsed, measured, picked)
     return Verdict(status, told, used, stand_ins)
 

@@ -71,7 +71,8 @@ class MachineResults:
 
     def measured(self, value: str) -> Measured:
         """A column of the cells, with what its means and differences leave uncertain."""
-        return Measured(self.cells, value, self.errors, list(self.constant))
+        every = self.results.finished
+        return Measured(self.cells, value, self.errors, list(self.constant), every)
 
     @cached_property
     def scores(self) -> Measured:

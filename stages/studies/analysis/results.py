@@ -108,6 +108,16 @@ class Results:
         """The cells that have an accuracy."""
         return self.cells[self.cells["status"] == "finished"]
 
+    @property
+    def makers(self) -> list[str]:
+        """The machines that finished cells: first who has most of the grid, then most cells."""
+        by_machine = self.finished.groupby("machine", sort=False)
+        grid = by_machine.apply(
+            lambda cells: len(cells[["model", "size", "recipe"]].value_counts())
+        )
+        order = pd.DataFrame({"grid": grid, "cells": by_machine.size()})
+        return list(map(str, order.sort_values(["grid", "cells"], ascending=False).index))
+
 
 def read_results(form: StudyConfig, revisions: Sequence[str] = ()) -> Results:
     """All cells of the form in the working tree, those kept of other machines, and of revisions.

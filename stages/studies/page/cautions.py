@@ -16,12 +16,14 @@ def interval_text(view: MachineResults) -> str:
             "of the test images and say nothing of how another seed would do."
         )
         return over(view.cells, told)
+    repeated = {key[0] for key in spread.own}
+    whose = "" if view.machine in repeated else ", on other machines, for here none was repeated"
     left_out = ", runs with one answer to all images left out" if view.constant else ""
     told = (
         "Mean ± 95 % interval (number of runs), for other seeds and other test images: the error "
         "of both, added in quadrature. One run differs from another of its backbone and size by "
         f"{100 * spread.sd:.2f} points (standard deviation over seeds, the median over all of "
-        f"them{left_out}; {spread.dof} degrees of freedom, Student's t); where seeds differ "
+        f"them{left_out}{whose}; {spread.dof} degrees of freedom, Student's t); where seeds differ "
         "more, their own spread counts. Two figures are tied when the interval of their "
         "difference, paired image by image, holds zero; their own intervals may overlap all the "
         "same."

@@ -18,7 +18,7 @@ def lead(form: StudyConfig, results: Results, sections: Sequence[Section]) -> st
     which = "small form" if form.name != form.study else "full form"
     if not sections:
         return f"{which.capitalize()}; no cell has finished yet."
-    machines = results.finished["machine"].value_counts().index.tolist()
+    machines = results.makers
     facts = results.machines[machines[0]]
     device = facts.get("accelerator") or facts.get("chip") or "unknown device"
     where = (

@@ -45,7 +45,8 @@ def write_page(name: str, revisions: Sequence[str] = ()) -> str:
 def choose_study(name: str) -> StudyConfig:
     """The form to show: the one that is named, or the small one while the full has no cells."""
     form = load_study_config(name)
-    ran = any((form.cell_folder(cell) / CELL).exists() for cell in form.cells)
+    folders = [form.cells_folder, *form.machines_folder.glob("*/")]
+    ran = any((folder / cell.name / CELL).exists() for cell in form.cells for folder in folders)
     small = form.folder / SMALL / "params.yaml"
     return form if ran or not small.exists() else load_study_config(f"{name}/{SMALL}")
 
@@ -88,10 +89,9 @@ def _charts(shown: dict[str, Any]) -> dict[str, Picture]:
 
 
 def _views(form: StudyConfig, own: Results, every: Results) -> list[MachineResults]:
-    """A view per machine; whoever has most cells of the whole study is number one."""
-    machines = every.finished["machine"].value_counts().index.tolist()
+    """A view per machine; whoever has most of the whole study is number one."""
     return [
-        MachineResults(form, own, str(machine), place) for place, machine in enumerate(machines, 1)
+        MachineResults(form, own, machine, place) for place, machine in enumerate(every.makers, 1)
     ]
 
 

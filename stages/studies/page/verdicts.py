@@ -10,9 +10,11 @@ from stages.studies.page.traced import Traced, over
 from stages.studies.spec.study_source import Claim, Goal, Reported, StudySource
 
 Judged = list[tuple[Claim, list[Verdict]]]
+DIFFERS = "differs"
 COUNTED = {  # one, several
     "holds": ("holds", "hold"),
     "does not hold": ("does not", "do not"),
+    DIFFERS: ("differs between machines", "differ between machines"),
     "undecided": ("undecided", "undecided"),
     "not judged": ("not judged", "not judged"),
     "not run": ("not run", "not run"),
@@ -44,22 +46,30 @@ def claims_table(judged: Judged) -> Table | None:
 
 
 def claims_tile(judged: Judged) -> Tile | None:
-    """How the source's claims stand on the first machine.
+    """How the source's claims stand, each on the machine that is surest of it.
 
     Verdicts on models that stand in for the source's are not verdicts on its claims: they are
     counted apart.
     """
-    own = [verdicts[0] for _, verdicts in judged if verdicts and not verdicts[0].stand_ins]
+    own = [verdicts for _, verdicts in judged if verdicts and not verdicts[0].stand_ins]
     others = sum(bool(verdicts and verdicts[0].stand_ins) for _, verdicts in judged)
     if not judged:
         return None
     if not own and not others:
         return Tile("claims that hold", f"0 of {len(judged)}", "nothing has run")
-    states = [verdict.status for verdict in own]
+    states = [_surest(verdicts) for verdicts in own]
     counts = {state: states.count(state) for state in COUNTED if state in states}
     told = [f"{count} {COUNTED[state][count > 1]}" for state, count in counts.items()]
     told += [f"{others} about a model in place of the source's, not counted"] if others else []
     return Tile("claims that hold", f"{states.count('holds')} of {len(own)}", ", ".join(told))
+
+
+def _surest(verdicts: Sequence[Verdict]) -> str:
+    """The first state in the order of COUNTED that a machine gives; DIFFERS if two contradict."""
+    found = {verdict.status for verdict in verdicts}
+    if {"holds", "does not hold"} <= found:
+        return DIFFERS
+    return next(state for state in COUNTED if state in found)
 
 
 def _marked(claim: Claim, verdicts: Sequence[Verdict]) -> str:

@@ -53,12 +53,20 @@ def shown_until(a: Run, b: Run, limits: Limits) -> int | None:
     return min(starts) - 1 if starts else None
 
 
+UNMEASURED = 0.2
+"""How far loss or gradient norm may be off at once where nothing tells what one ULP does, as in the
+cells of studies. At the first step of MobileOne-S0 on 64 puzzles the norm of the gradients moved by
+0.8 % for one ULP, by 3 % between one thread and two, by 6 % between an AMD EPYC and an NVIDIA H100;
+that of a ShuffleNetV2 by 0.5 % between the two."""
+
+
 def _at_once(a: Run, b: Run, limit: float) -> Fault | None:
     """A first difference that is large at once, at any step of the trace."""
-    divergence = find_first_divergence(a, b)
+    divergence, recorded = find_first_divergence(a, b), recorded_steps(a, b)
+    limit = limit if recorded else max(limit, UNMEASURED)
     if divergence is None or (divergence.distance or 0.0) <= limit:
         return None
-    if divergence.step in recorded_steps(a, b):  # looked at in full already
+    if divergence.step in recorded:  # looked at in full already
         return None
     return Fault(Kind.JUMP, divergence.where, divergence.distance, limit)
 

@@ -41,7 +41,7 @@ class Listing:
 def list_folder(source: Path) -> Listing:
     """All files below a folder; links are followed, but not back to where they are.
 
-    Raises OSError for a folder that cannot be read.
+    Raises OSError for a folder that cannot be read, DataError for what DVC cannot hash.
     """
 
     def read(name: str) -> bytes:
@@ -51,6 +51,7 @@ def list_folder(source: Path) -> Listing:
         raise error
 
     stored: dict[str, str] = {}
+    unread: list[str] = []
     listing = Listing(read)
     for folder, inner, files in os.walk(source, followlinks=True, onerror=refuse):
         here = Path(folder).relative_to(source)
@@ -60,12 +61,17 @@ def list_folder(source: Path) -> Listing:
             listing.leave_out("links to a folder that they lie in", _as_text(here / name))
         for name in files:
             text = _as_text(here / name)
-            if not ((Path(folder) / name).is_file() or (Path(folder) / name).is_symlink()):
-                listing.leave_out("no plain files", text)
-                continue
+            if not (Path(folder) / name).is_file():
+                unread.append(text)
             listing.names.append(text)
             if text != (here / name).as_posix():
                 stored[text] = (here / name).as_posix()
+    if unread:
+        raise DataError(
+            f"`dataset.folder` {source} has what is neither file nor folder, and which DVC cannot "
+            f"hash: {', '.join(sorted(unread)[:10])}{', …' if len(unread) > 10 else ''} (links to "
+            "nothing, pipes, sockets or devices). Remove them."
+        )
     if stored:
         listing.notes.append(
             f"{counted(len(stored), 'name')} of files are not UTF-8 and are read as Latin-1, such "
@@ -107,6 +113,11 @@ def list_zip(source: Path, where: str) -> Listing:
             f"{where} is a file but no complete zip ({error}). Give a folder of pictures or a "
             "zip of one; if it was copied or downloaded, do that again."
         ) from None
+    if any(info.header_offset < 0 for info in archive.infolist()):
+        raise DataError(
+            f"{where} is no complete zip: its beginning is missing, as of one part of several. "
+            "Copy or download all of it."
+        )
     members: dict[str, zipfile.ZipInfo] = {}
     listing = Listing(lambda name: _read_member(archive, members[name]))
     for info in archive.infolist():

@@ -6,6 +6,8 @@ fitting the tensors to a model to `transfer`.
 """
 
 import re
+import warnings
+import zipfile
 from argparse import Namespace
 from collections.abc import Collection
 from pathlib import Path, PosixPath
@@ -57,7 +59,9 @@ def read_checkpoint(path: Path) -> tuple[State, str]:
 
             found: Any = load_file(path)
         else:
-            with torch.serialization.safe_globals(SETTINGS):
+            # What torch warns of (an old protocol, another form) is told, if it matters, below.
+            with torch.serialization.safe_globals(SETTINGS), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
                 found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever the readers make of bytes that they do not know
         if isinstance(error, OSError) and error.errno in STORAGE_ERRORS:
@@ -65,7 +69,41 @@ def read_checkpoint(path: Path) -> tuple[State, str]:
         foreign = re.search(r"GLOBAL (\S+)", str(error))
         why = f"it holds a {foreign[1]}, which is no tensor" if foreign else "it is none, or broken"
         raise _no_checkpoint(path, why) from None
-    return _unwrapped(found, path)
+    state, taken = _unwrapped(found, path)
+    if damaged := _damaged_records(path):
+        raise _no_checkpoint(path, f"it is damaged: the CRC of {damaged} of its records is wrong")
+    for name, value in state.items():
+        if why := _unfit(value):
+            raise _no_checkpoint(path, f"{name} {why}")
+    return state, taken
+
+
+def _damaged_records(path: Path) -> int:
+    """How many records of a checkpoint do not have their CRC, which PyTorch does not look at.
+
+    Where none has it, the file was written without (`torch.serialization.set_crc32_options`).
+    """
+    if path.suffix == ".safetensors" or not zipfile.is_zipfile(path):
+        return 0
+    wrong = 0
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            try:
+                archive.read(info)  # checks
+            except Exception:  # as zipfile raises whatever it runs into
+                wrong += 1
+        return wrong if wrong < len(archive.infolist()) else 0
+
+
+def _unfit(value: Tensor) -> str:
+    """Why a tensor cannot be a trained weight; empty where it can."""
+    if value.layout != torch.strided or value.is_quantized or value.is_meta:
+        return "is sparse, quantised or without values"
+    if value.is_complex():
+        return "is complex"
+    if value.is_floating_point() and not value.isfinite().all():
+        return "has values that are not finite"
+    return ""
 
 
 def _unwrapped(found: Any, path: Path) -> tuple[State, str]:
@@ -79,7 +117,7 @@ def _unwrapped(found: Any, path: Path) -> tuple[State, str]:
     if not isinstance(found, dict):
         raise _no_checkpoint(path, f"it holds a {type(found).__name__}")
     state = {
-        str(name): value.float() if value.is_floating_point() else value
+        str(name): value.float() if value.is_floating_point() and not value.is_meta else value
         for name, value in found.items()
         if isinstance(value, Tensor)
     }

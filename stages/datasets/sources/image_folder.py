@@ -57,6 +57,7 @@ def open_collection(dataset: "Dataset") -> Collection:
             f"{_in_a_clone()}"
         )
     shown = [written(name) for name in pictures]
+    _refuse_one_spelling(pictures, where)
     if table:
         pictures, layout = labelled(table, listing, dict(zip(shown, pictures, strict=True)))
         notes = layout.notes
@@ -139,6 +140,22 @@ def _without_pictures(listing: Listing, pictures: list[str]) -> list[str]:
         return []
     empty = set(map(written, empty))
     return [f"{counted(len(empty), 'folder')} without a picture, so no class: {listed(empty)}"]
+
+
+def _refuse_one_spelling(pictures: list[str], where: str) -> None:
+    """Raise DataError for folders or files whose names are one when they are written."""
+    spellings = Counter(map(written, {part for name in pictures for part in _prefixes(name)}))
+    if twice := {name for name, count in spellings.items() if count > 1}:
+        raise DataError(
+            f"{where} has names that differ in Unicode's form alone: {listed(twice)}. On macOS "
+            "they are one, so the pictures would depend on the system. Give them one form (NFC), "
+            "or names that differ in more."
+        )
+
+
+def _prefixes(name: str) -> list[str]:
+    parts = name.split("/")
+    return ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
 
 
 def _aside(folder: str) -> bool:

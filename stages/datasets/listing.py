@@ -48,6 +48,8 @@ def list_folder(source: Path) -> Listing:
         return read_file(source / stored.get(name, name))
 
     def refuse(error: OSError) -> None:
+        if isinstance(error, FileNotFoundError):
+            raise DataError(f"`dataset.folder` {source} changed while it was read. Run again.")
         raise error
 
     stored: dict[str, str] = {}

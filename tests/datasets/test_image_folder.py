@@ -214,6 +214,12 @@ def test_a_temporary_clone_is_told_how_to_get_the_pictures(tmp_path, monkeypatch
     assert "--copy-paths" not in refused(tmp_path / "nowhere")
 
 
+def test_a_folder_around_the_repository_is_refused(tmp_path, monkeypatch):
+    folder = write_pictures(tmp_path / "a", TWO_SPLITS)
+    monkeypatch.chdir(folder / "train")
+    assert "around this repository" in refused(folder)
+
+
 def test_an_empty_folder_is_told(tmp_path):
     assert "it is empty" in refused(tmp_path)
 

@@ -92,6 +92,11 @@ def _list(source: Path, where: str) -> Listing:
             f"{where} does not exist. Make that folder with your pictures in it as {LAYOUT}, or "
             f"name another folder or a .zip of one.{home}{_in_a_clone()}"
         )
+    if dvc_root().resolve().is_relative_to(source.resolve()):
+        raise DataError(
+            f"{where} is around this repository, whose results are then among the pictures. Put "
+            "them into a folder of their own."
+        )
     return list_folder(source)
 
 

@@ -16,6 +16,7 @@ from stages.core.errors import DataError
 
 LARGEST_FILE_BYTES = 512 << 20  # a photograph of 200 megapixels has about 100 MB
 SUSPICIOUS_BYTES, SUSPICIOUS_RATIO = 64 << 20, 100  # pictures do not shrink like that
+NO_FILES = "no files but links to nothing, pipes, sockets or devices"
 ENCRYPTED, NAMES_IN_UTF8 = 0x1, 0x800  # bits of a zip member's flags
 METHODS = {
     zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA,
@@ -41,7 +42,7 @@ class Listing:
 def list_folder(source: Path) -> Listing:
     """All files below a folder; links are followed, but not back to where they are.
 
-    Raises OSError for a folder that cannot be read, DataError for what DVC cannot hash.
+    Raises OSError for a folder that cannot be read, DataError for one that changes meanwhile.
     """
 
     def read(name: str) -> bytes:
@@ -49,11 +50,10 @@ def list_folder(source: Path) -> Listing:
 
     def refuse(error: OSError) -> None:
         if isinstance(error, FileNotFoundError):
-            raise DataError(f"`dataset.folder` {source} changed while it was read. Run again.")
+            raise DataError(f"{source} changed while it was listed. Run again.")
         raise error
 
     stored: dict[str, str] = {}
-    unread: list[str] = []
     listing = Listing(read)
     for folder, inner, files in os.walk(source, followlinks=True, onerror=refuse):
         here = Path(folder).relative_to(source)
@@ -64,16 +64,11 @@ def list_folder(source: Path) -> Listing:
         for name in files:
             text = _as_text(here / name)
             if not (Path(folder) / name).is_file():
-                unread.append(text)
+                listing.leave_out(NO_FILES, text)
+                continue
             listing.names.append(text)
             if text != (here / name).as_posix():
                 stored[text] = (here / name).as_posix()
-    if unread:
-        raise DataError(
-            f"`dataset.folder` {source} has what is neither file nor folder, and which DVC cannot "
-            f"hash: {', '.join(sorted(unread)[:10])}{', …' if len(unread) > 10 else ''} (links to "
-            "nothing, pipes, sockets or devices). Remove them."
-        )
     if stored:
         listing.notes.append(
             f"{counted(len(stored), 'name')} of files are not UTF-8 and are read as Latin-1, such "

@@ -18,7 +18,7 @@ from stages.core.paths import dvc_root
 from stages.datasets.decoding import SUFFIXES, picture_of, unread_suffixes
 from stages.datasets.label_table import labelled, read_labels
 from stages.datasets.layout import LAYOUT, layout_of, listed
-from stages.datasets.listing import Listing, list_folder, list_zip
+from stages.datasets.listing import NO_FILES, Listing, list_folder, list_zip
 from stages.datasets.pool import Collection
 
 if TYPE_CHECKING:
@@ -97,7 +97,13 @@ def _list(source: Path, where: str) -> Listing:
             f"{where} is around this repository, whose results are then among the pictures. Put "
             "them into a folder of their own."
         )
-    return list_folder(source)
+    listing = list_folder(source)
+    if strange := listing.left_out.get(NO_FILES):
+        raise DataError(
+            f"{where} has {counted(len(strange), 'entry', 'entries')} that are {NO_FILES}: "
+            f"{listed(set(strange))}. DVC cannot hash a folder with those; remove them."
+        )
+    return listing
 
 
 def is_picture(name: str, listing: Listing) -> bool:

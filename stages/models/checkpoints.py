@@ -10,6 +10,7 @@ import warnings
 import zipfile
 from argparse import Namespace
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path, PosixPath
 from typing import Any
 
@@ -70,29 +71,31 @@ def read_checkpoint(path: Path) -> tuple[State, str]:
         why = f"it holds a {foreign[1]}, which is no tensor" if foreign else "it is none, or broken"
         raise _no_checkpoint(path, why) from None
     state, taken = _unwrapped(found, path)
-    if damaged := _damaged_records(path):
-        raise _no_checkpoint(path, f"it is damaged: the CRC of {damaged} of its records is wrong")
+    if _is_damaged(path):
+        raise _no_checkpoint(path, "it is damaged: its records do not have their CRC")
     for name, value in state.items():
         if why := _unfit(value):
             raise _no_checkpoint(path, f"{name} {why}")
     return state, taken
 
 
-def _damaged_records(path: Path) -> int:
-    """How many records of a checkpoint do not have their CRC, which PyTorch does not look at.
+def _is_damaged(path: Path) -> bool:
+    """Whether records of a checkpoint do not have their CRC, which PyTorch does not look at.
 
     Where none has it, the file was written without (`torch.serialization.set_crc32_options`).
     """
     if path.suffix == ".safetensors" or not zipfile.is_zipfile(path):
-        return 0
-    wrong = 0
-    with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
-            try:
-                archive.read(info)  # checks
-            except Exception:  # as zipfile raises whatever it runs into
-                wrong += 1
-        return wrong if wrong < len(archive.infolist()) else 0
+        return False
+    whole = []
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                with suppress(zipfile.BadZipFile):
+                    archive.read(info)  # which checks
+                    whole.append(info)
+            return 0 < len(whole) < len(archive.infolist())
+    except Exception:  # whatever it makes of a damaged list of records
+        return True
 
 
 def _unfit(value: Tensor) -> str:

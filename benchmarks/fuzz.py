@@ -159,9 +159,12 @@ def _difference(
 
 def try_weights(count: int, seed: int, folder: Path) -> Iterator[Trial]:
     """Files for `pretrained`, before the checks that precede every run."""
+    import torch
+
     from stages.core.cli import reporting_errors
     from stages.core.params import load_params
     from stages.models import build
+    from stages.models.checkpoints import read_checkpoint, without_prefixes
     from stages.preflight import preflight
 
     fuzz_run.make_pictures(folder / "pictures", 2, 1)
@@ -174,9 +177,17 @@ def try_weights(count: int, seed: int, folder: Path) -> Iterator[Trial]:
     with in_folder(folder):
         Path("params.yaml").write_text(yaml.safe_dump(PARAMS))
         whole = build(load_params(Path("params.yaml")), 4).model.state_dict()
-        for path in fuzz_inputs.weights_files(whole, folder / "weights", count):
+        for path in fuzz_inputs.weights_files(whole, folder / "weights", count, seed):
             Path("params.yaml").write_text(yaml.safe_dump(PARAMS | {"pretrained": str(path)}))
-            yield judged(path.name, outcome_of(lambda: reporting_errors(check)))
+            outcome, different = outcome_of(lambda: reporting_errors(check)), ""
+            if outcome.kind == "fine" and path.suffix != ".safetensors":  # which has no checksum
+                found = without_prefixes(read_checkpoint(path)[0], whole)
+                different = ", ".join(
+                    name
+                    for name in whole
+                    if not torch.allclose(found[name], whole[name], atol=1e-3)
+                )
+            yield judged(path.name, outcome, different)
 
 
 def try_folders(count: int, seed: int, folder: Path) -> Iterator[Trial]:
@@ -186,7 +197,7 @@ def try_folders(count: int, seed: int, folder: Path) -> Iterator[Trial]:
     from stages.datasets import open_collection
     from stages.datasets.layout import role_of
 
-    for source, files in fuzz_inputs.folder_layouts(folder, count):
+    for source, files in fuzz_inputs.folder_layouts(folder, count, seed):
         counted: list[int] = []
         classes: list[str] = []
 

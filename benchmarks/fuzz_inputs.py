@@ -83,27 +83,32 @@ class _Foreign:
     """A class that no reader of weights knows."""
 
 
-def weights_files(whole: dict[str, torch.Tensor], folder: Path, count: int) -> Iterator[Path]:
+def weights_files(
+    whole: dict[str, torch.Tensor], folder: Path, count: int, seed: int
+) -> Iterator[Path]:
     """Files of weights that are damaged, foreign or of another model, in both formats."""
     from safetensors.torch import save
 
-    draws = np.random.default_rng(1)
+    draws = np.random.default_rng(seed)
     name, tensor = next(iter(whole.items()))
+    odd = [
+        tensor.to(torch.complex64), tensor.bool(), tensor.to(torch.int8), tensor.to_sparse(),
+        tensor * float("nan"), tensor / 0, torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8),
+        tensor.to("meta"), None, "text", tensor[:1],
+    ]  # fmt: skip
     objects: list[Any] = [
         Namespace(a=1), {"args": Namespace(lr=1), "model": whole},
         {"state_dict": whole, "x": np.float64(1)}, _Foreign(), {"model": _Foreign()}, 42, None,
-        [], {}, {"a": 1}, [tensor], tensor, {1: tensor}, {None: tensor}, {name: None},
-        {name: tensor[:1]}, {name: tensor.to(torch.complex64)}, {name: tensor.bool()},
-        {name: tensor.to_sparse()}, {name: torch.empty(0)}, {name: tensor * float("nan")},
+        [], {}, {"a": 1}, [tensor], tensor, {1: tensor}, {None: tensor}, {name: torch.empty(0)},
+        *[whole | {name: value} for value in odd],
         {"module": whole}, {"model": {"model": {"model": whole}}}, {"state_dict": []},
         {"model": {}}, {"": tensor}, {"é" * 500: tensor},
         {f"module.{key}": value for key, value in whole.items()}, dict(list(whole.items())[1:]),
         whole | {"more": tensor}, {key: value.half() for key, value in whole.items()},
         {key: value.double() for key, value in whole.items()},
-        {name: torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8)},
         {name: torch.nn.Parameter(tensor)}, np.zeros(3),
         {"model": {key: value.numpy() for key, value in whole.items()}},
-        {name: tensor.to("meta")}, whole,
+        whole,
     ]  # fmt: skip
     plain, safe = _saved(whole), save({key: value.contiguous() for key, value in whole.items()})
     contents: list[tuple[str, bytes]] = [("pt", _saved(value)) for value in objects]
@@ -142,12 +147,12 @@ SPLITS = [
     (), ("train", "test"), ("Train", "Test"), ("Training", "Testing"), ("training_set", "test_set"),
     ("seg_train", "seg_test"), ("TRAIN", "TEST", "VAL"), ("train", "valid", "test"), ("train",),
     ("train", "dev", "test"), ("fruits-train", "fruits-test"), ("train", "val"), ("val", "test"),
-    ("train", "test", "extra"), ("train", "Training", "test"),
+    ("train", "test", "extra"), ("train", "Training", "test"), ("train", "test1", "test2"),
 ]  # fmt: skip
 CLASSES = [
     ("cat", "dog"), ("NA", "null", "None", "nan"), ("$5_$10", "$10_$20"), ("犬", "猫"),
     ("a\rb", "c"), ("<b>x</b>", "a|b"), ("Cat", "cat"), ("true", "1e3"), ("x" * 80, "y" * 80),
-    ("cat",), ("'", '"'), ("a,b", "-1"),
+    ("cat",), ("'", '"'), ("a,b", "-1"), ("cat", "cat "), ("cafe\u0301", "caf\u00e9", "tea"),
 ]  # fmt: skip
 EXTRAS = [
     "{c}/@eaDir/x.jpg", "#recycle/x.jpg", "Thumbs.db", "{c}/IMG.HEIC", "{c}/noise", ".hidden/x.png",
@@ -155,10 +160,10 @@ EXTRAS = [
 ]  # fmt: skip
 
 
-def folder_layouts(root: Path, count: int) -> Iterator[tuple[Path, int]]:
+def folder_layouts(root: Path, count: int, seed: int) -> Iterator[tuple[Path, int]]:
     """Folders and zips of pictures as people have them, with the number of files in each."""
     for number in range(count):
-        draws = np.random.default_rng(number)
+        draws = np.random.default_rng((seed, number))
         folder = root / f"layout{number:03d}"
         splits = SPLITS[number % len(SPLITS)] or (".",)
         classes = CLASSES[number % len(CLASSES)]

@@ -159,13 +159,13 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
+    from stages.studies.run.budget import proposal, require_hours
     from stages.studies.run.plan import plan_of
 
+    require_hours(arguments.hours)
     plan = plan_of(_form(arguments), lambda line: _say(line, sys.stderr))
     _say(plan.text())
     if arguments.hours is not None:
-        from stages.studies.run.budget import proposal
-
         _say(proposal(plan, arguments.hours))
     return 0
 
@@ -217,7 +217,7 @@ def _new(arguments: argparse.Namespace) -> int:
     models = arguments.models or (None if arguments.trained else UNTRAINED)
     grid = {
         "models": models.split(",") if models else None,
-        "sizes": [int(size) if size.isdigit() else size for size in arguments.sizes.split(",")],
+        "sizes": [int(size) if size.isdecimal() else size for size in arguments.sizes.split(",")],
         "seeds": list(range(arguments.seeds)),
     }
     place = arguments.study, arguments.folder, grid

@@ -20,6 +20,7 @@ def train(params: "Params") -> None:
     from stages.core.device import choose_device, require_devices
     from stages.core.records import read_record
     from stages.datasets.pixels import load_splits, read_indices
+    from stages.models import require_recorded_weights
     from stages.runs.training_record import digests_sha256, write_training
     from stages.training.distributed import is_distributed, launch, rank
     from stages.training.run import training
@@ -28,6 +29,8 @@ def train(params: "Params") -> None:
         require_devices(params.train.devices, choose_device(params.device))
         launch(params.train.devices, "stages.train", sys.argv[1:])
         return
+    identity = files.read_json(paths.IDENTITY)
+    require_recorded_weights(params, identity.get("pretrained_sha256"))
     classes = read_record(paths.MANIFEST)["classes"]
     indices = read_indices(paths.INDICES)
     splits = load_splits(params.dataset, indices, params.input_size, ["train", "val"])
@@ -37,7 +40,7 @@ def train(params: "Params") -> None:
     }
     inputs = {
         "indices": data["indices_sha256"],
-        "identity": files.sha256_of_json(files.read_json(paths.IDENTITY)),
+        "identity": files.sha256_of_json(identity),
     }
     with training(params, splits, len(classes), inputs, _log if rank() == 0 else _silent) as run:
         if rank() == 0:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from stages.core import paths
-from stages.core.errors import DeviceError, ModelError
+from stages.core.errors import ChangedError, DeviceError, ModelError
 from stages.core.params import Params, parse_params
 from stages.dna.declared import headline
 from stages.fingerprint import fingerprint
@@ -117,7 +117,7 @@ def test_a_second_machine_has_another_identity(root: Path, monkeypatch: pytest.M
 def test_other_weights_under_the_same_path_repeat_the_training() -> None:
     from safetensors.torch import save_file
 
-    from stages.models import build
+    from stages.models import build, require_recorded_weights
 
     params = Params(pretrained="start.safetensors")
     with pytest.raises(ModelError, match=r"start\.safetensors, but there is no such file"):
@@ -127,6 +127,8 @@ def test_other_weights_under_the_same_path_repeat_the_training() -> None:
         save_file(build(Params(seed=seed), 10).model.state_dict(), "start.safetensors")
         fingerprint(params)
         identities.append(json.loads(paths.IDENTITY.read_text()))
+    with pytest.raises(ChangedError, match="were replaced since the fingerprint"):
+        require_recorded_weights(params, identities[0]["pretrained_sha256"])
     paths.WEIGHTS.parent.mkdir()
     paths.WEIGHTS.write_bytes(b"one")
     with pytest.raises(ModelError, match="which the train stage itself writes"):

@@ -64,7 +64,8 @@ def reporting_errors(work: Callable[[], int]) -> int:
     except OSError as error:
         if error.errno not in STORAGE_ERRORS:
             raise
-        where = error.filename or "an output"
+        where = str(error.filename or "an output")
+        where = where[:_SHOWN] + "…" * (len(where) > _SHOWN)
         return _complain(
             f"Cannot read or write {where}: {STORAGE_ERRORS[error.errno]} and run again."
         )
@@ -78,6 +79,7 @@ def reporting_errors(work: Callable[[], int]) -> int:
         )
 
 
+_SHOWN = 300  # characters of a name
 _NO_MEMORY = ("failed to map segment", "allocate memory", "out of memory")
 """How Python's loader, PyTorch on a CPU and PyTorch on a GPU say that there is no memory left."""
 

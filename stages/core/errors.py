@@ -15,6 +15,7 @@ STORAGE_ERRORS = {
     errno.EEXIST: "a file is in the place of a folder; move it away",
     errno.ENOTDIR: "a file is in the place of a folder; move it away",
     errno.EISDIR: "a folder is in the place of a file; move it away",
+    errno.ENAMETOOLONG: "the name is too long; give a shorter one",
     errno.EIO: "the disk reports an error; check it, or choose another",
 }
 

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 
 from stages.core.counts import counted
 from stages.core.errors import DataError
-from stages.datasets.layout import Layout, listed, require_equal_classes, role_of
+from stages.datasets.layout import (
+    Layout,
+    listed,
+    require_equal_classes,
+    role_of,
+    spelled_alike,
+)
 from stages.datasets.listing import Listing
 from stages.datasets.reading import reason_of
 
@@ -179,4 +185,9 @@ def _layout(paths: Sequence[str], table: LabelTable, notes: list[str]) -> Layout
                 f"if wanted), or leave the column {SPLIT} out: then a fifth tests."
             )
         require_equal_classes(classes, splits, place)
+    if alike := spelled_alike(classes):
+        notes.append(
+            f"Labels that differ in upper and lower case or in spaces alone are classes of their "
+            f"own: {listed({repr(label) for label in alike})}"
+        )
     return Layout([path.split("/") for path in paths], [s or "any" for s in splits], classes, notes)

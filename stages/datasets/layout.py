@@ -41,15 +41,18 @@ def layout_of(parts: Parts, where: str) -> Layout:
     """Read splits and classes out of the folders.
 
     Raises DataError when pictures lie outside class folders, for less than two classes, for other
-    classes in one part than in another, and for what would be read otherwise on other systems.
+    classes in one part than in another, for what could mean either, and for what would be read
+    otherwise on other systems.
     """
+    names = ["/".join(part) for part in parts]
     parts, around = _without_wrapper(parts)
     tops = {part[0] for part in parts}
     roles = _roles(tops)
-    notes = [f"Classes are looked for below {'/'.join(around)}"] if len(around) > 1 else []
+    notes = _notes_on_wrapper(around)
     if not _are_splits(roles, tops, where):
-        owners = _class_names(parts, 0, where)
-        return Layout(parts, ["any"] * len(parts), owners, notes)
+        owners = _class_names(parts, 0, names, where)
+        _refuse_splits_within(parts, roles, where)
+        return Layout(parts, ["any"] * len(parts), owners, notes + _notes_on_inner(parts, 0))
     roles, said = _with_a_test(roles)
     notes += said
     notes += [
@@ -59,10 +62,10 @@ def layout_of(parts: Parts, where: str) -> Layout:
         notes.append("The official validation split validates; none is drawn from train")
     parts = [[roles[part[0]], *part[1:]] for part in parts]
     parts = _without_inner_wrappers(parts)
-    owners = _class_names(parts, 1, where)
+    owners = _class_names(parts, 1, names, where)
     splits = [part[0] for part in parts]
     require_equal_classes(owners, splits, where)
-    return Layout(parts, splits, owners, notes)
+    return Layout(parts, splits, owners, notes + _notes_on_inner(parts, 1))
 
 
 def role_of(name: str, common: "set[str] | frozenset[str]" = frozenset()) -> str | None:
@@ -106,6 +109,42 @@ def _are_splits(roles: dict[str, str], tops: set[str], where: str) -> bool:
     return True
 
 
+def _refuse_splits_within(parts: Parts, roles: dict[str, str], where: str) -> None:
+    """Raise DataError where what would be classes has splits in it, or has one among parts."""
+    inner: dict[str, set[str]] = {}
+    for part in parts:
+        inner.setdefault(part[0], set()).update(part[1:2] if len(part) > 2 else [])
+    for top, folders in sorted(inner.items()):
+        found = {name for name in folders if role_of(name)}
+        if {"train"} < {role_of(name) for name in found}:
+            raise DataError(
+                f"{where} has splits within the class {top}: {listed(found)}. Turn them around, so "
+                f"that the folder is {LAYOUT}."
+            )
+    if roles and len(set.intersection(*inner.values())) > 1:
+        raise DataError(
+            f"{where} has {listed(inner.keys() - roles)} beside {listed(set(roles))}, all with the "
+            f"same folders, so these are parts and no classes. Keep parts of one name each, so "
+            f"that the folder is {LAYOUT}."
+        )
+
+
+def _notes_on_inner(parts: Parts, depth: int) -> list[str]:
+    """What to say of folders within classes."""
+    inner = {"/".join(part[depth : depth + 2]) for part in parts if len(part) > depth + 2}
+    return [f"Folders within a class are part of it: {listed(inner)}"] if inner else []
+
+
+def _notes_on_wrapper(around: list[str]) -> list[str]:
+    """What to say of folders around all classes, where they are many or would mean a split."""
+    if around and role_of(around[-1]):
+        return [
+            f"There is no split beside {'/'.join(around)}: its pictures are one pool, of which a "
+            "part tests"
+        ]
+    return [f"Classes are looked for below {'/'.join(around)}"] if len(around) > 1 else []
+
+
 def _with_a_test(roles: dict[str, str]) -> tuple[dict[str, str], list[str]]:
     """A `val` without a `test` tests, as such folders are used, and what to say of it."""
     if "test" in roles.values():
@@ -136,21 +175,21 @@ def _without_inner_wrappers(parts: Parts) -> Parts:
     return [[part[0], *part[2:]] if part[0] in single else part for part in parts]
 
 
-def _class_names(parts: Parts, depth: int, where: str) -> list[str]:
-    """The class of each picture: its folder at `depth`."""
-    strays = {"/".join(part) for part in parts if len(part) < depth + 2}
+def _class_names(parts: Parts, depth: int, names: list[str], where: str) -> list[str]:
+    """The class of each picture: its folder at `depth`; `names` are as they lie there."""
+    strays = {name for part, name in zip(parts, names, strict=True) if len(part) < depth + 2}
     if strays:
         raise DataError(
             f"{where} has pictures that lie in no class folder: {listed(strays)}. Move them into "
             f"one, so that the folder is {LAYOUT}."
         )
     owners = [part[depth] for part in parts]
-    spellings = Counter(owner.casefold() for owner in set(owners))
-    if alike := {owner for owner in owners if spellings[owner.casefold()] > 1}:
+    if alike := spelled_alike(owners):
         raise DataError(
-            f"{where} has class folders that differ in upper and lower case alone: "
-            f"{listed(alike)}. On macOS and Windows they are one folder, so the classes would "
-            "depend on the system. Give them one spelling, or names that differ in more."
+            f"{where} has class folders that differ in upper and lower case or in spaces alone: "
+            f"{listed({repr(name) for name in alike})}. On macOS and Windows they may be one "
+            "folder, so the classes would depend on the system. Give them one spelling, or names "
+            "that differ in more."
         )
     if len(set(owners)) < 2:
         raise DataError(
@@ -158,6 +197,13 @@ def _class_names(parts: Parts, depth: int, where: str) -> list[str]:
             f"class its folder: {LAYOUT}."
         )
     return owners
+
+
+def spelled_alike(owners: Sequence[str]) -> set[str]:
+    """The classes that differ from another in upper and lower case or in spaces alone."""
+    spelled = {owner: " ".join(owner.casefold().split()) for owner in set(owners)}
+    counts = Counter(spelled.values())
+    return {owner for owner, spelling in spelled.items() if counts[spelling] > 1}
 
 
 def require_equal_classes(owners: Sequence[str], splits: Sequence[str], where: str) -> None:

@@ -16,6 +16,7 @@ from stages.core.errors import DataError
 
 LARGEST_FILE_BYTES = 512 << 20  # a photograph of 200 megapixels has about 100 MB
 SUSPICIOUS_BYTES, SUSPICIOUS_RATIO = 64 << 20, 100  # pictures do not shrink like that
+NO_FILES = "no files but links to nothing, pipes, sockets or devices"
 ENCRYPTED, NAMES_IN_UTF8 = 0x1, 0x800  # bits of a zip member's flags
 METHODS = {
     zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA,
@@ -41,13 +42,15 @@ class Listing:
 def list_folder(source: Path) -> Listing:
     """All files below a folder; links are followed, but not back to where they are.
 
-    Raises OSError for a folder that cannot be read.
+    Raises OSError for a folder that cannot be read, DataError for one that changes meanwhile.
     """
 
     def read(name: str) -> bytes:
         return read_file(source / stored.get(name, name))
 
     def refuse(error: OSError) -> None:
+        if isinstance(error, FileNotFoundError):
+            raise DataError(f"{source} changed while it was listed. Run again.")
         raise error
 
     stored: dict[str, str] = {}
@@ -60,8 +63,8 @@ def list_folder(source: Path) -> Listing:
             listing.leave_out("links to a folder that they lie in", _as_text(here / name))
         for name in files:
             text = _as_text(here / name)
-            if not ((Path(folder) / name).is_file() or (Path(folder) / name).is_symlink()):
-                listing.leave_out("no plain files", text)
+            if not (Path(folder) / name).is_file():
+                listing.leave_out(NO_FILES, text)
                 continue
             listing.names.append(text)
             if text != (here / name).as_posix():
@@ -107,6 +110,11 @@ def list_zip(source: Path, where: str) -> Listing:
             f"{where} is a file but no complete zip ({error}). Give a folder of pictures or a "
             "zip of one; if it was copied or downloaded, do that again."
         ) from None
+    if any(info.header_offset < 0 for info in archive.infolist()):
+        raise DataError(
+            f"{where} is no complete zip: its beginning is missing, as of one part of several. "
+            "Copy or download all of it."
+        )
     members: dict[str, zipfile.ZipInfo] = {}
     listing = Listing(lambda name: _read_member(archive, members[name]))
     for info in archive.infolist():

@@ -69,6 +69,11 @@ def choose(pool: Pool, subset: "Subset", dataset: str) -> Selection:
     kept_apart = np.concatenate([barred, own_val])
     train_pool, seen, copies = _without_copies(pool, rest, kept_apart)
     order = nested_order(pool, train_pool, dataset, "train", subset.seed)
+    if not len(order):
+        raise DataError(
+            f"No image is left to train with: {counted(len(rest), 'image')} of the training part "
+            "are all copies of images that test or validate. Give them other pictures."
+        )
     train_count, val_count = _train_and_val_counts(subset, len(order), len(own_val))
     val = order[::-1][:val_count]
     if len(own_val):
@@ -202,7 +207,8 @@ def _refuse_empty_classes(pool: Pool, order: Rows, count: int, split: str) -> No
         + (
             f"The data set has too few images of it to {split} with: add some or remove the class."
             if absent
-            else f"Every class has one from {first.max() + 1} images on: raise `subset.{split}`."
+            else f"Every class has one from {first.max() + 1} images on: set `subset.{split}` to "
+            "so many or more, or add images."
         )
     )
 

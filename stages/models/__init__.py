@@ -9,7 +9,7 @@ import importlib
 import pkgutil
 from typing import TYPE_CHECKING, Any
 
-from stages.core.errors import ModelError
+from stages.core.errors import ChangedError, ModelError
 from stages.core.validation_messages import unknown_name
 from stages.models import families
 from stages.models.libraries import library_spec
@@ -26,6 +26,7 @@ __all__ = [
     "native_px",
     "parameter_groups",
     "pretrained_sha256",
+    "require_recorded_weights",
     "resolve",
     "untrained",
 ]
@@ -117,6 +118,19 @@ def pretrained_sha256(params: "Params") -> str | None:
         return sha256_of_file(weights_file(params.pretrained))
     packaged = resolve(params.model).packaged if params.pretrained else None
     return packaged.sha256 if packaged and packaged_file(packaged) else None
+
+
+def require_recorded_weights(params: "Params", recorded: str | None) -> None:
+    """Raise ChangedError where `pretrained` is no longer the file that the fingerprint recorded.
+
+    A result of it would be recorded, and found again, as one of the weights before.
+    """
+    if recorded and (present := pretrained_sha256(params)) != recorded:
+        raise ChangedError(
+            f"The weights in `pretrained` ({params.pretrained}) were replaced since the "
+            f"fingerprint was taken: their SHA-256 is {(present or 'none')[:12]}… and was "
+            f"{recorded[:12]}…. Nothing was trained; run `dvc repro` again."
+        )
 
 
 def untrained(params: "Params") -> "Params":

@@ -6,8 +6,11 @@ fitting the tensors to a model to `transfer`.
 """
 
 import re
+import warnings
+import zipfile
 from argparse import Namespace
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path, PosixPath
 from typing import Any
 
@@ -57,7 +60,9 @@ def read_checkpoint(path: Path) -> tuple[State, str]:
 
             found: Any = load_file(path)
         else:
-            with torch.serialization.safe_globals(SETTINGS):
+            # What torch warns of (an old protocol, another form) is told, if it matters, below.
+            with torch.serialization.safe_globals(SETTINGS), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
                 found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever the readers make of bytes that they do not know
         if isinstance(error, OSError) and error.errno in STORAGE_ERRORS:
@@ -65,7 +70,43 @@ def read_checkpoint(path: Path) -> tuple[State, str]:
         foreign = re.search(r"GLOBAL (\S+)", str(error))
         why = f"it holds a {foreign[1]}, which is no tensor" if foreign else "it is none, or broken"
         raise _no_checkpoint(path, why) from None
-    return _unwrapped(found, path)
+    state, taken = _unwrapped(found, path)
+    if _is_damaged(path):
+        raise _no_checkpoint(path, "it is damaged: its records do not have their CRC")
+    for name, value in state.items():
+        if why := _unfit(value):
+            raise _no_checkpoint(path, f"{name} {why}")
+    return state, taken
+
+
+def _is_damaged(path: Path) -> bool:
+    """Whether records of a checkpoint do not have their CRC, which PyTorch does not look at.
+
+    Where none has it, the file was written without (`torch.serialization.set_crc32_options`).
+    """
+    if path.suffix == ".safetensors" or not zipfile.is_zipfile(path):
+        return False
+    whole = []
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                with suppress(zipfile.BadZipFile):
+                    archive.read(info)  # which checks
+                    whole.append(info)
+            return 0 < len(whole) < len(archive.infolist())
+    except Exception:  # whatever it makes of a damaged list of records
+        return True
+
+
+def _unfit(value: Tensor) -> str:
+    """Why a tensor cannot be a trained weight; empty where it can."""
+    if value.layout != torch.strided or value.is_quantized or value.is_meta:
+        return "is sparse, quantised or without values"
+    if value.is_complex():
+        return "is complex"
+    if value.is_floating_point() and not value.isfinite().all():
+        return "has values that are not finite"
+    return ""
 
 
 def _unwrapped(found: Any, path: Path) -> tuple[State, str]:
@@ -79,7 +120,7 @@ def _unwrapped(found: Any, path: Path) -> tuple[State, str]:
     if not isinstance(found, dict):
         raise _no_checkpoint(path, f"it holds a {type(found).__name__}")
     state = {
-        str(name): value.float() if value.is_floating_point() else value
+        str(name): value.float() if value.is_floating_point() and not value.is_meta else value
         for name, value in found.items()
         if isinstance(value, Tensor)
     }

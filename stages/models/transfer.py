@@ -179,6 +179,10 @@ def _check(state: State, expected: State, offer: bool) -> None:
         f"{name} is {_shape(state[name])} there and {_shape(expected[name])} here"
         for name in sorted(state.keys() & expected.keys())
         if state[name].shape != expected[name].shape
+    ] + [
+        f"{name} is of {str(state[name].dtype).removeprefix('torch.')} there"
+        for name in sorted(state.keys() & expected.keys())
+        if expected[name].is_floating_point() and not state[name].is_floating_point()
     ]
     faults = [
         f"{what} {', '.join(names[:NAMED_AT_MOST])}"

@@ -168,6 +168,19 @@ def test_names_from_macos_are_composed(tmp_path):
     assert all(collection.content(row) for row in range(4))
 
 
+def test_two_names_that_are_one_on_macos_are_refused(tmp_path):
+    counts = {"cafe\N{COMBINING ACUTE ACCENT}": 1, "café": 1, "tea": 1}
+    folder = write_pictures(tmp_path / "a", counts)
+    assert "Unicode's form alone: café" in refused(folder)
+
+
+def test_what_dvc_cannot_hash_is_refused_before_it_tries(tmp_path):
+    folder = write_pictures(tmp_path / "a", TWO_SPLITS)
+    (folder / "train/broken.png").symlink_to("nowhere")
+    os.mkfifo(folder / "pipe")  # DVC would wait for it forever
+    assert "pipe, train/broken.png" in refused(folder)
+
+
 def test_names_are_in_one_line(tmp_path):
     folder = write_pictures(tmp_path / "a", {"cat\r": 1, "dog\u2028": 1})
     assert open_collection(image_folder(folder)).classes == ["cat␍", "dog␤"]
@@ -199,6 +212,12 @@ def test_a_temporary_clone_is_told_how_to_get_the_pictures(tmp_path, monkeypatch
     assert "--copy-paths" in refused(tmp_path / "nowhere")
     monkeypatch.chdir(tmp_path)
     assert "--copy-paths" not in refused(tmp_path / "nowhere")
+
+
+def test_a_folder_around_the_repository_is_refused(tmp_path, monkeypatch):
+    folder = write_pictures(tmp_path / "a", TWO_SPLITS)
+    monkeypatch.chdir(folder / "train")
+    assert "around this repository" in refused(folder)
 
 
 def test_an_empty_folder_is_told(tmp_path):
@@ -271,14 +290,33 @@ def test_classes_may_bear_the_names_of_splits(tmp_path):
     assert len(open_collection(image_folder(folder)).classes) == 4
 
 
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [(("train", "test1", "test2"), "test1, test2 beside train"),
+     (("cat/train", "cat/test", "dog"), "splits within the class cat: test, train")],
+)  # fmt: skip
+def test_splits_are_never_taken_for_classes(tmp_path, parts, told):
+    counts = {f"{part}/{name}": 1 for part in parts for name in ("a", "b")}
+    assert told in refused(write_pictures(tmp_path / "a", counts))
+
+
+def test_what_became_of_the_folders_is_told(tmp_path):
+    folds = {f"{fold}/{name}": 1 for fold in ("fold1", "fold2") for name in ("a", "b")}
+    (note,) = open_collection(image_folder(write_pictures(tmp_path / "a", folds))).notes
+    assert note == "Folders within a class are part of it: fold1/a, fold1/b, fold2/a, fold2/b"
+    alone = write_pictures(tmp_path / "b", {"test/cat": 2, "test/dog": 2})
+    assert "no split beside test" in open_collection(image_folder(alone)).notes[0]
+
+
 def test_parts_that_mean_the_same_are_refused(tmp_path):
     folder = write_pictures(tmp_path / "a", {**TWO_SPLITS, "Training/cat": 1})
     assert "two mean the same" in refused(folder)
 
 
-def test_classes_that_differ_in_case_alone_are_refused(tmp_path):
-    folder = write_pictures(tmp_path / "a", {"Cat": 1, "cat": 1, "dog": 1})
-    assert "Cat, cat" in refused(folder)
+@pytest.mark.parametrize("other", ["Cat", "cat ", "CAT\N{NO-BREAK SPACE}"])
+def test_classes_that_look_alike_are_refused(tmp_path, other):
+    folder = write_pictures(tmp_path / "a", {other: 1, "cat": 1, "dog": 1})
+    assert "'cat'" in refused(folder)
 
 
 def test_a_third_part_is_refused(tmp_path):
@@ -291,5 +329,7 @@ def test_a_broken_zip_is_told(tmp_path):
     part = tmp_path / "part.zip"
     part.write_bytes(whole.read_bytes()[:-100])
     assert "no complete zip" in refused(part)
+    part.write_bytes(whole.read_bytes()[100:])
+    assert "its beginning is missing" in refused(part)
     (tmp_path / "a.txt").write_text("text")
     assert "no complete zip" in refused(tmp_path / "a.txt")

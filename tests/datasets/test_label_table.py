@@ -45,6 +45,8 @@ def test_the_table_and_not_the_folder_says_the_class(pictures: Path) -> None:
     assert sorted(left_out) == ["x/000.png", "y/001.png", "y/002.png"]
     assert len(found.left_out) == 1  # the table itself is none
     assert "1 row of labels.csv said again what another did" in found.notes
+    alike = opened(pictures, "file,label\nx/000.png,ill\ny/000.png,Ill\n").notes
+    assert any("classes of their own: 'Ill', 'ill'" in note for note in alike)
 
 
 def test_a_zip_with_a_folder_around_all_reads_the_same(pictures: Path) -> None:

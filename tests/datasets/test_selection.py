@@ -190,13 +190,15 @@ def test_more_images_than_there_are():
     assert "Lower `subset.val`" in refused(OFFICIAL, train=1, val=300)
     assert "at most 50" in refused(OFFICIAL, test=51)
     assert "at most 99" in refused(make_pool([50, 50]), test=1.0)
+    copies = joined(make_pool([4, 4], "train"), make_pool([4, 4], "test"))
+    assert "No image is left to train with" in refused(copies)
 
 
 def test_a_class_that_would_be_left_out():
     message = refused(OFFICIAL, train=3)
     assert "none is of the class class" in message
-    assert "from 5 images on: raise `subset.train`" in message
-    assert "raise `subset.test`" in refused(OFFICIAL, test=2)
+    assert "from 5 images on: set `subset.train`" in message
+    assert "set `subset.test`" in refused(OFFICIAL, test=2)
     choose(OFFICIAL, Subset(train=5, test=5), "sample")
 
 

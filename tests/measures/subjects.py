@@ -1,5 +1,7 @@
 """Small networks to measure in tests; at module level, so that fresh processes find them."""
 
+import time
+
 import torch
 from torch import Tensor, nn
 
@@ -53,3 +55,10 @@ class Failing(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         raise self.error
+
+
+def endless() -> ProfiledModel:
+    """Say that it is being built, and never be."""
+    print("building", flush=True)
+    time.sleep(1e6)
+    raise AssertionError

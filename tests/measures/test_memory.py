@@ -1,5 +1,7 @@
 """Peak memory: known to the byte for known networks, in fresh processes, never zero."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,19 @@ def test_a_process_killed_by_the_system_is_a_reason_and_not_a_figure() -> None:
     assert peak.killed
     assert peak.peak_memory_mb is None
     assert "most likely for want of memory, at batch 2" in str(peak.reason)
+
+
+def test_a_process_ends_with_the_one_that_started_it() -> None:
+    measure = (
+        "import torch; from stages.measures.profiling.memory import peak_memory\n"
+        "from tests.measures.subjects import endless\n"
+        "peak_memory(endless, 'inference', 1, torch.device('cpu'), 1)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", measure], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout
+    assert parent.stdout.readline() == "building\n"
+    parent.kill()
+    parent.communicate(timeout=60)  # all that write to the pipe have ended
 
 
 def test_a_forecast_goes_through_the_measured_peak() -> None:

@@ -217,6 +217,34 @@ def test_what_is_no_checkpoint_is_told_and_no_code_of_it_runs(
         assert "which is no tensor" in str(told.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [(lambda weight: weight / 0, "conv1.weight has values that are not finite"),
+     (lambda weight: weight.to_sparse(), "conv1.weight is sparse"),
+     (lambda weight: weight.cfloat(), "conv1.weight is complex"),
+     (lambda weight: weight.to(torch.int8), "conv1.weight is of int8 there")],
+)  # fmt: skip
+def test_tensors_that_are_no_weights_are_told(
+    tmp_path: Path, change: Callable[[torch.Tensor], torch.Tensor], told: str
+) -> None:
+    state = build(params("lenet_small"), 10).model.state_dict()
+    state["conv1.weight"] = change(state["conv1.weight"])
+    torch.save(state, tmp_path / "w.pt")
+    with pytest.raises(ModelError, match=told):
+        build(params("lenet_small", pretrained=str(tmp_path / "w.pt")), 10)
+
+
+def test_a_damaged_checkpoint_is_told_though_pytorch_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "w.pt"
+    state = build(params("lenet_small"), 10).model.state_dict()
+    torch.save(state, path)
+    content = bytearray(path.read_bytes())
+    content[content.index(state["fc1.weight"].numpy().tobytes()) + 7] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="its records do not have their CRC"):
+        build(params("lenet_small", pretrained=str(path)), 10)
+
+
 def test_a_missing_file_and_a_list_are_told(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="there is no such file"):
         build(params("lenet_small", pretrained="absent.pt"), 10)

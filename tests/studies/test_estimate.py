@@ -7,7 +7,7 @@ import pytest
 
 from stages.core.errors import ParamsError
 from stages.core.params import Params, parse_params
-from stages.studies.run.budget import choose, needed_by_claims, proposal
+from stages.studies.run.budget import choose, needed_by_claims, proposal, require_hours
 from stages.studies.run.estimate import Estimate, Known, estimate, images_in, rehearsed
 from stages.studies.run.plan import Plan, Planned
 from stages.studies.run.rehearsal import Pace, pace_of
@@ -131,7 +131,7 @@ def test_what_open_claims_need_comes_before_all(plan: Plan) -> None:
     assert "Into 0.01 h fit 3 of 11 missing cells:" in told
     assert "made/dvc.yaml:main@" in told
     with pytest.raises(ParamsError, match="--hours is 0"):
-        proposal(plan, 0)
+        require_hours(0)
 
 
 def test_another_machine_is_named_as_such() -> None:

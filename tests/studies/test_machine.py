@@ -6,6 +6,7 @@ import pytest
 import torch
 import yaml
 
+from stages.core.errors import ChangedError
 from stages.models import build
 from stages.studies.page.page import write_page
 from stages.studies.run import machine
@@ -53,3 +54,8 @@ def test_replaced_weights_change_what_the_cells_depend_on(
         machine.fingerprint(load_study_config(form.name))
         found.add((form.folder / "identity.json").read_text())
     assert len(found) == 2
+    form = load_study_config(form.name)
+    machine.require_weights(form, form.params(form.cells[0]))
+    Path("w.pt").write_bytes(b"others")
+    with pytest.raises(ChangedError, match="were replaced since the fingerprint"):
+        machine.require_weights(form, form.params(form.cells[0]))

@@ -18,7 +18,7 @@ from stages.core.paths import dvc_root
 from stages.datasets.decoding import SUFFIXES, picture_of, unread_suffixes
 from stages.datasets.label_table import labelled, read_labels
 from stages.datasets.layout import LAYOUT, layout_of, listed
-from stages.datasets.listing import Listing, list_folder, list_zip
+from stages.datasets.listing import NO_FILES, Listing, list_folder, list_zip
 from stages.datasets.pool import Collection
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def open_collection(dataset: "Dataset") -> Collection:
             f"{_in_a_clone()}"
         )
     shown = [written(name) for name in pictures]
+    _refuse_one_spelling(pictures, where)
     if table:
         pictures, layout = labelled(table, listing, dict(zip(shown, pictures, strict=True)))
         notes = layout.notes
@@ -91,7 +92,18 @@ def _list(source: Path, where: str) -> Listing:
             f"{where} does not exist. Make that folder with your pictures in it as {LAYOUT}, or "
             f"name another folder or a .zip of one.{home}{_in_a_clone()}"
         )
-    return list_folder(source)
+    if dvc_root().resolve().is_relative_to(source.resolve()):
+        raise DataError(
+            f"{where} is around this repository, whose results are then among the pictures. Put "
+            "them into a folder of their own."
+        )
+    listing = list_folder(source)
+    if strange := listing.left_out.get(NO_FILES):
+        raise DataError(
+            f"{where} has {counted(len(strange), 'entry', 'entries')} that are {NO_FILES}: "
+            f"{listed(set(strange))}. DVC cannot hash a folder with those; remove them."
+        )
+    return listing
 
 
 def is_picture(name: str, listing: Listing) -> bool:
@@ -139,6 +151,22 @@ def _without_pictures(listing: Listing, pictures: list[str]) -> list[str]:
         return []
     empty = set(map(written, empty))
     return [f"{counted(len(empty), 'folder')} without a picture, so no class: {listed(empty)}"]
+
+
+def _refuse_one_spelling(pictures: list[str], where: str) -> None:
+    """Raise DataError for folders or files whose names are one when they are written."""
+    spellings = Counter(map(written, {part for name in pictures for part in _prefixes(name)}))
+    if twice := {name for name, count in spellings.items() if count > 1}:
+        raise DataError(
+            f"{where} has names that differ in Unicode's form alone: {listed(twice)}. On macOS "
+            "they are one, so the pictures would depend on the system. Give them one form (NFC), "
+            "or names that differ in more."
+        )
+
+
+def _prefixes(name: str) -> list[str]:
+    parts = name.split("/")
+    return ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
 
 
 def _aside(folder: str) -> bool:

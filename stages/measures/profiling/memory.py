@@ -16,6 +16,7 @@ import gc
 import multiprocessing
 import os
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -79,7 +80,7 @@ def peak_memory(
     context = multiprocessing.get_context("forkserver" if forks else "spawn")
     if forks:
         context.set_forkserver_preload(["torch"])
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
+    with ProcessPoolExecutor(1, mp_context=context, initializer=_end_with_parent) as pool:
         future = pool.submit(_in_fresh_process, build, mode, batch_size, str(device), threads)
         try:
             return future.result()
@@ -89,6 +90,18 @@ def peak_memory(
             raise
         except Exception as error:
             return Peak(batch_size, reason=why(error))
+
+
+def _end_with_parent() -> None:
+    """Watch this process's parent, and end with it: a killed one would be waited for forever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _in_fresh_process(

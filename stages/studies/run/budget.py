@@ -22,10 +22,14 @@ from stages.studies.spec.study_source import load_study_source
 SETTLED = ("holds", "does not hold")
 
 
-def proposal(plan: Plan, hours: float) -> str:
-    """What to run in so many hours, and the command. Raises ParamsError for hours of 0 or less."""
-    if not hours > 0:
+def require_hours(hours: float | None) -> None:
+    """Raise ParamsError for hours of 0 or less."""
+    if hours is not None and not hours > 0:
         raise ParamsError(f"--hours is {hours:g}; allowed is a number above 0.")
+
+
+def proposal(plan: Plan, hours: float) -> str:
+    """What to run in so many hours, and the command."""
     form, missing = plan.form, plan.missing
     if not missing:
         return "Nothing is missing."

@@ -24,7 +24,7 @@ from stages.runs.code import code_files, code_id
 from stages.runs.training_record import digests_sha256, training_metrics
 from stages.runs.unchanged import Made, unchanged
 from stages.studies.run.code import MODULE, cell_code
-from stages.studies.run.machine import machine_of
+from stages.studies.run.machine import machine_of, require_weights
 from stages.studies.run.pictures import pool_for
 from stages.studies.run.pools import located
 from stages.studies.spec.identity import identity_of
@@ -83,6 +83,8 @@ def make_cell(
     from stages.models import pretrained_sha256
 
     started = time.perf_counter()
+    if not again:
+        require_weights(form, params)
     pool = pool_for(form, params.dataset, params.input_size)
     indices = indices_table(pool, choose(pool, params.subset, params.dataset.name))
     dataset = located(params.dataset)

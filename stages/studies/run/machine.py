@@ -13,7 +13,7 @@ from stages.core.params import Params
 from stages.core.paths import work_folder
 from stages.core.records import read_record, write_record
 from stages.dna.declared import Declared, read_declared, short_id
-from stages.models import pretrained_sha256, resolve
+from stages.models import pretrained_sha256, require_recorded_weights, resolve
 from stages.runs.schema import STUDY_HARDWARE, STUDY_IDENTITY
 from stages.studies.spec.study_config import StudyConfig
 from stages.tasks import task_of
@@ -49,9 +49,20 @@ def fingerprint(form: StudyConfig) -> str:
 def _weights(form: StudyConfig) -> dict[str, dict[str, str]]:
     """Hashes of the weights that cells start from: the same path may hold others tomorrow."""
     found = {(form.params(cell).pretrained, cell.model): form.params(cell) for cell in form.cells}
-    digests = {f"{key[0]} {key[1]}": pretrained_sha256(params) for key, params in found.items()}
+    digests = {_weights_name(params): pretrained_sha256(params) for params in found.values()}
     known = {name: digest for name, digest in sorted(digests.items()) if digest}
     return {"pretrained_sha256": known} if known else {}
+
+
+def _weights_name(params: Params) -> str:
+    return f"{params.pretrained} {params.model}"
+
+
+def require_weights(form: StudyConfig, params: Params) -> None:
+    """Raise ChangedError where a cell's weights are others than the study's fingerprint found."""
+    path = form.folder / STUDY_IDENTITY
+    known = files.read_json(path).get("pretrained_sha256", {}) if path.is_file() else {}
+    require_recorded_weights(params, known.get(_weights_name(params)))
 
 
 def machine_of(params: Params) -> dict[str, Any]:

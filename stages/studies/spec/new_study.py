@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from stages.core import files
+from stages.core.counts import counted
 from stages.core.errors import ParamsError
 from stages.core.paths import STUDIES
 from stages.models import resolve
@@ -93,7 +94,7 @@ def write_study(name: str, values: Mapping[str, Any], story: Mapping[str, Any]) 
     folder = Path(values["base"]["dataset"]["folder"])
     missing = "" if folder.exists() else f" There is no {folder} yet: put the pictures there first."
     return (
-        f"Wrote {target} with {len(form.cells)} cells.{missing} Run them, and write "
+        f"Wrote {target} with {counted(len(form.cells), 'cell')}.{missing} Run them, and write "
         f"{target}/report.html, with: {form.repro('-k')}"
     )
 

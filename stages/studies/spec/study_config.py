@@ -211,6 +211,10 @@ def first_mistake(error: ValidationError) -> str:
     key = ".".join(str(part) for part in detail["loc"])
     if detail["type"] in ("amount", "name"):
         return f"`{key}` is {shown(detail['input'])}; allowed is {detail['msg']}."
+    if not key:
+        return "it holds no keys with values."
+    if detail["type"] == "too_short":
+        return f"`{key}` is {shown(detail['input'])}; at least one is needed."
     return f"`{key}` is wrong: {detail['msg']}."
 
 

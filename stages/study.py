@@ -19,6 +19,7 @@ NAME/small is the small form of a study. The studies are a DVC project of their 
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -35,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     """Parse the command line and do as it says; return the exit status."""
     parser = _parser()
     arguments, more = parser.parse_known_args(argv)
-    if more and arguments.command != "submit":
+    if more and (arguments.command != "submit" or not more[0].startswith("-")):
         parser.error(f"unrecognized arguments: {' '.join(more)}")
     arguments.sbatch = more
     return reporting_errors(lambda: COMMANDS[arguments.command](arguments))
@@ -83,9 +84,10 @@ def _add_revisions(command: argparse.ArgumentParser, option: str, does: str) -> 
 
 
 def _add_jobs(command: argparse.ArgumentParser) -> None:
+    command.usage = f"{command.prog} NAME [--on WHERE] [--jobs N] [--push REMOTE] [--dry-run] …"
     command.epilog = (
-        "All other options are sbatch's: --partition gpu --gres gpu:1 --constraint a100 --time "
-        "4:00:00 --exclusive"
+        "All other options are sbatch's, after NAME: --partition gpu --gres gpu:1 --constraint "
+        "a100 --time 4:00:00 --exclusive"
     )
     command.add_argument("--on", choices=("slurm", "local"), default="slurm")
     command.add_argument("--jobs", type=int, metavar="N", help="run no more than N at once")
@@ -245,4 +247,8 @@ COMMANDS = {
 }  # fmt: skip
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All is written and closed; taking PyTorch's modules apart would cost a cell 1.5 s.
+    os._exit(exit_status)

@@ -34,8 +34,8 @@ from stages.studies.jobs.submission import Submission, alone, list_inputs, submi
 from stages.studies.page.page import write_page
 from stages.studies.spec.study_config import Cell, StudyConfig
 
-SECONDS = 10
-"""Between two looks at the queue."""
+SECONDS = (1, 30)
+"""Between two looks at the queue, at least and at most: a tenth of the time waited so far."""
 
 
 def gather(form: StudyConfig, revisions: Sequence[str] = (), waiting: bool = False) -> str:
@@ -141,11 +141,12 @@ def _wait(form: StudyConfig) -> None:
     """
     try:
         found = standings(form)
-        start = sum(one.share for one in found)
+        began, start = time.monotonic(), sum(one.share for one in found)
         shape = "{percentage:3.0f}% {elapsed}<{remaining} {desc}"
         with tqdm(total=len(found), initial=start, bar_format=shape, disable=None) as bar:
             while any(one.state in (RUNNING, WAITING) for one in found):
-                time.sleep(SECONDS)
+                least, most = SECONDS
+                time.sleep(min(max((time.monotonic() - began) / 10, least), most))
                 found = standings(form)
                 bar.set_description_str(summary(found), refresh=False)
                 bar.update(sum(one.share for one in found) - bar.n)

@@ -8,9 +8,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import chdir
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -90,7 +88,6 @@ def _record(form: StudyConfig, cells: Sequence[Cell]) -> None:
         with chdir(STUDIES), Repo() as repo, lock_repo(repo):
             every = repo.stage.load_file(f"{form.name}/{PIPELINE}")
             stages = [stage for stage in every if stage.name in names]
-            _read_once([dep for stage in stages for dep in stage.deps])
             for stage in stages:
                 stage.save()  # and its run cache; `commit` is for outputs that git does not keep
             stages[0].dvcfile.dump_stages(stages, update_pipeline=False)
@@ -99,14 +96,6 @@ def _record(form: StudyConfig, cells: Sequence[Cell]) -> None:
             f"The cells are in {form.cells_folder}, but DVC could not record them: {error}. Run "
             f"`dvc --cd {STUDIES} commit {form.name}/dvc.yaml` when that is mended."
         ) from None
-
-
-def _read_once(deps: Sequence[Any]) -> None:
-    """Let DVC parse params.yaml once for all cells of a recipe, not three times for each."""
-    known: dict[tuple[str, ...], Any] = {}
-    for dep in deps:
-        if names := getattr(dep, "params", None):
-            dep.get_hash = known.setdefault((dep.fs_path, *names), cache(dep.get_hash))
 
 
 def _left(

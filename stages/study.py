@@ -85,16 +85,11 @@ def _add_revisions(command: argparse.ArgumentParser, option: str, does: str) -> 
 
 def _add_jobs(command: argparse.ArgumentParser) -> None:
     command.usage = f"{command.prog} NAME [--on WHERE] [--jobs N] [--push REMOTE] [--dry-run] …"
-    command.epilog = (
-        "All other options are sbatch's, after NAME: --partition gpu --gres gpu:1 --constraint "
-        "a100 --time 4:00:00 --exclusive"
-    )
+    command.epilog = "Others, after NAME, are sbatch's: --partition gpu --gres gpu:1 --time 4:00:00"
     command.add_argument("--on", choices=("slurm", "local"), default="slurm")
     command.add_argument("--jobs", type=int, metavar="N", help="run no more than N at once")
-    command.add_argument(
-        "--push", metavar="REMOTE",
-        help="for nodes that do not see this disk: they clone this git remote and push results",
-    )  # fmt: skip
+    pushing = "for nodes that do not see this disk: they clone this git remote and push results"
+    command.add_argument("--push", metavar="REMOTE", help=pushing)
     command.add_argument("--dry-run", action="store_true", help="print what would be done alone")
 
 
@@ -247,8 +242,6 @@ COMMANDS = {
 }  # fmt: skip
 
 if __name__ == "__main__":
-    exit_status = main()
+    status = main()
     sys.stdout.flush()
-    sys.stderr.flush()
-    # All is written and closed; taking PyTorch's modules apart would cost a cell 1.5 s.
-    os._exit(exit_status)
+    os._exit(status)  # all is closed; taking PyTorch's modules apart would cost a cell 1.5 s

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from stages.core.counts import counted
 from stages.core.errors import ParamsError, RunError
 from stages.core.files import write_text
-from stages.core.paths import PARAMS, dvc_root
+from stages.core.paths import PARAMS, PIPELINE, dvc_root
 from stages.pages.render import render
 from stages.runs.schema import STUDY_IDENTITY, STUDY_PICTURES
 from stages.studies.jobs.slurm import refused, require_slurm, sbatch
@@ -30,6 +30,7 @@ from stages.studies.jobs.submission import (
     log_on_node,
     next_folder,
 )
+from stages.studies.spec.pipeline_file import pipeline
 from stages.studies.spec.study_config import Cell, StudyConfig
 
 
@@ -75,6 +76,13 @@ def submit(form: StudyConfig, wish: Wish, say: Callable[[str], None]) -> str:
 def _require(form: StudyConfig, wish: Wish) -> None:
     if wish.jobs is not None and wish.jobs < 1:
         raise ParamsError(f"--jobs is {wish.jobs}; allowed is a number from 1.")
+    made = form.folder / PIPELINE
+    if not made.exists() or made.read_text(encoding="utf-8") != pipeline(form):
+        raise ParamsError(
+            f"{made} is not that of the grids in {form.folder / PARAMS}, so DVC could not record "
+            f"their cells. Write it anew with `python -m stages.study wire {form.name}` and commit "
+            "it."
+        )
     if wish.on == LOCAL:
         if wish.options or wish.remote:
             told = " ".join(wish.options) or f"--push {wish.remote}"

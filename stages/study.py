@@ -95,10 +95,8 @@ def _add_jobs(command: argparse.ArgumentParser) -> None:
 
 def _add_grid(command: argparse.ArgumentParser) -> None:
     command.add_argument("--folder", type=Path, required=True, help="<class>/* or a .zip of it")
-    command.add_argument(
-        "--labels", metavar="TABLE",
-        help="a table in the folder with the columns file, label and maybe split",
-    )  # fmt: skip
+    columns = "a table in the folder with the columns file, label and maybe split"
+    command.add_argument("--labels", metavar="TABLE", help=columns)
     command.add_argument(
         "--models",
         help=f"names from `python -m stages.models` (default: {UNTRAINED}; with --trained all "
@@ -242,6 +240,9 @@ COMMANDS = {
 }  # fmt: skip
 
 if __name__ == "__main__":
-    status = main()
-    sys.stdout.flush()
+    try:
+        status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has read enough
+        status = 1
     os._exit(status)  # all is closed; taking PyTorch's modules apart would cost a cell 1.5 s

@@ -33,7 +33,7 @@ from stages.studies.page.page import write_page
 from stages.studies.spec.study_config import Cell, StudyConfig
 
 SECONDS = (1, 30)
-"""Between two looks at the queue, at least and at most: a tenth of the time waited so far."""
+"""Between two looks at the queue, at least and at most: a twentieth of the time waited so far."""
 
 
 def gather(form: StudyConfig, revisions: Sequence[str] = (), waiting: bool = False) -> str:
@@ -46,6 +46,7 @@ def gather(form: StudyConfig, revisions: Sequence[str] = (), waiting: bool = Fal
     for name in revisions:
         cells_of(form, name)
     if waiting:
+        list_inputs(form)  # what is wrong with the study is told now, not after hours
         _wait(form)
     elsewhere = [open_source(name).within(form.folder) for name in revisions]
     with alone(form):
@@ -135,7 +136,7 @@ def _wait(form: StudyConfig) -> None:
         with tqdm(total=len(found), initial=start, bar_format=shape, disable=None) as bar:
             while any(one.state in (RUNNING, WAITING) for one in found):
                 least, most = SECONDS
-                time.sleep(min(max((time.monotonic() - began) / 10, least), most))
+                time.sleep(min(max((time.monotonic() - began) / 20, least), most))
                 found = standings(form)
                 bar.set_description_str(summary(found), refresh=False)
                 bar.update(sum(one.share for one in found) - bar.n)

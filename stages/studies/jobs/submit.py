@@ -123,10 +123,11 @@ def _commit(form: StudyConfig) -> str:
 def _clone(form: StudyConfig, one: Submission) -> None:
     """The clone in which the cells run, with the files that they depend on as they are here."""
     shutil.rmtree(one.folder, ignore_errors=True)
+    there = ("-C", str(one.repository))
     git("clone", "-q", "--shared", "--no-checkout", ".", str(one.repository))
-    parts = ["stages", form.folder.as_posix()]  # all else would be thousands of files
-    git("-C", str(one.repository), "sparse-checkout", "set", "--cone", *parts)
-    git("-C", str(one.repository), "checkout", "-q", "--detach", one.commit)
+    git(*there, "sparse-checkout", "init", "--cone")  # all studies would be thousands of files
+    git(*there, "sparse-checkout", "set", "stages", form.folder.as_posix())
+    git(*there, "checkout", "-q", "--detach", one.commit)
     shutil.rmtree(one.repository / form.cells_folder, ignore_errors=True)
     for name in (STUDY_IDENTITY, STUDY_PICTURES):
         shutil.copyfile(form.folder / name, one.repository / form.folder / name)

@@ -30,7 +30,7 @@ from tests.pipeline.running import commit_all, copy_tracked  # noqa: E402
 from tests.studies.cluster import NODES, Cluster, lacking  # noqa: E402
 from tests.studies.test_jobs import VALUES, weights_hashes, write_study  # noqa: E402
 
-BETWEEN_SECONDS = (5, 20)
+BETWEEN_SECONDS = (4, 12)
 
 
 def main() -> None:

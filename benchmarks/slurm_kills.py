@@ -3,8 +3,9 @@
 `python benchmarks/slurm_kills.py [--cells 8] [--kills 20]` starts a Slurm of two nodes on this
 machine (as root; packages munge, slurmctld, slurmd, slurm-client) and submits tiny cells. Every few
 seconds it kills all processes of a task, or a node's daemon, which it starts again once Slurm has
-missed it; and it submits anew what failed. At the end the weights hashes are held against those of
-the same cells run one after the other.
+missed it; and it submits anew what failed. At the end it counts, from what the tasks printed, how
+often each epoch of each cell was trained: a cell that ran twice would have begun twice and ended
+twice. The weights hashes are held against those of the same cells run one after the other.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter, defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,13 +23,14 @@ sys.path.insert(0, str(ROOT))
 
 from stages import study  # noqa: E402
 from stages.studies.jobs.status import DONE, FINISHED, standings, summary  # noqa: E402
+from stages.studies.jobs.submission import EPOCH, submissions  # noqa: E402
 from stages.studies.run.cell import run_cell  # noqa: E402
 from stages.studies.spec.study_config import load_study_config  # noqa: E402
 from tests.pipeline.running import commit_all, copy_tracked  # noqa: E402
 from tests.studies.cluster import NODES, Cluster, lacking  # noqa: E402
 from tests.studies.test_jobs import VALUES, weights_hashes, write_study  # noqa: E402
 
-BETWEEN_SECONDS = (5, 20)
+BETWEEN_SECONDS = (4, 12)
 
 
 def main() -> None:
@@ -43,10 +46,15 @@ def main() -> None:
         os.environ |= cluster.environment
         _clone(Path(folder, "clone"), arguments.cells, arguments.epochs)
         done = _killed(cluster, arguments.kills)
+        trained = _trained_epochs()
         study.main(["gather", "tiny"])
         made = weights_hashes(Path("studies/tiny/cells"))
         alike = made == _one_after_the_other(Path(folder, "serial"))
         print(f"{done} kills: {len(made)} of {arguments.cells} cells, weights as without: {alike}")
+        print("| cell | begun | ended | epochs trained | needed |\n|---|---:|---:|---:|---:|")
+        for cell, counts in sorted(trained.items()):
+            last = arguments.epochs
+            print(f"| {cell} | {counts[1]} | {counts[last]} | {counts.total()} | {last} |")
 
 
 def _clone(folder: Path, cells: int, epochs: int) -> None:
@@ -71,6 +79,16 @@ def _killed(cluster: Cluster, kills: int) -> int:
         time.sleep(draws.uniform(*BETWEEN_SECONDS))
         if deaths < kills:
             deaths += _kill(cluster, draws)
+
+
+def _trained_epochs() -> dict[str, Counter[int]]:
+    """How often each epoch of a cell was trained, over all of its tasks."""
+    found: dict[str, Counter[int]] = defaultdict(Counter)
+    for one in submissions(load_study_config("tiny")):
+        for cell in one.cells:
+            lines = one.text(cell).splitlines()
+            found[cell].update(int(told[1]) for told in map(EPOCH.match, lines) if told)
+    return found
 
 
 def _kill(cluster: Cluster, draws: random.Random) -> int:

@@ -19,6 +19,7 @@ NAME/small is the small form of a study. The studies are a DVC project of their 
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -35,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     """Parse the command line and do as it says; return the exit status."""
     parser = _parser()
     arguments, more = parser.parse_known_args(argv)
-    if more and arguments.command != "submit":
+    if more and (arguments.command != "submit" or not more[0].startswith("-")):
         parser.error(f"unrecognized arguments: {' '.join(more)}")
     arguments.sbatch = more
     return reporting_errors(lambda: COMMANDS[arguments.command](arguments))
@@ -83,25 +84,19 @@ def _add_revisions(command: argparse.ArgumentParser, option: str, does: str) -> 
 
 
 def _add_jobs(command: argparse.ArgumentParser) -> None:
-    command.epilog = (
-        "All other options are sbatch's: --partition gpu --gres gpu:1 --constraint a100 --time "
-        "4:00:00 --exclusive"
-    )
+    command.usage = f"{command.prog} NAME [--on WHERE] [--jobs N] [--push REMOTE] [--dry-run] …"
+    command.epilog = "Others, after NAME, are sbatch's: --partition gpu --gres gpu:1 --time 4:00:00"
     command.add_argument("--on", choices=("slurm", "local"), default="slurm")
     command.add_argument("--jobs", type=int, metavar="N", help="run no more than N at once")
-    command.add_argument(
-        "--push", metavar="REMOTE",
-        help="for nodes that do not see this disk: they clone this git remote and push results",
-    )  # fmt: skip
+    pushing = "for nodes that do not see this disk: they clone this git remote and push results"
+    command.add_argument("--push", metavar="REMOTE", help=pushing)
     command.add_argument("--dry-run", action="store_true", help="print what would be done alone")
 
 
 def _add_grid(command: argparse.ArgumentParser) -> None:
     command.add_argument("--folder", type=Path, required=True, help="<class>/* or a .zip of it")
-    command.add_argument(
-        "--labels", metavar="TABLE",
-        help="a table in the folder with the columns file, label and maybe split",
-    )  # fmt: skip
+    columns = "a table in the folder with the columns file, label and maybe split"
+    command.add_argument("--labels", metavar="TABLE", help=columns)
     command.add_argument(
         "--models",
         help=f"names from `python -m stages.models` (default: {UNTRAINED}; with --trained all "
@@ -245,4 +240,9 @@ COMMANDS = {
 }  # fmt: skip
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has read enough
+        status = 1
+    os._exit(status)  # all is closed; taking PyTorch's modules apart would cost a cell 1.5 s

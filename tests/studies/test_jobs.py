@@ -1,5 +1,6 @@
 """A study's cells as jobs: on a real Slurm that loses a node and a job, here, and refused."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -139,8 +140,8 @@ def test_what_failed_tells_why_and_what_never_began_did_not_fail(
 def test_what_slurm_cannot_take_is_a_paragraph(
     clone: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(*more: str) -> str:
-        assert study.main(["submit", "tiny", *more]) == 1
+    def refused(*more: str, command: str = "submit") -> str:
+        assert study.main([command, "tiny", *more]) == 1
         return " ".join(capsys.readouterr().err.split())
 
     assert (
@@ -152,6 +153,11 @@ def test_what_slurm_cannot_take_is_a_paragraph(
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
     assert not list(Path(".work/submitted/tiny").glob("[0-9]*"))
 
+    assert "-a0-9, --outp cannot be given" in refused("-a0-9", "--outp=x", "--hold")
+    assert "--gres gpu:1 is for Slurm" in refused("--on", "local", "--gres", "gpu:1")
+    assert "has no remote of that name. It has origin" in refused("--push", "mars", "--dry-run")
+    with pytest.raises(SystemExit):
+        study.main(["submit", "tiny", "small"])
     commands = clone.parent / "commands"
     commands.mkdir()
     for name in ("git", "dvc"):
@@ -166,6 +172,36 @@ def test_what_slurm_cannot_take_is_a_paragraph(
     assert not list(Path(".work/submitted/tiny").glob("[0-9]*"))
     write_study(machines="same")
     assert "`machines: same`" in refused()
+    one = Submission(clone / ".work/submitted/tiny/1", CELLS, "HEAD", "7", None)
+    one.write()
+    assert "`squeue` is not on the PATH" in refused(command="status")
+    files.write_text(one.folder / "submission.json", "{")
+    assert "submission.json is damaged, " in refused(command="gather")
+    write_study(grids={"other": VALUES["grids"]["main"]})
+    assert "Write it anew with `python -m stages.study wire tiny`" in refused()
+
+
+def test_a_node_without_this_disk_pushes_what_it_made_and_not_what_git_had(
+    clone: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = f"studies/tiny/cells/{CELLS[0]}/cell.json"
+    files.write_text(result, "old")
+    for words in (["add", "-A"], ["commit", "-qm", "old"], ["push", "-q", "origin", "HEAD:old"]):
+        subprocess.run(["git", *words], check=True)
+    shutil.rmtree("studies/tiny/cells")
+    runs = "touch studies/tiny/identity.json studies/tiny/pictures.json\n"
+    runs += f'[ "$3" != run ] || {{ mkdir -p $(dirname {result}) && echo new > {result}; }}'
+    for name, does in (("python", runs), ("scontrol", "")):
+        (clone.parent / name).write_text(f"#!/bin/sh\n{does}\n")
+        (clone.parent / name).chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(clone.parent / "python"))
+    monkeypatch.setenv("PATH", f"{clone.parent}:{os.environ['PATH']}")
+    assert study.main(["submit", "tiny", "--push", "origin", "--dry-run"]) == 0
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
+    subprocess.run(["bash"], input=capsys.readouterr().out, text=True, check=True)
+    subprocess.run(["git", "fetch", "-q", "origin", f"cells/tiny/{CELLS[0]}"], check=True)
+    words = ["git", "show", f"FETCH_HEAD:{result}"]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "new\n"
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import chdir
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -34,8 +32,8 @@ from stages.studies.jobs.submission import Submission, alone, list_inputs, submi
 from stages.studies.page.page import write_page
 from stages.studies.spec.study_config import Cell, StudyConfig
 
-SECONDS = 10
-"""Between two looks at the queue."""
+SECONDS = (1, 30)
+"""Between two looks at the queue, at least and at most: a twentieth of the time waited so far."""
 
 
 def gather(form: StudyConfig, revisions: Sequence[str] = (), waiting: bool = False) -> str:
@@ -48,6 +46,7 @@ def gather(form: StudyConfig, revisions: Sequence[str] = (), waiting: bool = Fal
     for name in revisions:
         cells_of(form, name)
     if waiting:
+        list_inputs(form)  # what is wrong with the study is told now, not after hours
         _wait(form)
     elsewhere = [open_source(name).within(form.folder) for name in revisions]
     with alone(form):
@@ -90,7 +89,6 @@ def _record(form: StudyConfig, cells: Sequence[Cell]) -> None:
         with chdir(STUDIES), Repo() as repo, lock_repo(repo):
             every = repo.stage.load_file(f"{form.name}/{PIPELINE}")
             stages = [stage for stage in every if stage.name in names]
-            _read_once([dep for stage in stages for dep in stage.deps])
             for stage in stages:
                 stage.save()  # and its run cache; `commit` is for outputs that git does not keep
             stages[0].dvcfile.dump_stages(stages, update_pipeline=False)
@@ -99,14 +97,6 @@ def _record(form: StudyConfig, cells: Sequence[Cell]) -> None:
             f"The cells are in {form.cells_folder}, but DVC could not record them: {error}. Run "
             f"`dvc --cd {STUDIES} commit {form.name}/dvc.yaml` when that is mended."
         ) from None
-
-
-def _read_once(deps: Sequence[Any]) -> None:
-    """Let DVC parse params.yaml once for all cells of a recipe, not three times for each."""
-    known: dict[tuple[str, ...], Any] = {}
-    for dep in deps:
-        if names := getattr(dep, "params", None):
-            dep.get_hash = known.setdefault((dep.fs_path, *names), cache(dep.get_hash))
 
 
 def _left(
@@ -141,11 +131,12 @@ def _wait(form: StudyConfig) -> None:
     """
     try:
         found = standings(form)
-        start = sum(one.share for one in found)
+        began, start = time.monotonic(), sum(one.share for one in found)
         shape = "{percentage:3.0f}% {elapsed}<{remaining} {desc}"
         with tqdm(total=len(found), initial=start, bar_format=shape, disable=None) as bar:
             while any(one.state in (RUNNING, WAITING) for one in found):
-                time.sleep(SECONDS)
+                least, most = SECONDS
+                time.sleep(min(max((time.monotonic() - began) / 20, least), most))
                 found = standings(form)
                 bar.set_description_str(summary(found), refresh=False)
                 bar.update(sum(one.share for one in found) - bar.n)

@@ -6,6 +6,7 @@ no accounts: a task that is in the queue no more has left a result, or has faile
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from stages.core.errors import RunError
@@ -14,12 +15,33 @@ NO_SLURM = (
     "There is no Slurm here: `sbatch` is not on the PATH. Submit from a login node of the cluster, "
     "run the cells on this machine with `--on local`, or print the script with `--dry-run`."
 )
+NO_QUEUE = (
+    "Cells were submitted to Slurm, and there is none here to ask for them: `squeue` is not on the "
+    "PATH. Jobs and results are where they were; ask on a login node of the cluster."
+)
+OURS = (
+    "--array", "--error", "--help", "--input", "--open-mode", "--output", "--parsable",
+    "--test-only", "--usage", "--version", "--wait", "--wrap",
+    "-V", "-W", "-a", "-e", "-h", "-i", "-o",
+)  # fmt: skip
+"""Options of `sbatch` with which it would run other tasks than the cells, hide what they print,
+or submit nothing."""
 
 
 def require_slurm() -> None:
     """Raise RunError where there is no Slurm."""
     if shutil.which("sbatch") is None:
         raise RunError(NO_SLURM)
+
+
+def refused(options: Sequence[str]) -> list[str]:
+    """Those of OURS among options of `sbatch`, also shortened or with a value."""
+    names = [option.partition("=")[0] for option in options if option.startswith("-")]
+    return [
+        name
+        for name in names
+        if any(one.startswith(name) if name.startswith("--") else name[:2] == one for one in OURS)
+    ]
 
 
 def sbatch(script: Path) -> str:
@@ -41,7 +63,8 @@ def queue() -> dict[str, tuple[str, str]]:
 
     Raises RunError where Slurm does not answer.
     """
-    require_slurm()
+    if shutil.which("squeue") is None:
+        raise RunError(NO_QUEUE)
     done = subprocess.run(
         ["squeue", "--noheader", "--array", "--me", "--format=%i|%T|%r"],
         capture_output=True, text=True, check=False,

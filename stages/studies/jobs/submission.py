@@ -71,6 +71,8 @@ class Submission:
         last = self.last_line(cell)
         errors = re.split(r"^(?:\S+: )?error: ", self.text(cell), flags=re.MULTILINE)[1:]
         said = " ".join(errors[-1].split()) if errors and not EPOCH.match(last) else last
+        if said.startswith("Interrupted."):
+            return "it was ended from outside; submit again, and it goes on from its checkpoint"
         return said or self.full_disk() or "it ended without a word"
 
     def full_disk(self) -> str:
@@ -97,7 +99,18 @@ class Submission:
 def submissions(form: StudyConfig) -> list[Submission]:
     """All that were submitted of a form and not gathered whole, the latest first."""
     found = sorted(submitted(form).glob(f"[0-9]*/{SUBMISSION}"), key=_number, reverse=True)
-    return [Submission(path.parent, **json.loads(path.read_text())) for path in found]
+    return [_read(path) for path in found]
+
+
+def _read(path: Path) -> Submission:
+    try:
+        return Submission(path.parent, **json.loads(path.read_text()))
+    except (ValueError, TypeError):
+        raise RunError(
+            f"{path} is damaged, so nobody knows whose jobs its cells are. Wait until none of the "
+            f"study is left (`squeue --me`), then remove {path.parent}: its cells are submitted "
+            "again, and go on from their checkpoints."
+        ) from None
 
 
 def next_folder(form: StudyConfig) -> Path:

@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from stages.core.counts import counted
 from stages.core.errors import ParamsError, RunError
 from stages.core.files import write_text
-from stages.core.paths import PARAMS, dvc_root
+from stages.core.paths import PARAMS, PIPELINE, dvc_root
 from stages.pages.render import render
 from stages.runs.schema import STUDY_IDENTITY, STUDY_PICTURES
-from stages.studies.jobs.slurm import require_slurm, sbatch
+from stages.studies.jobs.slurm import refused, require_slurm, sbatch
 from stages.studies.jobs.status import TO_RUN, standings, summary
 from stages.studies.jobs.submission import (
     LOCAL,
@@ -30,6 +30,7 @@ from stages.studies.jobs.submission import (
     log_on_node,
     next_folder,
 )
+from stages.studies.spec.pipeline_file import pipeline
 from stages.studies.spec.study_config import Cell, StudyConfig
 
 
@@ -75,8 +76,26 @@ def submit(form: StudyConfig, wish: Wish, say: Callable[[str], None]) -> str:
 def _require(form: StudyConfig, wish: Wish) -> None:
     if wish.jobs is not None and wish.jobs < 1:
         raise ParamsError(f"--jobs is {wish.jobs}; allowed is a number from 1.")
+    made = form.folder / PIPELINE
+    if not made.exists() or made.read_text(encoding="utf-8") != pipeline(form):
+        raise ParamsError(
+            f"{made} is not that of the grids in {form.folder / PARAMS}, so DVC could not record "
+            f"their cells. Write it anew with `python -m stages.study wire {form.name}` and commit "
+            "it."
+        )
     if wish.on == LOCAL:
+        if wish.options or wish.remote:
+            told = " ".join(wish.options) or f"--push {wish.remote}"
+            raise ParamsError(
+                f"{told} is for Slurm; `--on local` takes --jobs and --dry-run alone."
+            )
         return
+    if names := refused(wish.options):
+        raise ParamsError(
+            f"{', '.join(names)} cannot be given to `submit`, which decides itself which tasks run "
+            "and where they print. `--jobs` limits how many run at once, `--dry-run` prints the "
+            "script, `gather --wait` waits."
+        )
     if not form.any_machine:
         raise ParamsError(
             f"{form.folder / PARAMS} counts the cells of one machine alone (`machines: same`), and "
@@ -104,8 +123,11 @@ def _commit(form: StudyConfig) -> str:
 def _clone(form: StudyConfig, one: Submission) -> None:
     """The clone in which the cells run, with the files that they depend on as they are here."""
     shutil.rmtree(one.folder, ignore_errors=True)
+    there = ("-C", str(one.repository))
     git("clone", "-q", "--shared", "--no-checkout", ".", str(one.repository))
-    git("-C", str(one.repository), "checkout", "-q", "--detach", one.commit)
+    git(*there, "sparse-checkout", "init", "--cone")  # all studies would be thousands of files
+    git(*there, "sparse-checkout", "set", "stages", form.folder.as_posix())
+    git(*there, "checkout", "-q", "--detach", one.commit)
     shutil.rmtree(one.repository / form.cells_folder, ignore_errors=True)
     for name in (STUDY_IDENTITY, STUDY_PICTURES):
         shutil.copyfile(form.folder / name, one.repository / form.folder / name)
@@ -126,10 +148,22 @@ def _script(form: StudyConfig, one: Submission, cells: Sequence[Cell], wish: Wis
         "options": _lines(wish.options),
         "root": shlex.quote(str(dvc_root().resolve())),
         "repository": shlex.quote(str(one.repository)),
-        "url": wish.remote and shlex.quote(git("remote", "get-url", wish.remote)),
+        "url": wish.remote and shlex.quote(_url(wish.remote)),
         "python": shlex.quote(sys.executable),
     }
     return render("study_array.sh.j2", view).rstrip()
+
+
+def _url(remote: str) -> str:
+    """Where a git remote is. Raises ParamsError for one that this repository does not have."""
+    known = git("remote").splitlines()
+    if remote not in known:
+        raise ParamsError(
+            f"--push is {remote}, and this repository has no remote of that name. It has "
+            f"{', '.join(known) or 'none'}; `git remote add NAME ADDRESS` adds one, at an address "
+            "that the nodes reach."
+        )
+    return git("remote", "get-url", remote)
 
 
 def _told(form: StudyConfig, one: Submission, cells: Sequence[Cell], wish: Wish) -> str:
@@ -183,8 +217,9 @@ def _run_here(
     one = replace(one, job=f"{LOCAL}-{os.getpid()}")
     one.write()
     environment = os.environ | {"DVC_ROOT": str(dvc_root().resolve())}
+    gathers = f"`python -m stages.study gather {form.name}` puts what is finished into the study."
 
-    def work(cell: Cell) -> None:
+    def work(cell: Cell) -> int:
         with one.log(cell.name).open("w", encoding="utf-8") as log:
             done = subprocess.run(
                 [sys.executable, *_run(form, cell)],
@@ -192,10 +227,15 @@ def _run_here(
             )  # fmt: skip
         ended = f"failed: {one.complaint(cell.name)}" if done.returncode else "finished"
         say(f"{cell.name}: {ended}")
+        return done.returncode
 
     try:
         with ThreadPoolExecutor(jobs) as pool:
-            list(pool.map(work, cells))
+            failed = sum(map(bool, pool.map(work, cells)))
     finally:
         replace(one, job=LOCAL).write()
-    return f"`python -m stages.study gather {form.name}` puts what is finished into the study."
+    if failed:
+        raise RunError(
+            f"{failed} of {counted(len(cells), 'cell')} failed, as said above. {gathers}"
+        )
+    return gathers

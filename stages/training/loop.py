@@ -142,13 +142,13 @@ class _Fit:
             self.recorder.flush(pending)
         return []
 
-    def _check(self, loss: float, epoch: int, step: int) -> None:
+    def _check(self, loss: float, epoch: int, step: int, of: str = "training") -> None:
         if loss - loss == 0:  # false for NaN and both infinities
             return
         precision = self.params.train.precision
         cure = "set `train.precision: fp32`, or " if precision != "fp32" else ""
         raise DivergedError(
-            f"The training loss became {loss} in epoch {epoch}, step {step}, at {precision}. "
+            f"The {of} loss became {loss} in epoch {epoch}, step {step}, at {precision}. "
             f"Nothing was kept as a result. To cure it, {cure}lower `train.lr` "
             f"({self.params.train.lr:g}), add warm-up (`train.warmup_epochs`) or clip gradients "
             "(`train.grad_clip: 1.0`).",
@@ -160,6 +160,8 @@ class _Fit:
     def _close_epoch(self, number: int, started: float) -> None:
         state, names = self.state, self.engine.task.metrics
         outputs = self.validate(self.engine.averaged) if self.validate else None
+        if outputs:
+            self._check(outputs.loss, number, self.engine.steps_per_epoch, "validation")
         row: dict[str, Any] = {
             "epoch": number,
             "lr": self.engine.last_lr,

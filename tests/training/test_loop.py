@@ -1,6 +1,7 @@
 """The epochs: repeatable to the bit, best kept, divergence told, nothing random left outside."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,21 @@ def test_divergence_names_epoch_step_precision_and_cure() -> None:
     with pytest.raises(DivergedError, match=r"epoch 1, step \d, at fp32.*train\.lr") as caught:
         run(params(train={"lr": 1e30}))
     assert caught.value.epoch == 1
+
+
+def test_a_validation_that_is_not_finite_is_a_divergence_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from stages.training.inference import Evaluator
+
+    answers = Evaluator.__call__
+
+    def overflowing(self: Evaluator, *of: object) -> object:
+        return replace(answers(self, *of), loss=math.nan)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Evaluator, "__call__", overflowing)
+    with pytest.raises(DivergedError, match=r"The validation loss became nan in epoch 1"):
+        run(params())
 
 
 def test_divergence_in_low_precision_starts_anew_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ per image; every head gives an accuracy with its interval. Used by the evaluate 
 cells.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stages.core.errors import RunError
 from stages.measures.evaluation.accuracy import per_class, wilson_interval
 from stages.measures.evaluation.calibration import expected_calibration_error, reliability
 from stages.measures.evaluation.predictions import answered, in_words
@@ -39,7 +41,15 @@ class Evaluation:
 def evaluate_outputs(
     outputs: Outputs, names: Sequence[str], heads: dict[str, list[str]]
 ) -> Evaluation:
-    """Measure `outputs` for images called `names`; `heads` names the answers per metric."""
+    """Measure `outputs` for images called `names`; `heads` names the answers per metric.
+
+    Raises RunError for a loss that is not finite, which no metric can say.
+    """
+    if not math.isfinite(outputs.loss):
+        raise RunError(
+            f"The loss on the test images is {outputs.loss}: the weights are so large "
+            "that answers overflow. Train with a lower `train.lr`, or with `train.grad_clip: 1.0`."
+        )
     targets = outputs.targets.reshape(len(names), -1).unbind(dim=1)
     found = [answered(*pair) for pair in zip(outputs.logits, targets, strict=True)]
     first, answers = found[0], next(iter(heads.values()))

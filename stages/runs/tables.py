@@ -99,7 +99,7 @@ TABLES = {
     ),
     "inside": Table(
         paths.STEPS,
-        {*schema.INSIDE_COLUMNS} - {"error"},  # which records of before 0.2 lack
+        {*schema.INSIDE_COLUMNS} - {"error"},  # which older records lack
         ("step", "kind", "position"),
         lambda content: parse_csv(inside_csv(json.loads(content)), TEXT, NAMES),
         "inside: ",

@@ -47,6 +47,9 @@ def exact_norm(module: nn.Module, entered: Tensor) -> Tensor:
     On the CPU, for some accelerators have no float64. Gradients flow to the module's weights.
     """
     double = deepcopy(module).to("cpu", torch.float64)
+    for part in double.modules():  # whoever watches the norm does not watch its copy
+        part._forward_hooks.clear()
+        part._forward_pre_hooks.clear()
     weights = {name: value.cpu().double() for name, value in module.named_parameters()}
     with torch.autocast("cpu", enabled=False):
         found: Tensor = functional_call(double, weights, (entered.cpu().double(),))

@@ -10,7 +10,8 @@ DARK = torch.full((8, 4, 64, 64), 0.7).masked_fill(torch.arange(64) > 60, 3.0)
 
 
 def test_a_sum_of_equal_numbers_one_after_the_other_is_told() -> None:
-    norm = nn.BatchNorm2d(4)
+    norm, calls = nn.BatchNorm2d(4), []
+    norm.register_forward_hook(lambda *_: calls.append(1))
     images = DARK.contiguous(memory_format=torch.channels_last)
     output = norm(images)
     before = {name: value.clone() for name, value in norm.state_dict().items()}
@@ -20,6 +21,7 @@ def test_a_sum_of_equal_numbers_one_after_the_other_is_told() -> None:
     assert all(torch.equal(value, before[name]) for name, value in norm.state_dict().items())
     other = norm_error(norm, (images,), output * (1 + 1e-4))
     assert other == pytest.approx(1e-4, abs=2 * own)
+    assert calls == [1]  # that above
 
 
 @pytest.mark.parametrize("norm", [nn.LayerNorm(64), nn.GroupNorm(2, 4), nn.RMSNorm(64)])

@@ -157,8 +157,9 @@ class _Replaying:
     def _is_tie(self, run: Run, beyond: Place, state: State, rows: pd.DataFrame) -> bool:
         if beyond.kind != "gradient":
             return False
-        made = made_by_rounding(self.engine, run, state, rows, self.untied)
-        return made or of_a_poorer_norm(places_beside(run, rows), self.limits)
+        if of_a_poorer_norm(places_beside(run, rows), self.limits):
+            return True
+        return made_by_rounding(self.engine, run, state, rows, self.untied)
 
     def finish(self) -> None:
         """The stretch after the last state, where the run went on."""

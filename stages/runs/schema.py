@@ -30,13 +30,14 @@ moving average, empty without one. Like DATA_COLUMNS they stand beside STEP_COLU
 TENSOR_COLUMNS = ["step", "tensor", "grad_hash", "weights_hash"]
 INSIDE_COLUMNS = [
     "step", "position", "kind", "name", "inputs_hash", "hash", "dtype", "norm", "sketch",
-    "rounding",
+    "rounding", "error",
 ]  # fmt: skip
 """Of a place within a step. `norm` is that of the tensors; of an update it is the norm of the
 weights that were moved. `rounding` is how far one ULP on every weight of the first layer carries to
-this place, relative to the norm; it is measured at step 1 only. Rows of the kinds weights, average
-(the moving average) and kept (what is kept at the end, buffers in a row of their own) are of the
-run after that step."""
+this place, relative to the norm; it is measured at step 1 only. `error` is how far a norm's output
+is from what float64 makes of its inputs, likewise relative, at every step. Rows of the kinds
+weights, average (the moving average) and kept (what is kept at the end, buffers in a row of their
+own) are of the run after that step."""
 BUCKETS = 16
 """Numbers in a sketch."""
 PREDICTION_COLUMNS = ["name", "label", "predicted", "confidence"]

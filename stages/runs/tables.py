@@ -27,7 +27,7 @@ TEXT = (
 )  # fmt: skip
 NAMES = ("name", "label", "predicted", "class")
 """Names of images, classes and modules; a class may be called NA or 1."""
-MAY_BE_EMPTY = ("inputs_hash", "grad_hash", "rounding", "grad_norm", "norm")
+MAY_BE_EMPTY = ("inputs_hash", "grad_hash", "rounding", "error", "grad_norm", "norm")
 """Norms are NaN where gradients overflow, as in the first steps at fp16."""
 
 
@@ -99,7 +99,7 @@ TABLES = {
     ),
     "inside": Table(
         paths.STEPS,
-        schema.INSIDE_COLUMNS,
+        {*schema.INSIDE_COLUMNS} - {"error"},  # which older records lack
         ("step", "kind", "position"),
         lambda content: parse_csv(inside_csv(json.loads(content)), TEXT, NAMES),
         "inside: ",

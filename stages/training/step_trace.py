@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from stages.training.distributed import world_size
+from stages.training.norm_error import norm_error
 from stages.training.sketch import sketch_tensors
 from stages.training.trace import combine, hash_tensor
 
@@ -33,11 +34,17 @@ class Inside:
         self._before = {name: sketch_tensors([value]) for name, value in model.named_parameters()}
 
     def add(
-        self, kind: str, name: str, tensors: list[Tensor], inputs_hash: str | None = None
+        self,
+        kind: str,
+        name: str,
+        tensors: list[Tensor],
+        inputs_hash: str | None = None,
+        error: float | None = None,
     ) -> None:
         """One row for the tensors of one place, in the order computed."""
         if tensors:
             self._append(kind, name, tensors, inputs_hash, sketch_tensors(tensors))
+            self.rows[-1]["error"] = error
 
     def after_gradients(self) -> list[dict[str, object]]:
         """All rows up to the gradients, which are computed."""
@@ -215,7 +222,8 @@ def _watch_module(inside: Inside, name: str, module: nn.Module) -> list[Removabl
         entered.append(hash_of(_tensors(inputs)))
 
     def after(_: nn.Module, inputs: Any, output: Any) -> None:
-        inside.add("module", name or "(model)", _tensors(output), entered.pop())
+        error = norm_error(module, inputs, output)
+        inside.add("module", name or "(model)", _tensors(output), entered.pop(), error)
 
     return [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
 

@@ -28,7 +28,7 @@ def weights(parted: int | None = None, by: float = 1e-6) -> pd.DataFrame:
         sketch = np.full(16, 1.0) + 1e-3 * step
         sketch[0] += by * 4 * distance
         rows.append((step, 0, "weights", "(all)", None, f"w{step}{'x' * distance}", "float32", 4.0,
-                     " ".join(map(str, sketch)), None))  # fmt: skip
+                     " ".join(map(str, sketch)), None, None))  # fmt: skip
     return pd.DataFrame(rows, columns=INSIDE_COLUMNS)
 
 

@@ -42,10 +42,10 @@ def inside(distance: dict[tuple[str, str], float] | None = None, step: int = 1) 
         sketch[0] += moved
         digest = f"{kind}-{name}" + (f"+{moved}" if moved else "")
         rows.append((step, position, kind, name, previous, digest, "float32", 1.0,
-                     " ".join(map(str, sketch)), None))  # fmt: skip
+                     " ".join(map(str, sketch)), None, None))  # fmt: skip
         previous = digest
     far = " ".join(map(str, np.full(16, 0.25) + sum((distance or {}).values())))
-    weights = (step, 0, "weights", "(all)", None, f"w{distance}", "float32", 2.0, far, None)
+    weights = (step, 0, "weights", "(all)", None, f"w{distance}", "float32", 2.0, far, None, None)
     return pd.DataFrame([*rows, weights], columns=INSIDE_COLUMNS)
 
 
@@ -89,6 +89,21 @@ def test_a_network_that_carries_rounding_far_says_so_itself() -> None:
     assert first_beyond(places_at(carried, b, 1), FP32) is None
     assert gradient_limit(places_at(carried, b, 1), FP32) == pytest.approx(50 * 5e-5)
     assert gradient_limit(places_at(a, b, 1), FP32) == 1e-4
+
+
+def test_a_norm_may_be_apart_by_what_the_machines_are_off_themselves() -> None:
+    """Whatever its inputs were, and no further than twice that; its parts and what follows too."""
+    a, b = records({("module", "conv"): 8e-6, ("module", "(model)"): 1.2e-4})
+    assert a.inside is not None
+    assert b.inside is not None
+    assert first_beyond(places_at(a, b, 1), FP32) is not None
+    norm = a.inside["name"].eq("conv")
+    for error, explained in ((5e-6, False), (7e-5, True)):
+        off = replace(a, inside=a.inside.assign(error=norm * error))
+        found = first_beyond(places_at(off, b, 1), FP32)
+        assert (found is None) is explained
+        if found:  # the norm itself is in order
+            assert (found[0].name, found[1]) == ("(model)", 1e-4)
 
 
 def test_a_noisy_gradient_of_no_size_is_no_fault() -> None:

@@ -104,11 +104,12 @@ def first_beyond(
 
 
 def _forward_beyond(places: list[Place], limits: Limits) -> tuple[Place, float] | None:
-    alone, before = without_children(places), 0.0
+    alone, before, error = without_children(places), 0.0, 0.0
     for place in places:
         if not place.is_of_forward or not place.is_finite:
             continue
-        limit = limit_of(place, limits, place.name in alone, before)
+        error = max(error, place.error)
+        limit = limit_of(place, limits, place.name in alone, before, error)
         if place.distance > limit:
             return place, limit
         before = max(before, place.distance)
@@ -133,25 +134,32 @@ def _lenient(places: list[Place], limits: Limits) -> Limits:
 _FLOORS = ("module", "loss", "gradient")
 
 
-def limit_of(place: Place, limits: Limits, alone: bool = False, before: float = 0.0) -> float:
+def limit_of(
+    place: Place, limits: Limits, alone: bool = False, before: float = 0.0, error: float = 0.0
+) -> float:
     """Up to where the place's distance is rounding.
 
     `alone` is for a module without children; `before` is the largest distance of what was computed
     before it, as far as it is known, of which such a module makes no more than `CARRIED` times.
+    `error` is the largest of a norm up to here.
     """
     if place.kind in ("input", "target") or (place.kind == "loss" and place.fed_alike):
         return limits.exact
     if place.kind == "update":
         floor = limits.exact if place.fed_alike else limits.update
         return max(floor, 4 * place.rounding)
+    operation = max(limits.operation or 0.0, ERRORS * place.error)
     if alone and place.fed_alike and limits.operation is not None:
-        return limits.operation
-    general = max(float(getattr(limits, place.kind)), limits.ulps * place.rounding)
+        return operation
+    general = max(float(getattr(limits, place.kind)), limits.ulps * place.rounding, ERRORS * error)
     if alone and place.fed_alike is False and limits.follows and place.rounding > 0:
-        return min(
-            general, max(limits.operation or 0.0, CARRIED * before, CARRIED * place.rounding)
-        )
+        return min(general, max(operation, CARRIED * before, CARRIED * place.rounding))
     return general
+
+
+ERRORS = 2
+"""How many times the errors of both machines together a norm may be apart; once is as far as equal
+inputs can bring them."""
 
 
 CARRIED = 20

@@ -34,7 +34,9 @@ class Place:
     an update: relative to the length of A's update), `size_b` that of B. `rounding` is what one ULP
     can do here, relative as well: on the way forward and back measured by the runs themselves, the
     smaller of the two, so that a noisy run does not excuse itself, and 0 when they did not; for an
-    update, one ULP of the weights that it moves; `ulp` is that in the units of `size`.
+    update, one ULP of the weights that it moves; `ulp` is that in the units of `size`. `errors` is
+    how far either is from the exact output of a norm, or of one that this is a part of; 0 where
+    that was not measured.
     """
 
     kind: str
@@ -47,6 +49,12 @@ class Place:
     rounding: float
     dtypes: tuple[str, str]
     ulp: float = 0.0
+    errors: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def error(self) -> float:
+        """How far apart a norm's outputs of equal inputs may be by the machines' own errors."""
+        return sum(self.errors)
 
     @property
     def is_finite(self) -> bool:
@@ -91,7 +99,14 @@ def places_at(a: Run, b: Run, step: int) -> list[Place]:
     gradients = {
         row["name"]: row["hash_a"] == row["hash_b"] for row in rows if row["kind"] == "gradient"
     }
-    return [_place({str(key): value for key, value in row.items()}, gradients) for row in rows]
+    errors = {
+        row["name"]: (_known(row["error_a"]), _known(row["error_b"]))
+        for row in rows
+        if row["kind"] == "module"
+    }
+    return [
+        _place({str(key): value for key, value in row.items()}, gradients, errors) for row in rows
+    ]
 
 
 def _rows(table: pd.DataFrame | None, step: int) -> pd.DataFrame:
@@ -104,7 +119,9 @@ def _rows(table: pd.DataFrame | None, step: int) -> pd.DataFrame:
     return rows.assign(turn=rows.groupby(["kind", "name"]).cumcount()).reindex(columns=columns)
 
 
-def _place(row: dict[str, Any], gradients: dict[str, bool]) -> Place:
+def _place(
+    row: dict[str, Any], gradients: dict[str, bool], errors: dict[str, tuple[float, float]]
+) -> Place:
     kind, name, norm = row["kind"], row["name"], float(row["norm_a"])
     mine, theirs = read_sketch(row["sketch_a"]), read_sketch(row["sketch_b"])
     with np.errstate(invalid="ignore"):  # of infinities, which are no distance
@@ -133,7 +150,12 @@ def _place(row: dict[str, Any], gradients: dict[str, bool]) -> Place:
         rounding=rounding,
         dtypes=(str(row["dtype_a"]), str(row["dtype_b"])),
         ulp=2.0**-23 * norm,
+        errors=max((errors.get(of, (0.0, 0.0)) for of in (name, name.rpartition(".")[0])), key=sum),
     )
+
+
+def _known(error: float | None) -> float:
+    return float(error) if error is not None and math.isfinite(error) else 0.0
 
 
 def read_sketch(text: str) -> NDArray[np.float64]:

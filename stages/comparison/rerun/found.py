@@ -49,7 +49,7 @@ class Replay:
     """All that was computed here of a run of `steps` steps.
 
     `tied` says that the first step was made here as the run has it and as another run has it, by
-    another rounding.
+    another rounding. `device` is the kind of device that computed all this: "cpu", "cuda" or "mps".
     """
 
     steps: int
@@ -58,6 +58,7 @@ class Replay:
     answered: Answered | None
     faults: list[Fault]
     tied: bool = False
+    device: str = "cpu"
 
     @property
     def fault(self) -> Fault | None:

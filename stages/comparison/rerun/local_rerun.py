@@ -1,5 +1,6 @@
 """What is computed on the present machine, as sections beside those of the records."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -47,7 +48,9 @@ def local_replay(
         for s in found.stretches
     )
     sentences = (
-        f"{record.name}, computed again here from what it kept: {rung_of(found).words}.",
+        f"{record.name}, computed again here from what it kept{_elsewhere(found, record)}: "
+        f"{rung_of(found).words}.",
+        *_crossed(found, record, other),
         *([f"{_capital(replayed_in_words(found.fault, record.name))}."] if found.fault else []),
         _followed_in_words(found),
         *(_tie_in_words(step) for step in found.after_states if step.tie),
@@ -64,6 +67,20 @@ def local_replay(
     )  # fmt: skip
     shown = tuple(grid for grid in grids if grid.rows)
     return Section("replay", "Replay on this machine", sentences, shown), found
+
+
+def _elsewhere(found: Replay, record: Run) -> str:
+    own = record.hardware.get("backend", found.device)
+    return f", on {found.device} instead of {own}" if own != found.device else ""
+
+
+def _crossed(found: Replay, record: Run, other: Run | None) -> Iterator[str]:
+    """Whether this was the arithmetic of another run's kind of device."""
+    if other and _elsewhere(found, record) and other.hardware.get("backend") == found.device:
+        yield (
+            f"So its steps are held, from its own states, against {found.device}, on which "
+            f"{other.name} was computed."
+        )
 
 
 def _span(first: int, last: int) -> str:

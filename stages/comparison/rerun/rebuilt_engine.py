@@ -15,7 +15,7 @@ from stages.core.device import memory_advice, prepare
 from stages.core.errors import DeviceError, RunError
 from stages.core.files import parse_csv
 from stages.core.params import Params, Precision, load_params, read_params
-from stages.runs.run import parse_json, parsed
+from stages.runs.run import Run, parse_json, parsed
 from stages.runs.sources import Source
 from stages.training.frozen import engine_for
 
@@ -41,6 +41,17 @@ def params_of(source: Source) -> Params:
     params = read_params(content.decode(), f"{paths.PARAMS} of {source.name}")
     train = params.train.model_copy(update=_fallen_back(source))
     return params.model_copy(update={"dataset": _dataset_here(params), "train": train})
+
+
+def on_device_of(other: Run | None, record: Run, params: Params) -> Params:
+    """The parameters with the other run's device, where it is of another kind than the record's.
+
+    On its own device a run would merely repeat itself.
+    """
+    ours, own = (run.hardware.get("backend") if run else None for run in (other, record))
+    if ours is None or own is None or ours == own:
+        return params
+    return params.model_copy(update={"device": ours})
 
 
 def _fallen_back(source: Source) -> dict[str, str]:

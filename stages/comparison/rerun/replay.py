@@ -31,8 +31,14 @@ from stages.comparison.analysis.step_trace import (
 from stages.comparison.rerun.answers import answer_here
 from stages.comparison.rerun.found import Followed, Replay, Replayed
 from stages.comparison.rerun.judge import stretch_fault
-from stages.comparison.rerun.near_tie import made_by_rounding, places_beside
-from stages.comparison.rerun.rebuilt_engine import MEMORY_ADVICE, build_engine, epoch_of, params_of
+from stages.comparison.rerun.near_tie import made_by_rounding, of_a_poorer_norm, places_beside
+from stages.comparison.rerun.rebuilt_engine import (
+    MEMORY_ADVICE,
+    build_engine,
+    epoch_of,
+    on_device_of,
+    params_of,
+)
 from stages.comparison.rerun.settings import settings_fault, settings_of
 from stages.comparison.rerun.stretch import State, Stretch, compute_stretch
 from stages.core import paths
@@ -55,7 +61,8 @@ def replay(
 ) -> Replay:
     """Compute the run again from each of its kept states, and evaluate its kept weights.
 
-    The first step of an `other` run, which begins at the same state, is held against it as well.
+    The first step of an `other` run, which begins at the same state, is held against it as well;
+    where that ran on another device, this run is computed on it too if it is here.
     Raises RunError when neither is at hand, or the kept weights are not those recorded.
     """
     found = {
@@ -65,7 +72,7 @@ def replay(
     }
     if not (found and recorded_within(record)) and source.read(paths.WEIGHTS) is None:
         raise _nothing_to_replay(source, record)
-    params = params_of(source)
+    params = on_device_of(other, record, params_of(source))
     engine = build_engine(source, params)
     with memory_advice(engine.device, MEMORY_ADVICE):
         made = _Replaying(engine, record, time.monotonic() + seconds, other)
@@ -82,7 +89,7 @@ def replay(
     faults += [answered.fault] if answered and answered.fault else []
     return Replay(
         made.total, made.after_states, made.stretches, answered,
-        [replace(fault, here=True) for fault in faults], made.tied,
+        [replace(fault, here=True) for fault in faults], made.tied, engine.device.type,
     )  # fmt: skip
 
 
@@ -148,9 +155,11 @@ class _Replaying:
         return step
 
     def _is_tie(self, run: Run, beyond: Place, state: State, rows: pd.DataFrame) -> bool:
-        return beyond.kind == "gradient" and made_by_rounding(
-            self.engine, run, state, rows, self.untied
-        )
+        if beyond.kind != "gradient":
+            return False
+        if of_a_poorer_norm(places_beside(run, rows), self.limits):
+            return True
+        return made_by_rounding(self.engine, run, state, rows, self.untied)
 
     def finish(self) -> None:
         """The stretch after the last state, where the run went on."""

@@ -54,6 +54,29 @@ def test_other_kernels_stay_within_a_few_ulps(source: Source, record: Run) -> No
     assert all((step.distance or 0.0) <= LIMITS["fp32"].ulps * yardstick for step in steps)
 
 
+def test_a_run_of_another_device_is_computed_on_the_first_runs(source: Source, record: Run) -> None:
+    """So that the arithmetic of both is held side by side; without that run, where it can be."""
+
+    def read(path: Path) -> bytes | None:
+        content = source.read(path)
+        if path != paths.PARAMS or content is None:
+            return content
+        return yaml.safe_dump(yaml.safe_load(content) | {"device": "cuda"}).encode()
+
+    theirs = replace(source, read=read)
+    a = replace(record, name="A", hardware={"backend": "cpu"})
+    b = replace(record, name="B", hardware={"backend": "cuda"})
+    section, found = here.local_replay(theirs, b, 0.0, a)
+    assert (found.device, found.fault) == ("cpu", None)
+    assert section.sentences[:2] == (
+        "B, computed again here from what it kept, on cpu instead of cuda: bit-identical.",
+        "So its steps are held, from its own states, against cpu, on which A was computed.",
+    )
+    asked = rerun.on_device_of(a, b, rerun.params_of(theirs)).device
+    alone = rerun.on_device_of(None, b, rerun.params_of(theirs)).device
+    assert (asked, alone) == ("cpu", "cuda")
+
+
 def test_a_fault_of_a_step_is_orders_above_and_located(
     source: Source, record: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

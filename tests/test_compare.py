@@ -20,7 +20,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         tmp_path / "near", train={"weights_sha256": "v" * 64}, trace=trace(parted=1),
         predictions=predictions(moved=1),
     )  # fmt: skip
-    write_run(tmp_path / "far", train={"weights_sha256": "u" * 64}, trace=trace(parted=1, distance=0.1))  # fmt: skip  # noqa: E501
+    write_run(tmp_path / "far", train={"weights_sha256": "u" * 64}, trace=trace(parted=2, distance=0.1))  # fmt: skip  # noqa: E501
     write_run(tmp_path / "twin", params={"train": PARAMS["train"] | {"perturb_one_ulp": True}})
     write_run(tmp_path / "else", params={"seed": 8})
     return tmp_path

@@ -96,7 +96,7 @@ def test_names_in_sentences_are_code_on_the_page(found: Comparison) -> None:
 
 
 def test_names_in_tables_and_tiles_are_code_and_verdicts_have_their_colour(tmp_path: Path) -> None:
-    far = trace(parted=1, distance=0.1)
+    far = trace(parted=2, distance=0.1)
     found = compare_runs(
         made(tmp_path / "a"), made(tmp_path / "b", train={"weights_sha256": "v" * 64}, trace=far)
     )

@@ -111,12 +111,10 @@ class Results:
     @property
     def makers(self) -> list[str]:
         """The machines that finished cells: first who has most of the grid, then most cells."""
-        by_machine = self.finished.groupby("machine", sort=False)
-        grid = by_machine.apply(
-            lambda cells: len(cells[["model", "size", "recipe"]].value_counts())
-        )
-        order = pd.DataFrame({"grid": grid, "cells": by_machine.size()})
-        return list(map(str, order.sort_values(["grid", "cells"], ascending=False).index))
+        cells = self.finished["machine"].value_counts()
+        grid = self.finished[["machine", "model", "size", "recipe"]].drop_duplicates()
+        places = grid["machine"].value_counts()
+        return sorted(cells.index, key=lambda name: (places[name], cells[name]), reverse=True)
 
 
 def read_results(form: StudyConfig, revisions: Sequence[str] = ()) -> Results:

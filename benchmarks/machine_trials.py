@@ -95,7 +95,8 @@ def run_all(folder: Path, trials: list[Trial], jobs: int) -> None:
         listed = folder / f"{machine}.json"
         listed.write_text(json.dumps(by_machine[machine]))
         command = [sys.executable, "-m", "benchmarks.machine_runs", str(folder), str(listed)]
-        environment = {**os.environ, **STAND_INS[machine][0], "PYTHONPATH": str(ROOT)}
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        environment = {**os.environ, **STAND_INS[machine][0], "PYTHONPATH": path}
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
 
     with ThreadPoolExecutor(jobs) as pool:

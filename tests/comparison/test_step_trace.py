@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from stages.comparison.analysis.fault import rounding_explains
 from stages.comparison.analysis.findings import Where
@@ -21,6 +22,7 @@ from stages.comparison.analysis.verdict import where_bits_diverge
 from stages.comparison.page.terms import where_in_words
 from stages.runs.run import Run
 from stages.runs.schema import INSIDE_COLUMNS
+from stages.training.sketch import sketch_tensors
 from tests.comparison.made import trace
 
 ORDER = (
@@ -44,7 +46,7 @@ def inside(distance: dict[tuple[str, str], float] | None = None, step: int = 1) 
         rows.append((step, position, kind, name, previous, digest, "float32", 1.0,
                      " ".join(map(str, sketch)), None, None))  # fmt: skip
         previous = digest
-    far = " ".join(map(str, np.full(16, 0.25) + sum((distance or {}).values())))
+    far = " ".join(map(str, np.full(16, 0.5) + sum((distance or {}).values())))
     weights = (step, 0, "weights", "(all)", None, f"w{distance}", "float32", 2.0, far, None, None)
     return pd.DataFrame([*rows, weights], columns=INSIDE_COLUMNS)
 
@@ -106,13 +108,41 @@ def test_a_norm_may_be_apart_by_what_the_machines_are_off_themselves() -> None:
             assert (found[0].name, found[1]) == ("(model)", 1e-4)
 
 
+def _billionth(sketch: str) -> str:
+    return " ".join(str(1e-9 * float(value)) for value in sketch.split())
+
+
+@pytest.mark.parametrize("values", [2**12, 2**21], ids=["all of it", "a part"])
+def test_distances_are_those_of_whole_tensors(values: int) -> None:
+    """Of a large tensor a part alone is sketched, while the norm is of all."""
+    tensor = torch.randn(values, generator=torch.Generator().manual_seed(0))
+    other = tensor + 0.01 * torch.randn(values, generator=torch.Generator().manual_seed(1))
+    rows = inside()
+    at = rows["name"].isin(["conv", "(all)"]) & rows["kind"].isin(["module", "weights"])
+    a, b = (
+        Run("", inside=rows.assign(sketch=rows["sketch"].mask(at, _text(each)),
+                                   norm=rows["norm"].mask(at, float(each.norm()))))
+        for each in (tensor, other)
+    )  # fmt: skip
+    [place] = (place for place in places_at(a, b, 1) if place.name == "conv")
+    growth = weight_growth(a, b)
+    assert growth is not None
+    assert place.distance == pytest.approx(growth.distance[0])
+    assert place.distance == pytest.approx(0.01, rel=0.5)
+
+
+def _text(tensor: torch.Tensor) -> str:
+    return " ".join(map(str, sketch_tensors([tensor]).tolist()))
+
+
 def test_a_noisy_gradient_of_no_size_is_no_fault() -> None:
     """The gradient of a bias before a norm is rounding noise, and Adam blows it up."""
-    table = inside({("gradient", "conv.weight"): 1e-9, ("update", "conv.weight"): 0.5})
-    tiny = table["name"].eq("conv.weight") & table["kind"].eq("gradient")
-    table.loc[tiny, "norm"] = 1e-9
+    table = inside({("gradient", "conv.weight"): 1.0, ("update", "conv.weight"): 0.5})
     plain = inside()
-    plain.loc[tiny, "norm"] = 1e-9
+    tiny = table["name"].eq("conv.weight") & table["kind"].eq("gradient")
+    for each in (table, plain):
+        each.loc[tiny, "norm"] = 1e-9
+        each.loc[tiny, "sketch"] = each.loc[tiny, "sketch"].map(_billionth)
     places = places_at(Run("a", inside=plain), Run("b", inside=table), 1)
     assert first_beyond(places, FP32) is None
 

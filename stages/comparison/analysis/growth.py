@@ -51,12 +51,13 @@ def weight_growth(a: Run, b: Run, kind: str = "weights", name: str = "(all)") ->
     if both.empty:
         return None
     mine, theirs = (np.stack([*map(read_sketch, both[f"sketch_{side}"])]) for side in "ab")
-    norms = both["norm_a"].to_numpy(dtype=float)
-    moved = np.linalg.norm(np.diff(mine, axis=0), axis=1) / norms[1:]
+    # Of large tensors a part alone is sketched, so a distance is relative to A's own sketch.
+    sizes = np.linalg.norm(mine, axis=1).clip(min=np.finfo(float).tiny)
+    moved = np.linalg.norm(np.diff(mine, axis=0), axis=1) / sizes[1:]
     return Growth(
         steps=tuple(int(step) for step in both["step"]),
-        distance=tuple(map(float, np.linalg.norm(mine - theirs, axis=1) / norms)),
+        distance=tuple(map(float, np.linalg.norm(mine - theirs, axis=1) / sizes)),
         moved=(0.0, *map(float, moved)),
         equal=tuple(map(bool, both["hash_a"] == both["hash_b"])),
-        norm=tuple(map(float, norms)),
+        norm=tuple(map(float, both["norm_a"])),
     )

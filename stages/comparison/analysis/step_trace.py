@@ -126,6 +126,7 @@ def _place(
     mine, theirs = read_sketch(row["sketch_a"]), read_sketch(row["sketch_b"])
     with np.errstate(invalid="ignore"):  # of infinities, which are no distance
         gap = float(np.linalg.norm(mine - theirs))
+    sketched = float(np.linalg.norm(mine))
     fed_alike: bool | None = None
     if kind == "update":
         fed_alike = gradients.get(name)
@@ -133,7 +134,9 @@ def _place(
         fed_alike = row["inputs_hash_a"] == row["inputs_hash_b"]
     size, size_b = norm, float(row["norm_b"])
     if kind == "update":
-        size, size_b = float(np.linalg.norm(mine)), float(np.linalg.norm(theirs))
+        size, size_b = sketched, float(np.linalg.norm(theirs))
+    elif sketched > 0:  # a part alone of a large tensor is sketched, and the norm is of the whole
+        gap *= norm / sketched
     measured = [float(row[f"rounding_{side}"] or 0) for side in "ab"]
     rounding = min((value for value in measured if 0 < value < math.inf), default=0.0)
     if kind == "update" and size > 0:

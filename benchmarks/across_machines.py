@@ -16,8 +16,14 @@ import json
 import os
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+
+import torch
+from scipy.stats import binomtest
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -118,41 +124,45 @@ def _is_right(trial: Trial, verdict: Verdict) -> bool:
 
 
 def report(
-    folder: Path, honest_ones: list[Trial], faulty_ones: list[Trial], replays: bool
+    folder: Path, honest_ones: list[Trial], faulty_ones: list[Trial], replays: bool, jobs: int
 ) -> dict[str, Any]:
     """All that was found, as data."""
     judge = Judge(folder, replays)
     first = next(iter(honest_ones))
     hardware = judge.run(Trial(HERE, first.family, first.seed)).hardware
-    return {
-        "machine": {key: hardware.get(key) for key in SHOWN_OF_DNA},
-        "stand_ins": {name: setting for name, setting in STAND_INS.items() if name != HERE},
-        "replayed": replays,
-        "honest": _of_honest(judge, [t for t in honest_ones if t.machine != HERE and judge.has(t)]),
-        **_of_faulty(judge, list(filter(judge.has, faulty_ones))),
-    }
+    pairs = [trial for trial in honest_ones if trial.machine != HERE and judge.has(trial)]
+    faults = list(filter(judge.has, faulty_ones))
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(jobs, spawn, initializer=_begin, initargs=(folder, replays)) as pool:
+        return {
+            "machine": {key: hardware.get(key) for key in SHOWN_OF_DNA},
+            "stand_ins": {name: setting for name, setting in STAND_INS.items() if name != HERE},
+            "replayed": replays,
+            "honest": _of_honest(pairs, pool.map(_verdict_on, pairs)),
+            **_of_faulty(faults, pool.map(_outcome_of, faults)),
+        }
 
 
-def _of_honest(judge: Judge, pairs: list[Trial]) -> dict[str, Any]:
+def _of_honest(pairs: list[Trial], verdicts: Iterable[tuple[int, str, str]]) -> dict[str, Any]:
     """Verdicts on pairs without a fault, per family and machine, and those that are wrong."""
-    verdicts: dict[str, Counter[str]] = defaultdict(Counter)
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
     alarms = {}
-    for trial in pairs:
-        verdict = judge.verdict(trial)
-        verdicts[f"{trial.family}, {trial.machine}"][verdict.rung.words] += 1
-        if verdict.rung.exit_status == 1:
-            alarms[_name(trial)] = sentence_of(verdict)
-        print(_name(trial), verdict.rung.words, sep=": ", file=sys.stderr, flush=True)
-    return {"pairs": len(pairs), "verdicts": verdicts, "alarms": alarms}
+    for trial, (exit_status, words, sentence) in zip(pairs, verdicts, strict=True):
+        counts[f"{trial.family}, {trial.machine}"][words] += 1
+        if exit_status == 1:
+            alarms[_name(trial)] = sentence
+        print(_name(trial), words, sep=": ", file=sys.stderr, flush=True)
+    highest = binomtest(len(alarms), len(pairs)).proportion_ci(0.90, "exact").high if pairs else 1.0
+    return {"pairs": len(pairs), "alarms": alarms, "rate_at_most": round(highest, 4),
+            "verdicts": counts}  # fmt: skip
 
 
-def _of_faulty(judge: Judge, trials: list[Trial]) -> dict[str, Any]:
+def _of_faulty(trials: list[Trial], outcomes: Iterable[str]) -> dict[str, Any]:
     """Outcomes per kind of fault and over all, and the trials that are not as they should be."""
     kinds: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     totals: dict[str, Counter[str]] = defaultdict(Counter)
     missed = []
-    for trial in trials:
-        found = judge.outcome(trial)
+    for trial, found in zip(trials, outcomes, strict=True):
         where = "same machine" if trial.machine == HERE else "another machine"
         kinds[trial.fault][where][found] += 1
         totals[where][found] += 1
@@ -162,6 +172,24 @@ def _of_faulty(judge: Judge, trials: list[Trial]) -> dict[str, Any]:
     return {"faults": kinds, "totals": totals, "missed": missed}
 
 
+def _verdict_on(trial: Trial) -> tuple[int, str, str]:
+    verdict = _JUDGE[0].verdict(trial)
+    return verdict.rung.exit_status, verdict.rung.words, sentence_of(verdict)
+
+
+def _outcome_of(trial: Trial) -> str:
+    return _JUDGE[0].outcome(trial)
+
+
+_JUDGE: list[Judge] = []
+"""That of a process which judges."""
+
+
+def _begin(folder: Path, replays: bool) -> None:
+    torch.set_num_threads(1)
+    _JUDGE.append(Judge(folder, replays))
+
+
 def _name(trial: Trial) -> str:
     return trial.folder.removeprefix("runs/")
 
@@ -169,7 +197,8 @@ def _name(trial: Trial) -> str:
 SHOWN_OF_DNA = ("id", "chip", "cpu_capability", "threads", "torch_build", "onednn", "os")
 
 
-def _seeds(text: str) -> range:
+def seeds_of(text: str) -> range:
+    """`FIRST-LAST`, or one alone."""
     first, _, last = text.partition("-")
     return range(int(first), int(last or first) + 1)
 
@@ -178,8 +207,8 @@ def main() -> int:
     """Train what is missing, compare all, write and print; 1 for an alarm on honest machines."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--honest", type=_seeds, default=range(1, 21), metavar="FIRST-LAST")
-    parser.add_argument("--faulty", type=_seeds, default=range(1, 2), metavar="FIRST-LAST")
+    parser.add_argument("--honest", type=seeds_of, default=range(1, 21), metavar="FIRST-LAST")
+    parser.add_argument("--faulty", type=seeds_of, default=range(1, 2), metavar="FIRST-LAST")
     parser.add_argument("--faults", default="", help="only faults whose name holds this word")
     parser.add_argument("--on", default="", help="faults only on machines whose name holds this")
     parser.add_argument("--held-out", action="store_true", help="faults of `held_out_faults`")
@@ -196,7 +225,7 @@ def main() -> int:
     if not arguments.only_report:
         run_all(folder, [*honest_ones, *faulty_ones], arguments.jobs)
     os.environ["DVC_ROOT"] = str(folder)  # decoded pictures are kept there
-    found = report(folder, honest_ones, faulty_ones, arguments.replay)
+    found = report(folder, honest_ones, faulty_ones, arguments.replay, arguments.jobs)
     arguments.to.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps({key: found[key] for key in ("honest", "totals", "missed")}, indent=1))
     return int(bool(found["honest"]["alarms"]))

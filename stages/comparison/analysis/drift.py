@@ -5,6 +5,7 @@ steps differ. Both were measured on honest machines by `benchmarks/across_machin
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -113,20 +114,42 @@ def loss_gaps(a: Run, b: Run) -> pd.DataFrame | None:
 
 
 def _in_weights(a: Run, b: Run, limits: Limits, part: float = 1.0) -> Fault | None:
-    """Weights that part by more than both runs' steps can move them while they compute alike.
+    """Weights that part by more than both runs' steps can move them; `part` of the limit."""
+    for stretch in weight_gaps(a, b, limits):
+        if stretch.grown > part * stretch.limit:
+            where = Where("weights", "", stretch.first, stretch.last)
+            return Fault(Kind.WEIGHTS, where, stretch.grown, stretch.moved)
+    return None
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Steps between two milestones, and distances relative to A's weights.
+
+    `grown` is by how much A and B parted, `limit` how much rounding explains, `moved` A's own way.
+    """
+
+    first: int
+    last: int
+    grown: float
+    limit: float
+    moved: float
+
+
+def weight_gaps(a: Run, b: Run, limits: Limits) -> Iterator[Stretch]:
+    """How far the weights part from milestone to milestone while A's move.
 
     Two runs that rounding drives apart still move about as far as each other, so their distance
     grows by no more than twice A's own way; three times leaves room for the sketches. While they
-    are close they take nearly the same steps. `part` is the share of the limit that counts.
+    are close they take nearly the same steps.
     """
     growth = weight_growth(a, b)
     if growth is None:
-        return None
+        return
     for index in range(1, len(growth.steps)):
         before, moved = growth.distance[index - 1], growth.moved[index]
         share = next((s for most, s in PARTING if limits.follows and before <= most), 3.0)
-        grown = growth.distance[index] - before
-        if moved > 0 and grown > part * max(STILL_TOGETHER, share * moved):  # fp16 may skip a step
-            where = Where("weights", "", growth.steps[index - 1] + 1, growth.steps[index])
-            return Fault(Kind.WEIGHTS, where, grown, moved)
-    return None
+        if moved > 0:  # fp16 may skip a step
+            limit = max(STILL_TOGETHER, share * moved)
+            grown = growth.distance[index] - before
+            yield Stretch(growth.steps[index - 1] + 1, growth.steps[index], grown, limit, moved)

@@ -135,14 +135,19 @@ def _kept_beyond_the_trained(a: Run, b: Run) -> Fault | None:
 
 def _beyond_the_weights(a: Run, b: Run, limits: Limits) -> Fault | None:
     """Answers that are further apart than the weights after training can have made them."""
+    found = answers_gap(a, b, limits)
+    if found is None or found[0] <= found[1]:
+        return None
+    return Fault(Kind.PROBABILITIES, Where("evaluation", "kept weights"), *found)
+
+
+def answers_gap(a: Run, b: Run, limits: Limits) -> tuple[float, float] | None:
+    """The mean difference in confidence and how far the weights explain one; None if unknown."""
     gap, distance = confidence_gap(a, b), kept_distance(a, b, weight_growth(a, b))
     if gap is None or distance is None:
         return None
     floor = DIGITS_KEPT if limits.follows else limits.probability
-    limit = floor + CARRIED_INTO_ANSWERS * distance
-    if gap <= limit:
-        return None
-    return Fault(Kind.PROBABILITIES, Where("evaluation", "kept weights"), gap, limit)
+    return gap, floor + CARRIED_INTO_ANSWERS * distance
 
 
 def confidence_gap(a: Run, b: Run) -> float | None:

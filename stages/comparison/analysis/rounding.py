@@ -104,16 +104,19 @@ def first_beyond(
 
 
 def _forward_beyond(places: list[Place], limits: Limits) -> tuple[Place, float] | None:
+    pairs = forward_limits(places, limits)
+    return next(((place, limit) for place, limit in pairs if place.distance > limit), None)
+
+
+def forward_limits(places: list[Place], limits: Limits) -> Iterator[tuple[Place, float]]:
+    """Every place of the way forward in order, with the distance up to which it is rounding."""
     alone, before, error = without_children(places), 0.0, 0.0
     for place in places:
         if not place.is_of_forward or not place.is_finite:
             continue
         error = max(error, place.error)
-        limit = limit_of(place, limits, place.name in alone, before, error)
-        if place.distance > limit:
-            return place, limit
+        yield place, limit_of(place, limits, place.name in alone, before, error)
         before = max(before, place.distance)
-    return None
 
 
 def _lenient(places: list[Place], limits: Limits) -> Limits:

@@ -1,12 +1,12 @@
 """Does `compare` find faults when the other machine is really another?
 
 `python benchmarks/across_machines.py FOLDER [--honest 1-20] [--faulty 1-3] [--faults WORD]
-[--on MACHINE] [--held-out] [--replay]` trains small runs of three families on this machine and on
-two stand-ins for others: honest ones over many seeds, and ones with each fault of `later_faults`
-(or of `held_out_faults`, on which no limit was set), begun at several moments. Every one is
-compared with the honest run on this machine and, with `--replay`, computed again here from its own
-states. Runs that FOLDER has already are not repeated. Writes what was found, per kind, with the
-DNA, to `benchmarks/across_machines.json`.
+[--on MACHINE] [--held-out] [--replay] [--cells]` trains small runs of three families on this
+machine and on two stand-ins for others: honest ones over many seeds, and ones with each fault of
+`later_faults` (or of `held_out_faults`, on which no limit was set), begun at several moments. Every
+one is compared with the honest run on this machine and, with `--replay`, computed again here from
+its own states. Runs that FOLDER has already are not repeated. Writes what was found, per kind, with
+the DNA, to `benchmarks/across_machines.json`.
 
 The limits were set by seed 0, so seeds are reported from 1 on.
 """
@@ -18,6 +18,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -48,15 +49,18 @@ from stages.comparison.page.wording import sentence_of  # noqa: E402
 from stages.comparison.rerun.replay import replay  # noqa: E402
 from stages.runs.run import Run, read_run  # noqa: E402
 from stages.runs.sources import open_source  # noqa: E402
+from stages.studies.run.cell import TRACED_STEPS  # noqa: E402
 
 ALL_FAULTS = LATER_FAULTS | HELD_OUT
+ONE_CODE = dict.fromkeys(("train", "evaluate"), "of all trials")
+"""As `dvc.lock` tells it of runs by `dvc repro`; a fault is one that no code tells of."""
 
 
 class Judge:
     """Verdicts on the runs of a folder; each run is read once."""
 
-    def __init__(self, folder: Path, replays: bool) -> None:
-        self.folder, self.replays = folder, replays
+    def __init__(self, folder: Path, replays: bool = False, cells: bool = False) -> None:
+        self.folder, self.replays, self.cells = folder, replays, cells
         self._runs: dict[str, Run] = {}
 
     def has(self, trial: Trial) -> bool:
@@ -67,7 +71,9 @@ class Judge:
     def run(self, trial: Trial) -> Run:
         """The record of a trial."""
         if trial.folder not in self._runs:
-            self._runs[trial.folder] = read_run(open_source(str(self.folder / trial.folder)))
+            run = read_run(open_source(str(self.folder / trial.folder)))
+            run = replace(run, code=ONE_CODE)
+            self._runs[trial.folder] = _as_cell(run) if self.cells else run
         return self._runs[trial.folder]
 
     def verdict(self, trial: Trial) -> Verdict:
@@ -112,6 +118,13 @@ class Judge:
         return self._effect(*map(self.run, pair))
 
 
+def _as_cell(run: Run) -> Run:
+    """What a study's cell keeps of a run: nothing from inside, and a few traced steps."""
+    assert run.trace is not None
+    few = run.trace[run.trace["step"].isin(TRACED_STEPS)].reset_index(drop=True)
+    return replace(run, trace=few, inside=None, tensors=None, numerics={})
+
+
 def _is_right(trial: Trial, verdict: Verdict) -> bool:
     """Whether the place is the fault's; of a replay, its interval tells as well."""
     where, fault = verdict.where, ALL_FAULTS[trial.fault]
@@ -124,20 +137,20 @@ def _is_right(trial: Trial, verdict: Verdict) -> bool:
 
 
 def report(
-    folder: Path, honest_ones: list[Trial], faulty_ones: list[Trial], replays: bool, jobs: int
+    judge: Judge, honest_ones: list[Trial], faulty_ones: list[Trial], jobs: int
 ) -> dict[str, Any]:
     """All that was found, as data."""
-    judge = Judge(folder, replays)
     first = next(iter(honest_ones))
     hardware = judge.run(Trial(HERE, first.family, first.seed)).hardware
     pairs = [trial for trial in honest_ones if trial.machine != HERE and judge.has(trial)]
     faults = list(filter(judge.has, faulty_ones))
     spawn = get_context("spawn")
-    with ProcessPoolExecutor(jobs, spawn, initializer=_begin, initargs=(folder, replays)) as pool:
+    with ProcessPoolExecutor(jobs, spawn, initializer=_begin, initargs=(judge,)) as pool:
         return {
             "machine": {key: hardware.get(key) for key in SHOWN_OF_DNA},
             "stand_ins": {name: setting for name, setting in STAND_INS.items() if name != HERE},
-            "replayed": replays,
+            "replayed": judge.replays,
+            "as_cells": judge.cells,
             "honest": _of_honest(pairs, pool.map(_verdict_on, pairs)),
             **_of_faulty(faults, pool.map(_outcome_of, faults)),
         }
@@ -185,9 +198,9 @@ _JUDGE: list[Judge] = []
 """That of a process which judges."""
 
 
-def _begin(folder: Path, replays: bool) -> None:
+def _begin(judge: Judge) -> None:
     torch.set_num_threads(1)
-    _JUDGE.append(Judge(folder, replays))
+    _JUDGE.append(judge)
 
 
 def _name(trial: Trial) -> str:
@@ -213,6 +226,7 @@ def main() -> int:
     parser.add_argument("--on", default="", help="faults only on machines whose name holds this")
     parser.add_argument("--held-out", action="store_true", help="faults of `held_out_faults`")
     parser.add_argument("--replay", action="store_true", help="compute runs again here as well")
+    parser.add_argument("--cells", action="store_true", help="with what a study's cells keep")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only-report", action="store_true", help="of the runs that are there")
     parser.add_argument("--to", type=Path, default=ROOT / "benchmarks/across_machines.json")
@@ -225,7 +239,8 @@ def main() -> int:
     if not arguments.only_report:
         run_all(folder, [*honest_ones, *faulty_ones], arguments.jobs)
     os.environ["DVC_ROOT"] = str(folder)  # decoded pictures are kept there
-    found = report(folder, honest_ones, faulty_ones, arguments.replay, arguments.jobs)
+    judge = Judge(folder, arguments.replay, arguments.cells)
+    found = report(judge, honest_ones, faulty_ones, arguments.jobs)
     arguments.to.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps({key: found[key] for key in ("honest", "totals", "missed")}, indent=1))
     return int(bool(found["honest"]["alarms"]))

@@ -89,7 +89,7 @@ def main() -> int:
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
     os.environ["DVC_ROOT"] = str(folder)
-    judge, pairs = Judge(folder, replays=False), []
+    judge, pairs = Judge(folder), []
     trials = [trial for trial in honest(arguments.honest) if judge.has(trial)]
     for trial in trials:
         if trial.machine == HERE:

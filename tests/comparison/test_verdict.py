@@ -1,5 +1,6 @@
 """The ladder: every rung is reached by the evidence that proves it, and by nothing less."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,38 @@ def test_rounding(tmp_path: Path) -> None:
     assert "first divergence in the backward pass of `conv.weight`, at step 3" in sentence
     assert "(threads that share a sum: 2 against 4)" in sentence
     assert "1.00% of predictions differ" in sentence
+
+
+@pytest.mark.parametrize(
+    ("changes", "rung"),
+    [
+        ({}, Rung.DIFFERENT),
+        ({"hardware": {"numeric_id": "other"}}, Rung.ROUNDING),
+        ({"hardware": {"threads": 4}}, Rung.ROUNDING),
+        ({"numerics": {"not_repeatable": ["index_add"]}}, Rung.ROUNDING),
+        ({"code": {"train": "other"}}, Rung.ROUNDING),
+        ({"code": {}}, Rung.ROUNDING),
+    ],
+)
+def test_the_same_machine_has_no_rounding_of_its_own(
+    tmp_path: Path, changes: dict[str, Any], rung: Rung
+) -> None:
+    """Equal DNA, settings and code make equal bits; else no difference is too small to count."""
+    code = {"train": "c" * 8}
+    a = replace(made(tmp_path / "a"), code=code)
+    b = made(
+        tmp_path / "b",
+        train=OTHER,
+        trace=trace(parted=3),
+        trace_tensors=tensors(parted=3, which=("conv.weight",)),
+        **{name: value for name, value in changes.items() if name != "code"},
+    )
+    verdict = compare_runs(a, replace(b, code=changes.get("code", code))).verdict
+    assert verdict.rung is rung
+    if rung is Rung.DIFFERENT:
+        assert verdict.fault is not None
+        assert (verdict.fault.kind, verdict.fault.where.first) == (Kind.SAME_MACHINE, 3)
+        assert "at step 3: other bits, although machine, settings and" in sentence_of(verdict)
 
 
 def test_rounding_with_a_twin_beside_it(tmp_path: Path) -> None:

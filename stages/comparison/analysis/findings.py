@@ -55,6 +55,7 @@ class Kind(StrEnum):
     ANSWERS = "answers"
     ACCURACY = "accuracy"
     OPTIMIZER = "setting of the optimiser"
+    SAME_MACHINE = "other bits on the same machine"
     REPLAYED = "distance from what was computed here"
 
 

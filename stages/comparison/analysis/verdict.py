@@ -12,10 +12,10 @@ from stages.comparison.analysis.coverage import (
 )
 from stages.comparison.analysis.evaluation import same_weights
 from stages.comparison.analysis.fault import find_fault, first_step_distance, rounding_explains
-from stages.comparison.analysis.findings import Evidence, Rung, Verdict, Where
+from stages.comparison.analysis.findings import Evidence, Fault, Kind, Rung, Verdict, Where
 from stages.comparison.analysis.first_divergence import find_first_divergence
 from stages.comparison.analysis.outcome import SURE, by_outcome, contradicts_rounding
-from stages.comparison.analysis.setup import effective_precision, same_images
+from stages.comparison.analysis.setup import effective_precision, same_images, same_machine
 from stages.comparison.analysis.statistics import probability_gap
 from stages.comparison.analysis.step_trace import first_bits, places_at
 from stages.runs.run import Run
@@ -35,6 +35,9 @@ def reach_verdict(a: Run, b: Run, evidence: Evidence) -> Verdict:
     precision = precisions.pop()
     if fault := find_fault(a, b, precision, evidence.tied):
         return replace(plain, rung=Rung.DIFFERENT, fault=fault)
+    if _ought_to_be_equal(a, b, evidence):
+        where = plain.divergence or Where("later", "weights")
+        return replace(plain, rung=Rung.DIFFERENT, fault=Fault(Kind.SAME_MACHINE, where))
     if _begins_by_rounding(a, b, precision, evidence.tied):
         return _after_equal_steps(a, b, plain, precision)
     rung, fault = by_outcome(evidence)
@@ -78,6 +81,22 @@ def _described(a: Run, b: Run, evidence: Evidence) -> Verdict:
             run.name for run in runs if not run.evaluate and run.predictions is None
         ),
     )
+
+
+def _ought_to_be_equal(a: Run, b: Run, evidence: Evidence) -> bool:
+    """Whether nothing that decides the bits differs, so that no rounding explains other ones.
+
+    Not where a probe or the settings allow bits that vary, nor for trainings shared by processes,
+    of which a run does not record how many nodes they were on.
+    """
+    told = same_machine(a, b) and a.code and a.code == b.code and a.params and b.params
+    alike = all(difference.kind == "neutral" for difference in evidence.differences)
+    if not (told and alike) or a.is_perturbed or b.is_perturbed:
+        return False
+    train = a.params.get("train", {})
+    repeats = train.get("deterministic", True) is True and train.get("devices", 1) == 1
+    varies = any(run.numerics.get("not_repeatable") for run in (a, b))
+    return repeats and not varies
 
 
 def _identical(a: Run, b: Run) -> bool:

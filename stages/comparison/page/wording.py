@@ -85,11 +85,8 @@ def _rounding(verdict: Verdict) -> str:
     same = " and ".join(filter(None, (shared, *verdict.shared[-1:])))
     sentence = f"Rounding-equivalent: {f'same {same}' if same else 'the same as far as is known'}"
     sentence += f"; {divergence_in_words(verdict)}"
-    alike = [d for d in verdict.evidence.differences if d.kind == "computation"]
     if verdict.causes:
         sentence += f" ({cause_in_words(verdict.causes[0])})"
-    elif not alike and "initial weights but for one ULP" not in verdict.shared:
-        sentence += ", although machine and settings are the same"
     if verdict.gradient_distance:
         sentence += f"; relative distance of the gradients there {verdict.gradient_distance:.0e}"
     return sentence + _churn(verdict) + "." + accuracy_in_words(verdict)

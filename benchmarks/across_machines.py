@@ -1,12 +1,12 @@
 """Does `compare` find faults when the other machine is really another?
 
 `python benchmarks/across_machines.py FOLDER [--honest 1-20] [--faulty 1-3] [--faults WORD]
-[--on MACHINE] [--held-out] [--replay] [--cells]` trains small runs of three families on this
-machine and on two stand-ins for others: honest ones over many seeds, and ones with each fault of
-`later_faults` (or of `held_out_faults`, on which no limit was set), begun at several moments. Every
-one is compared with the honest run on this machine and, with `--replay`, computed again here from
-its own states. Runs that FOLDER has already are not repeated. Writes what was found, per kind, with
-the DNA, to `benchmarks/across_machines.json`.
+[--on MACHINE] [--held-out] [--replay] [--cells] [--precision bf16]` trains small runs of three
+families on this machine and on two stand-ins for others: honest ones over many seeds, and ones with
+each fault of `later_faults` (or of `held_out_faults`, on which no limit was set), begun at several
+moments. Every one is compared with the honest run on this machine and, with `--replay`, computed
+again here from its own states. Runs that FOLDER has already are not repeated. Writes what was
+found, per kind, with the DNA, to `benchmarks/across_machines.json`.
 
 The limits were set by seed 0, so seeds are reported from 1 on.
 """
@@ -227,10 +227,13 @@ def main() -> int:
     parser.add_argument("--held-out", action="store_true", help="faults of `held_out_faults`")
     parser.add_argument("--replay", action="store_true", help="compute runs again here as well")
     parser.add_argument("--cells", action="store_true", help="with what a study's cells keep")
+    parser.add_argument("--precision", default="fp32", help="of all runs; a FOLDER has one")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only-report", action="store_true", help="of the runs that are there")
     parser.add_argument("--to", type=Path, default=ROOT / "benchmarks/across_machines.json")
     arguments = parser.parse_args()
+    for _, changes in STAND_INS.values():
+        changes["train"] = changes.get("train", {}) | {"precision": arguments.precision}
     folder = arguments.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     honest_ones = list(honest(arguments.honest))

@@ -6,8 +6,8 @@ three families, two optimisers. For every pair and every limit it takes the larg
 limit that the pair uses up, the yardstick that goes with the limit included. Writes per limit the
 number of pairs, the largest and the middle share, how many pairs pass it with the 95 % upper bound
 of that rate, and the least factor on the limit that would have alarmed one pair in a hundred, to
-`benchmarks/limits.json`; ends in 1 when a limit is passed. Below fp32 `rounding.py --precision
-bf16` measures single steps of larger models.
+`benchmarks/limits.json`; ends in 1 when a limit is passed. `rounding.py` measures single steps of
+larger models.
 """
 
 import argparse
@@ -35,29 +35,28 @@ from stages.comparison.analysis.rounding import (  # noqa: E402
     gradient_limit,
     without_children,
 )
+from stages.comparison.analysis.setup import effective_precision  # noqa: E402
 from stages.comparison.analysis.step_trace import gradient_distance, places_at  # noqa: E402
 from stages.runs.run import Run  # noqa: E402
-
-FP32 = LIMITS["fp32"]
 
 
 def shares(a: Run, b: Run) -> Iterator[tuple[str, float]]:
     """Limit by limit, which share of it the two runs use up; several of one kind."""
-    places = places_at(a, b, 1)
+    limits, places = LIMITS[effective_precision(a)], places_at(a, b, 1)
     alone = without_children(places)
-    for place, limit in forward_limits(places, FP32):
+    for place, limit in forward_limits(places, limits):
         fed = {True: "equal bits", False: "other bits", None: "unknown bits"}[place.fed_alike]
         kind = "operation" if place.name in alone else place.kind
         yield f"{kind} fed with {fed}, step 1", place.distance / limit
     whole = gradient_distance(places)
     if whole is not None:
-        yield "all gradients, step 1", whole / gradient_limit(places, FP32)
-    losses = loss_gaps(a, b)
+        yield "all gradients, step 1", whole / gradient_limit(places, limits)
+    losses = loss_gaps(a, b) if limits.follows else None
     if losses is not None:
         yield from (("loss of a step", share) for share in losses["gap"] / losses["limit"])
-    for stretch in weight_gaps(a, b, FP32):
+    for stretch in weight_gaps(a, b, limits):
         yield "weights that part", max(stretch.grown, 0.0) / stretch.limit
-    answers = answers_gap(a, b, FP32)
+    answers = answers_gap(a, b, limits)
     if answers is not None:
         yield "confidence of the answers", answers[0] / answers[1]
 

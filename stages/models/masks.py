@@ -9,6 +9,7 @@ precision, thread count and memory layout.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -46,11 +47,12 @@ class _Masks(TorchFunctionMode):
     def __init__(self, seed: int, step: int, part: int) -> None:
         super().__init__()
         self._source = streams.stream(seed, "masks", step, part)
+        self._handlers = _handlers()
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        handler = _HANDLERS.get(func)
+        handler = self._handlers.get(func)
         if handler is None:
             return func(*args, **(kwargs or {}))
         return handler(self._source, *args, **(kwargs or {}))
@@ -88,8 +90,13 @@ def _kept(
     return send(mask, device)
 
 
-# A compiled model leaves its graph to draw: NumPy's generators cannot be traced.
-_HANDLERS: dict[Any, Callable[..., Tensor]] = {
-    torch.nn.functional.dropout: torch.compiler.disable(_dropout),
-    Tensor.bernoulli_: torch.compiler.disable(_bernoulli_),
-}
+@cache
+def _handlers() -> dict[Any, Callable[..., Tensor]]:
+    """A compiled model leaves its graph to draw: NumPy's generators cannot be traced.
+
+    Made when a model drops, for `torch.compiler` takes a second to import.
+    """
+    return {
+        torch.nn.functional.dropout: torch.compiler.disable(_dropout),
+        Tensor.bernoulli_: torch.compiler.disable(_bernoulli_),
+    }

@@ -5,7 +5,9 @@ grouping (backbone or head, what decays) to `models` and the course of the rate 
 `training.schedule`.
 """
 
+import inspect
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, overload
 
 import torch
@@ -29,7 +31,7 @@ def make_optimizer(groups: Groups, train: Train) -> torch.optim.Optimizer:
 
 def _sgd(groups: Groups, train: Train) -> torch.optim.Optimizer:
     nesterov = train.momentum > 0
-    sgd = torch.optim.SGD(groups, momentum=train.momentum, nesterov=nesterov, fused=True)
+    sgd = _eager(torch.optim.SGD)(groups, momentum=train.momentum, nesterov=nesterov, fused=True)
     if nesterov and train.precision == "fp16":
         # The fused step makes its momentum uninitialised and fills it unless the step is skipped
         # for an overflow, as the first ones at fp16 are.
@@ -39,15 +41,27 @@ def _sgd(groups: Groups, train: Train) -> torch.optim.Optimizer:
 
 
 def _adam(groups: Groups, _train: Train) -> torch.optim.Optimizer:
-    return torch.optim.Adam(groups, fused=True)
+    return _eager(torch.optim.Adam)(groups, fused=True)
 
 
 def _adamw(groups: Groups, _train: Train) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(groups, fused=True)
+    return _eager(torch.optim.AdamW)(groups, fused=True)
 
 
 def _muon(groups: Groups, train: Train) -> torch.optim.Optimizer:
     return MuonWithAdamW(groups, train.momentum)
+
+
+@cache
+def _eager(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
+    """The optimiser without its wrappers for `torch.compile`, to import which takes a second.
+
+    No optimiser is compiled here. What they wrap is kept by `functools.wraps`.
+    """
+    wrapped = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+    plain = {name: inspect.unwrap(getattr(kind, name)) for name in wrapped}
+    step = torch.no_grad()(inspect.unwrap(kind.step))
+    return type(kind.__name__, (kind,), {**plain, "step": step})
 
 
 _MAKERS: dict[str, Callable[[Groups, Train], torch.optim.Optimizer]] = {

@@ -1,5 +1,7 @@
 """Optimisers: one step against its closed form, layouts, groups, and resuming."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -202,3 +204,33 @@ def test_muon_follows_a_schedule_and_remembers_it() -> None:
     other = make_optimizer(groups_of(network()), Train(optimizer="muon"))
     other.load_state_dict(optimizer.state_dict())
     assert [group["lr"] for group in other.param_groups] == rates
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_the_plain_form_makes_the_librarys_steps(name: str) -> None:
+    """What of the library is passed over serves `torch.compile` alone."""
+    of_the_library = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    ours, theirs = network(), network()
+    train = Train(optimizer=name)  # type: ignore[arg-type]
+    optimizer = make_optimizer(groups_of(ours), train)
+    groups = [{"lr": train.lr, "weight_decay": train.weight_decay, **g} for g in groups_of(theirs)]
+    momentum = {"momentum": train.momentum, "nesterov": True} if name == "sgd" else {}
+    learn(ours, optimizer, range(4))
+    learn(theirs, of_the_library[name](groups, fused=True, **momentum), range(4))  # type: ignore[operator]
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_training_imports_no_compiler() -> None:
+    """It takes a second, at every start."""
+    code = """if True:
+        import sys, torch
+        from stages.core.params import Train
+        from stages.training import engine, optimizer
+        model = torch.nn.Linear(2, 2)
+        first = optimizer.make_optimizer([{"params": list(model.parameters())}], Train())
+        model(torch.ones(1, 2)).sum().backward()
+        first.step(), first.zero_grad(), first.load_state_dict(first.state_dict())
+        assert "torch._dynamo" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -33,6 +33,7 @@ from stages.comparison.analysis.rounding import (  # noqa: E402
     LIMITS,
     forward_limits,
     gradient_limit,
+    near_tie,
     without_children,
 )
 from stages.comparison.analysis.setup import effective_precision  # noqa: E402
@@ -49,7 +50,9 @@ def shares(a: Run, b: Run) -> Iterator[tuple[str, float]]:
         kind = "operation" if place.name in alone else place.kind
         yield f"{kind} fed with {fed}, step 1", place.distance / limit
     whole = gradient_distance(places)
-    if whole is not None:
+    if whole is not None and near_tie(places, limits):
+        yield "all gradients, step 1, below a choice that fell the other way", whole / limits.tie
+    elif whole is not None:
         yield "all gradients, step 1", whole / gradient_limit(places, limits)
     losses = loss_gaps(a, b) if limits.follows else None
     if losses is not None:

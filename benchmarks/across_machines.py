@@ -133,7 +133,11 @@ def _is_right(trial: Trial, verdict: Verdict) -> bool:
     interval = where.first is not None and where.last is not None
     if verdict.fault and verdict.fault.here and interval and trial.begins != "evaluation":
         return where.first <= begin_of(trial.begins) + 1 <= where.last  # type: ignore[operator]
-    return where.part in fault.places
+    return bool({where.part, *PARTS_OF.get(where.part, ())} & {*fault.places})
+
+
+PARTS_OF = {"forward": ("module", "target", "loss"), "backward": ("gradient",)}
+"""What the trace of steps tells as one, where the inside of a step was not recorded."""
 
 
 def report(

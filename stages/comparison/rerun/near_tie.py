@@ -82,10 +82,12 @@ def _steps_beside(engine: "Engine", state: dict[str, Any], step: int) -> Iterato
 
 @contextmanager
 def _other_rounding(model: nn.Module, seed: int, ulps: int, exact: bool) -> Iterator[None]:
-    """Every value that a layer gives is moved at random, relatively: what is zero stays so.
+    """Every value that a layer gives is moved at random; what is zero stays so.
 
-    Values that are equal come apart so, which moving weights would not do to them. Before that
-    norms are computed again in float64 where `exact` says so.
+    Values that are equal come apart so, which moving weights would not do to them. The unit is
+    that of the value or of the layer's root mean square, whichever is larger: a sum that comes out
+    near zero, where ReLU chooses, is off by the units of its terms. Before that norms are computed
+    again in float64 where `exact` says so.
     """
     generators: dict[torch.device, torch.Generator] = {}
 
@@ -97,7 +99,9 @@ def _other_rounding(model: nn.Module, seed: int, ulps: int, exact: bool) -> Iter
             output = exact_norm(layer, inputs[0]).to(output)
         drawn = generators.setdefault(device, torch.Generator(device).manual_seed(seed))
         moved = torch.randint(-ulps, ulps + 1, output.shape, generator=drawn, device=device)
-        return output * (1 + torch.finfo(output.dtype).eps * moved).to(output.dtype)
+        least = output.float().square().mean().sqrt()
+        unit = torch.finfo(output.dtype).eps * output.abs().clamp(min=least)
+        return output + torch.where(output == 0, 0, unit * moved).to(output.dtype)
 
     layers = [module for module in model.modules() if not list(module.children())]
     with ExitStack() as held:

@@ -88,7 +88,7 @@ def _standing(form: StudyConfig, cell: Cell, every: Sequence[Submission], tasks:
         return Standing(cell, OUTDATED, told)
     if latest.remote:
         log = log_on_node(form, latest.task(cell.name))
-        return Standing(cell, FAILED, f"see {log} on its node")
+        return Standing(cell, FAILED, f"nothing came back; see {log} on its node")
     if not latest.log(cell.name).exists():
         return Standing(cell, NOT_BEGUN, latest.full_disk())
     return Standing(cell, FAILED, latest.complaint(cell.name))

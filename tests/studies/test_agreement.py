@@ -44,8 +44,8 @@ def test_equal_answers_hold(form: StudyConfig) -> None:
     assert found.swapped == found.beyond == ()
     assert found.beyond_seeds == ()
     text = " ".join(_page(form).split())
-    answer = "The answer holds on machine 2 (made-up chip) at 400 images: good is first on both "
-    assert f"{answer}(Kendall's tau 1.00, interval " in text
+    answer = "The answer holds on machine 2 (made-up chip) at 400 images: of the 3 backbones "
+    assert f"{answer}compared, good is first on both (Kendall's tau 1.00, interval " in text
 
 
 def test_a_ranking_turned_round_does_not(

@@ -154,7 +154,7 @@ def test_stand_ins_are_marked_and_kept_out_of_the_count(form: StudyConfig) -> No
         "1 of 1",
         "1 holds, 2 about a model in place of the source's, not counted",
     )
-    reported = reported_table(story, view)
+    reported = reported_table(story, [view])
     assert reported is not None
     assert reported.rows[0][:2] == ("huge (here fair)", "5,000 (here 100)")
 
@@ -178,10 +178,15 @@ def test_the_turns_of_the_source_stand_beside_those_here(form: StudyConfig) -> N
     results = replace(results, cells=results.cells.assign(test_turn_top1=0.25))
     row = Reported(model="good", size=100, top1=0.361, turn_top1=0.394)
     story = StudySource(title="", question="", source="", reported=[row])
-    table = reported_table(story, MachineResults(form, results, MACHINE))
+    table = reported_table(story, [MachineResults(form, results, MACHINE)])
     assert table is not None
     found = dict(zip(table.head, table.rows[0], strict=True))
     assert (found["turn accuracy"], found["turn, here"]) == ("39.4 %", "25.0 %")
+    fewer = results.cells[results.cells["model"] != "good"]  # the other machine alone ran it
+    views = [MachineResults(form, replace(results, cells=fewer), MACHINE)]
+    table = reported_table(story, [*views, MachineResults(form, results, MACHINE, 2)])
+    assert table is not None
+    assert "25.0 % · machine 2" in table.rows[0]
 
 
 def test_a_correction_and_a_remark_are_told_apart() -> None:
@@ -189,7 +194,7 @@ def test_a_correction_and_a_remark_are_told_apart() -> None:
             Reported(model="c", remark="at 224 px")]  # fmt: skip
     story = StudySource(title="", question="", source="", reported=rows)
     assert slips(story) == ["[1] Corrected: a tenth", "[2] Remark: at 224 px"]
-    table = reported_table(story, None)
+    table = reported_table(story, [])
     assert table is not None
     assert [row[0] for row in table.rows] == ["a [1]", "b", "c [2]"]
 

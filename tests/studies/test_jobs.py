@@ -61,8 +61,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def clone(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A clone of it, the working directory."""
-    folder = tmp_path / "clone"
+    """A clone of it, the working directory, whose path needs quotes in a shell."""
+    folder = tmp_path / "a clone"
     subprocess.run(["git", "clone", "-q", "--shared", repository, folder], check=True)
     monkeypatch.chdir(folder)
     monkeypatch.delenv("DVC_ROOT", raising=False)
@@ -106,6 +106,11 @@ def test_cells_run_here_and_are_gathered_as_if_dvc_had_run_them(
     assert f"{CELLS[0]}: finished" in capsys.readouterr().out
     assert study.main(["submit", "tiny", "--on", "local"]) == 0
     assert "Nothing to submit: of 1 cell 1 finished, not gathered" in capsys.readouterr().out
+    params = Path("studies/tiny/params.yaml").read_text()
+    files.write_text("studies/tiny/params.yaml", params.replace("epochs: 1", "epochs: 2"))
+    assert study.main(["status", "tiny"]) == 0
+    assert "outdated: its result is of other parameters, " in capsys.readouterr().out
+    files.write_text("studies/tiny/params.yaml", params)
     assert study.main(["gather", "tiny"]) == 0
     assert "Gathered 1 cell: of 1 cell 1 done." in capsys.readouterr().out
     assert (Path("studies/tiny/report.html")).exists()
@@ -130,8 +135,9 @@ def test_what_failed_tells_why_and_what_never_began_did_not_fail(
     assert study.main(["status", "tiny"]) == 0
     told = capsys.readouterr().out
     for cell, state in zip(CELLS, (
-        "failed: Cannot write a: the disk is full.", "failed: epoch  2/3  loss 1", "not begun",
-        "not submitted",
+        "failed: Cannot write a: the disk is full.",
+        "failed: it ended without a word after epoch 2 of 3; submit again, and it goes on from its "
+        "checkpoint", "not begun", "not submitted",
     ), strict=True):  # fmt: skip
         assert f"{cell}  {state}\n" in told
     assert "of 4 cells 2 failed, 1 not begun, 1 not submitted." in told
@@ -179,6 +185,8 @@ def test_what_slurm_cannot_take_is_a_paragraph(
     assert "submission.json is damaged, " in refused(command="gather")
     write_study(grids={"other": VALUES["grids"]["main"]})
     assert "Write it anew with `python -m stages.study wire tiny`" in refused()
+    Path("studies/tiny/study.yaml").unlink()
+    assert "There is no studies/tiny/study.yaml" in refused()
 
 
 def test_a_node_without_this_disk_pushes_what_it_made_and_not_what_git_had(

@@ -97,9 +97,8 @@ def _edge(view: MachineResults) -> Advice | None:
     enough = rows[[found.value >= 0 or found.open for found in beyond]]
     chosen = enough.iloc[int(enough["latency_ms_p50"].argmin())]
     sure = chosen["mean"] >= WITHIN * rows["mean"].max()
-    told = (
-        "its mean reaches it too" if sure else "only its interval does: more seeds may rule it out"
-    )
+    told = f"{'its mean' if sure else 'only its interval'} reaches {percent(WITHIN, 0)} of the best"
+    told += "" if sure else ": more seeds may rule it out"
     return Advice(
         "small devices",
         str(chosen["series"]),

@@ -140,8 +140,8 @@ def cells_of(form: StudyConfig, revision: str = WORKSPACE) -> Source:
     if revision != WORKSPACE and not cells.names(Path()):
         raise RunError(
             f"git has no {form.cells_folder} in {revision}. Name a branch, tag or experiment that "
-            "ran this study; fetch it first if it lies on a remote. Revisions come from `--with` "
-            f"and from the key `with` of {form.folder / 'params.yaml'}."
+            "ran this study; fetch it first if it lies on a remote. Revisions come from `--from`, "
+            f"`--with` and the key `with` of {form.folder / 'params.yaml'}."
         )
     return cells
 

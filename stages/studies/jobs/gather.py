@@ -31,6 +31,7 @@ from stages.studies.jobs.status import (
 from stages.studies.jobs.submission import Submission, alone, list_inputs, submissions
 from stages.studies.page.page import write_page
 from stages.studies.spec.study_config import Cell, StudyConfig
+from stages.studies.spec.study_source import load_study_source
 
 SECONDS = (1, 30)
 """Between two looks at the queue, at least and at most: a twentieth of the time waited so far."""
@@ -43,10 +44,11 @@ def gather(form: StudyConfig, revisions: Sequence[str] = (), waiting: bool = Fal
 
     Raises RunError for an unknown revision, a damaged result, or while another process gathers.
     """
+    load_study_source(form)  # what is wrong with the study is told now, not after hours
     for name in revisions:
         cells_of(form, name)
     if waiting:
-        list_inputs(form)  # what is wrong with the study is told now, not after hours
+        list_inputs(form)
         _wait(form)
     elsewhere = [open_source(name).within(form.folder) for name in revisions]
     with alone(form):

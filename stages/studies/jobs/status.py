@@ -1,12 +1,14 @@
-"""How far a study's cells are: here, finished elsewhere, running, waiting, failed, not begun."""
+"""How far a study's cells are: here, finished elsewhere, at work, outdated, failed, not begun."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
 from stages.core.counts import counted
+from stages.runs.schema import CELL
 from stages.studies.jobs.results import result_of
 from stages.studies.jobs.slurm import queue
 from stages.studies.jobs.submission import EPOCH, LOCAL, Submission, fetch, log_on_node, submissions
@@ -14,10 +16,10 @@ from stages.studies.run.plan import exists
 from stages.studies.spec.study_config import Cell, StudyConfig
 
 DONE, FINISHED, RUNNING, WAITING = "done", "finished, not gathered", "running", "waiting"
-FAILED, NOT_BEGUN, MISSING = "failed", "not begun", "not submitted"
-STATES = (DONE, FINISHED, RUNNING, WAITING, FAILED, NOT_BEGUN, MISSING)
-TO_RUN = (FAILED, NOT_BEGUN, MISSING)
+OUTDATED, FAILED, NOT_BEGUN, MISSING = "outdated", "failed", "not begun", "not submitted"
+TO_RUN = (OUTDATED, FAILED, NOT_BEGUN, MISSING)
 """What `submit` sends."""
+STATES = (DONE, FINISHED, RUNNING, WAITING, *TO_RUN)
 Tasks = dict[str, tuple[str, str]]
 
 
@@ -80,9 +82,13 @@ def _standing(form: StudyConfig, cell: Cell, every: Sequence[Submission], tasks:
     if not of_cell:
         return Standing(cell, MISSING)
     latest = of_cell[0]
+    left = latest.source(form, cell.name)
+    if left is not None and left.read(Path(form.cells_folder.name) / cell.name / CELL) is not None:
+        told = "its result is of other parameters, pictures or another machine than the study's now"
+        return Standing(cell, OUTDATED, told)
     if latest.remote:
         log = log_on_node(form, latest.task(cell.name))
-        return Standing(cell, FAILED, f"see {log} on its node")
+        return Standing(cell, FAILED, f"nothing came back; see {log} on its node")
     if not latest.log(cell.name).exists():
         return Standing(cell, NOT_BEGUN, latest.full_disk())
     return Standing(cell, FAILED, latest.complaint(cell.name))

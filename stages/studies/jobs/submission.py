@@ -70,10 +70,14 @@ class Submission:
         """The error that a task which failed ended with, else the last line of its log."""
         last = self.last_line(cell)
         errors = re.split(r"^(?:\S+: )?error: ", self.text(cell), flags=re.MULTILINE)[1:]
-        said = " ".join(errors[-1].split()) if errors and not EPOCH.match(last) else last
-        if said.startswith("Interrupted."):
-            return "it was ended from outside; submit again, and it goes on from its checkpoint"
-        return said or self.full_disk() or "it ended without a word"
+        said = " ".join(errors[-1].split()) if errors else last
+        if at := EPOCH.match(last):
+            said = f"it ended without a word after epoch {at[1]} of {at[2]}"
+        elif said.startswith("Interrupted."):
+            said = "it was ended from outside"
+        else:
+            return said or self.full_disk() or "it ended without a word"
+        return self.full_disk() or f"{said}; submit again, and it goes on from its checkpoint"
 
     def full_disk(self) -> str:
         """What to do where logs and results have no room; empty where they have."""
@@ -87,7 +91,8 @@ class Submission:
             left = self.repository / form.folder
             return open_source(str(left)) if left.is_dir() else None
         branch = f"{self.remote}/{branches(form)}{cell}"
-        known = git("for-each-ref", "--format=x", f"refs/remotes/{branch}")
+        made = ("--contains", self.commit)  # not one of an earlier submission
+        known = git("for-each-ref", "--format=x", *made, f"refs/remotes/{branch}")
         return open_source(branch).within(form.folder) if known else None
 
     def write(self) -> None:
@@ -170,7 +175,9 @@ def git(*words: str) -> str:
     """What a git command prints. Raises RunError with git's reason."""
     done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RunError(f"`git {' '.join(words)}` failed: {' '.join(done.stderr.split())}")
+        lines = done.stderr.split("\n")
+        told = done.stderr if len(lines) < 6 else f"{lines[0]} … {' '.join(lines[-3:])}"
+        raise RunError(f"`git {' '.join(words)}` failed: {' '.join(told.split())}")
     return done.stdout.strip()
 
 

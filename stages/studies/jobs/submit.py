@@ -32,6 +32,7 @@ from stages.studies.jobs.submission import (
 )
 from stages.studies.spec.pipeline_file import pipeline
 from stages.studies.spec.study_config import Cell, StudyConfig
+from stages.studies.spec.study_source import load_study_source
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def submit(form: StudyConfig, wish: Wish, say: Callable[[str], None]) -> str:
 def _require(form: StudyConfig, wish: Wish) -> None:
     if wish.jobs is not None and wish.jobs < 1:
         raise ParamsError(f"--jobs is {wish.jobs}; allowed is a number from 1.")
+    load_study_source(form)  # the page needs it: a mistake in it is told now, not after hours
     made = form.folder / PIPELINE
     if not made.exists() or made.read_text(encoding="utf-8") != pipeline(form):
         raise ParamsError(
@@ -143,7 +145,7 @@ def _script(form: StudyConfig, one: Submission, cells: Sequence[Cell], wish: Wis
         "commit": one.commit,
         "cells": cells,
         "jobs": wish.jobs,
-        "log": log,
+        "log": shlex.quote(log),
         "threads": max(threads) if threads and not named else None,
         "options": _lines(wish.options),
         "root": shlex.quote(str(dvc_root().resolve())),

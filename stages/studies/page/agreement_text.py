@@ -73,7 +73,8 @@ def _first(told: Sequence[Agreement]) -> str:
 
 def _leading(one: Agreement, names: tuple[str, str]) -> str:
     a, b = one.leaders or ("", "")
-    told = f"{a} is first on both" if a == b else f"{a} is first on {names[0]}, {b} on {names[1]}"
+    where = "both" if a == b else f"{names[0]}, {b} on {names[1]}"
+    told = f"of the {len(one.changes)} backbones compared, {a} is first on {where}"
     if a != b and one.leaders_tied:
         told += ", and neither machine can tell the two apart"
     return told + (f" (Kendall's tau {_between(one.tau)})" if one.tau is not None else "")

@@ -69,7 +69,7 @@ def page_view(form: StudyConfig, story: StudySource, results: Results) -> dict[s
         "machine_answers": answers_of(sections),
         "tiles": tiles(form, results, sections, judged),
         "claims": claims_table(judged),
-        "reported": reported_table(story, whole[0] if whole else None),
+        "reported": reported_table(story, whole),
         "slips": slips(story),
         "charts": _charts(sections[0].shown) if sections else {},
         "sections": [found.shown for found in sections],

@@ -48,7 +48,7 @@ def section(story: StudySource, views: Sequence[MachineResults], goals: Sequence
         "cautions": cautions(view),
         "compared": compared(views),
         "advice": advice,
-        "targets": target_table(story.model_copy(update={"targets": list(goals)}), view),
+        "targets": target_table(story.model_copy(update={"targets": list(goals)}), views),
         "repeats": cost_tables.repeat_table(view, story.repeats),
     }
     uses = [Tile(item.use, item.series, item.figures) for item in advice if item.use != "balanced"]

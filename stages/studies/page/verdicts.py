@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import pandas as pd
+
 from stages.pages.blocks import Table, Tile
 from stages.pages.formatting import NONE, duration, number, percent
 from stages.studies.analysis.judging import Verdict, judge
@@ -80,11 +82,13 @@ def _marked(claim: Claim, verdicts: Sequence[Verdict]) -> str:
     return " ".join(told) + (f" ({claim.remark})" if claim.remark else "")
 
 
-def reported_table(story: StudySource, view: MachineResults | None) -> Table | None:
-    """The source's figures, with ours where there are any; a number leads to `slips`."""
+def reported_table(story: StudySource, views: Sequence[MachineResults]) -> Table | None:
+    """The source's figures, with those of the first machine that has any; a number leads to
+    `slips`.
+    """
     if not story.reported:
         return None
-    rows, marks = [], 0
+    rows, marks, view = [], 0, views[0] if views else None
     for row in story.reported:
         noted = bool(row.corrected or row.remark)
         marks += noted
@@ -92,8 +96,8 @@ def reported_table(story: StudySource, view: MachineResults | None) -> Table | N
         rows.append((
             " ".join(part for part in name if part),
             NONE if row.size is None else _size(row.size, view),
-            percent(row.top1), _ours(row, view), percent(row.turn_top1),
-            NONE if row.turn_top1 is None else _ours(row, view, "test_turn_top1"),
+            percent(row.top1), _ours(row, views), percent(row.turn_top1),
+            NONE if row.turn_top1 is None else _ours(row, views, "test_turn_top1"),
             percent(row.train_top1), number(row.params_m), number(row.macs_g),
             number(row.latency_ms), number(row.images_per_second), _seconds(row),
         ))  # fmt: skip
@@ -114,8 +118,10 @@ def _note(row: Reported) -> str:
     return ". ".join([*told, *([f"Remark: {row.remark}"] if row.remark else [])])
 
 
-def target_table(story: StudySource, view: MachineResults) -> Table | None:
-    """Accuracies that recipes should reach at full scale, and where these runs stand."""
+def target_table(story: StudySource, views: Sequence[MachineResults]) -> Table | None:
+    """Accuracies that recipes should reach at full scale, and where these runs stand: those of
+    the first machine that has any, which is named where it is not machine 1.
+    """
     if not story.targets:
         return None
     rows = tuple(
@@ -123,7 +129,7 @@ def target_table(story: StudySource, view: MachineResults) -> Table | None:
             " ".join(part for part in (goal.model, goal.recipe) if part),
             f"≥ {percent(goal.minimum_top1, 0)}",
             percent(goal.reported_top1, 0),
-            *_reached(goal, view),
+            *_reached(goal, views),
         )
         for goal in story.targets
     )
@@ -153,33 +159,48 @@ def _grouped(size: str) -> str:
     return f"{int(size):,}" if size.isdigit() else size
 
 
-def _ours(row: Reported, view: MachineResults | None, column: str | None = None) -> str:
-    """The mean here of the cells in place of the source's; of the main accuracy by itself.
+def _ours(row: Reported, views: Sequence[MachineResults], column: str | None = None) -> str:
+    """The mean of the first machine that ran it, which is named where it is not machine 1."""
+    for view in views:
+        cells = _in_place(row, view, column or view.results.main)
+        if not cells.empty:
+            return over(cells, percent(cells[column or view.results.main].mean()) + _by(view))
+    return NONE
 
-    Where the source names no size, of the largest that ran.
+
+def _by(view: MachineResults) -> str:
+    return f" · machine {view.place}" if view.place > 1 else ""
+
+
+def _in_place(row: Reported, view: MachineResults, column: str) -> pd.DataFrame:
+    """The cells here in place of the source's that have a figure; where it names no size, of the
+    largest that ran.
     """
-    if view is None or view.cells.empty:
-        return NONE
-    here, column = _here(view), column or view.results.main
+    here = _here(view)
     cells = view.cells[view.cells["model"] == here.get(row.model, row.model)]
     if row.size is not None:
         cells = cells[cells["size"] == here.get(str(row.size), str(row.size))]
     if row.recipe is not None:
         cells = cells[cells["recipe"] == row.recipe]
     if column not in cells or cells[column].isna().all():
-        return NONE
+        return cells.head(0)
     first = cells.iloc[0]  # of several data sets or tasks the first: their accuracies never mix
     cells = cells[(cells["dataset"] == first["dataset"]) & (cells["task"] == first["task"])]
-    cells = cells[cells["train_images"] == cells["train_images"].max()]
-    return over(cells, percent(cells[column].mean()))
+    largest: pd.DataFrame = cells[cells["train_images"] == cells["train_images"].max()]
+    return largest
 
 
-def _reached(goal: Goal, view: MachineResults) -> tuple[str, str]:
-    means = view.main[view.main["model"] == goal.model]
-    if goal.recipe is not None:
-        means = means[means["recipe"] == goal.recipe]
-    if means.empty:
-        return NONE, "not run"
+def _reached(goal: Goal, views: Sequence[MachineResults]) -> tuple[str, str]:
+    for view in views:
+        means = view.main[view.main["model"] == goal.model]
+        if goal.recipe is not None:
+            means = means[means["recipe"] == goal.recipe]
+        if not means.empty:
+            return _where(goal, view, means)
+    return NONE, "not run"
+
+
+def _where(goal: Goal, view: MachineResults, means: pd.DataFrame) -> tuple[str, str]:
     best = means.iloc[int(means["mean"].argmax())]
     sure = not best["low"] < goal.minimum_top1 <= best["high"]
     state = "reached" if best["mean"] >= goal.minimum_top1 else "missed"
@@ -187,7 +208,8 @@ def _reached(goal: Goal, view: MachineResults) -> tuple[str, str]:
         state, sure = "not judged in the small form", True
     cells = view.cells[view.cells["recipe"] == best["recipe"]]
     cells = cells[(cells["model"] == best["model"]) & (cells["size"] == best["size"])]
-    return over(cells, percent(best["mean"])), state if sure else f"{state}, within the interval"
+    figure = over(cells, percent(best["mean"]) + _by(view))
+    return figure, state if sure else f"{state}, within the interval"
 
 
 def _seconds(row: Reported) -> str:

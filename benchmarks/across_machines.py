@@ -42,7 +42,7 @@ from benchmarks.machine_trials import (  # noqa: E402
 )
 from stages.comparison.analysis.compare_runs import compare_runs  # noqa: E402
 from stages.comparison.analysis.evaluation import confidence_gap, same_weights  # noqa: E402
-from stages.comparison.analysis.findings import Verdict  # noqa: E402
+from stages.comparison.analysis.findings import Fault, Kind, Verdict  # noqa: E402
 from stages.comparison.analysis.growth import weight_growth  # noqa: E402
 from stages.comparison.analysis.outcome import with_replay  # noqa: E402
 from stages.comparison.page.wording import sentence_of  # noqa: E402
@@ -83,8 +83,7 @@ class Judge:
         """
         first, run = self.run(Trial(HERE, trial.family, trial.seed)), self.run(trial)
         found = compare_runs(first, run).verdict
-        part = found.fault.where.part if found.fault else ""
-        if not self.replays or (found.rung.exit_status == 1 and part != "gradient"):
+        if not self.replays or (found.rung.exit_status == 1 and not _may_be_rounding(found.fault)):
             return found
         again = replay(open_source(run.name), run, other=first)
         if again.tied:
@@ -116,6 +115,13 @@ class Judge:
         if not all(map(self.has, pair)):
             return 0.0
         return self._effect(*map(self.run, pair))
+
+
+def _may_be_rounding(fault: Fault | None) -> bool:
+    """Whether a replay can take the fault back: a choice that rounding makes, or answers alone."""
+    if fault is None:
+        return False
+    return fault.where.part == "gradient" or fault.kind in (Kind.ANSWERS, Kind.ACCURACY)
 
 
 def _as_cell(run: Run) -> Run:

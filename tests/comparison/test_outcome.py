@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from stages.comparison.analysis.compare_runs import Comparison, compare_runs
-from stages.comparison.analysis.findings import Kind, Part, Rung
+from stages.comparison.analysis.findings import Fault, Kind, Part, Rung, Where
 from stages.comparison.analysis.groups import pair_by_seed, require_perturbed
+from stages.comparison.analysis.outcome import with_replay
 from stages.comparison.page.wording import sentence_of
 from stages.core.errors import RunError
 from stages.runs.run import Run
@@ -170,6 +171,22 @@ def test_answers_beyond_the_margin_are_not_rounding(tmp_path: Path) -> None:
     within = compare_runs(a, b, 0.05).verdict
     assert within.rung is Rung.ROUNDING
     assert "second run minus first: -1.00 points (95 % interval" in sentence_of(within)
+
+
+def test_a_whole_replay_takes_back_what_answers_of_one_pair_say(tmp_path: Path) -> None:
+    """Rounding alone may drive a training to answers that differ beyond doubt."""
+    worse = {"train": OTHER, "hardware": {"numeric_id": "other"}, "trace": trace(parted=3)}
+    answers = predictions(images=400, right=360), predictions(images=400, right=320)
+    found = compared([pair(tmp_path, 0, **worse, mine=answers[0], predictions=answers[1])]).verdict
+    assert (found.rung, found.fault and found.fault.kind) == (Rung.DIFFERENT, Kind.ANSWERS)
+    assert with_replay(found, None, whole=False).rung is Rung.DIFFERENT
+    again = with_replay(found, None, whole=True)
+    assert (again.rung, again.fault) == (Rung.UNDECIDED, None)
+    assert "differ in accuracy, and rounding alone drove them apart" in sentence_of(again)
+    assert with_replay(found, FAULT, whole=True).rung is Rung.DIFFERENT
+
+
+FAULT = Fault(Kind.REPLAYED, Where("weights", last=3), 0.1, 0.01, here=True, state=1)
 
 
 def test_churn_is_held_against_that_of_one_ulp(tmp_path: Path) -> None:

@@ -29,9 +29,17 @@ def with_replay(verdict: Verdict, fault: Fault | None, whole: bool = False) -> V
     """The verdict once B was computed again: a fault found so outweighs equivalence and doubt.
 
     One that the records show already stays: it names a place that needs no replay. Without any,
-    the rung stays that of the two runs; `whole` tells that all of B was computed again.
+    the rung stays that of the two runs; `whole` tells that all of B was computed again. Then the
+    answers of one pair prove nothing: rounding alone drove the two apart, and how far accuracy
+    spreads by that one pair does not tell.
     """
     if fault is None:
+        by_answers = verdict.fault is not None and verdict.fault.kind in (
+            Kind.ANSWERS,
+            Kind.ACCURACY,
+        )
+        if whole and by_answers and verdict.evidence.seeds is None:
+            return replace(verdict, rung=Rung.UNDECIDED, fault=None, replayed=True)
         return replace(verdict, replayed=whole)
     if verdict.rung in (Rung.INPUTS_DIFFER, Rung.DIFFERENT):
         return verdict

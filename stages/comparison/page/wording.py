@@ -144,6 +144,11 @@ def _undecided(verdict: Verdict) -> str:
     if seeds is not None:
         more = f"; equivalence takes about {seeds.needed:,} seeds per machine"
         told += more if seeds.needed else ""
+    elif answers is not None and verdict.replayed and (answers.low > 0 or answers.high < 0):
+        told = (
+            "these two runs differ in accuracy, and rounding alone drove them apart; whether the "
+            "machines differ takes several seeds on each"
+        )
     elif answers is not None:
         told += f"; {_needed(answers)}"
     return head + told + "." + accuracy_in_words(verdict)

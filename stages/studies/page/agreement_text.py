@@ -74,7 +74,7 @@ def _first(told: Sequence[Agreement]) -> str:
 def _leading(one: Agreement, names: tuple[str, str]) -> str:
     a, b = one.leaders or ("", "")
     where = "both" if a == b else f"{names[0]}, {b} on {names[1]}"
-    told = f"of the {len(one.changes)} backbones compared, {a} is first on {where}"
+    told = f"of the {len(one.changes)} compared, {a} is first on {where}"
     if a != b and one.leaders_tied:
         told += ", and neither machine can tell the two apart"
     return told + (f" (Kendall's tau {_between(one.tau)})" if one.tau is not None else "")

@@ -44,7 +44,7 @@ def test_equal_answers_hold(form: StudyConfig) -> None:
     assert found.swapped == found.beyond == ()
     assert found.beyond_seeds == ()
     text = " ".join(_page(form).split())
-    answer = "The answer holds on machine 2 (made-up chip) at 400 images: of the 3 backbones "
+    answer = "The answer holds on machine 2 (made-up chip) at 400 images: of the 3 "
     assert f"{answer}compared, good is first on both (Kendall's tau 1.00, interval " in text
 
 

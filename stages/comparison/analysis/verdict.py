@@ -89,7 +89,9 @@ def _ought_to_be_equal(a: Run, b: Run, evidence: Evidence) -> bool:
     Not where a probe or the settings allow bits that vary, nor for trainings shared by processes,
     of which a run does not record how many nodes they were on.
     """
-    told = same_machine(a, b) and a.code and a.code == b.code and a.params and b.params
+    if same_weights(a, b) is None or not same_machine(a, b):
+        return False
+    told = a.params and b.params and a.code and a.code == b.code
     alike = all(difference.kind == "neutral" for difference in evidence.differences)
     if not (told and alike) or a.is_perturbed or b.is_perturbed:
         return False

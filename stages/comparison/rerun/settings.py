@@ -34,6 +34,16 @@ def _groups(value: Mapping[str, Any], name: str) -> Iterator[tuple[str, Any]]:
             yield from _groups(item, f" of {key}")
 
 
+def _steps_of(value: Mapping[str, Any]) -> Iterator[int]:
+    """How many steps Adam and its kin count for a parameter, by which they correct their bias."""
+    for kept in value.get("state", {}).values():
+        if "step" in kept:
+            yield int(kept["step"])
+    for item in value.values():
+        if isinstance(item, Mapping) and "param_groups" in item:
+            yield from _steps_of(item)
+
+
 def settings_fault(
     engine: "Engine", own: Mapping[str, Any], state: Mapping[str, Any], after: int, known: int
 ) -> Fault | None:
@@ -52,6 +62,9 @@ def settings_fault(
     for key in (key for key in own if key in theirs):
         if own[key] != theirs[key]:
             return fault(key, own[key], theirs[key])
+    counted = max(_steps_of(state["optimizer"]), default=0)
+    if counted > after:  # fewer may be: an overflow or a gradient that is not finite is passed over
+        return fault("the count of its steps", after, counted)
     share = share_of_rate(after, engine.params.train, engine.steps_per_epoch)
     rates = [rate * share for rate in engine.schedule.base_lrs]
     for one, other in zip(rates, state["schedule"].get("_last_lr", ()), strict=False):

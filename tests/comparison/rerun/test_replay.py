@@ -3,8 +3,10 @@
 import io
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -154,7 +156,30 @@ def test_time_that_ends_leaves_steps_uncovered_and_says_so(source: Source, recor
     )
 
 
-def test_another_setting_of_the_optimiser_is_exact(source: Source, record: Run) -> None:
+def _other_betas(optimizer: dict[str, Any]) -> None:
+    optimizer["param_groups"][0]["betas"] = (0.9, 0.99)
+
+
+def _a_step_ahead(optimizer: dict[str, Any]) -> None:
+    for kept in optimizer["state"].values():
+        kept["step"] = kept["step"] + 1
+
+
+@pytest.mark.parametrize(
+    ("alter", "words", "a", "b"),
+    [
+        (_other_betas, "betas of ", (0.9, 0.999), (0.9, 0.99)),
+        (_a_step_ahead, "the count of its steps is 6 ", 6, 7),
+    ],
+)
+def test_another_setting_of_the_optimiser_is_exact(
+    source: Source,
+    record: Run,
+    alter: Callable[[dict[str, Any]], None],
+    words: str,
+    a: object,
+    b: object,
+) -> None:
     """It would go on as the state has it, and nothing that follows would show it."""
 
     def read(path: Path) -> bytes | None:
@@ -162,15 +187,15 @@ def test_another_setting_of_the_optimiser_is_exact(source: Source, record: Run) 
         if content is None or path.name != "snapshot-00000006.pt":
             return content
         state = torch.load(io.BytesIO(content), weights_only=True)
-        state["optimizer"]["param_groups"][0]["betas"] = (0.9, 0.99)
+        alter(state["optimizer"])
         return as_bytes(state)
 
     found = replay(replace(source, read=read), record).fault
     assert found is not None
     assert found.kind is Kind.OPTIMIZER
-    words = replayed_in_words(found, "B")
-    assert words.startswith("in the settings of the optimiser, between steps 3 and 6: betas of ")
-    assert (found.a, found.b) == ((0.9, 0.999), (0.9, 0.99))
+    told = replayed_in_words(found, "B")
+    assert told.startswith(f"in the settings of the optimiser, between steps 3 and 6: {words}")
+    assert (found.a, found.b) == (a, b)
 
 
 @pytest.mark.parametrize("state", [b"", b"PK no zip", None])

@@ -25,7 +25,8 @@ from scipy.stats import binomtest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.across_machines import SHOWN_OF_DNA, Judge, seeds_of  # noqa: E402
+from benchmarks.across_machines import SHOWN_OF_DNA, seeds_of  # noqa: E402
+from benchmarks.machine_judge import Judge  # noqa: E402
 from benchmarks.machine_trials import HERE, STAND_INS, Trial, honest  # noqa: E402
 from stages.comparison.analysis.drift import loss_gaps, weight_gaps  # noqa: E402
 from stages.comparison.analysis.evaluation import answers_gap  # noqa: E402

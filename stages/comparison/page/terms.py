@@ -122,17 +122,20 @@ def fault_in_words(fault: Fault, a: str, b: str, over_seeds: bool = False) -> st
         Kind.ANSWERS: lambda: _answers(fault, over_seeds),
         Kind.ACCURACY: lambda: "the accuracies differ",
         Kind.OPTIMIZER: lambda: f"{fault.where.name} is {fault.a} for {a}, {fault.b} for {b}",
-        Kind.SAME_MACHINE: lambda: (
-            "other bits, although machine, settings and code are the same, which leaves nothing "
-            "for rounding to explain; look for edits outside of stages/, faulty memory, or a "
-            "kernel that does not repeat (`python -m stages.dna`)"
-        ),
+        Kind.SAME_MACHINE: lambda: _OTHER_BITS,
         Kind.REPLAYED: lambda: (
             f"relative distance {value:.1e} from what {a} computes, where rounding explains "
             f"{limit:.1e}"
         ),
     }
     return words[fault.kind]()
+
+
+_OTHER_BITS = (
+    "other bits, although machine, settings and code are the same, which leaves nothing for "
+    "rounding to explain; look for edits outside of stages/, faulty memory, or a kernel that does "
+    "not repeat (`python -m stages.dna`)"
+)
 
 
 def replayed_in_words(fault: Fault, name: str) -> str:

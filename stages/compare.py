@@ -18,9 +18,9 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stages.comparison.options import parsed, require_sensible
 from stages.core.cli import reporting_errors
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     A user's mistake, and an error of the program, are not comparable either: status 2, so that a
     gate in CI never takes them for a difference.
     """
-    arguments = _parser().parse_args(argv)
+    arguments = parsed(argv, inspect.getdoc(sys.modules[__name__]) or "")
     outcome: list[int] = []
 
     def work() -> int:
@@ -57,50 +57,6 @@ def main(argv: list[str] | None = None) -> int:
     return NOT_COMPARABLE if status == 1 else status
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m stages.compare",
-        description=inspect.getdoc(sys.modules[__name__]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="two runs, or more for a matrix")
-    parser.add_argument(
-        "--margin", type=float, default=0.5, help="points of accuracy that do not matter (0.5)"
-    )
-    parser.add_argument(
-        "--perturbed",
-        metavar="RUN",
-        help="the first run with train.perturb_one_ulp=true, as a yardstick",
-    )
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--md", action="store_true", help="print Markdown, as for a pull request")
-    form.add_argument("--json", action="store_true", help="print JSON with all that was found")
-    parser.add_argument("--html", metavar="FILE", type=Path, help="also write a page")
-    parser.add_argument(
-        "--replay",
-        action="store_true",
-        help="compute the second run, or the only one, again here from its own states",
-    )
-    parser.add_argument(
-        "--replay-seconds",
-        type=float,
-        default=40.0,
-        metavar="S",
-        help="time for the stretches between those states (40)",
-    )
-    parser.add_argument(
-        "--origin",
-        nargs="?",
-        const=True,
-        metavar="LOG",
-        help="find the first operation with other bits, here, or against a log saved elsewhere",
-    )
-    parser.add_argument(
-        "--save-ops", metavar="LOG", type=Path, help="log the operations of the first run's step 1"
-    )
-    return parser
-
-
 def compare(arguments: argparse.Namespace) -> int:
     """Read, compare and show. Raises RunError for what is no run or does not fit together."""
     from dataclasses import replace
@@ -112,14 +68,7 @@ def compare(arguments: argparse.Namespace) -> int:
     from stages.runs.run import load_run
     from stages.runs.sources import open_source
 
-    if len(arguments.runs) < 2 and not (arguments.replay or arguments.origin or arguments.save_ops):
-        raise RunError(
-            "One run alone cannot be compared: name two, or add --replay, --origin or --save-ops."
-        )
-    if not 0 < arguments.margin < 100:
-        raise RunError(
-            f"--margin is {arguments.margin:g}; allowed are points of accuracy between 0 and 100."
-        )
+    require_sensible(arguments)
     sources = [[open_source(name) for name in group.split(",")] for group in arguments.runs]
     groups = [[load_run(source) for source in group] for group in sources]
     sections, rungs, again = _here([group[0] for group in sources], groups, arguments)
@@ -165,7 +114,7 @@ def _here(
         sections.append(section)
         rungs.append(here.rung_of(again))
     if arguments.origin:
-        log = None if arguments.origin is True else Path(arguments.origin)
+        log = None if arguments.origin is True else arguments.origin
         sections.append(here.local_origins(runs[0], runs[1] if len(runs) > 1 else None, log))
     return sections, rungs, again
 

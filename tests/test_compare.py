@@ -75,7 +75,11 @@ def test_seeds_are_paired_across_machines(runs: Path, capsys: pytest.CaptureFixt
         (["a", "near", "--perturbed", "same"], "same is no run perturbed by one ULP"),
         (["a,else", "same", "near"], "More than two machines are compared by one run each"),
         (["a", "same", "--replay"], "has no state to replay from"),
-        (["a", "--origin", "none.json"], "is no log of operations"),
+        (["a", "--origin", "none.json"], "--origin: there is no file none.json"),
+        (["a", "--origin", "."], "--origin: there is no file ."),
+        (["a", "same", "--replay", "--replay-seconds", "-5"], "--replay-seconds is -5"),
+        (["a", "same", "--replay", "--replay-seconds", "nan"], "--replay-seconds is nan"),
+        (["a", "same", "--html", "."], "--html . is a folder"),
     ],
 )
 def test_mistakes_are_told_in_a_paragraph(

@@ -1,5 +1,6 @@
 """The time of a missing cell: from whatever is nearest to it, and always said from what."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from stages.core.errors import ParamsError
 from stages.core.params import Params, parse_params
 from stages.studies.run.budget import choose, needed_by_claims, proposal, require_hours
-from stages.studies.run.estimate import Estimate, Known, estimate, images_in, rehearsed
+from stages.studies.run.estimate import Estimate, Known, estimate, images_in
 from stages.studies.run.plan import Plan, Planned
 from stages.studies.run.rehearsal import Pace, pace_of
 from stages.studies.spec.study_config import Cell
@@ -27,13 +28,13 @@ def params(train: int | str = "full", epochs: int = 4) -> Params:
 def found(model: str = "good", size: str = "500", **more: Any) -> dict[str, Any]:
     """A cell that trained 500 images for 2 epochs at 100 images per second, and 3 s besides."""
     base: dict[str, Any] = {
-        "model": model, "size": size, "recipe": "plain", "train_images": 500, "epochs": 2,
-        "train": {"train_seconds": 10.0}, "cell_seconds": 13.0, "profile": {},
+        "model": model, "size": size, "recipe": "plain", "train_images": 500, "val_images": 100,
+        "epochs": 2, "train": {"train_seconds": 10.0}, "cell_seconds": 13.0, "profile": {},
     }  # fmt: skip
     return base | more
 
 
-PACE = Pace(start=1.0, step=0.1, traced=0.3, epoch=0.5, batch=0.2)
+PACE = Pace(start=1.0, step=0.1, traced=0.3, epoch=0.5, batch=0.2, trunk=0.0)
 
 
 def known(*here: dict[str, Any], pool: int | None = 2100, **more: Any) -> Known:
@@ -44,6 +45,7 @@ def known(*here: dict[str, Any], pool: int | None = 2100, **more: Any) -> Known:
         images=lambda own: images_in(own, by_split),
         pace=lambda _: more.get("pace"),
         fresh=more.get("fresh", frozenset()),
+        features=more.get("features", {}),
     )
 
 
@@ -56,11 +58,34 @@ def test_other_seeds_come_first() -> None:
 def test_full_is_what_validation_leaves_of_the_listed_pool() -> None:
     answer = estimate(CELL, params(), known(found()))
     assert answer is not None
-    assert answer.seconds == pytest.approx(2000 * 4 / 100 + 3)
+    # To validate an image takes a third of what it takes to train on one.
+    second = 2 * (500 + 100 / 3) / 10
+    assert answer.seconds == pytest.approx(4 * (2000 + 100 / 3) / second + 3)
+    assert answer.basis == "from its recipe with 500 images"
     assert estimate(CELL, params(), known(found(), pool=None)) is None
     half = estimate(CELL, params("1/2"), known(found(), pool=2000))
     assert half is not None
-    assert half.seconds == pytest.approx(1000 * 4 / 100 + 3)
+    assert half.seconds == pytest.approx(4 * (1000 + 100 / 3) / second + 3)
+
+
+def test_only_the_same_recipe_tells_and_of_its_sizes_the_nearest() -> None:
+    other = found(recipe="head", train={"train_seconds": 0.1})
+    far = found(size="9", train_images=9, train={"train_seconds": 100.0})
+    alone = estimate(CELL, params(), known(found()))
+    assert estimate(CELL, params(), known(other, far, found())) == alone
+    told = estimate(CELL, params(640), known(other, pace=PACE))
+    assert told is not None
+    assert "rehearsal" in told.basis
+
+
+def test_features_of_a_frozen_trunk_are_counted_where_they_are_made() -> None:
+    probe, pace = params(640).model_copy(update={"finetune": "probe"}), replace(PACE, trunk=0.01)
+    first = estimate(CELL, probe, known(found(), pace=pace))
+    assert first is not None
+    assert first.seconds == pytest.approx(4 + 1 + 1240 * 0.01)  # 640 train, 100 validate, 500 test
+    shared = estimate(CELL, probe, known(pace=pace, features={CELL.name: 100}))
+    assert shared is not None
+    assert shared.seconds == pytest.approx(4 + 1 + 100 * 0.01)
 
 
 def test_a_rehearsal_tells_where_no_cell_of_the_model_finished() -> None:
@@ -74,8 +99,6 @@ def test_a_rehearsal_tells_where_no_cell_of_the_model_finished() -> None:
     first = estimate(CELL, params(640), known(diverged, pace=PACE, fresh=frozenset([CELL.name])))
     assert first is not None
     assert first.seconds > answer.seconds + 10
-    probe = params(640).model_copy(update={"finetune": "probe"})
-    assert rehearsed(probe, (640, 100, 500), PACE) == pytest.approx(4 + 1 + 5 * 0.2)
 
 
 def test_a_rehearsal_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,6 +107,7 @@ def test_a_rehearsal_is_measured_once(tmp_path: Path, monkeypatch: pytest.Monkey
     chosen = helpers.params(train={"lr": 1e30, "optimizer": "sgd", "schedule": "one_cycle"})
     pace = pace_of(chosen, "here", said.append)
     assert min(pace.start, pace.step, pace.batch) > 0
+    assert pace.trunk == 0
     assert pace.traced >= pace.step
     more = chosen.train.model_copy(update={"epochs": 9, "lr": 0.1})
     assert (

@@ -19,14 +19,11 @@ import torch
 
 from stages.comparison.analysis.findings import Fault, Kind
 from stages.comparison.analysis.growth import weight_growth
-from stages.comparison.analysis.rounding import LIMITS, Limits, first_beyond
+from stages.comparison.analysis.rounding import LIMITS, first_beyond
 from stages.comparison.analysis.setup import effective_precision
 from stages.comparison.analysis.step_trace import (
     OF_A_RUN,
     Place,
-    first_bits,
-    gradient_distance,
-    places_at,
 )
 from stages.comparison.rerun.answers import answer_here
 from stages.comparison.rerun.found import Followed, Replay, Replayed
@@ -35,20 +32,18 @@ from stages.comparison.rerun.near_tie import made_by_rounding, of_a_poorer_norm,
 from stages.comparison.rerun.rebuilt_engine import (
     MEMORY_ADVICE,
     build_engine,
-    epoch_of,
     on_device_of,
     params_of,
 )
+from stages.comparison.rerun.replay_step import replay_step
 from stages.comparison.rerun.settings import settings_fault, settings_of
 from stages.comparison.rerun.stretch import State, Stretch, compute_stretch
 from stages.core import paths
 from stages.core.device import memory_advice
 from stages.core.errors import RunError
 from stages.runs.run import Run
-from stages.runs.schema import INSIDE_COLUMNS
 from stages.runs.sources import Source
 from stages.training.engine import Engine
-from stages.training.step_trace import perturbed_rows, watching
 
 SECONDS = 40.0
 """Time for all stretches together; each has its share of it, and ends early where that is over."""
@@ -145,7 +140,7 @@ class _Replaying:
 
         Where it is looked for, no gradient is passed over because it looks like one.
         """
-        step, rows = _replay_one(self.engine, self.record, after, self.untied)
+        step, rows = replay_step(self.engine, self.record, after, self.untied)
         if step.beyond and not self.faults and self._is_tie(self.record, step.beyond, state, rows):
             step = replace(step, beyond=None, limit=None, tie=step.beyond)
         if after == 0 and self.other is not None and step.beyond is None:
@@ -211,26 +206,6 @@ def recorded_within(record: Run) -> set[int]:
     return set(record.inside["step"][~record.inside["kind"].isin(OF_A_RUN)])
 
 
-def _replay_one(
-    engine: Engine, record: Run, after: int, limits: Limits
-) -> tuple[Replayed, pd.DataFrame]:
-    """What came of the step, and its rows as they were made here."""
-    rows, perturbed = _inside(engine, after + 1)
-    mine = replace(record, name="here", inside=rows)
-    beside = replace(record, name="perturbed", inside=perturbed)
-    places = places_beside(record, rows)
-    place, limit = first_beyond(places, limits) or (None, None)
-    found = Replayed(
-        step=after + 1,
-        distance=gradient_distance(places),
-        perturbed_distance=gradient_distance(places_at(mine, beside, after + 1)),
-        bits=first_bits(places),
-        beyond=place,
-        limit=limit,
-    )
-    return found, rows
-
-
 def _loaded(state: bytes, what: str) -> State:
     try:
         found: State = torch.load(io.BytesIO(state), map_location="cpu", weights_only=True)
@@ -244,15 +219,3 @@ def _unusable(what: str, error: Exception) -> str:
         f"{what} cannot be used ({str(error).partition(chr(10))[0]}): the file is damaged, or "
         "another version of the code made it. Fetch it again with `dvc fetch`, or train anew."
     )
-
-
-def _inside(engine: Engine, step: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of one step from the engine's state, as training records them, and perturbed."""
-    engine.model.train()
-    epoch, index = epoch_of(engine, step)
-    perturbed = perturbed_rows(engine, epoch, index)
-    with watching(engine, step) as inside:
-        engine.gradients(epoch, index)
-    engine.update()
-    rows = pd.DataFrame(inside.after_update(perturbed), columns=INSIDE_COLUMNS)
-    return rows, pd.DataFrame(perturbed, columns=INSIDE_COLUMNS).assign(step=step)

@@ -1,12 +1,13 @@
 """How long a missing cell will take, and from what that is known.
 
-In this order: the same cell with another seed; its model's cells, scaled by images and epochs; a
-rehearsal of its recipe here; and where that cannot be, the same cell on another machine.
+In this order: the same cell with another seed; its recipe at the nearest other size, scaled by
+images, but for a frozen trunk, whose features cells share; a rehearsal of its recipe here; and
+where that cannot be, the same cell on another machine.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import mean
 from typing import Any
 
@@ -17,6 +18,7 @@ from stages.studies.run.rehearsal import Pace
 from stages.studies.spec.study_config import Cell
 
 PROCESS_SECONDS = 4.0  # until a fresh process has imported PyTorch and the models
+FROZEN = (*AT_ONCE, "head")  # values of `finetune` with a trunk whose features may be kept
 PEAK_STEPS = 6  # that a profile takes of the largest batch, for its peak memory
 Found = Mapping[str, Any]
 
@@ -36,7 +38,8 @@ class Known:
     `here` and `elsewhere` are the cells of this and of other machines, finished or diverged;
     `images(params)` how many train, validate and test, None where they are not listed yet;
     `pace(params)` what a rehearsal took, None where it cannot be; `fresh` the cells that are the
-    first of their network and profile it.
+    first of their network and profile it; `features` how many images a cell is the first to put
+    through its frozen trunk, all of its own where it is not named.
     """
 
     here: Sequence[Found]
@@ -44,6 +47,7 @@ class Known:
     images: Callable[[Params], tuple[int, int, int] | None]
     pace: Callable[[Params], Pace | None]
     fresh: frozenset[str] = frozenset()
+    features: Mapping[str, int] = field(default_factory=dict)
 
 
 def estimate(cell: Cell, params: Params, known: Known) -> Estimate | None:
@@ -52,16 +56,11 @@ def estimate(cell: Cell, params: Params, known: Known) -> Estimate | None:
         return Estimate(seconds, "as with its other seeds")
     images = known.images(params)
     if images is not None:
-        finished = [one for one in _of_model(cell, known.here) if one.get("train")]
-        if finished:
-            rate = mean(
-                _train_seconds(one) / (one["train_images"] * one["epochs"]) for one in finished
-            )
-            rest = mean(one["cell_seconds"] - _train_seconds(one) for one in finished)
-            work = images[0] * params.train.epochs
-            return Estimate(rate * work + rest, "from its model's other cells")
+        if params.finetune not in FROZEN and (near := _nearest(cell, images, known.here)):
+            seconds = mean(_scaled(one, params.train.epochs, images) for one in near)
+            return Estimate(seconds, f"from its recipe with {near[0]['size']} images")
         if (pace := known.pace(params)) is not None:
-            seconds = rehearsed(params, images, pace)
+            seconds = rehearsed(params, images, pace, known.features.get(cell.name))
             seconds += profiling(params, pace) if cell.name in known.fresh else 0.0
             return Estimate(seconds, "from a rehearsal of its steps")
     if (seconds := _of_other_seeds(cell, known.elsewhere)) is not None:
@@ -69,13 +68,19 @@ def estimate(cell: Cell, params: Params, known: Known) -> Estimate | None:
     return None
 
 
-def rehearsed(params: Params, images: tuple[int, int, int], pace: Pace) -> float:
-    """Seconds of a cell without its profile: `images` train, validate and test."""
+def rehearsed(
+    params: Params, images: tuple[int, int, int], pace: Pace, features: int | None = None
+) -> float:
+    """Seconds of a cell without its profile: `images` train, validate and test.
+
+    Of these `features` are to go through a frozen trunk, all where it is None.
+    """
     train, val, test = images
     recipe, evaluated = params.train, params.evaluate.batch_size
-    before = PROCESS_SECONDS + pace.start
+    shown = sum(images) if features is None else features
+    before = PROCESS_SECONDS + pace.start + shown * pace.trunk
     if params.finetune in AT_ONCE:
-        return before + math.ceil(sum(images) / evaluated) * pace.batch
+        return before
     steps = recipe.epochs * (train // min(recipe.batch_size, train))
     batches = recipe.epochs * math.ceil(val / evaluated) + math.ceil(test / evaluated)
     traced = min(recipe.trace_steps, steps)
@@ -101,12 +106,29 @@ def _of_other_seeds(cell: Cell, cells: Sequence[Found]) -> float | None:
     return mean(alike) if alike else None
 
 
-def _of_model(cell: Cell, cells: Sequence[Found]) -> list[Found]:
-    return [one for one in cells if one["model"] == cell.model]
+def _nearest(cell: Cell, images: tuple[int, int, int], cells: Sequence[Found]) -> Sequence[Found]:
+    """The cells of the same recipe at the other size that is nearest; several where seeds are."""
+    alike = [
+        one
+        for one in cells
+        if one.get("train") and (one["model"], one["recipe"]) == (cell.model, cell.recipe)
+    ]
+    if not alike:
+        return []
+    nearest = min(alike, key=lambda one: abs(math.log(one["train_images"] / images[0])))
+    return [one for one in alike if one["size"] == nearest["size"]]
 
 
-def _train_seconds(one: Found) -> float:
-    return float(one["train"]["train_seconds"])
+def _scaled(one: Found, epochs: int, images: tuple[int, int, int]) -> float:
+    """Seconds of a cell as another with so many epochs and images."""
+    trained, whole = float(one["train"]["train_seconds"]), float(one["cell_seconds"])
+    passes: float = one["epochs"] * _passes(one["train_images"], one["val_images"])
+    return trained * epochs * _passes(*images[:2]) / passes + whole - trained
+
+
+def _passes(train: int, val: int) -> float:
+    """The work of an epoch in images trained: to validate one takes about a third of a step."""
+    return train + val / 3
 
 
 def images_in(params: Params, by_split: Mapping[str, int] | None) -> tuple[int, int, int] | None:

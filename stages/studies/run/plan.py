@@ -14,7 +14,7 @@ from stages.core.params import Params
 from stages.pages.formatting import duration
 from stages.runs.cell_file import read_cell
 from stages.studies.run.code import code_note
-from stages.studies.run.estimate import Estimate, Known, estimate, images_in
+from stages.studies.run.estimate import FROZEN, Estimate, Known, estimate, images_in
 from stages.studies.run.machine import declared_id
 from stages.studies.run.pictures import images_by_split
 from stages.studies.run.rehearsal import Pace, pace_of
@@ -75,7 +75,11 @@ def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -
     states = {name: state_of(read[name], own, machines[name]) for name, own in params.items()}
     missing = {name for name, state in states.items() if state.startswith("missing")}
     known = _known(form, read, machines, log)
-    known = replace(known, fresh=_fresh(form, known.here))
+    known = replace(
+        known,
+        fresh=_fresh(form, known.here),
+        features=_features(form, params, known),
+    )
     planned = [
         Planned(
             cell,
@@ -137,6 +141,23 @@ def _fresh(form: StudyConfig, here: Sequence[Mapping[str, Any]]) -> frozenset[st
             found.add(cell.name)
             met.add(network)
     return frozenset(found)
+
+
+def _features(form: StudyConfig, params: Mapping[str, Params], known: Known) -> dict[str, int]:
+    """How many images each cell is the first to put through its frozen trunk, in the form's order.
+
+    Sizes are nested, and seeds draw their own images.
+    """
+    kept: dict[tuple[Any, ...], int] = {}
+    found = {}
+    for cell in form.cells:
+        own = params[cell.name]
+        images = known.images(own) if own.finetune in FROZEN else None
+        if images is not None:
+            network = (own.model, own.input_size, str(own.pretrained), own.seed)
+            found[cell.name] = max(0, sum(images) - kept.get(network, 0))
+            kept[network] = max(sum(images), kept.get(network, 0))
+    return found
 
 
 def _machines(form: StudyConfig, params: Mapping[str, Params]) -> Mapping[str, str | None]:

@@ -34,7 +34,8 @@ BESIDES = ("seed", "subset", "profile", "dataset")  # of the parameters: they mo
 @dataclass(frozen=True)
 class Pace:
     """Seconds: `start` until the first step, `step` of the recipe's batch, `traced` of a recorded
-    step, `epoch` what an epoch takes besides steps and validation, `batch` of evaluation.
+    step, `epoch` what an epoch takes besides steps and validation, `batch` of evaluation, `trunk`
+    of one image through a frozen trunk, 0 where its features are not kept.
     """
 
     start: float
@@ -42,6 +43,7 @@ class Pace:
     traced: float
     epoch: float
     batch: float
+    trunk: float
 
 
 def pace_of(params: Params, machine: str, log: Callable[[str], None]) -> Pace:
@@ -81,8 +83,9 @@ def measured_pace(params: Params) -> Pace:
         step = _timed(lambda: _step(engine, epoch), wait)
         evaluator = engine.evaluator(splits["val"], "val")
         evaluation = _timed(lambda: evaluator(engine.model), wait)
+        trunk = _trunk(engine, splits["val"])
     if len(ends) < len(history) or len(history) < 3:  # a head that was fitted at once
-        return Pace(took, 0.0, 0.0, 0.0, evaluation)
+        return Pace(took, 0.0, 0.0, 0.0, evaluation, trunk)
     first, second, third = (float(row["seconds"]) for row in history)
     return Pace(
         start=max(0.0, ends[0] - began - first),
@@ -90,12 +93,22 @@ def measured_pace(params: Params) -> Pace:
         traced=max(step, (second - evaluation) / STEPS),
         epoch=max(0.0, ends[2] - ends[1] - third),
         batch=evaluation,
+        trunk=trunk,
     )
 
 
 def _step(engine: "Engine", epoch: "Epoch") -> None:
     engine.gradients(epoch, 0)
     engine.update()
+
+
+def _trunk(engine: "Engine", split: "Split") -> float:
+    """Seconds per image: a rehearsal keeps no features, so each time they are computed anew."""
+    from stages.training.frozen import FrozenEngine
+
+    if not isinstance(engine, FrozenEngine):
+        return 0.0
+    return _timed(lambda: engine.features(split), lambda: None) / len(split.labels)
 
 
 def _rehearsed(params: Params) -> Params:

@@ -14,7 +14,8 @@ from stages.comparison.analysis.rounding import LIMITS, first_beyond
 from stages.comparison.analysis.step_trace import OF_A_RUN, places_at
 from stages.comparison.rerun import local_rerun as here
 from stages.comparison.rerun import rebuilt_engine as rerun
-from stages.comparison.rerun.replay import _inside, replay
+from stages.comparison.rerun.replay import replay
+from stages.comparison.rerun.replay_step import step_rows
 from stages.core import paths
 from stages.runs.run import Run
 from stages.runs.sources import Source
@@ -43,7 +44,7 @@ def at_zero(source: Source, record: Run, after: int) -> tuple[Source, Run, Run]:
 
     def recorded() -> Run:
         engine.load_state_dict(deepcopy(state))
-        rows, _ = _inside(engine, after + 1)
+        rows, _ = step_rows(engine, after + 1)
         assert record.inside is not None
         of_step = (record.inside["step"] == after + 1) & ~record.inside["kind"].isin(OF_A_RUN)
         return replace(record, inside=pd.concat([record.inside[~of_step], rows]))

@@ -201,4 +201,6 @@ def test_costs_are_ratios_of_what_both_measured(tmp_path: Path) -> None:
     assert {cost.name: cost.times_better for cost in costs} == {
         "epoch_seconds_p50": 4.0, "latency_ms_p50": 1.0,
     }  # fmt: skip
+    other = made(tmp_path / "c", profile={"model": "another"})
+    assert "latency_ms_p50" not in {cost.name for cost in compare_cost(other, made(tmp_path / "a"))}
     assert HARDWARE["threads"] == 2

@@ -26,12 +26,19 @@ _FIGURES: tuple[tuple[str, str, Literal["less", "more"]], ...] = (
     ("profile", "throughput_images_per_second", "more"),
     ("profile", "peak_memory_mb", "less"),
 )
+_PROFILED = ("model", "input_px", "precision", "latency_batch_size", "throughput_batch_size")
 
 
 def compare_cost(a: Run, b: Run) -> list[Cost]:
-    """Every figure that both runs have and that is above zero."""
+    """Every figure that both runs have and that is above zero.
+
+    Of profiles none unless the same was profiled: a `profile.json` may be of another model.
+    """
     found = []
+    alike = all(a.profile.get(key) == b.profile.get(key) for key in _PROFILED)
     for section, name, better in _FIGURES:
+        if section == "profile" and not alike:
+            continue
         one, other = getattr(a, section).get(name), getattr(b, section).get(name)
         if _measured(one) and _measured(other):
             found.append(Cost(name, one, other, one / other if better == "less" else other / one))

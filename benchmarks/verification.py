@@ -104,6 +104,9 @@ def main() -> int:
 
     if sys.argv[1:2] == ["--stage"]:
         measured(sys.argv[2])
+    mistaken = [argument for argument in sys.argv[1:] if "=" not in argument]
+    if mistaken:  # --help is one
+        sys.exit(__doc__)
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
     for key, _, value in (argument.partition("=") for argument in sys.argv[1:]):
         section, _, last = key.rpartition(".")

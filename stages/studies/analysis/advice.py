@@ -61,8 +61,9 @@ def _none_yet(view: MachineResults, use: str, rule: str, images: int) -> Advice:
 
 def _small_data(view: MachineResults) -> Advice:
     images = view.sizes[0]
+    size = "the smallest size" if len(view.sizes) > 1 else "the only size that was run"
     rule = (
-        f"highest mean accuracy at the smallest size ({images:,} images); of those tied, "
+        f"highest mean accuracy at {size} ({images:,} images); of those tied, "
         "the one with the fewest parameters"
     )
     rows = view.ranked(images)
@@ -78,7 +79,7 @@ def _small_data(view: MachineResults) -> Advice:
         str(chosen["series"]),
         rule,
         over(cells_of(view, chosen["series"], images), figures),
-        _alone(view, images) or _tie(tied, chosen),
+        _alone(view, images) or _tie(view, tied, chosen),
     )
 
 
@@ -95,7 +96,7 @@ def _edge(view: MachineResults) -> Advice | None:
         return _none_yet(view, "small devices", rule, view.sizes[-1])
     beyond = [_over_share_of_best(view, row, rows) for row in rows["series"]]
     enough = rows[[found.value >= 0 or found.open for found in beyond]]
-    chosen = enough.iloc[int(enough["latency_ms_p50"].argmin())]
+    chosen = enough.sort_values(["latency_ms_p50", "mean"], ascending=[True, False]).iloc[0]
     sure = chosen["mean"] >= WITHIN * rows["mean"].max()
     told = f"{'its mean' if sure else 'only its interval'} reaches {percent(WITHIN, 0)} of the best"
     told += "" if sure else ": more seeds may rule it out"
@@ -219,10 +220,12 @@ def _scaled(values: "pd.Series[float]") -> "pd.Series[float]":
     return (values - values.min()) / half_width if half_width else values * 0.0
 
 
-def _tie(tied: pd.DataFrame, chosen: "pd.Series[float]") -> str:
+def _tie(view: MachineResults, tied: pd.DataFrame, chosen: "pd.Series[float]") -> str:
     others = [str(name) for name in tied["series"] if name != chosen["series"]]
     if not others:
-        return "ahead of all others that ran at this size"
+        told = "ahead of all others that ran at this size"
+        once = ", on these test images: no seed was repeated"
+        return told + once * (view.scores.spread.sd is None)
     return f"statistically tied with {', '.join(others)}"
 
 

@@ -194,7 +194,8 @@ def _status(
         found = Estimate(found.value, None)
     told = (_told_times if is_time(measured.column) else _told_shares)(parsed, means, found)
     if found.half_width is None:
-        return "undecided", told
+        alone = measured.spread.sd is None and measured.column != LATENCY
+        return "undecided", told + " (one run each: no interval)" * alone
     claimed = parsed.figure if parsed.b else 0.0
     lead = (found.value if parsed.larger else -found.value) - claimed
     if abs(lead) <= found.half_width:

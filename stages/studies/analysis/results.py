@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from stages.core.combinations import AT_ONCE
 from stages.core.errors import RunError
 from stages.core.records import FILES
 from stages.runs.cell_file import parse_cell
@@ -19,6 +20,7 @@ from stages.runs.schema import CELL, accuracies_of
 from stages.runs.sources import WORKSPACE, Source, open_source
 from stages.runs.tables import CELL_TABLES, Lack, read_table, require_whole
 from stages.studies.analysis.answers import Run, constant_runs, label_shares
+from stages.studies.analysis.network_costs import of_networks
 from stages.studies.spec.study_config import StudyConfig
 
 Found = tuple[dict[str, Any], pd.DataFrame | None, pd.DataFrame | None]
@@ -178,6 +180,7 @@ def _assembled(found: Mapping[tuple[str, str], Found]) -> Results:
             histories.append(history.assign(cell=name, machine=machine))
             predictions.append(numbers.assign(cell=name, machine=machine))
     cells = pd.DataFrame(rows) if rows else pd.DataFrame(columns=[*LISTED, "machine"])
+    cells = of_networks(cells)
     history, predicted = (pd.concat(parts, ignore_index=True) for parts in (histories, predictions))
     return Results(cells, history, predicted, machines, traces, heads)
 
@@ -196,6 +199,8 @@ def _row(cell: Mapping[str, Any]) -> dict[str, Any]:
     told = diverged and f"diverged at epoch {diverged['epoch']}, {diverged['precision']}"
     row = {name: cell.get(name) for name in LISTED} | {"size": str(cell["size"]), "why": told}
     row |= {name: train.get(name) for name in TRAINED}
+    if train.get("feature_seconds") and cell["params"]["finetune"] not in AT_ONCE:
+        row["train_seconds"] += train["feature_seconds"]  # which only a fitted head's holds already
     row |= {key: value for key, value in train.items() if key.endswith("top1")}
     row |= {key: value for key, value in evaluate.items() if not isinstance(value, dict)}
     row |= cell.get("profile") or {}

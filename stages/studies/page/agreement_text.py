@@ -35,7 +35,7 @@ def compared(views: Sequence[MachineResults]) -> list[Compared]:
 def _compared(first: MachineResults, other: MachineResults, found: list[Agreement]) -> Compared:
     names = (f"machine {first.place}", f"machine {other.place}")
     return Compared(
-        _sentence(found, (_named(first), _named(other))),
+        _sentence(found, (_named(first), _named(other))) + _best_here(first, found),
         [(_line(one, names), _table(one, names)) for one in found],
         [_chart(one, names, first) for one in found if one.changes],
     )
@@ -57,8 +57,20 @@ def _sentence(found: Sequence[Agreement], names: tuple[str, str]) -> str:
     broken = [f"{one.images:,}" for one in told if not one.holds]
     if broken:
         return f"{where} the answer is not the same at {_listed(broken)} images; {moved}."
+    if all(len(one.changes) == 1 for one in told):
+        return f"{where} there is no ranking to compare: {_first(told)}; {moved}."
     sizes = _listed([f"{one.images:,}" for one in told])
     return f"The answer holds on {names[1]} at {sizes} images: {_first(told)}; {moved}."
+
+
+def _best_here(first: MachineResults, found: Sequence[Agreement]) -> str:
+    """A sentence where the first machine's best backbone is not among those compared."""
+    images = first.sizes[-1]
+    best = first.ranked(images)["series"].head(1).tolist()
+    met = {change.series for one in found if one.images == images for change in one.changes}
+    if not best or best[0] in met:
+        return ""
+    return f" {best[0]}, the best at {images:,} images, was run on {_named(first)} alone."
 
 
 def _first(told: Sequence[Agreement]) -> str:
@@ -67,7 +79,7 @@ def _first(told: Sequence[Agreement]) -> str:
     where = f"at {largest.images:,} " if len(told) > 1 else ""
     if len(largest.changes) == 1:
         name = largest.changes[0].series
-        return f"{where}{name} alone has learned, so that there is no ranking to compare"
+        return f"{where}of the runs that both did {name} alone has learned"
     return where + _leading(largest, ("the first", "the other"))
 
 
@@ -90,7 +102,7 @@ def _line(one: Agreement, names: tuple[str, str]) -> str:
     if one.leaders is None:
         return told + NONE_LEARNED + "."
     if len(one.changes) == 1:
-        told += f"{one.leaders[0]} is the only backbone surely above one answer to every image"
+        told += f"of the runs that both did only {one.leaders[0]} is surely above one answer to all"
     else:
         told += _leading(one, names)
     swapped = [pair for pair in one.swapped if pair not in one.reversed]

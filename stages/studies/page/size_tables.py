@@ -29,6 +29,10 @@ class Fitted:
         """Whether the curve of the smaller sizes missed the largest."""
         return self.check is not None and not self.check.inside
 
+    def reaches(self, images: float) -> bool:
+        """Whether anything is told of so many images."""
+        return images <= self.curve.farthest
+
 
 def fitted_curves(view: MachineResults) -> dict[str, Fitted]:
     """A curve per series that has learned at its largest size and at another one."""
@@ -68,7 +72,7 @@ def sample_table(view: MachineResults, target: float | None) -> Table | None:
     rows = []
     for name, found in fitted_curves(view).items():
         curve, cells = found.curve, found.cells
-        gained = curve.accuracy(high)[0] - curve.accuracy(high / 2)[0]
+        gained = curve.accuracy(curve.largest)[0] - curve.accuracy(curve.largest / 2)[0]
         beyond = curve.accuracy(2 * high)
         ahead = f"{percent(beyond[0], 0)} ({range_text(*beyond[1:], digits=0)})"
         until = images_told(curve, aim, int(cells["train_images"].min()))
@@ -76,7 +80,7 @@ def sample_table(view: MachineResults, target: float | None) -> Table | None:
             name,
             over(cells, f"{100 * gained:+.1f}"),
             over(cells, f"{curve.exponent:.2f} ± {curve.exponent_half_width:.2f}"),
-            NONE if found.doubted else over(cells, ahead),
+            NONE if found.doubted or not found.reaches(2 * high) else over(cells, ahead),
             NONE if found.doubted else over(cells, until),
             NONE if found.check is None else over(cells, _checked(found.check, view.chance)),
         ))  # fmt: skip
@@ -94,7 +98,9 @@ def winner_beyond(view: MachineResults) -> str | None:
     every = fitted_curves(view)
     if len(every) < 2:
         return None
-    sound = {name: found for name, found in every.items() if not found.doubted}
+    sound = {
+        name: found for name, found in every.items() if not found.doubted and found.reaches(images)
+    }
     expected = {name: found.curve.accuracy(images) for name, found in sound.items()}
     doubts = _doubts({name: found.check for name, found in every.items() if found.doubted}, view)
     if not expected:

@@ -31,6 +31,14 @@ def parse_yaml(text: str) -> Any:
     return value
 
 
+def is_text(text: str) -> bool:
+    """Whether a YAML text is nothing but itself: no number, date, null, mapping or mistake."""
+    try:
+        return bool(parse_yaml(text) == text)
+    except YamlError:
+        return False
+
+
 def _require_a_finite_tree(value: Any) -> None:
     """Raise YamlError when aliases make the value contain itself, or far more than was written."""
     waiting, met = [value], 0

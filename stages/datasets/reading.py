@@ -22,6 +22,7 @@ from stages.datasets.pool import Collection
 SHOWN = 20
 PACK_LIMIT_BYTES = 2 << 30
 PROBES = 16
+AHEAD = 64  # images that are decoded before they are asked for, at most
 SLOW_SECONDS = 0.002
 
 
@@ -121,7 +122,8 @@ def _in_order(
         yield from map(read, rows[PROBES:])
     else:
         with ThreadPool(min(os.cpu_count() or 1, 8)) as pool:
-            yield from pool.imap(read, rows[PROBES:])
+            for start in range(PROBES, len(rows), AHEAD):
+                yield from pool.imap(read, rows[start : start + AHEAD])
 
 
 def _read_one(collection: Collection, row: int, largest_px: int) -> Image | Unreadable:

@@ -32,4 +32,4 @@ def render(template: str, view: Mapping[str, Any]) -> str:
 
 def _markdown_cell(text: str) -> str:
     """Text that stays within one cell of a Markdown table, and is neither HTML nor a formula."""
-    return re.sub(r"([|<$*[])", r"\\\1", " ".join(str(text).splitlines()))
+    return re.sub(r"([\\`~|<$*[&]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(str(text).splitlines()))

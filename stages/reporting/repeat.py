@@ -13,6 +13,7 @@ from stages.core import paths
 from stages.core.dotted import flatten
 from stages.core.errors import ParamsError
 from stages.core.params import Params, read_params
+from stages.core.yaml_text import is_text
 
 # What decides a run besides params.yaml; results in git do not make a tree unclean.
 SOURCES = ("stages", "dvc.yaml", "pyproject.toml", "requirements.lock")
@@ -94,7 +95,14 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 
 def _yaml(value: Any) -> str:
-    """A value as DVC's -S reads it: lists without spaces, true, false and null in lower case."""
+    """A value as DVC's -S reads it: lists without spaces, true, false and null in lower case.
+
+    Text that would be read as something else is quoted as in Hydra's grammar, where backslashes
+    count before a quote alone.
+    """
     if isinstance(value, str):
-        return value if re.fullmatch(r"[\w./:+@%-]+", value) else f"'{value}'"
+        if re.fullmatch(r"[\w./:+@%-]+", value) and is_text(value):
+            return value
+        escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
+        return "'" + re.sub(r"(\\+)$", r"\1\1", escaped) + "'"
     return json.dumps(value, separators=(",", ":")).replace('"', "")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from stages.core.counts import counted
+from stages.core.errors import DivergedError
 from stages.datasets.pixels import Split
 from stages.models.heads import linear_head, replace_head
 from stages.runs.schema import DATA_COLUMNS, SETTING_COLUMNS
@@ -27,7 +28,17 @@ from stages.training.trace import grad_norm, hash_gradients, hash_tensors, recor
 
 
 def fit_at_once(engine: FrozenEngine, val: Split | None, log: Callable[[str], None]) -> Trained:
-    """Fit the head of the engine's model in place. Its seconds include those of the features."""
+    """Fit the head of the engine's model in place. Its seconds include those of the features.
+
+    Raises DivergedError for features that are not finite.
+    """
+    precision = engine.params.train.precision
+    if not torch.isfinite(engine.train_features).all():
+        raise DivergedError(
+            f"The features of {engine.params.model} are not finite in {precision}. Use "
+            "`train.precision: fp32`, or set `train.on_nonfinite: fp32` to have that done.",
+            epoch=1, step=1, precision=precision,
+        )  # fmt: skip
     log(f"fitting a head of {engine.params.model} to {counted(engine.count, 'image')}")
     before = hash_tensors(engine.model.named_parameters())
     started = time.perf_counter()

@@ -35,6 +35,16 @@ def test_without_pixels_all_else_is_known(folder):
     np.testing.assert_array_equal(dropped.native_px, kept.native_px)
 
 
+def test_a_slow_consumer_is_not_run_ahead_of(folder, monkeypatch):
+    monkeypatch.setattr(reading, "SLOW_SECONDS", 0.0)
+    monkeypatch.setattr(reading, "AHEAD", 5)
+    begun = []
+    images = reading._in_order(lambda row: begun.append(row) or row, range(60))
+    for expected, row in enumerate(images):
+        assert row == expected
+        assert len(begun) <= expected + 1 + 5
+
+
 def test_threads_give_what_one_gives(folder, monkeypatch):
     alone = read(folder)
     monkeypatch.setattr(reading, "SLOW_SECONDS", 0.0)

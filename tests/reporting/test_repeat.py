@@ -80,6 +80,7 @@ def test_nothing_to_set_is_a_plain_repro(repository: Path) -> None:
         ("1/16", "k=1/16"),
         (5e-4, "k=0.0005"),
         ("a b", "\"'\"'a b'\"'\""),
+        ("1e3", "\"'\"'1e3'\"'\""),
     ],
 )
 def test_values_are_written_as_dvc_reads_them(value: object, written: str) -> None:
@@ -98,6 +99,17 @@ def test_dvc_reads_back_what_is_written(tmp_path: Path) -> None:
     apply_overrides(path, settings)
     found = flat(read_params(path.read_text(), "test"))
     assert {key: found[key] for key in run} == run
+
+
+@pytest.mark.parametrize(
+    "folder", ["2024", "1e3", "null", "data/Bob's pets", r"C:\pets", "@x", "a,b", "a b\\", r"a\'b"]
+)
+def test_text_stays_text(tmp_path: Path, folder: str) -> None:
+    (setting,) = shlex.split(experiment({"dataset.folder": folder}))[4:]
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(Params().model_dump()))
+    apply_overrides(path, [setting])
+    assert read_params(path.read_text(), "test").dataset.folder == folder
 
 
 def test_where_a_folder_lies_is_nobody_elses_business() -> None:

@@ -65,7 +65,7 @@ def made_view(
             "seeds": list(range(seeds))}  # fmt: skip
     file = StudyFile.model_validate({"grids": {"g": grid}, "base": {}, "recipes": {"r": {}}})
     results = Results(pd.DataFrame(rows), pd.DataFrame(), pd.concat(predicted), {}, {},
-                      {Problem("d", "t"): Head(["top1"], answers)})  # fmt: skip
+                      {Problem("d", "t", tuple(answers)): Head(["top1"], answers)})  # fmt: skip
     return MachineResults(StudyConfig("made", Path("studies/made"), file), results, MACHINE)
 
 
@@ -134,7 +134,7 @@ def test_no_number_beyond_ten_times_the_data_is_printed(
     draws = np.random.default_rng(draw)
     sizes = np.repeat([250, 500, 1000], 2)
     shares = 1 - (1 - a) * (sizes / 250.0) ** -b * np.exp(0.02 * draws.standard_normal(6))
-    table = pd.DataFrame({"train_images": sizes, "top1": shares})
+    table = pd.DataFrame({"train_images": sizes, "test_images": 10_000, "top1": shares})
     curve = fit(table, "top1", seeds=0.03, images=0.02)
     assert curve is not None
     told = images_told(curve, target, 250)
@@ -144,6 +144,7 @@ def test_no_number_beyond_ten_times_the_data_is_printed(
 
 def test_two_pairs_on_a_line_by_chance_do_not_make_a_curve_sure() -> None:
     table = pd.DataFrame({"train_images": [250, 250, 500, 500], "top1": [0.2, 0.2, 0.28, 0.28]})
+    table = table.assign(test_images=2000)
     sure, honest = fit(table, "top1"), fit(table, "top1", seeds=0.04, images=0.02)
     assert sure is not None
     assert honest is not None

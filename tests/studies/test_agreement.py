@@ -1,9 +1,12 @@
 """Whether a study's answer holds on another machine, from cells kept beside each other."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from stages.core import files
 from stages.core.errors import RunError
 from stages.studies.analysis.agreement import Agreement, agreements
 from stages.studies.analysis.machine_results import MachineResults
@@ -46,6 +49,19 @@ def test_equal_answers_hold(form: StudyConfig) -> None:
     text = " ".join(_page(form).split())
     answer = "The answer holds on machine 2 (made-up chip) at 400 images: of the 3 "
     assert f"{answer}compared, good is first on both (Kendall's tau 1.00, interval " in text
+
+
+def test_cells_of_other_pictures_are_not_compared(form: StudyConfig) -> None:
+    samples.fill(form, OTHER, images_per_class=200)
+    for path in form.cells_folder.glob("good-*/cell.json"):
+        cell = files.read_json(path)
+        path.write_text(json.dumps(cell | {"indices_sha256": "other", "train_images": 390}))
+    found = agreement(form, ONE, OTHER)
+    assert [change.series for change in found.changes] == ["fair", "poor"]
+    for path in form.cells_folder.glob("good-*"):
+        shutil.rmtree(path)
+    text = " ".join(_page(form).split())
+    assert "good, the best at 400 images, was run on machine 1 (made-up chip) alone." in text
 
 
 def test_a_ranking_turned_round_does_not(

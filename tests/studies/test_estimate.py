@@ -117,8 +117,12 @@ def test_a_rehearsal_is_measured_once(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_pools_with_and_without_official_splits() -> None:
-    assert images_in(params(), {"any": 103}) == (82 - 100, 100, 21)
+    assert images_in(params(), {"any": 103}) is None
     assert images_in(params("1/2"), {"train": 400, "test": 80, "val": 7}) == (200, 7, 80)
+    assert images_in(params(), {"train": 400, "test": 80, "val": 400}) == (400, 100, 80)
+    shares = parse_params({"subset": {"val": 0.1}}, "test")
+    assert images_in(shares, {"train": 400, "test": 80, "val": 60}) == (400, 60, 80)
+    assert images_in(params(), {"train": 100, "test": 80}) is None  # validation takes them all
     assert images_in(params(640), None) == (640, 100, 0)
     assert images_in(params("1/2"), None) is None
 

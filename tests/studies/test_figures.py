@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from stages.studies.analysis.advice import NONE_YET, advise
 from stages.studies.analysis.machine_results import MachineResults, front
+from stages.studies.analysis.network_costs import of_networks
 from stages.studies.analysis.results import read_results
 from stages.studies.analysis.scaling import fit, leave_out_largest
 from stages.studies.page.cautions import cautions
@@ -25,7 +26,7 @@ def curve_runs(a: float, b: float, noise: float = 0.0) -> pd.DataFrame:
         for n in (100, 200, 400, 800)
         for _ in range(3)
     ]
-    return pd.DataFrame(rows, columns=["train_images", "top1"])
+    return pd.DataFrame(rows, columns=["train_images", "top1"]).assign(test_images=10**6)
 
 
 @given(st.floats(0.1, 0.9), st.floats(0.5, 1.2))
@@ -52,6 +53,38 @@ def test_leaving_out_the_largest_size_predicts_it() -> None:
     assert check is not None
     assert check.images == 800
     assert check.inside
+
+
+def test_runs_without_a_mistake_count_as_half_of_one() -> None:
+    rows = [(10, 0.5), (10, 0.6), (20, 0.7), (20, 0.72), (40, 1.0), (40, 1.0)]
+    runs = pd.DataFrame(rows, columns=["train_images", "top1"]).assign(test_images=100)
+    curve = fit(runs, "top1")
+    assert curve is not None
+    assert curve.largest == 40
+    check = leave_out_largest(runs, "top1")
+    assert check is not None
+    assert check.measured == 1
+
+
+def test_a_network_has_one_cost_whatever_the_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    form = make_study(tmp_path, sizes=(100,), seeds=1, recipes={"plain": {}, "other": {}})
+    fill(form)
+    cells = read_results(form).cells
+    known = {
+        "machine": "a", "model": ["x", "x", "y"], "input_px": 32, "latency_batch_size": 1,
+        "throughput_batch_size": 64, "latency_ms_p50": [1.0, 3.0, 5.0], "latency_ms_p95": 6.0,
+        "throughput_images_per_second": [10.0, 20.0, 5.0], "peak_memory_mb": 7.0,
+        "latency_spread": [0.1, 0.2, 0.3], "latency_note": None,
+    }  # fmt: skip
+    found = of_networks(pd.DataFrame(known))
+    assert list(found["latency_ms_p50"]) == [2.0, 2.0, 5.0]
+    assert list(found["throughput_images_per_second"]) == [15.0, 15.0, 5.0]
+    assert list(found["latency_spread"]) == pytest.approx([1.0, 1.0, 0.3])
+    assert list(found["latency_note"]) == [*["noisy: 2 measurements span 100%"] * 2, None]
+    assert cells.groupby("model")["latency_ms_p50"].nunique().max() == 1
 
 
 def test_too_few_sizes_give_no_curve() -> None:
@@ -108,7 +141,7 @@ def test_runs_of_one_answer_are_named_and_nowhere_above_chance(
 
 def curves(values: dict[int, list[float]], target: float) -> str:
     rows = [(n, share) for n, shares in values.items() for share in shares]
-    runs = pd.DataFrame(rows, columns=["train_images", "top1"])
+    runs = pd.DataFrame(rows, columns=["train_images", "top1"]).assign(test_images=10_000)
     curve = fit(runs, "top1")
     assert curve is not None
     return images_told(curve, target, min(values))

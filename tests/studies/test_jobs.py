@@ -143,6 +143,32 @@ def test_what_failed_tells_why_and_what_never_began_did_not_fail(
     assert "of 4 cells 2 failed, 1 not begun, 1 not submitted." in told
 
 
+def test_what_runs_here_is_known_by_a_lock_and_what_has_ended_by_a_mark(
+    clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = Submission(clone / ".work/submitted/tiny/1", CELLS[:3], "HEAD", LOCAL, None)
+    one.write()
+    one.log(CELLS[0]).write_text("error: There is no CUDA device.\n")
+    one.log(CELLS[1]).write_text("epoch 1/3\n")
+    one.ended(CELLS[0]).touch()
+    with one.at_work_here():
+        assert study.main(["status", "tiny"]) == 0
+    told = capsys.readouterr().out
+    assert f"{CELLS[0]}  failed: There is no CUDA device." in told
+    assert f"{CELLS[1]}  running: epoch 1/3" in told
+    assert f"{CELLS[2]}  waiting" in told
+    assert study.main(["status", "tiny"]) == 0
+    assert "running" not in capsys.readouterr().out
+
+
+def test_cells_of_a_grid_that_is_not_wired_are_not_gathered(
+    clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_study(grids={"other": VALUES["grids"]["main"]})
+    assert study.main(["gather", "tiny"]) == 1
+    assert "python -m stages.study wire tiny" in capsys.readouterr().err
+
+
 def test_what_slurm_cannot_take_is_a_paragraph(
     clone: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -185,6 +185,18 @@ def test_missing_and_diverged_cells_are_said(form: StudyConfig) -> None:
     assert rows["good"][1].endswith("(1, 1 diverged)")
 
 
+def test_runs_of_other_parameters_are_left_out_and_named(form: StudyConfig) -> None:
+    path = form.folder / "params.yaml"
+    path.write_text(path.read_text().replace("epochs: 3", "epochs: 4"))
+    form = load_study_config("made")
+    write_cell(form, "good-100-plain-0", "aaaa-1111")
+    write_page("made")
+    text = (form.folder / "report.md").read_text()
+    left = len(form.cells) - 1
+    assert f"{left} runs of other parameters than the study's now are left out, such as " in text
+    assert f"**1 of {len(form.cells)}**" in text
+
+
 def test_a_size_at_which_nothing_ran_is_not_where_a_smaller_one_diverged(form: StudyConfig) -> None:
     for seed in (0, 1):
         (form.folder / f"cells/poor-400-plain-{seed}/cell.json").unlink()

@@ -66,6 +66,12 @@ def test_pictures_are_read_once(form: StudyConfig, monkeypatch: pytest.MonkeyPat
     assert listed(form) == first
 
 
+def test_a_link_to_nothing_is_a_paragraph(form: StudyConfig) -> None:
+    (PLACE / "cat/gone.png").symlink_to("/nowhere.png")
+    with pytest.raises(DataError, match=r"gone\.png"):
+        list_pictures(form)
+
+
 def test_where_there_are_no_pictures_the_list_stands(form: StudyConfig) -> None:
     first = listed(form)
     shutil.rmtree(PLACE)

@@ -67,6 +67,21 @@ def test_probes_are_ranked_and_two_are_named(
     assert losses(view) == []  # nothing has epochs
 
 
+def test_two_files_of_one_model_are_two_grids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(trained_study, "trained_at_hand", list)
+    for name in "ab":
+        (tmp_path / f"{name}.pth").touch()
+    given = ["resnet18=a.pth", "resnet18=b.pth"]
+    new_trained_study("pets", Path("1e3"), GRID, given, px=16)
+    form = load_study_config("pets")  # whose folder is a name, though YAML has it for a number
+    found = {cell.recipe: form.params(cell).pretrained for cell in form.cells}
+    assert {Path(str(path)).name for path in found.values()} == {"a.pth", "b.pth"}
+    assert form.params(form.cells[0]).dataset.folder == "1e3"
+
+
 def test_nothing_at_hand_and_mistaken_files_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trained_study, "trained_at_hand", list)
     with pytest.raises(ParamsError, match="No trained weights are at hand"):

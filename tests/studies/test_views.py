@@ -75,6 +75,19 @@ def test_each_data_set_has_sections_of_its_own(both: tuple[str, str, Mapping[str
     assert '<h2 class="part" id="part-2">hundreds</h2>' in html
 
 
+def test_one_name_with_other_classes_is_another_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    form = study(tmp_path, recipes={"plain": {}, "fine": {"input_size": 64}})
+    for cell in form.cells:
+        classes = HUNDRED if cell.recipe == "fine" else TEN
+        write_cell(form, cell.name, "aaaa-1111", images_per_class=10, classes=classes)
+    view = page_view(form, load_study_source(form), read_results(form))
+    names = [part["name"] for part in view["sections"]]
+    assert names == ["made-up (10 classes)", "made-up (100 classes)"]
+
+
 def test_what_all_data_sets_share_stands_once(both: tuple[str, str, Mapping[str, Any]]) -> None:
     text, html, view = both
     for head in ("The source's claims", "Machines", "At the source", "Repeat it"):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from stages.core.errors import ModelError, ParamsError
+from stages.core.errors import DivergedError, ModelError, ParamsError
 from stages.core.params import Params
 from stages.datasets.pixels import Split
 from stages.models import build
@@ -133,6 +133,18 @@ def test_a_probe_of_one_image_per_class_and_of_random_features(weights: str) -> 
         assert words in figures["adapted"]["head"]
         assert "baseline" in figures["adapted"]["weights"]
         assert figures["val_top1"] is None
+
+
+@pytest.mark.parametrize("finetune", ["probe", "knn"])
+def test_features_that_overflow_are_a_divergence(weights: str, finetune: str) -> None:
+    state = torch.load(weights)
+    name = next(name for name in state if name.endswith("weight"))
+    torch.save(state | {name: state[name] * 1e6}, weights)
+    half = {"precision": "fp16", "trace_steps": 1}
+    with pytest.raises(DivergedError, match=r"features of .* are not finite in fp16"):
+        run(params(finetune=finetune, pretrained=weights, train=half))
+    anew = run(params(finetune=finetune, pretrained=weights, train=half | {"on_nonfinite": "fp32"}))
+    assert anew.params.train.precision == "fp32"
 
 
 def test_two_classes_are_told_apart_by_two_logits() -> None:

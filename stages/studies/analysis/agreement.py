@@ -20,6 +20,7 @@ from stages.studies.analysis.intervals import NORMAL, Estimate, Measured
 from stages.studies.analysis.machine_results import MachineResults
 
 DRAWS = 4000
+SAME_WORK = ["cell", "params_id", "train_images", "indices_sha256"]
 Pair = tuple[str, str]
 
 
@@ -74,8 +75,11 @@ class Agreement:
 
 
 def agreements(first: MachineResults, second: MachineResults) -> list[Agreement]:
-    """An answer per size that both machines ran, ascending; none without a common cell."""
-    common = set(first.cells["cell"]) & set(second.cells["cell"])
+    """An answer per size that both machines ran, ascending; none without a common cell.
+
+    Cells of one name that are of other parameters or pictures are not common.
+    """
+    common = first.cells[SAME_WORK].merge(second.cells[SAME_WORK])["cell"]
     both = pd.concat([view.cells[view.cells["cell"].isin(common)] for view in (first, second)])
     both = both.reset_index(drop=True)
     if both.empty:

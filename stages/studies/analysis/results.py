@@ -5,7 +5,7 @@ experiment are read out of git without checking it out.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,22 +21,28 @@ from stages.runs.sources import WORKSPACE, Source, open_source
 from stages.runs.tables import CELL_TABLES, Lack, read_table, require_whole
 from stages.studies.analysis.answers import Run, constant_runs, label_shares
 from stages.studies.analysis.network_costs import of_networks
+from stages.studies.spec.identity import identity_of
 from stages.studies.spec.study_config import StudyConfig
 
 Found = tuple[dict[str, Any], pd.DataFrame | None, pd.DataFrame | None]
 """A cell's file, its history and its predictions; a training that diverged has neither."""
 LISTED = ("cell", "model", "size", "recipe", "seed", "status", "dataset", "task", "epochs",
-          "train_images", "val_images", "test_images", "params_id", "code")  # fmt: skip
+          "train_images", "val_images", "test_images", "indices_sha256", "params_id",
+          "code")  # fmt: skip
 TRAINED = ("train_loss", "val_loss", "train_seconds", "epoch_seconds_p50", "best_epoch",
            "epochs_run", "weights_hash", "precision", "images_per_second")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A data set and what is asked of it: accuracies of different problems never meet."""
+    """A data set, what is asked of it, and its classes; accuracies of different ones never meet.
+
+    Two data sets may bear one name, such as one folder with two tables of labels.
+    """
 
     dataset: str
     task: str
+    classes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class Head:
 class Results:
     """`cells` has a row per cell and machine, `histories` and `predictions` carry its `cell` and
     `machine`; `machines` are the DNA facts by id; `heads` the problems that have an accuracy, in
-    the order of the cells.
+    the order of the cells; `outdated` names cells of other parameters, which are left out.
     """
 
     cells: pd.DataFrame
@@ -60,11 +66,11 @@ class Results:
     machines: dict[str, dict[str, Any]]
     traces: dict[tuple[str, str], dict[str, Any]]
     heads: dict[Problem, Head]
+    outdated: tuple[str, ...] = ()
 
     def of(self, problem: Problem) -> "Results":
         """What belongs to one problem alone."""
-        cells = self.cells
-        cells = cells[(cells["dataset"] == problem.dataset) & (cells["task"] == problem.task)]
+        cells = self.cells[self.cells["problem"] == problem]
         heads = {key: head for key, head in self.heads.items() if key == problem}
         histories, predictions = (
             _of_cells(table, cells) for table in (self.histories, self.predictions)
@@ -122,18 +128,25 @@ class Results:
 def read_results(form: StudyConfig, revisions: Sequence[str] = ()) -> Results:
     """All cells of the form in the working tree, those kept of other machines, and of revisions.
 
-    A cell of another revision is left out where the same machine's is here already. Raises
-    RunError for a damaged file or an unknown revision.
+    Left out are the study's own cells that are of other parameters than it has now, and a cell of
+    another revision where the same machine's is here already. Raises RunError for a damaged file or
+    an unknown revision.
     """
     found: dict[tuple[str, str], Found] = {}
+    outdated = []
+    own = cells_of(form)
     kept = [open_source(str(folder)) for folder in sorted(form.machines_folder.glob("*/"))]
     elsewhere = (cells_of(form, revision) for revision in revisions)
-    for cells in [cells_of(form), *kept, *elsewhere]:
+    for cells in [own, *kept, *elsewhere]:
         for cell in form.cells:
             read = _read(cells.within(Path(cell.name)))
-            if read is not None:
-                found.setdefault((cell.name, read[0]["machine"]["id"]), read)
-    return _assembled(found)
+            if read is None:
+                continue
+            if cells is own and read[0]["params_id"] != identity_of(form.params(cell)):
+                outdated.append(cell.name)
+                continue
+            found.setdefault((cell.name, read[0]["machine"]["id"]), read)
+    return replace(_assembled(found), outdated=tuple(outdated))
 
 
 def cells_of(form: StudyConfig, revision: str = WORKSPACE) -> Source:
@@ -169,20 +182,32 @@ def _assembled(found: Mapping[tuple[str, str], Found]) -> Results:
     heads: dict[Problem, Head] = {}
     histories, predictions = [pd.DataFrame()], [pd.DataFrame()]
     for (name, machine), (cell, history, predicted) in found.items():
-        rows.append(_row(cell))
         machines[machine] = cell["machine"]
         traces[name, machine] = cell.get("trace") or {}
-        if evaluate := cell.get("evaluate"):
-            head = Head(accuracies_of(evaluate), list(evaluate.get("top1_per_class", [])))
-            heads.setdefault(Problem(cell["dataset"], cell["task"]), head)
+        evaluate = cell.get("evaluate") or {}
+        head = Head(accuracies_of(evaluate), list(evaluate.get("top1_per_class", [])))
+        problem = Problem(cell["dataset"], cell["task"], tuple(head.answers))
+        if evaluate:
+            heads.setdefault(problem, head)
+        rows.append(_row(cell) | {"problem": problem})
         if history is not None and predicted is not None:
             numbers = predicted.astype({"label": int, "predicted": int})
             histories.append(history.assign(cell=name, machine=machine))
             predictions.append(numbers.assign(cell=name, machine=machine))
-    cells = pd.DataFrame(rows) if rows else pd.DataFrame(columns=[*LISTED, "machine"])
+    for row in rows:
+        row["problem"] = _known(row["problem"], heads)
+    cells = pd.DataFrame(rows) if rows else pd.DataFrame(columns=[*LISTED, "machine", "problem"])
     cells = of_networks(cells)
     history, predicted = (pd.concat(parts, ignore_index=True) for parts in (histories, predictions))
     return Results(cells, history, predicted, machines, traces, heads)
+
+
+def _known(problem: Problem, heads: Mapping[Problem, Head]) -> Problem:
+    """A problem itself; of a training that diverged, which tells no classes, the first like it."""
+    if problem in heads:
+        return problem
+    alike = (one for one in heads if replace(one, classes=problem.classes) == problem)
+    return next(alike, problem)
 
 
 def _of_cells(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:

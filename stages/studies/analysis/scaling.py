@@ -116,14 +116,16 @@ class Check:
 def fit(runs: pd.DataFrame, value: str, seeds: float = 0.0, images: float = 0.0) -> Curve | None:
     """Fit the runs of one model; None for fewer than two sizes or three runs.
 
-    `runs` has `train_images` and `value`, a share below 1. `seeds` and `images` are half the 95 %
-    intervals of one run's share over seeds, as known from more runs than these, and of a mean
-    over draws of test images.
+    `runs` has `train_images`, `test_images` and `value`, a share of these. `seeds` and `images` are
+    half the 95 % intervals of one run's share over seeds, as known from more runs than these, and
+    of a mean over draws of test images. A run without a mistake counts as half of one.
     """
-    known = runs[runs[value] < 1].dropna(subset=[value])
+    known = runs.dropna(subset=[value])
     if known["train_images"].nunique() < 2 or len(known) < 3:
         return None
-    x, y = np.log(known["train_images"].to_numpy(float)), np.log(1 - known[value].to_numpy(float))
+    least = 0.5 / known["test_images"].to_numpy(float)
+    x = np.log(known["train_images"].to_numpy(float))
+    y = np.log(np.maximum(1 - known[value].to_numpy(float), least))
     centre = float(x.mean())
     line = stats.linregress(x - centre, y)
     squares = float(((x - centre) ** 2).sum())

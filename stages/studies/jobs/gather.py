@@ -30,6 +30,7 @@ from stages.studies.jobs.status import (
 )
 from stages.studies.jobs.submission import Submission, alone, list_inputs, submissions
 from stages.studies.page.page import write_page
+from stages.studies.spec.pipeline_file import require_wired
 from stages.studies.spec.study_config import Cell, StudyConfig
 from stages.studies.spec.study_source import load_study_source
 
@@ -42,9 +43,11 @@ def gather(form: StudyConfig, revisions: Sequence[str] = (), waiting: bool = Fal
 
     With `waiting`, when no task is left.
 
-    Raises RunError for an unknown revision, a damaged result, or while another process gathers.
+    Raises RunError for an unknown revision, a damaged result, or while another process gathers;
+    ParamsError where dvc.yaml is not that of the grids.
     """
     load_study_source(form)  # what is wrong with the study is told now, not after hours
+    require_wired(form)
     for name in revisions:
         cells_of(form, name)
     if waiting:

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from stages.core.counts import counted
 from stages.runs.schema import CELL
 from stages.studies.jobs.results import result_of
@@ -96,16 +94,16 @@ def _standing(form: StudyConfig, cell: Cell, every: Sequence[Submission], tasks:
 
 def tasks_of(every: Sequence[Submission]) -> Tasks:
     """The queue, where any of the submissions went into one."""
-    return queue() if any(not one.job.startswith(LOCAL) for one in every) else {}
+    return queue() if any(one.job != LOCAL for one in every) else {}
 
 
 def at_work(one: Submission, cell: str, tasks: Tasks) -> tuple[str, str] | None:
     """State and detail of a cell's task that waits or runs; None when it has ended."""
     said = one.last_line(cell)
-    if one.job.startswith(LOCAL):
-        pid = one.job.removeprefix(LOCAL).lstrip("-")
+    if one.job == LOCAL:
         state = RUNNING if one.log(cell).exists() else WAITING
-        return (state, said) if pid and psutil.pid_exists(int(pid)) else None
+        gone = one.ended(cell).exists() or not one.is_at_work_here()
+        return None if gone else (state, said)
     if (task := tasks.get(one.task(cell))) is None:
         return None
     waits = task[0] in ("PENDING", "CONFIGURING", "SUSPENDED")

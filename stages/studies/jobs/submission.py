@@ -24,15 +24,14 @@ from stages.studies.run.pictures import list_pictures
 from stages.studies.spec.study_config import StudyConfig
 
 SUBMISSION = "submission.json"
-LOCAL = "local"
+LOCAL, AT_WORK = "local", "at-work"
 EPOCH = re.compile(r"^epoch +(\d+)/(\d+)")
 """How a training says how far it is."""
 
 
 @dataclass(frozen=True)
 class Submission:
-    """`cells` are names, in the order of the array; `job` is Slurm's id, or `local-PID`
-    while that process runs them here, and then `local`.
+    """`cells` are names, in the order of the array; `job` is Slurm's id, or `local`.
 
     `remote` is the git remote that nodes push to where they do not see this disk.
     """
@@ -55,6 +54,25 @@ class Submission:
     def log(self, cell: str) -> Path:
         """What the cell prints."""
         return self.folder / f"{self.cells.index(cell)}.log"
+
+    def ended(self, cell: str) -> Path:
+        """A mark that the cell's process here has ended, whatever came of it."""
+        return self.folder / f"{self.cells.index(cell)}.ended"
+
+    @contextmanager
+    def at_work_here(self) -> Iterator[None]:
+        """Hold a lock that says so; the system lets go of it however this process ends."""
+        with FileLock(self.folder / AT_WORK):
+            yield
+
+    def is_at_work_here(self) -> bool:
+        """Whether a process of this machine runs the cells."""
+        lock = FileLock(self.folder / AT_WORK)
+        try:
+            with lock.acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
 
     def text(self, cell: str) -> str:
         """What the cell has printed."""

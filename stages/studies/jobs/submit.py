@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from stages.core.counts import counted
 from stages.core.errors import ParamsError, RunError
 from stages.core.files import write_text
-from stages.core.paths import PARAMS, PIPELINE, dvc_root
+from stages.core.paths import PARAMS, dvc_root
 from stages.pages.render import render
 from stages.runs.schema import STUDY_IDENTITY, STUDY_PICTURES
 from stages.studies.jobs.slurm import refused, require_slurm, sbatch
@@ -30,7 +30,7 @@ from stages.studies.jobs.submission import (
     log_on_node,
     next_folder,
 )
-from stages.studies.spec.pipeline_file import pipeline
+from stages.studies.spec.pipeline_file import require_wired
 from stages.studies.spec.study_config import Cell, StudyConfig
 from stages.studies.spec.study_source import load_study_source
 
@@ -78,13 +78,7 @@ def _require(form: StudyConfig, wish: Wish) -> None:
     if wish.jobs is not None and wish.jobs < 1:
         raise ParamsError(f"--jobs is {wish.jobs}; allowed is a number from 1.")
     load_study_source(form)  # the page needs it: a mistake in it is told now, not after hours
-    made = form.folder / PIPELINE
-    if not made.exists() or made.read_text(encoding="utf-8") != pipeline(form):
-        raise ParamsError(
-            f"{made} is not that of the grids in {form.folder / PARAMS}, so DVC could not record "
-            f"their cells. Write it anew with `python -m stages.study wire {form.name}` and commit "
-            "it."
-        )
+    require_wired(form)
     if wish.on == LOCAL:
         if wish.options or wish.remote:
             told = " ".join(wish.options) or f"--push {wish.remote}"
@@ -216,7 +210,7 @@ def _run_here(
     form: StudyConfig, one: Submission, cells: Sequence[Cell], jobs: int, say: Callable[[str], None]
 ) -> str:
     """Run the cells on this machine, `jobs` at once; a failed one stops nothing."""
-    one = replace(one, job=f"{LOCAL}-{os.getpid()}")
+    one = replace(one, job=LOCAL)
     one.write()
     environment = os.environ | {"DVC_ROOT": str(dvc_root().resolve())}
     gathers = f"`python -m stages.study gather {form.name}` puts what is finished into the study."
@@ -227,15 +221,13 @@ def _run_here(
                 [sys.executable, *_run(form, cell)],
                 cwd=one.repository, env=environment, stdout=log, stderr=log, check=False,
             )  # fmt: skip
+        one.ended(cell.name).touch()
         ended = f"failed: {one.complaint(cell.name)}" if done.returncode else "finished"
         say(f"{cell.name}: {ended}")
         return done.returncode
 
-    try:
-        with ThreadPoolExecutor(jobs) as pool:
-            failed = sum(map(bool, pool.map(work, cells)))
-    finally:
-        replace(one, job=LOCAL).write()
+    with one.at_work_here(), ThreadPoolExecutor(jobs) as pool:
+        failed = sum(map(bool, pool.map(work, cells)))
     if failed:
         raise RunError(
             f"{failed} of {counted(len(cells), 'cell')} failed, as said above. {gathers}"

@@ -5,7 +5,7 @@ from typing import Any
 
 from stages.pages.blocks import Table
 from stages.pages.formatting import duration, percent
-from stages.studies.analysis.results import Problem, Results
+from stages.studies.analysis.results import Results
 from stages.studies.spec.study_config import StudyConfig
 
 
@@ -31,7 +31,7 @@ def cell_list(form: StudyConfig, results: Results) -> Table:
 
 def _state(results: Results, row: Mapping[Any, Any]) -> str:
     """The main accuracy of the cell's task, or how it diverged."""
-    head = results.heads.get(Problem(row["dataset"], row["task"]))
+    head = results.heads.get(row["problem"])
     if row["why"] or head is None:
         return str(row["why"])
     return percent(row[f"test_{head.metrics[0]}"])

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from stages.core.counts import counted
 from stages.pages.blocks import Tile
 from stages.pages.formatting import duration
 from stages.studies.analysis.results import Results
@@ -52,6 +53,12 @@ def notes(form: StudyConfig, results: Results) -> list[str]:
     missing = [cell.name for cell in form.cells if cell.name not in ran]
     if missing:
         said.append(f"{len(missing)} of {len(form.cells)} runs are still missing.")
+    if results.outdated:
+        said.append(
+            f"{counted(len(results.outdated), 'run')} of other parameters than the study's now "
+            f"{'is' if len(results.outdated) == 1 else 'are'} left out, such as "
+            f"{results.outdated[0]}: {form.repro('-k')} makes them anew."
+        )
     for row in results.cells[results.cells["status"] == "diverged"].to_dict("records"):
         said.append(f"{row['cell']} {row['why']}; it has no accuracy.")
     checks = checks_of(form, results.cells.to_dict("records"))

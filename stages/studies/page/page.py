@@ -6,6 +6,7 @@ has sections of its own; the machine with most cells comes first and others are 
 never averaged with it.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from stages.studies.analysis.results import Results, read_results
 from stages.studies.page.cell_list import cell_list
 from stages.studies.page.heading import answers_of, lead, notes, tiles
 from stages.studies.page.machine_tables import device_table, machine_table
-from stages.studies.page.section import section
+from stages.studies.page.section import Section, section
 from stages.studies.page.verdicts import Judged, claims_table, judge_all, reported_table, slips
 from stages.studies.spec.study_config import SMALL, StudyConfig, load_study_config
 from stages.studies.spec.study_source import Goal, StudySource, load_study_source
@@ -59,6 +60,7 @@ def page_view(form: StudyConfig, story: StudySource, results: Results) -> dict[s
         section(story, [view for view in views if not view.cells.empty], goals)
         for views, goals in zip(problems, _goals(story, problems), strict=True)
     ]
+    _tell_apart(sections)
     judged = _judged(story, problems)
     return {
         "title": story.title,
@@ -79,6 +81,14 @@ def page_view(form: StudyConfig, story: StudySource, results: Results) -> dict[s
         "form": form.name,
         "repro": form.repro("-k"),
     }
+
+
+def _tell_apart(sections: Sequence[Section]) -> None:
+    """Add the number of classes to a name that two data sets bear."""
+    names = Counter(found.shown["name"] for found in sections)
+    for found in sections:
+        if names[found.shown["name"]] > 1:
+            found.shown["name"] += f" ({len(found.view.results.answers)} classes)"
 
 
 def _charts(shown: dict[str, Any]) -> dict[str, Picture]:

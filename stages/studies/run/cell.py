@@ -131,7 +131,16 @@ def profile_of(params: Params, classes: int, machine_id: str) -> dict[str, Any]:
         "code": code_id(code_files(PROFILE, params, ("model", "task"))),
         **params.model_dump(
             mode="json",
-            include={"model", "stem", "pretrained", "task", "input_size", "finetune", "profile"},
+            include={
+                "model": True,
+                "stem": True,
+                "pretrained": True,
+                "task": True,
+                "input_size": True,
+                "finetune": True,
+                "profile": True,
+                "train": {"fast_kernels", "memory_format"},
+            },
         ),
     }
     kept = work_folder() / "studies" / f"profile-{files.sha256_of_json(decides)[:20]}.json"

@@ -135,7 +135,8 @@ def images_in(params: Params, by_split: Mapping[str, int] | None) -> tuple[int, 
     """How many images train, validate and test, of those of each split.
 
     Shares are of the pool, `full` without validation; of a pool without an official split a fifth
-    is set aside for testing. None for a share of what is not known; tests are then taken as none.
+    is set aside for testing. None for a share of what is not known, where tests are taken as none,
+    and where nothing is left to train on.
     """
     subset, listed = params.subset, by_split or {}
     if by_split is None and not isinstance(subset.train, int):
@@ -143,7 +144,11 @@ def images_in(params: Params, by_split: Mapping[str, int] | None) -> tuple[int, 
     loose = listed.get("any", 0)
     pool = listed.get("train", 0) + loose * 4 // 5
     tests = listed.get("test", 0) + loose - loose * 4 // 5
-    val = listed.get("val") or images_of(subset.val, pool) or 0
-    train = images_of(subset.train, pool)
-    test = images_of(subset.test, tests)
-    return pool - val if train is None else train, val, tests if test is None else test
+    official = listed.get("val", 0)
+    val = images_of(subset.val, pool) or 0
+    if official:
+        val = min(subset.val, official) if isinstance(subset.val, int) else official
+    train, test = images_of(subset.train, pool), images_of(subset.test, tests)
+    left = pool if official else pool - val
+    train = left if train is None else train
+    return (train, val, tests if test is None else test) if train > 0 else None

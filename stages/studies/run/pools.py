@@ -114,7 +114,10 @@ def _stamps(place: Path) -> list[tuple[str, int, int]]:
 
 
 def _stamp(name: str, path: Path) -> tuple[str, int, int]:
-    found = path.stat()
+    try:
+        found = path.stat()
+    except FileNotFoundError:  # a link to nothing, which is told when the pictures are listed
+        return name, -1, 0
     return name, found.st_size, found.st_mtime_ns
 
 

@@ -3,6 +3,7 @@
 The grid is models × sizes × seeds with one recipe that is sound for small data.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from stages.core import files
 from stages.core.counts import counted
 from stages.core.errors import ParamsError
 from stages.core.paths import STUDIES
+from stages.core.yaml_text import is_text
 from stages.models import resolve
 from stages.studies.spec.pipeline_file import pipeline
 from stages.studies.spec.study_config import (
@@ -99,6 +101,18 @@ def write_study(name: str, values: Mapping[str, Any], story: Mapping[str, Any]) 
     )
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes what YAML 1.2, which DVC and `parse_yaml` read, takes for a number: 1e3, 0o17."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    number = re.fullmatch(r"[-+.\w]+", text) and not is_text(text)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if number else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def _yaml(values: Mapping[str, Any]) -> str:
-    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=100,
-                          default_flow_style=None)  # fmt: skip
+    return yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100,
+                     default_flow_style=None)  # fmt: skip

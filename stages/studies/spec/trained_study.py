@@ -29,7 +29,7 @@ def new_trained_study(
     is at hand, and as `write_study` does; ModelError for a file that is missing.
     """
     models = grid["models"] or trained_at_hand()
-    known = dict(_pair(text) for text in given)
+    known = [_pair(text) for text in given]
     if not models and not known:
         raise ParamsError(
             "No trained weights are at hand: no package has any and the caches of timm and "
@@ -39,7 +39,7 @@ def new_trained_study(
     common = {"sizes": grid["sizes"], "seeds": grid["seeds"]}
     grids = {"backbones": {"models": models, **common, "recipes": ["probe"]}} if models else {}
     recipes: dict[str, Any] = {"probe": {"pretrained": True}} if models else {}
-    for place, (model, path) in enumerate(known.items(), 1):
+    for place, (model, path) in enumerate(known, 1):
         grids[f"file{place}"] = {"models": [model], **common, "recipes": [f"file{place}"]}
         recipes[f"file{place}"] = {"pretrained": path}
     values = {

@@ -63,7 +63,11 @@ def test_probes_are_ranked_and_two_are_named(
     view = MachineResults(form, results, str(results.cells["machine"].iloc[0]))
     advice = fine_tuning(view)[0]
     assert sorted(advice.series.split(" and ")) == ["lenet_large file2", "lenet_small file1"]
-    assert "finetune=discriminative" in advice.certainty
+    for model in ("lenet_small", "lenet_large"):
+        assert (
+            f"dvc exp run --queue -S 'model={model}' -S pretrained={model}.safetensors "
+            "-S finetune=discriminative -S input_size=16"
+        ) in advice.certainty
     assert losses(view) == []  # nothing has epochs
 
 

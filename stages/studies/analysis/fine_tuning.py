@@ -4,7 +4,11 @@ A probe tells what a backbone knows already; fine-tuning can turn the order of c
 two are named (the ranks agree, by and large: Kornblith et al., arXiv:1805.08974).
 """
 
+from collections.abc import Sequence
+
+from stages.core.params import Dataset
 from stages.pages.formatting import percent
+from stages.reporting.repeat import experiment
 from stages.studies.analysis.advice import Advice
 from stages.studies.analysis.intervals import tied_with
 from stages.studies.analysis.machine_results import MachineResults
@@ -37,11 +41,7 @@ def fine_tuning(view: MachineResults) -> list[Advice]:
         if rows.set_index("series")["tied"][pair[1]]
         else "the first is ahead"
     )
-    models = ",".join(dict.fromkeys(str(cells_of(view, name)["model"].iloc[0]) for name in pair))
-    command = (
-        f"dvc exp run --queue -S 'model={models}' -S pretrained=true -S finetune=discriminative "
-        f"-S input_size={int(view.cells['input_px'].iloc[0])}"
-    )
+    command = " && ".join(_commands(view, pair))
     return [
         Advice(
             "fine-tuning",
@@ -50,4 +50,25 @@ def fine_tuning(view: MachineResults) -> list[Advice]:
             Traced(told, cells),
             f"{sure}; {command}",
         )
+    ]
+
+
+def _commands(view: MachineResults, names: Sequence[str]) -> list[str]:
+    """Queue the fine-tuning of these series on the study's pictures: a line per kind of weights."""
+    lines: dict[str, list[str]] = {}
+    for name in names:
+        chosen = str(cells_of(view, name)["cell"].iloc[-1])
+        params = view.form.params(next(one for one in view.form.cells if one.name == chosen))
+        dataset = {f"dataset.{key}": value for key, value in params.dataset}
+        plain = {f"dataset.{key}": value for key, value in Dataset()}
+        settings = experiment({
+            **{key: value for key, value in dataset.items() if value != plain[key]},
+            "pretrained": params.pretrained,
+            "finetune": "discriminative",
+            "input_size": params.input_size,
+        })  # fmt: skip
+        lines.setdefault(settings, []).append(params.model)
+    return [
+        settings.replace("exp run", f"exp run --queue -S 'model={','.join(models)}'", 1)
+        for settings, models in lines.items()
     ]

@@ -11,7 +11,7 @@ from PIL import Image
 from stages.core import files
 from stages.core.errors import DataError
 from stages.studies.run.pictures import images_by_split, list_pictures, pool_for
-from stages.studies.spec.study_config import StudyConfig
+from stages.studies.spec.study_config import StudyConfig, load_study_config
 from tests.studies.samples import make_study
 
 PLACE = Path("data/images/pets")
@@ -64,6 +64,34 @@ def test_pictures_are_read_once(form: StudyConfig, monkeypatch: pytest.MonkeyPat
     first = listed(form)
     monkeypatch.setattr("stages.studies.run.pools.open_collection", None)
     assert listed(form) == first
+
+
+def test_a_data_set_that_cannot_be_fetched_holds_up_no_other(
+    form: StudyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: object) -> None:
+        raise DataError("cifar100 needs an address which cannot be reached")
+
+    monkeypatch.setattr("stages.datasets.sources.cifar.fetch", unreachable)
+    path = form.folder / "params.yaml"
+    values = yaml.safe_load(path.read_text())
+    values["recipes"]["fine"] = {"dataset": {"name": "cifar100"}}
+    values["grids"]["main"]["recipes"].append("fine")
+    files.write_text(path, yaml.safe_dump(values))
+    both = load_study_config("made")
+    own, told = list_pictures(both)
+    assert own == f"{PLACE}: 12 images"
+    assert told.startswith("cifar100: left to its cells. cifar100 needs an address")
+    noted = files.read_json(form.folder / "pictures.json")
+    assert list_pictures(both)[1] == "cifar100: not fetched yet; its cells will ask for it"
+    assert files.read_json(form.folder / "pictures.json") == noted
+    (fine,) = (cell for cell in both.cells if cell.recipe == "fine")
+    assert images_by_split(both, both.params(fine).dataset) is None
+    values["grids"]["main"]["recipes"] = ["fine"]
+    files.write_text(path, yaml.safe_dump(values))
+    (form.folder / "pictures.json").unlink()
+    with pytest.raises(DataError, match="cannot be reached"):
+        list_pictures(load_study_config("made"))
 
 
 def test_a_link_to_nothing_is_a_paragraph(form: StudyConfig) -> None:

@@ -2,7 +2,9 @@
 
 The file has a few lines per data set: how many images and classes, and a hash of their list. Where
 the pictures are not at hand, as in a fresh clone, those lines stand and cells that exist need not
-run.
+run. A data set of the table that cannot be fetched is noted as such, so that cells of others run;
+the note stands when it can be, for its archive is pinned by its own hash and no cell has to run
+again.
 """
 
 from collections import Counter
@@ -18,11 +20,14 @@ from stages.runs.schema import STUDY_PICTURES
 from stages.studies.run.pools import is_here, located, pool_here, summary_here
 from stages.studies.spec.study_config import StudyConfig
 
+UNFETCHED = {"note": "not fetched when the pictures were listed; its archive is pinned by a hash"}
+
 
 def list_pictures(form: StudyConfig) -> list[str]:
     """Write `pictures.json` anew; return a line per data set.
 
-    Raises DataError when pictures can neither be read nor were listed before.
+    Raises DataError when pictures can neither be read nor were listed before; of several data sets
+    those that cannot be fetched may lack.
     """
     wanted: dict[str, tuple[Dataset, int]] = {}
     for cell in form.cells:
@@ -30,12 +35,26 @@ def list_pictures(form: StudyConfig) -> list[str]:
         name = _name(params.dataset)
         largest = max(params.input_size, wanted[name][1] if name in wanted else 0)
         wanted[name] = (params.dataset, largest)
-    known, listed, told = _listed(form), {}, []
+    known, failure = _listed(form), None
+    listed: dict[str, Any] = {}
+    told = []
     for name, (dataset, input_px) in wanted.items():
-        absent = name in known and not is_here(located(dataset))
-        listed[name] = known[name] if absent else summary_here(located(dataset), input_px)
-        images = sum(listed[name]["images"].values())
-        told.append(f"{name}: {images:,} images" + (", listed before, not here" if absent else ""))
+        stands = name in known and (known[name] == UNFETCHED or not is_here(located(dataset)))
+        try:
+            listed[name] = known[name] if stands else summary_here(located(dataset), input_px)
+        except DataError as error:
+            if dataset.name == "image_folder":
+                raise
+            listed[name], failure = UNFETCHED, error
+            told.append(f"{name}: left to its cells. {error}")
+            continue
+        here = ", listed before, not here" if stands else ""
+        if listed[name] == UNFETCHED:
+            told.append(f"{name}: not fetched yet; its cells will ask for it")
+        else:
+            told.append(f"{name}: {_images(listed[name])}{here}")
+    if failure and all(found == UNFETCHED for found in listed.values()):
+        raise failure
     files.write_json(_path(form), listed)
     return told
 
@@ -48,7 +67,7 @@ def pool_for(form: StudyConfig, dataset: Dataset, input_px: int) -> Pool:
     pool, summary = pool_here(located(dataset), input_px)
     name = _name(dataset)
     listed = _listed(form).get(name, summary)
-    if listed != summary:
+    if listed not in (summary, UNFETCHED):
         raise DataError(
             f"The pictures of {name} are not those in {_path(form)}: {_told(summary)} instead of "
             f"{_told(listed)}, or others of that number. List them anew, and run the cells again, "
@@ -62,8 +81,8 @@ def images_by_split(form: StudyConfig, dataset: Dataset) -> dict[str, int] | Non
 
     None where neither tells. Raises DataError for a folder that cannot be read as a data set.
     """
-    if listed := _listed(form).get(_name(dataset)):
-        return dict(listed["images"])
+    if images := _listed(form).get(_name(dataset), {}).get("images"):
+        return dict(images)
     if dataset.name == "image_folder" and is_here(located(dataset)):
         return dict(Counter(open_collection(located(dataset)).splits))
     return None
@@ -75,8 +94,12 @@ def _name(dataset: Dataset) -> str:
     return dataset.folder + (f" by {dataset.labels}" if dataset.labels else "")
 
 
+def _images(listed: dict[str, Any]) -> str:
+    return f"{sum(listed.get('images', {}).values()):,} images"
+
+
 def _told(summary: dict[str, Any]) -> str:
-    return f"{sum(summary['images'].values()):,} images of {summary['classes']} classes"
+    return f"{_images(summary)} of {summary['classes']} classes"
 
 
 def _path(form: StudyConfig) -> Path:

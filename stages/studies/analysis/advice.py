@@ -61,21 +61,23 @@ def _none_yet(view: MachineResults, use: str, rule: str, images: int) -> Advice:
 
 def _small_data(view: MachineResults) -> Advice:
     images = view.sizes[0]
-    size = "the smallest size" if len(view.sizes) > 1 else "the only size that was run"
+    several = len(view.sizes) > 1
+    use = "small data" if several else f"{images:,} images"
+    size = "the smallest size" if several else "the only size that was run"
     rule = (
         f"highest mean accuracy at {size} ({images:,} images); of those tied, "
         "the one with the fewest parameters"
     )
     rows = view.ranked(images)
     if rows.empty:
-        return _none_yet(view, "small data", rule, images)
+        return _none_yet(view, use, rule, images)
     sizes = view.cells.groupby("series")["params_total"].median().rename("params_total")
     rows = rows.merge(sizes.reset_index(), on="series", how="left")
     tied = rows[rows["tied"]]
     chosen = tied.iloc[int(tied["params_total"].argmin())]
     figures = f"{percent(chosen['mean'])}, {chosen['params_total'] / 1e6:.2f} M parameters"
     return Advice(
-        "small data",
+        use,
         str(chosen["series"]),
         rule,
         over(cells_of(view, chosen["series"], images), figures),

@@ -89,7 +89,8 @@ def agreements(first: MachineResults, second: MachineResults) -> list[Agreement]
     if not answers.empty:
         answers = answers[answers["cell"].isin(common)]
     constant = [*first.constant, *second.constant]
-    measured = Measured(both, results.main, image_errors(answers, results.main), constant)
+    errors = image_errors(answers, results.main)
+    measured = Measured(both, results.main, errors, constant, results.finished)
     machines = (first.machine, second.machine)
     chances = (first.chance, second.chance)
     return [

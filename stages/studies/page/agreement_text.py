@@ -51,7 +51,12 @@ def _sentence(found: Sequence[Agreement], names: tuple[str, str]) -> str:
     moved = "its accuracy moved by no more" if changes == 1 else "no accuracy moved by more"
     if beyond:
         moved = f"{beyond} of {counted(changes, 'accuracy', 'accuracies')} moved by more"
-    moved += " than seeds and test images explain"
+    seeds = any(one.seed_half_width is not None for one in told)
+    moved += (
+        " than seeds and test images explain"
+        if seeds
+        else (" than test images explain; how far seeds differ is not known, for none was repeated")
+    )
     if unknown := [f"{one.images:,}" for one in found if one.holds is None]:
         moved += f"; at {_listed(unknown)} none has learned"
     broken = [f"{one.images:,}" for one in told if not one.holds]

@@ -65,7 +65,9 @@ def _sentence(found: Sequence[Agreement], names: tuple[str, str]) -> str:
     if all(len(one.changes) == 1 for one in told):
         return f"{where} there is no ranking to compare: {_first(told)}; {moved}."
     sizes = _listed([f"{one.images:,}" for one in told])
-    return f"The answer holds on {names[1]} at {sizes} images: {_first(told)}; {moved}."
+    sure = all(len(set(one.leaders or ())) == 1 for one in told)
+    holds = "The answer holds on" if sure else "Nothing speaks against the answer on"
+    return f"{holds} {names[1]} at {sizes} images: {_first(told)}; {moved}."
 
 
 def _best_here(first: MachineResults, found: Sequence[Agreement]) -> str:

@@ -10,7 +10,7 @@ from stages.core.errors import ParamsError
 from stages.core.params import Params, parse_params
 from stages.studies.run.budget import choose, needed_by_claims, proposal, require_hours
 from stages.studies.run.estimate import Estimate, Known, estimate, images_in
-from stages.studies.run.plan import Plan, Planned
+from stages.studies.run.plan import Plan, Planned, _features
 from stages.studies.run.rehearsal import Pace, pace_of
 from stages.studies.spec.study_config import Cell
 from tests.studies.samples import make_study, write_cell
@@ -86,6 +86,17 @@ def test_features_of_a_frozen_trunk_are_counted_where_they_are_made() -> None:
     shared = estimate(CELL, probe, known(pace=pace, features={CELL.name: 100}))
     assert shared is not None
     assert shared.seconds == pytest.approx(4 + 1 + 100 * 0.01)
+
+
+def test_sizes_add_to_the_features_and_seeds_share_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    probe = {"probe": {"pretrained": "w.pt", "finetune": "probe"}}
+    form = make_study(tmp_path, models=("lenet_small",), sizes=(100, 400), recipes=probe)
+    found = _features(form, {cell.name: form.params(cell) for cell in form.cells}, known())
+    first = 100 + 210 + 500  # a tenth of 2,100 validates
+    assert found == dict(zip([c.name for c in form.cells], [first, 0, 300, 0], strict=True))
 
 
 def test_a_rehearsal_tells_where_no_cell_of_the_model_finished() -> None:

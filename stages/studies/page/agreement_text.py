@@ -55,7 +55,7 @@ def _sentence(found: Sequence[Agreement], names: tuple[str, str]) -> str:
     moved += (
         " than seeds and test images explain"
         if seeds
-        else (" than test images explain; how far seeds differ is not known, for none was repeated")
+        else " than test images explain; how far seeds differ is not known, for none was repeated"
     )
     if unknown := [f"{one.images:,}" for one in found if one.holds is None]:
         moved += f"; at {_listed(unknown)} none has learned"

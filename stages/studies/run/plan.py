@@ -146,7 +146,7 @@ def _fresh(form: StudyConfig, here: Sequence[Mapping[str, Any]]) -> frozenset[st
 def _features(form: StudyConfig, params: Mapping[str, Params], known: Known) -> dict[str, int]:
     """How many images each cell is the first to put through its frozen trunk, in the form's order.
 
-    Sizes are nested, and seeds draw their own images.
+    Sizes are nested, and runs of all seeds share the images that `subset.seed` draws.
     """
     kept: dict[tuple[Any, ...], int] = {}
     found = {}
@@ -154,7 +154,7 @@ def _features(form: StudyConfig, params: Mapping[str, Params], known: Known) -> 
         own = params[cell.name]
         images = known.images(own) if own.finetune in FROZEN else None
         if images is not None:
-            network = (own.model, own.input_size, str(own.pretrained), own.seed)
+            network = (own.model, own.input_size, str(own.pretrained), own.subset.seed)
             found[cell.name] = max(0, sum(images) - kept.get(network, 0))
             kept[network] = max(sum(images), kept.get(network, 0))
     return found

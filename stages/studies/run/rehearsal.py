@@ -8,7 +8,7 @@ seeds. Leaves adding the parts up to `estimate`.
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -50,6 +50,7 @@ def pace_of(params: Params, machine: str, log: Callable[[str], None]) -> Pace:
     """The pace of a recipe here, measured now unless it is kept. Raises as training does."""
     decides = params.model_dump(mode="json", exclude=set(BESIDES)) | {
         "machine": machine,
+        "parts": [part.name for part in fields(Pace)],  # a file of an earlier version has others
         "code": code_id(code_files(TRAINING, params)),
     }
     for key in ("epochs", "lr", "schedule", "warmup_epochs", "trace_steps"):

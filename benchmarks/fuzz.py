@@ -193,7 +193,7 @@ def try_weights(count: int, seed: int, folder: Path) -> Iterator[Trial]:
 def try_folders(count: int, seed: int, folder: Path) -> Iterator[Trial]:
     """Folders and zips of pictures, listed: every file is a picture or counted under a reason."""
     from stages.core.cli import reporting_errors
-    from stages.core.params import Dataset
+    from stages.core.sections import Dataset
     from stages.datasets import open_collection
     from stages.datasets.layout import role_of
 

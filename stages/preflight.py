@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stages.core.params import Dataset, Params
+    from stages.core.params import Params
+    from stages.core.sections import Dataset
 
 
 def preflight(params: "Params") -> None:

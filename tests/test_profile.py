@@ -13,7 +13,8 @@ from stages import profile
 from stages.core import paths
 from stages.core.errors import ModelError
 from stages.core.metrics import read_metrics
-from stages.core.params import Params, Profile
+from stages.core.params import Params
+from stages.core.sections import Profile
 from stages.measures.profiling import sheet
 from tests.measures.subjects import Failing, convolutional, killed, subject
 

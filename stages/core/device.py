@@ -182,6 +182,20 @@ def memory_advice(device: "torch.device", advice: str) -> Iterator[None]:
         ) from error
 
 
+def precision_note(device: "torch.device", precision: str) -> str | None:
+    """What to say of a precision that the processor computes without instructions for it.
+
+    None where it has some, or does not tell.
+    """
+    import torch
+
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    has_some = any(precision in name and has is True for name, has in capabilities.items())
+    if device.type != "cpu" or precision == "fp32" or not capabilities or has_some:
+        return None
+    return f"this processor has no instructions for {precision}: fp32 may be several times as fast"
+
+
 def autocast(device: "torch.device", precision: str) -> AbstractContextManager[Any]:
     """The autocast context of a precision: none for fp32."""
     import torch

@@ -16,7 +16,7 @@ from stages.core.validation_messages import unknown_name
 from stages.datasets import sources
 
 if TYPE_CHECKING:
-    from stages.core.params import Dataset
+    from stages.core.sections import Dataset
     from stages.datasets.pool import Collection
 
 

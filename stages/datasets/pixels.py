@@ -26,7 +26,7 @@ from stages.datasets.reading import fits_in_a_pack, read_collection
 if TYPE_CHECKING:
     import pandas as pd
 
-    from stages.core.params import Dataset
+    from stages.core.sections import Dataset
 
 
 @dataclass(frozen=True)

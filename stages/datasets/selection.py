@@ -30,7 +30,7 @@ from stages.datasets.pool import Pool
 if TYPE_CHECKING:
     import pandas as pd
 
-    from stages.core.params import Subset
+    from stages.core.sections import Subset
 
 TEST_SHARE_OF_A_POOL = 0.2
 Rows = NDArray[np.int64]

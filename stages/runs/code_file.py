@@ -9,6 +9,7 @@ import ast
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import resolve_name
 from typing import Any
 
@@ -29,6 +30,7 @@ class CodeFile:
     texts: frozenset[str]
 
 
+@cache  # every file is read again at the end of a run, to see whether it was edited
 def read_code_file(content: bytes, package: str) -> CodeFile:
     """Reduce the bytes of a Python file; `package` is what its relative imports start from.
 

@@ -14,7 +14,8 @@ from safetensors import SafetensorError
 
 from stages.core.errors import RunError
 from stages.core.files import replacing
-from stages.core.params import Evaluate, Params, Precision, Train
+from stages.core.params import Params
+from stages.core.sections import Evaluate, Precision, Train
 
 if TYPE_CHECKING:
     from torch import Tensor

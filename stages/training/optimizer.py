@@ -13,7 +13,7 @@ from typing import Any, overload
 import torch
 from torch import Tensor, nn
 
-from stages.core.params import Train
+from stages.core.sections import Train
 
 Groups = list[dict[str, Any]]
 

@@ -11,7 +11,7 @@ import torch
 
 from stages.core.counts import counted
 from stages.core.determinism import keep_freed_memory
-from stages.core.device import memory_advice, prepare
+from stages.core.device import memory_advice, precision_note, prepare
 from stages.core.errors import DivergedError
 from stages.core.params import Params
 from stages.datasets.pixels import Split
@@ -125,6 +125,8 @@ def _announcement(engine: Engine) -> str:
     )
     size = engine.built.notes.get("size")
     fewer += f"; images are shown at {size}" if size else ""
+    slower = precision_note(engine.device, train.precision)
+    fewer += f"; {slower}" if slower else ""
     return (
         f"training {engine.params.model} ({millions:.2f} M parameters) on "
         f"{counted(engine.count, 'image')}: {counted(train.epochs, 'epoch')} of "

@@ -9,7 +9,7 @@ from math import cos, pi
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from stages.core.params import Train
+from stages.core.sections import Train
 
 ONE_CYCLE_START = 1 / 25
 ONE_CYCLE_END = 1 / (25 * 10_000)

@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from stages.core.device import autocast, choose_device, memory_advice, set_threads
+from stages.core.device import (
+    autocast,
+    choose_device,
+    memory_advice,
+    precision_note,
+    set_threads,
+)
 from stages.core.errors import DeviceError
 from stages.core.params import Params
 
@@ -46,6 +52,20 @@ def test_precision_is_that_of_autocast():
     for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         with autocast(cpu, precision):
             assert (product @ product).dtype == dtype
+
+
+def test_a_precision_without_instructions_is_told(monkeypatch) -> None:
+    cpu = torch.device("cpu")
+    known = {"cpu_name": "A chip", "avx512_f": True, "avx512_bf16": False, "amx_bf16": False}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, raising=False)
+    assert "no instructions for bf16" in str(precision_note(cpu, "bf16"))
+    assert precision_note(cpu, "fp32") is None
+    assert precision_note(torch.device("cuda"), "bf16") is None
+    known["amx_bf16"] = True
+    assert precision_note(cpu, "bf16") is None
+    assert "no instructions for fp16" in str(precision_note(cpu, "fp16"))
+    known.clear()  # as an older PyTorch, which does not tell
+    assert precision_note(cpu, "bf16") is None
 
 
 def test_memory_that_ends_is_a_paragraph_with_advice() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stages.core.params import Dataset
+from stages.core.sections import Dataset
 from stages.datasets import SOURCES
 from stages.datasets.fetching import Archive
 from stages.datasets.sources import cifar

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stages.core.params import Dataset
+from stages.core.sections import Dataset
 from stages.datasets.reading import read_collection
 from stages.datasets.sources import digits
 

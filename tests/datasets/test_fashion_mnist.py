@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stages.core.params import Dataset
+from stages.core.sections import Dataset
 from stages.datasets.fetching import Archive
 from stages.datasets.sources import fashion_mnist
 from tests.datasets.samples import random_pixels, sha256, write_idx

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from stages.core.errors import DataError, ParamsError
-from stages.core.params import Dataset, parse_params
+from stages.core.params import parse_params
+from stages.core.sections import Dataset
 from stages.datasets import open_collection
 from stages.datasets.pool import Collection
 from tests.datasets.samples import write_pictures

@@ -6,7 +6,7 @@ from PIL import Image
 
 from stages.core import files
 from stages.core.errors import DataError, RunError
-from stages.core.params import Dataset, Subset
+from stages.core.sections import Dataset, Subset
 from stages.datasets import SOURCES, reading
 from stages.datasets.pixel_cache import pack_folder
 from stages.datasets.pixels import load_splits

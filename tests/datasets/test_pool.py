@@ -5,7 +5,7 @@ import pytest
 
 from stages.core import files
 from stages.core.errors import DataError, RunError
-from stages.core.params import Dataset
+from stages.core.sections import Dataset
 from stages.datasets import SOURCES, open_collection
 from stages.datasets.pool import Pool, numbered, read_pool, read_table
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.core.errors import DataError
-from stages.core.params import Subset
+from stages.core.sections import Subset
 from stages.datasets.pool import Pool
 from stages.datasets.selection import choose, class_counts, indices_table
 

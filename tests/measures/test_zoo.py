@@ -11,7 +11,8 @@ import yaml
 from stages import profile
 from stages.core import paths
 from stages.core.errors import ModelError
-from stages.core.params import Params, Profile
+from stages.core.params import Params
+from stages.core.sections import Profile
 from stages.measures.profiling import zoo
 from stages.measures.profiling.sheet import Sheet
 

@@ -9,7 +9,8 @@ from typing import get_args
 
 import pytest
 
-from stages.core.params import Augmentation, Params, parse_params
+from stages.core.params import Params, parse_params
+from stages.core.sections import Augmentation
 from stages.runs.code import AUGMENTATIONS, code_files, code_id, stage_codes
 from stages.runs.code_file import read_code_file
 from stages.runs.pipeline import declared_stages

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from stages.studies.analysis.advice import NONE_YET, advise
 from stages.studies.analysis.judging import judge
@@ -116,15 +117,17 @@ def test_one_answer_to_all_images_is_left_out_of_the_pooled_spread() -> None:
     values = {"a": [0.40, 0.44], "dull": [0.1] * 5, "duller": [0.1] * 5, "mixed": [0.1, 0.5]}
     cells = runs(values)
     constant = [cell for cell in cells["cell"] if cell.startswith("dull")] + ["mixed-0"]
-    assert pooled(cells, cells["test_top1"]).sd == pytest.approx(0.0)
+    assert pooled(cells, cells["test_top1"]).pools[False].sd == pytest.approx(0.0)
     found = pooled(cells, cells["test_top1"], constant)
-    assert found.sd == pytest.approx(np.std(values["a"], ddof=1))
-    assert found.dof == 1
+    pool = found.pools[False]
+    assert pool.sd == pytest.approx(np.std(values["a"], ddof=1))
+    assert pool.dof == 1
     mixed = next(group for group in found.own if group[1] == "mixed")
-    assert found.of(mixed) == pytest.approx(np.std(values["mixed"], ddof=1))  # its seeds do differ
+    t = stats.t.ppf(0.975, 1)  # its seeds do differ
+    assert found.half_width(mixed) == pytest.approx(t * np.std(values["mixed"], ddof=1))
     only = pooled(cells, cells["test_top1"], list(cells["cell"]))
-    assert only.sd is None
-    assert only.of(mixed) is not None
+    assert only.pools[False].sd is None
+    assert only.half_width(mixed) is not None
 
 
 @given(st.floats(0.05, 0.6), st.floats(0.01, 0.6), st.floats(0.2, 0.95), st.integers(0, 99))

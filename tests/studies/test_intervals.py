@@ -50,8 +50,30 @@ def answered(right: dict[str, NDArray[np.bool_]]) -> pd.DataFrame:
 def test_the_spread_is_pooled_within_groups_only() -> None:
     cells = runs({"a": [0.1, 0.3], "b": [0.8, 1.0]})
     spread = pooled(cells, cells["test_top1"])
-    assert spread.dof == 2
-    assert spread.sd == pytest.approx(math.sqrt(0.02 / stats.chi2.median(1)))
+    pool = spread.pools[False]
+    assert pool.dof == 2
+    assert pool.sd == pytest.approx(math.sqrt(0.02 / stats.chi2.median(1)))
+
+
+def test_heads_fitted_at_once_say_nothing_of_how_trainings_differ() -> None:
+    """Probes' seeds agree to 0.05 points and once gave trainings their narrow intervals."""
+    cells = runs({
+        "probe": [0.700, 0.701], "again": [0.6, 0.6], "third": [0.5, 0.5],
+        "trained": [0.5, 0.56], "single": [0.6],
+    })  # fmt: skip
+    cells["fitted"] = cells["model"].isin(["probe", "again", "third"])
+    found = Measured(cells, "test_top1", NO_ANSWERS)
+    key = ("m", "single", "100", "r")
+    trained = math.sqrt(2) * 0.03
+    assert found.spread.half_width(key) == pytest.approx(stats.t.ppf(0.975, 1) * trained)
+    assert found.spread.pools[True].sd == pytest.approx(0.0)
+    assert found.spread.pools[True].dof == 3
+    alone = Measured(cells[cells["model"] != "trained"], "test_top1", NO_ANSWERS)
+    single, probes = (alone.cells[alone.cells["model"] == name] for name in ("single", "probe"))
+    assert alone.seeds_told(probes)
+    assert not alone.seeds_told(single, probes)
+    filled = Measured(alone.cells, "test_top1", NO_ANSWERS, everywhere=cells)
+    assert filled.spread.half_width(key) == found.spread.half_width(key)
 
 
 def test_one_erratic_group_stretches_its_own_interval_alone() -> None:
@@ -71,11 +93,15 @@ def test_a_run_that_repeats_another_to_the_bit_is_no_further_run() -> None:
     cells = runs({"a": [0.1, 0.3], "b": [0.5, 0.52]})
     again = cells[cells["model"] == "a"].assign(recipe="again", cell=["again-0", "again-1"])
     both = pd.concat([cells, again], ignore_index=True).assign(weights_hash="same")
-    assert pooled(both, both["test_top1"]).dof == 2
+
+    def freedom() -> int:
+        return pooled(both, both["test_top1"]).pools[False].dof
+
+    assert freedom() == 2
     both.loc[both["cell"] == "again-1", "weights_hash"] = "another"
-    assert pooled(both, both["test_top1"]).dof == 2  # one run of the group is none to spread
+    assert freedom() == 2  # one run of the group is none to spread
     both.loc[both["recipe"] == "again", "weights_hash"] = "another"
-    assert pooled(both, both["test_top1"]).dof == 3
+    assert freedom() == 3
 
 
 @pytest.mark.parametrize("seeds", [2, 3])
@@ -131,7 +157,7 @@ def test_what_differs_on_every_image_alike_is_told_apart_though_intervals_overla
 
 def test_one_seed_gives_the_interval_of_the_test_images() -> None:
     found = measured({"a": [0.5]})
-    assert found.spread.sd is None
+    assert not found.spread.pools
     assert found.mean(found.cells).half_width == pytest.approx(Z * math.sqrt(0.25 / 1000))
 
 
@@ -169,8 +195,9 @@ def test_where_no_run_was_repeated_seeds_spread_as_on_the_other_machines() -> No
     every = pd.concat([single, several], ignore_index=True)
     own = every[every["machine"] == "single"]
     found = Measured(own, "test_top1", NO_ANSWERS, everywhere=every).spread
-    assert (found.sd, found.dof) == (pytest.approx(0.02), 2)
-    assert Measured(own, "test_top1", NO_ANSWERS).spread.sd is None
+    pool = found.pools[False]
+    assert (pool.sd, pool.dof) == (pytest.approx(0.02), 2)
+    assert not Measured(own, "test_top1", NO_ANSWERS).spread.pools
     slow = every.rename(columns={"test_top1": "train_seconds"})
     timed = Measured(slow.loc[own.index], "train_seconds", NO_ANSWERS, everywhere=slow)
-    assert timed.spread.sd is None  # times are each machine's own
+    assert not timed.spread.pools  # times are each machine's own

@@ -10,7 +10,7 @@ import torch
 import torch.utils.deterministic as filling
 from torch import nn
 
-from stages.core.params import Train
+from stages.core.sections import Train
 from stages.training.optimizer import Groups, MuonWithAdamW, make_optimizer
 
 NAMES = ["sgd", "adam", "adamw", "muon"]
@@ -225,7 +225,7 @@ def test_training_imports_no_compiler() -> None:
     """It takes a second, at every start."""
     code = """if True:
         import sys, torch
-        from stages.core.params import Train
+        from stages.core.sections import Train
         from stages.training import engine, optimizer
         model = torch.nn.Linear(2, 2)
         first = optimizer.make_optimizer([{"params": list(model.parameters())}], Train())

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from stages.core.params import Train
+from stages.core.sections import Train
 from stages.training.schedule import make_schedule, share_of_rate
 
 NAMES = ["constant", "step", "cosine", "one_cycle"]

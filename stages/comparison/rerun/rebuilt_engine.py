@@ -14,7 +14,8 @@ from stages.core import paths
 from stages.core.device import memory_advice, prepare
 from stages.core.errors import DeviceError, RunError
 from stages.core.files import parse_csv
-from stages.core.params import Params, Precision, load_params, read_params
+from stages.core.params import Params, load_params, read_params
+from stages.core.sections import Precision
 from stages.runs.run import Run, parse_json, parsed
 from stages.runs.sources import Source
 from stages.training.frozen import engine_for

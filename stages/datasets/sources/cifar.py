@@ -19,7 +19,7 @@ from stages.datasets.arrays import collection_of
 from stages.datasets.fetching import Archive, fetch
 
 if TYPE_CHECKING:
-    from stages.core.params import Dataset
+    from stages.core.sections import Dataset
     from stages.datasets.pool import Collection
 
 

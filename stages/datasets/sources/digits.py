@@ -13,7 +13,7 @@ import numpy as np
 from stages.datasets.arrays import collection_of
 
 if TYPE_CHECKING:
-    from stages.core.params import Dataset
+    from stages.core.sections import Dataset
     from stages.datasets.pool import Collection
 
 NAMES = ("digits",)

@@ -22,7 +22,7 @@ from stages.datasets.listing import NO_FILES, Listing, list_folder, list_zip
 from stages.datasets.pool import Collection
 
 if TYPE_CHECKING:
-    from stages.core.params import Dataset
+    from stages.core.sections import Dataset
 
 NAMES = ("image_folder",)
 HIDDEN = "hidden"

@@ -34,7 +34,7 @@ from stages.measures.profiling.variants import EAGER, HALVES, Variant, eager, ma
 from stages.runs.schema import BLOCK_COLUMNS
 
 if TYPE_CHECKING:
-    from stages.core.params import Profile
+    from stages.core.sections import Profile
 
 Metrics = dict[str, Any]
 

@@ -227,7 +227,11 @@ def _tie(view: MachineResults, tied: pd.DataFrame, chosen: "pd.Series[float]") -
     if not others:
         told = "ahead of all others that ran at this size"
         once = ", on these test images: no seed was repeated"
-        return told + once * (view.scores.spread.sd is None)
+        runs = view.cells[
+            (view.cells["series"] == chosen["series"])
+            & (view.cells["train_images"] == chosen["train_images"])
+        ]
+        return told + once * (not view.scores.seeds_told(runs))
     return f"statistically tied with {', '.join(others)}"
 
 

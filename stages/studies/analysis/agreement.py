@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from stages.studies.analysis.answers import image_errors
 from stages.studies.analysis.intervals import NORMAL, Estimate, Measured
 from stages.studies.analysis.machine_results import MachineResults
+from stages.studies.analysis.spread import GROUP
 
 DRAWS = 4000
 SAME_WORK = ["cell", "params_id", "train_images", "indices_sha256"]
@@ -28,7 +29,8 @@ Pair = tuple[str, str]
 class Change:
     """One series on both machines: mean accuracies, and second less first on the same runs.
 
-    `by_cell` has the difference of each run.
+    `by_cell` has the difference of each run, `seeds` is half the 95 % interval of the difference
+    that two seeds alone make, None where seeds are not repeated.
     """
 
     series: str
@@ -36,6 +38,7 @@ class Change:
     second: Estimate
     difference: Estimate
     by_cell: dict[str, float]
+    seeds: float | None
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,6 @@ class Agreement:
 
     `swapped` are pairs whose order differs, better on the first machine named first; of the
     `reversed` among them both machines are sure. `leaders` are the first of each machine.
-    `seed_half_width` is half the 95 % interval of the difference that two seeds alone make.
     """
 
     images: int
@@ -54,7 +56,6 @@ class Agreement:
     reversed: tuple[Pair, ...]
     leaders: Pair | None
     leaders_tied: bool
-    seed_half_width: float | None
 
     @property
     def holds(self) -> bool | None:
@@ -64,9 +65,12 @@ class Agreement:
     @property
     def beyond_seeds(self) -> tuple[str, ...]:
         """Runs that differ by more than two seeds do; none where seeds are not repeated."""
-        limit = np.inf if self.seed_half_width is None else self.seed_half_width
-        every = (change.by_cell.items() for change in self.changes)
-        return tuple(cell for cells in every for cell, apart in cells if abs(apart) > limit)
+        return tuple(
+            cell
+            for change in self.changes
+            for cell, apart in change.by_cell.items()
+            if change.seeds is not None and abs(apart) > change.seeds
+        )
 
     @property
     def beyond(self) -> tuple[Change, ...]:
@@ -111,7 +115,9 @@ def _agreement(
             apart = measured.difference(theirs, ours)
             values = [measured.values[side.index].set_axis(side["cell"]) for side in (theirs, ours)]
             by_cell = {str(cell): float(value) for cell, value in (values[0] - values[1]).items()}
-            changes.append(Change(str(name), *means, apart, by_cell))
+            one = measured.spread.half_width(tuple(ours[GROUP].iloc[0].astype(str)))
+            seeds = None if one is None else one * float(np.sqrt(2))
+            changes.append(Change(str(name), *means, apart, by_cell, seeds))
     names = [change.series for change in changes]
     swapped = [pair for pair in combinations(names, 2) if _sign(changes, pair) < 0]
     swapped = [pair if _better(changes, pair) else (pair[1], pair[0]) for pair in swapped]
@@ -121,8 +127,6 @@ def _agreement(
     tied = leaders is not None and not (
         leaders in sure[machines[0]] or leaders[::-1] in sure[machines[1]]
     )
-    sd = measured.spread.sd
-    seeds = None if sd is None else float(measured.spread.quantile * sd * np.sqrt(2))
     return Agreement(
         images=images,
         changes=tuple(changes),
@@ -131,7 +135,6 @@ def _agreement(
         reversed=tuple(reversed_),
         leaders=leaders,
         leaders_tied=tied,
-        seed_half_width=seeds,
     )
 
 

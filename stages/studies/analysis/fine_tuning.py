@@ -6,7 +6,7 @@ two are named (the ranks agree, by and large: Kornblith et al., arXiv:1805.08974
 
 from collections.abc import Sequence
 
-from stages.core.params import Dataset
+from stages.core.sections import Dataset
 from stages.pages.formatting import percent
 from stages.reporting.repeat import experiment
 from stages.studies.analysis.advice import Advice

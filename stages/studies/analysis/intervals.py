@@ -80,16 +80,23 @@ class Measured:
     def spread(self) -> Spread:
         """Of one run about its group's mean.
 
-        Where no run of these cells has a repeat, that of accuracies is taken from all machines:
-        how far seeds differ is a matter of recipe and pictures. Times are each machine's own.
+        Where no run of a kind has a repeat among these cells, that of accuracies is taken from all
+        machines: how far seeds differ is a matter of recipe and pictures. Times are each machine's
+        own.
         """
         if is_time(self.column):
             return pooled(self.cells.loc[self.values.index], self.values)
         own = pooled(self.cells.loc[self.values.index], self.values, self.constant)
-        if own.sd is not None or self.everywhere is None:
+        if self.everywhere is None:
             return own
         known = self.everywhere.dropna(subset=[self.column])
-        return pooled(known, known[self.column].astype(float), self.constant)
+        return own.filled_from(pooled(known, known[self.column].astype(float), self.constant))
+
+    def seeds_told(self, *picked: pd.DataFrame) -> bool:
+        """Whether it is known of all these runs how far another seed would move them."""
+        return all(
+            self.spread.half_width(key) is not None for runs in picked for key in _keys(runs)
+        )
 
     @cached_property
     def groups(self) -> dict[Group, pd.DataFrame]:
@@ -112,11 +119,10 @@ class Measured:
         runs, weight = self.cells.loc[weights.index], weights.to_numpy(float)
         value = float(weight @ self.values[weights.index].to_numpy(float))
         parts = []
-        keys = runs[GROUP].astype(str).itertuples(index=False, name=None)
-        known = [self.spread.of(key) for key in keys]
-        if any(sd is not None for sd in known):
-            spreads = np.array([sd or 0.0 for sd in known])
-            parts.append(self.spread.quantile * float(np.linalg.norm(weight * spreads)))
+        known = [self.spread.half_width(key) for key in _keys(runs)]
+        if any(width is not None for width in known):
+            widths = np.array([width or 0.0 for width in known])
+            parts.append(float(np.linalg.norm(weight * widths)))
         share = tested(self.column)
         if share is not None and share in runs:
             variance = float(weight @ self.errors.among(runs, share) @ weight)
@@ -165,6 +171,11 @@ def tied_with(measured: Measured, rows: pd.DataFrame, place: int) -> "pd.Series[
         for own, key in enumerate(keys)
     ]
     return pd.Series(told, index=rows.index, dtype=bool)
+
+
+def _keys(runs: pd.DataFrame) -> list[Group]:
+    """The group of each run."""
+    return list(runs[GROUP].astype(str).itertuples(index=False, name=None))
 
 
 def _tuple(key: Hashable) -> tuple[Hashable, ...]:

@@ -190,12 +190,12 @@ def _status(
         found = measured.difference(picked[0], picked[1])
     if measured.column == LATENCY:
         found = latency_difference(picked[0], picked[1])
-    elif measured.spread.sd is None:  # no recipe was repeated: nothing tells how far seeds differ
+    elif not measured.seeds_told(*picked):  # nothing tells how far another seed is
         found = Estimate(found.value, None)
     told = (_told_times if is_time(measured.column) else _told_shares)(parsed, means, found)
     if found.half_width is None:
-        alone = measured.spread.sd is None and measured.column != LATENCY
-        return "undecided", told + " (one run each: no interval)" * alone
+        alone = measured.column != LATENCY and not measured.seeds_told(*picked)
+        return "undecided", told + " (seeds not repeated: no interval)" * alone
     claimed = parsed.figure if parsed.b else 0.0
     lead = (found.value if parsed.larger else -found.value) - claimed
     if abs(lead) <= found.half_width:

@@ -5,8 +5,10 @@ Two or three seeds say little about their own spread, so it is pooled over all g
 one erratic group stretch every interval; so each group's variance is divided by what the median of
 such an estimate is (that of chi-squared over its degrees of freedom), and the pooled variance is
 the median of these, weighted by degrees of freedom. A group that spreads wider than that keeps its
-own spread. Runs that give one answer to every image agree whatever their seed and are left out of
-the pool, but not out of their own group: where one of two seeds fails, that is its spread.
+own spread. Heads that are fitted at once (probe, k-nn) are pooled apart: their seed shuffles folds
+and draws no weights, so they agree far more than trainings do. Runs that give one answer to every
+image agree whatever their seed and are left out of the pool, but not out of their own group: where
+one of two seeds fails, that is its spread.
 Simulated on equal normal groups, intervals of this width with Student's t hold the truth in 95 to
 98 % of cases.
 """
@@ -26,29 +28,61 @@ Group = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Standard deviation of one run: `sd` pooled (None without repeats), `own` of each group."""
+class Pool:
+    """Standard deviation of a run over seeds, None where all were left out, and what it rests on.
+
+    `groups` are those of at least two runs.
+    """
 
     sd: float | None
     dof: int
+    groups: frozenset[Group]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Of runs of each kind, by whether their head is fitted at once; `own` is each group's.
+
+    A kind without repeats has no pool. `fitted` are the groups whose head is.
+    """
+
+    pools: Mapping[bool, Pool]
     own: Mapping[Group, float]
+    fitted: frozenset[Group] = frozenset()
 
-    def of(self, group: Group) -> float | None:
-        """The larger of the pooled spread and the group's own; None where there is neither."""
-        known = [sd for sd in (self.sd, self.own.get(group)) if sd is not None]
-        return max(known, default=None)
+    def is_fitted(self, group: Group) -> bool:
+        """Whether the heads of a group's runs are fitted at once."""
+        return group in self.fitted
 
-    @property
-    def quantile(self) -> float:
-        """Student's t for a 95 % interval; the normal one without repeats."""
-        return float(stats.t.ppf(LEVEL, self.dof) if self.dof else stats.norm.ppf(LEVEL))
+    def pool_of(self, group: Group) -> Pool | None:
+        """The pool that a group belongs to; None where no run of its kind was repeated."""
+        return self.pools.get(self.is_fitted(group))
+
+    def half_width(self, group: Group) -> float | None:
+        """Half the 95 % interval of one run over seeds; None where nothing tells it.
+
+        It is Student's t times the larger of the pooled spread and the group's own.
+        """
+        pool = self.pool_of(group)
+        if pool is None:
+            return None
+        known = [sd for sd in (pool.sd, self.own.get(group)) if sd is not None]
+        return float(stats.t.ppf(LEVEL, pool.dof)) * max(known) if known else None
 
     @property
     def erratic(self) -> list[Group]:
         """Groups whose own spread is more than three times the pooled one."""
-        if not self.sd:
-            return []
-        return [group for group, sd in self.own.items() if sd > ERRATIC * self.sd]
+        pools = {group: self.pool_of(group) for group in self.own}
+        return [
+            group
+            for group, sd in self.own.items()
+            if (pool := pools[group]) is not None and pool.sd and sd > ERRATIC * pool.sd
+        ]
+
+    def filled_from(self, other: "Spread") -> "Spread":
+        """With the pools of `other` for kinds of which no spread is known here."""
+        told = {kind: pool for kind, pool in self.pools.items() if pool.sd is not None}
+        return Spread({**self.pools, **other.pools, **told}, self.own, self.fitted)
 
 
 def pooled(
@@ -64,12 +98,28 @@ def pooled(
         repeats = cells[SAME_RUN].assign(value=values).duplicated()
         runs = runs[~repeats & values.notna()]
     runs = runs.dropna(subset=["value"])
-    every = _within(runs)
-    own = {_key(key): float(sd) for key, sd in np.sqrt(every["variance"]).items()}
-    pool = _within(runs[~cells["cell"].reindex(runs.index).isin(constant)]) if constant else every
+    own = {_key(key): float(sd) for key, sd in np.sqrt(_within(runs)["variance"]).items()}
+    at_once = cells["fitted"].reindex(runs.index) if "fitted" in cells else runs["value"].isna()
+    answering = ~cells["cell"].reindex(runs.index).isin(constant)
+    kinds = {kind: at_once == kind for kind in (False, True)}
+    pools = {
+        kind: pool
+        for kind, own_kind in kinds.items()
+        if (pool := _pool(runs[own_kind], runs[own_kind & answering])) is not None
+    }
+    fitted = runs[kinds[True]][GROUP].astype(str).itertuples(index=False, name=None)
+    return Spread(pools, own, frozenset(fitted))
+
+
+def _pool(runs: pd.DataFrame, answering: pd.DataFrame) -> Pool | None:
+    """The pool of runs of one kind, from those that tell images apart; None without repeats."""
+    every, pool = _within(runs), _within(answering)
+    if every.empty:
+        return None
     dof = pool["freedom"].to_numpy(int)
     sd = _middle(pool["variance"].to_numpy(float), dof) if len(pool) else None
-    return Spread(sd, int(dof.sum()) or int(every["freedom"].sum()), own)
+    groups = frozenset(_key(key) for key in (pool if len(pool) else every).index)
+    return Pool(sd, int(dof.sum()) or int(every["freedom"].sum()), groups)
 
 
 def _within(runs: pd.DataFrame) -> pd.DataFrame:

@@ -51,7 +51,7 @@ def _sentence(found: Sequence[Agreement], names: tuple[str, str]) -> str:
     moved = "its accuracy moved by no more" if changes == 1 else "no accuracy moved by more"
     if beyond:
         moved = f"{beyond} of {counted(changes, 'accuracy', 'accuracies')} moved by more"
-    seeds = any(one.seed_half_width is not None for one in told)
+    seeds = any(change.seeds is not None for one in told for change in one.changes)
     moved += (
         " than seeds and test images explain"
         if seeds
@@ -117,10 +117,12 @@ def _line(one: Agreement, names: tuple[str, str]) -> str:
         told += f"; change places within their intervals: {_pairs(swapped)}"
     if one.reversed:
         told += f"; reversed, and both machines are sure: {_pairs(one.reversed)}"
-    if one.seed_half_width is not None:
-        runs = counted(sum(len(change.by_cell) for change in one.changes), "run")
+    told_of = [change for change in one.changes if change.seeds is not None]
+    if told_of:
+        runs = counted(sum(len(change.by_cell) for change in told_of), "run")
+        ends = [f"{100 * end(change.seeds or 0.0 for change in told_of):.1f}" for end in (min, max)]
         told += (
-            f"; another seed alone moves a run by up to {100 * one.seed_half_width:.1f} points, "
+            f"; another seed alone moves a run by up to {' to '.join(dict.fromkeys(ends))} points, "
             f"the other machine {len(one.beyond_seeds) or 'none'} of {runs} by more"
         )
     return told + "."

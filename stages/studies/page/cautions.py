@@ -4,31 +4,45 @@ import pandas as pd
 
 from stages.pages.formatting import percent
 from stages.studies.analysis.machine_results import MachineResults, series_of
+from stages.studies.analysis.spread import Pool
 from stages.studies.page.traced import Traced, cells_of, over
+
+RUN = {False: "of trainings ", True: "of heads that are fitted at once "}
 
 
 def interval_text(view: MachineResults) -> str:
     """What stands behind ± in the tables of accuracy."""
     spread = view.scores.spread
-    if spread.sd is None:
+    kinds = sorted({spread.is_fitted(group) for group in view.scores.groups})
+    pools = {kind: spread.pools.get(kind) for kind in kinds}
+    if all(pool is None or pool.sd is None for pool in pools.values()):
         told = (
             "No two runs that differ in the seed alone tell images apart: the intervals are those "
             "of the test images and say nothing of how another seed would do."
         )
         return over(view.cells, told)
-    repeated = {key[0] for key in spread.own}
-    whose = "" if view.machine in repeated else ", on other machines, for here none was repeated"
     left_out = ", runs with one answer to all images left out" if view.constant else ""
+    differ = ", ".join(
+        (RUN[kind] if len(kinds) > 1 else "") + _differ(view, pool) for kind, pool in pools.items()
+    )
     told = (
         "Mean ± 95 % interval (number of runs), for other seeds and other test images: the error "
-        "of both, added in quadrature. One run differs from another of its backbone and size by "
-        f"{100 * spread.sd:.2f} points (standard deviation over seeds, the median over all of "
-        f"them{left_out}{whose}; {spread.dof} degrees of freedom, Student's t); where seeds differ "
-        "more, their own spread counts. Two figures are tied when the interval of their "
-        "difference, paired image by image, holds zero; their own intervals may overlap all the "
-        "same."
+        "of both, added in quadrature. Standard deviation of one run over the seeds of its "
+        f"backbone and size, the median over all of them{left_out}: {differ}. With it goes "
+        "Student's t; where seeds differ more, their own spread counts. Two figures are tied when "
+        "the interval of their difference, paired image by image, holds zero; their own intervals "
+        "may overlap all the same."
     )
     return over(view.cells, told)
+
+
+def _differ(view: MachineResults, pool: Pool | None) -> str:
+    """How far runs of one kind differ, and what that rests on."""
+    if pool is None or pool.sd is None:
+        return "not known, for none was repeated, so that test images alone count"
+    repeated = {group[0] for group in pool.groups}
+    where = "" if view.machine in repeated else ", on other machines, for here none was repeated"
+    return f"{100 * pool.sd:.2f} points ({pool.dof} degrees of freedom{where})"
 
 
 def cautions(view: MachineResults) -> list[str]:
@@ -37,16 +51,23 @@ def cautions(view: MachineResults) -> list[str]:
 
 
 def _erratic(view: MachineResults) -> list[str]:
-    said: list[str] = []
-    for group in view.scores.spread.erratic:
-        cells = view.scores.groups[group]
-        shares = ", ".join(percent(share) for share in sorted(cells[view.results.main]))
-        told = (
-            f"{_named(view, cells)}: its seeds disagree far more than those of the others "
-            f"({shares}); so few runs cannot say how far, and its interval may still be too narrow"
-        )
-        said.append(over(cells, told))
-    return said
+    groups = view.scores.groups
+    cells = [groups[group] for group in view.scores.spread.erratic]
+    if not cells:
+        return []
+    told = "; ".join(
+        f"{_named(view, runs)} "
+        f"({', '.join(percent(share) for share in sorted(runs[view.results.main]))})"
+        for runs in cells
+    )
+    end = (
+        "its seeds disagree far more than those of the others; so few runs cannot say how far, and "
+        "its interval may still be too narrow"
+        if len(cells) == 1
+        else "their seeds disagree far more than those of the others; so few runs cannot say how "
+        "far, and their intervals may still be too narrow"
+    )
+    return [over(pd.concat(cells), f"{told}: {end}")]
 
 
 def _constant(view: MachineResults) -> list[str]:

@@ -13,6 +13,7 @@ from stages.pages.formatting import NONE, percent, rounded
 from stages.studies.analysis.intervals import NORMAL
 from stages.studies.analysis.machine_results import MachineResults
 from stages.studies.analysis.scaling import Check, Curve, fit, leave_out_largest
+from stages.studies.analysis.spread import GROUP
 from stages.studies.page.traced import over, range_text
 
 
@@ -53,11 +54,11 @@ def fitted_curves(view: MachineResults) -> dict[str, Fitted]:
 
 def _errors(view: MachineResults, cells: pd.DataFrame) -> tuple[float, float]:
     """Half the intervals of one run over seeds, pooled, and of a mean over test images."""
-    spread = view.scores.spread
     last = cells[cells["train_images"] == cells["train_images"].max()]
     covariance = view.errors.among(last, view.results.main)
     images = NORMAL * float(covariance.mean()) ** 0.5
-    return (spread.quantile * spread.sd if spread.sd else 0.0), images
+    key = tuple(last[GROUP].iloc[0].astype(str))
+    return view.scores.spread.half_width(key) or 0.0, images
 
 
 def sample_table(view: MachineResults, target: float | None) -> Table | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from stages.core import files
 from stages.core.errors import DataError
-from stages.core.params import Dataset
+from stages.core.sections import Dataset
 from stages.datasets import open_collection
 from stages.datasets.pool import Pool
 from stages.runs.schema import STUDY_PICTURES

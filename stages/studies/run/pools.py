@@ -12,9 +12,10 @@ from typing import Any
 
 from stages.core import files
 from stages.core.errors import RunError
-from stages.core.params import Dataset, Params
+from stages.core.params import Params
 from stages.core.paths import dvc_root, work_folder
 from stages.core.records import read_record, write_record
+from stages.core.sections import Dataset
 from stages.datasets import open_collection
 from stages.datasets.decoding import SUFFIXES
 from stages.datasets.pixel_cache import pack_folder, save_pack

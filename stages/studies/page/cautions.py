@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from stages.core.counts import counted
 from stages.pages.formatting import percent
 from stages.studies.analysis.machine_results import MachineResults, series_of
 from stages.studies.analysis.spread import Pool
@@ -42,7 +43,8 @@ def _differ(view: MachineResults, pool: Pool | None) -> str:
         return "not known, for none was repeated, so that test images alone count"
     repeated = {group[0] for group in pool.groups}
     where = "" if view.machine in repeated else ", on other machines, for here none was repeated"
-    return f"{100 * pool.sd:.2f} points ({pool.dof} degrees of freedom{where})"
+    freedom = counted(pool.dof, "degree of freedom", "degrees of freedom")
+    return f"{100 * pool.sd:.2f} points ({freedom}{where})"
 
 
 def cautions(view: MachineResults) -> list[str]:

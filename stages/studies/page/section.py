@@ -46,6 +46,7 @@ def section(story: StudySource, views: Sequence[MachineResults], goals: Sequence
         "name": problem_name(view),
         "spread": interval_text(view),
         "cautions": cautions(view),
+        "seeds_told": view.scores.seeds_told(view.cells),
         "compared": compared(views),
         "advice": advice,
         "targets": target_table(story.model_copy(update={"targets": list(goals)}), views),

@@ -87,8 +87,10 @@ _NO_MEMORY = ("failed to map segment", "allocate memory", "out of memory")
 def _complain(message: str) -> int:
     from stages.core.way_back import way_back
 
-    paragraphs = [
-        textwrap.fill(part, 100, break_long_words=False, break_on_hyphens=False)
+    paragraphs = [  # an indented line is a command, to be copied whole
+        part
+        if part.startswith("  ")
+        else textwrap.fill(part, 100, break_long_words=False, break_on_hyphens=False)
         for part in (message + way_back()).split("\n")
     ]
     print("error: " + "\n".join(paragraphs), file=sys.stderr)

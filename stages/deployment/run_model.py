@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -11,9 +13,14 @@ from stages.core.combinations import DEFAULT_TASK
 from stages.core.device import prepare
 from stages.core.errors import RunError
 from stages.core.metrics import all_values
+from stages.core.params import Params, load_params
+from stages.core.sections import Dataset
+from stages.reporting.repeat import changes, experiment
+from stages.runs.cell_file import parse_cell
 from stages.runs.schema import CELL
 from stages.runs.sources import WORKSPACE, Source
 from stages.runs.weights_file import About, read_weights
+from stages.studies.spec.identity import params_behind
 from stages.training.trained import TrainedModel, filled
 
 
@@ -49,11 +56,11 @@ def model_of_run(source: Source, device: str = "auto") -> RunModel:
 
 
 def _without_weights(source: Source) -> str:
-    if source.read(CELL) is not None:
+    if (cell := source.read(CELL)) is not None:
         return (
             f"{source.name} is a cell of a study, which keeps figures and answers but no weights. "
-            "The study's page has the `dvc exp run` command that makes it a run of the pipeline; "
-            "run that, and name the experiment."
+            "This makes it a run of the pipeline, after which the workspace, without `--run`, is "
+            f"it:\n  {_as_run(parse_cell(cell, source.name))}"
         )
     if source.name == WORKSPACE:
         return f"There is no trained model here yet: {paths.WEIGHTS} is missing. Run `dvc repro`."
@@ -62,6 +69,15 @@ def _without_weights(source: Source) -> str:
         "remote has it here. Where the run was made, `dvc push` gives it to a remote; `git "
         "checkout` of the revision and `dvc repro` make it again."
     )
+
+
+def _as_run(cell: Mapping[str, Any]) -> str:
+    """The command that trains a cell's model in the pipeline of the working tree."""
+    folder = Dataset(folder=cell["params"]["dataset"]["folder"])
+    params = params_behind(cell, Params(dataset=folder))
+    here = load_params(paths.PARAMS) if paths.PARAMS.exists() else Params()
+    differ = changes(params, here)
+    return experiment({key: value for key, (value, _) in differ.items()})
 
 
 def _require_recorded(source: Source, content: bytes) -> None:

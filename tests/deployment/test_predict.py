@@ -10,6 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stages.core.params import Params
+from stages.core.sections import Train
+from stages.export import main as export
 from stages.predict import main
 
 
@@ -85,3 +88,17 @@ def test_mistakes_are_one_paragraph(
     said = capsys.readouterr().err
     assert said.startswith("error: ")
     assert told in " ".join(said.split())
+
+
+def test_a_cell_of_a_study_says_which_command_trains_its_model(
+    here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    params = Params(model="swin_tiny", train=Train(epochs=7)).model_dump(mode="json")
+    cell = {"cell": "a", "machine": {"id": "x"}, "params": params}
+    (tmp_path / "cell.json").write_text(json.dumps(cell))
+    assert export(["--onnx", "--run", str(tmp_path)]) == 1
+    told = capsys.readouterr().err
+    assert "keeps figures and answers but no weights" in told
+    (command,) = [line for line in told.splitlines() if line.startswith("  ")]
+    assert command.startswith("  dvc exp run -S model=swin_tiny")
+    assert " -S train.epochs=7" in command

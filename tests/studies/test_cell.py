@@ -23,7 +23,7 @@ from stages.studies.run.machine import fingerprint
 from stages.studies.run.pictures import list_pictures
 from stages.studies.run.plan import plan_of, state_of
 from stages.studies.run.verify import verify
-from stages.studies.spec.identity import params_behind
+from stages.studies.spec.identity import identity_of, params_behind
 from stages.studies.spec.new_study import new_study
 from stages.studies.spec.pipeline_file import pipeline
 from stages.studies.spec.study_config import StudyConfig, load_study_config
@@ -102,9 +102,14 @@ def test_cells_leave_results_and_a_divergence_is_one(form: StudyConfig) -> None:
 def test_a_cell_counts_only_for_its_machine_and_its_parameters(form: StudyConfig) -> None:
     params = form.params(form.cells[0])
     found = {"machine": {"declared_id": "aaaa"}, "params_id": "x", "status": "finished"}
-    assert state_of(None, params, "aaaa") == "missing"
-    assert "is of DNA aaaa" in state_of(found, params, "bbbb")
-    assert "parameters were changed" in state_of(found, params, "aaaa")
+    assert state_of(None, params, "aaaa", {}) == "missing"
+    assert "is of DNA aaaa" in state_of(found, params, "bbbb", {})
+    assert "parameters were changed" in state_of(found, params, "aaaa", {})
+    listed = {"digits": {"sha256": "new"}}
+    found |= {"params_id": identity_of(params), "pictures_sha256": "old"}
+    assert "pictures were changed" in state_of(found, params, "aaaa", listed)
+    assert state_of(found | {"pictures_sha256": "new"}, params, "aaaa", listed) == "finished"
+    assert state_of(found, params, "aaaa", {}) == "finished"  # never listed here
 
 
 def test_a_cell_is_made_again_with_what_it_was_made_with() -> None:

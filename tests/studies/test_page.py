@@ -193,7 +193,7 @@ def test_runs_of_other_parameters_are_left_out_and_named(form: StudyConfig) -> N
     write_page("made")
     text = (form.folder / "report.md").read_text()
     left = len(form.cells) - 1
-    assert f"{left} runs of other parameters than the study's now are left out, such as " in text
+    assert f"{left} runs of other parameters or pictures than now are left out, such as " in text
     assert f"**1 of {len(form.cells)}**" in text
 
 

@@ -10,9 +10,11 @@ from PIL import Image
 
 from stages.core import files
 from stages.core.errors import DataError
+from stages.studies.analysis.results import read_results
 from stages.studies.run.pictures import images_by_split, list_pictures, pool_for
+from stages.studies.run.plan import plan_of
 from stages.studies.spec.study_config import StudyConfig, load_study_config
-from tests.studies.samples import make_study
+from tests.studies.samples import make_study, write_cell
 
 PLACE = Path("data/images/pets")
 
@@ -113,7 +115,7 @@ def test_where_there_are_no_pictures_the_list_stands(form: StudyConfig) -> None:
 def test_a_cell_refuses_other_pictures_than_were_listed(form: StudyConfig) -> None:
     list_pictures(form)
     dataset = form.params(form.cells[0]).dataset
-    assert len(pool_for(form, dataset, 8).names) == 12
+    assert len(pool_for(form, dataset, 8)[0].names) == 12
     draw("dog", 7)
     with pytest.raises(DataError, match="13 images of 2 classes instead of 12 images"):
         pool_for(form, dataset, 8)
@@ -129,3 +131,20 @@ def test_a_temporary_clone_reads_the_pictures_of_the_repository(
     (form.folder / "pictures.json").unlink()
     assert listed(form) == first
     assert not (clone / ".work").exists()
+
+
+def test_a_cell_of_other_pictures_is_outdated_for_plan_and_page(form: StudyConfig) -> None:
+    """A page once averaged runs of 48 and of 144 pictures under one size."""
+    first = listed(form)
+    (cell,) = form.cells
+    write_cell(form, cell.name, "aaaa-1111", dataset="pets")
+    about = form.cell_folder(cell) / "cell.json"
+    files.write_json(about, files.read_json(about) | {"pictures_sha256": first["sha256"]})
+    assert read_results(form).outdated == ()
+    draw("cat", 9)
+    changed = plan_of(form).text()
+    assert f"Not read here as they lie now: the pictures of {PLACE.as_posix()}" in changed
+    list_pictures(form)
+    assert read_results(form).outdated == (cell.name,)
+    again = plan_of(form).text()
+    assert "Not read here" not in again

@@ -14,6 +14,7 @@ import pandas as pd
 
 from stages.core.combinations import AT_ONCE
 from stages.core.errors import RunError
+from stages.core.params import Params
 from stages.core.records import FILES
 from stages.runs.cell_file import parse_cell
 from stages.runs.schema import CELL, accuracies_of
@@ -22,6 +23,7 @@ from stages.runs.tables import CELL_TABLES, Lack, read_table, require_whole
 from stages.studies.analysis.answers import Run, constant_runs, label_shares
 from stages.studies.analysis.network_costs import of_networks
 from stages.studies.spec.identity import identity_of
+from stages.studies.spec.listed_pictures import listed_pictures, of_other_pictures
 from stages.studies.spec.study_config import StudyConfig
 
 Found = tuple[dict[str, Any], pd.DataFrame | None, pd.DataFrame | None]
@@ -57,7 +59,8 @@ class Head:
 class Results:
     """`cells` has a row per cell and machine, `histories` and `predictions` carry its `cell` and
     `machine`; `machines` are the DNA facts by id; `heads` the problems that have an accuracy, in
-    the order of the cells; `outdated` names cells of other parameters, which are left out.
+    the order of the cells; `outdated` names cells of other parameters or pictures, which are left
+    out.
     """
 
     cells: pd.DataFrame
@@ -128,13 +131,13 @@ class Results:
 def read_results(form: StudyConfig, revisions: Sequence[str] = ()) -> Results:
     """All cells of the form in the working tree, those kept of other machines, and of revisions.
 
-    Left out are the study's own cells that are of other parameters than it has now, and a cell of
-    another revision where the same machine's is here already. Raises RunError for a damaged file or
-    an unknown revision.
+    Left out are the study's own cells that are of other parameters or pictures than it has now,
+    and a cell of another revision where the same machine's is here already. Raises RunError for a
+    damaged file or an unknown revision.
     """
     found: dict[tuple[str, str], Found] = {}
     outdated = []
-    own = cells_of(form)
+    own, listed = cells_of(form), listed_pictures(form)
     kept = [open_source(str(folder)) for folder in sorted(form.machines_folder.glob("*/"))]
     elsewhere = (cells_of(form, revision) for revision in revisions)
     for cells in [own, *kept, *elsewhere]:
@@ -142,7 +145,7 @@ def read_results(form: StudyConfig, revisions: Sequence[str] = ()) -> Results:
             read = _read(cells.within(Path(cell.name)))
             if read is None:
                 continue
-            if cells is own and read[0]["params_id"] != identity_of(form.params(cell)):
+            if cells is own and _is_outdated(read[0], form.params(cell), listed):
                 outdated.append(cell.name)
                 continue
             found.setdefault((cell.name, read[0]["machine"]["id"]), read)
@@ -159,6 +162,11 @@ def cells_of(form: StudyConfig, revision: str = WORKSPACE) -> Source:
             f"`--with` and the key `with` of {form.folder / 'params.yaml'}."
         )
     return cells
+
+
+def _is_outdated(found: Mapping[str, Any], params: Params, listed: Mapping[str, Any]) -> bool:
+    others = of_other_pictures(found, params.dataset, listed)
+    return others or found["params_id"] != identity_of(params)
 
 
 def _read(source: Source) -> Found | None:

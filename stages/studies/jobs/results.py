@@ -7,6 +7,7 @@ from stages.runs.cell_file import parse_cell
 from stages.runs.schema import CELL, CELL_FILES, STUDY_IDENTITY, STUDY_PICTURES
 from stages.runs.sources import Source
 from stages.studies.run.plan import state_of
+from stages.studies.spec.listed_pictures import listed_pictures
 from stages.studies.spec.study_config import Cell, StudyConfig
 
 Files = dict[Path, bytes]
@@ -23,7 +24,8 @@ def result_of(form: StudyConfig, cell: Cell, source: Source) -> Files | None:
     if CELL not in found or not _depends_alike(form, source):
         return None
     about = parse_cell(found[CELL], f"{place.name}/{CELL}")
-    counts = not state_of(about, form.params(cell), None).startswith("missing")
+    state = state_of(about, form.params(cell), None, listed_pictures(form))
+    counts = not state.startswith("missing")
     return found if counts else None
 
 

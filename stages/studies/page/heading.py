@@ -55,7 +55,7 @@ def notes(form: StudyConfig, results: Results) -> list[str]:
         said.append(f"{len(missing)} of {len(form.cells)} runs are still missing.")
     if results.outdated:
         said.append(
-            f"{counted(len(results.outdated), 'run')} of other parameters than the study's now "
+            f"{counted(len(results.outdated), 'run')} of other parameters or pictures than now "
             f"{'is' if len(results.outdated) == 1 else 'are'} left out, such as "
             f"{results.outdated[0]}: {form.repro('-k')} makes them anew."
         )

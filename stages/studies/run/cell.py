@@ -85,12 +85,12 @@ def make_cell(
     started = time.perf_counter()
     if not again:
         require_weights(form, params)
-    pool = pool_for(form, params.dataset, params.input_size)
+    pool, pictures_sha256 = pool_for(form, params.dataset, params.input_size)
     indices = indices_table(pool, choose(pool, params.subset, params.dataset.name))
     dataset = located(params.dataset)
     splits = load_splits(dataset, indices, params.input_size, ["train", "val", "test"])
     machine = machine_of(params)
-    known = _about(cell, params, splits, indices, machine)
+    known = _about(cell, params, splits, indices, machine) | {"pictures_sha256": pictures_sha256}
     profile = {} if again else profile_of(params, len(pool.classes), machine["id"])
     whose = "repetition" if again else "identity"
     inputs = {"indices": known["indices_sha256"], whose: machine["id"]}

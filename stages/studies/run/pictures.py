@@ -8,7 +8,6 @@ again.
 """
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from stages.core import files
@@ -16,11 +15,14 @@ from stages.core.errors import DataError
 from stages.core.sections import Dataset
 from stages.datasets import open_collection
 from stages.datasets.pool import Pool
-from stages.runs.schema import STUDY_PICTURES
-from stages.studies.run.pools import is_here, located, pool_here, summary_here
+from stages.studies.run.pools import is_here, is_read, located, pool_here, summary_here
+from stages.studies.spec.listed_pictures import (
+    UNFETCHED,
+    listed_name,
+    listed_path,
+    listed_pictures,
+)
 from stages.studies.spec.study_config import StudyConfig
-
-UNFETCHED = {"note": "not fetched when the pictures were listed; its archive is pinned by a hash"}
 
 
 def list_pictures(form: StudyConfig) -> list[str]:
@@ -32,10 +34,10 @@ def list_pictures(form: StudyConfig) -> list[str]:
     wanted: dict[str, tuple[Dataset, int]] = {}
     for cell in form.cells:
         params = form.params(cell)
-        name = _name(params.dataset)
+        name = listed_name(params.dataset)
         largest = max(params.input_size, wanted[name][1] if name in wanted else 0)
         wanted[name] = (params.dataset, largest)
-    known, failure = _listed(form), None
+    known, failure = listed_pictures(form), None
     listed: dict[str, Any] = {}
     told = []
     for name, (dataset, input_px) in wanted.items():
@@ -55,25 +57,35 @@ def list_pictures(form: StudyConfig) -> list[str]:
             told.append(f"{name}: {_images(listed[name])}{here}")
     if failure and all(found == UNFETCHED for found in listed.values()):
         raise failure
-    files.write_json(_path(form), listed)
+    files.write_json(listed_path(form), listed)
     return told
 
 
-def pool_for(form: StudyConfig, dataset: Dataset, input_px: int) -> Pool:
-    """The pool that a cell chooses from.
+def pool_for(form: StudyConfig, dataset: Dataset, input_px: int) -> tuple[Pool, str]:
+    """The pool that a cell chooses from, and the hash of its list.
 
     Raises DataError as reading does, and when the pictures are not those that were listed.
     """
     pool, summary = pool_here(located(dataset), input_px)
-    name = _name(dataset)
-    listed = _listed(form).get(name, summary)
+    name = listed_name(dataset)
+    listed = listed_pictures(form).get(name, summary)
     if listed not in (summary, UNFETCHED):
         raise DataError(
-            f"The pictures of {name} are not those in {_path(form)}: {_told(summary)} instead of "
-            f"{_told(listed)}, or others of that number. List them anew, and run the cells again, "
-            f"with: {form.repro('-k')}"
+            f"The pictures of {name} are not those in {listed_path(form)}: {_told(summary)} "
+            f"instead of {_told(listed)}, or others of that number. List them anew, and run the "
+            f"cells again, with: {form.repro('-k')}"
         )
-    return pool
+    return pool, str(summary["sha256"])
+
+
+def unread(form: StudyConfig) -> list[str]:
+    """Folders and archives that are here, and are others than were read here, if any was."""
+    datasets = [form.params(cell).dataset for cell in form.cells]
+    return list(dict.fromkeys(
+        listed_name(dataset) for dataset in datasets
+        if dataset.name == "image_folder"
+        and is_here(located(dataset)) and not is_read(located(dataset))
+    ))  # fmt: skip
 
 
 def images_by_split(form: StudyConfig, dataset: Dataset) -> dict[str, int] | None:
@@ -81,17 +93,11 @@ def images_by_split(form: StudyConfig, dataset: Dataset) -> dict[str, int] | Non
 
     None where neither tells. Raises DataError for a folder that cannot be read as a data set.
     """
-    if images := _listed(form).get(_name(dataset), {}).get("images"):
+    if images := listed_pictures(form).get(listed_name(dataset), {}).get("images"):
         return dict(images)
     if dataset.name == "image_folder" and is_here(located(dataset)):
         return dict(Counter(open_collection(located(dataset)).splits))
     return None
-
-
-def _name(dataset: Dataset) -> str:
-    if dataset.name != "image_folder":
-        return dataset.name
-    return dataset.folder + (f" by {dataset.labels}" if dataset.labels else "")
 
 
 def _images(listed: dict[str, Any]) -> str:
@@ -100,12 +106,3 @@ def _images(listed: dict[str, Any]) -> str:
 
 def _told(summary: dict[str, Any]) -> str:
     return f"{_images(summary)} of {summary['classes']} classes"
-
-
-def _path(form: StudyConfig) -> Path:
-    return form.folder / STUDY_PICTURES
-
-
-def _listed(form: StudyConfig) -> dict[str, Any]:
-    path = _path(form)
-    return dict(files.read_json(path)) if path.exists() else {}

@@ -13,12 +13,14 @@ from stages.core.errors import UserError
 from stages.core.params import Params
 from stages.pages.formatting import duration
 from stages.runs.cell_file import read_cell
+from stages.runs.schema import STUDY_PICTURES
 from stages.studies.run.code import code_note
 from stages.studies.run.estimate import FROZEN, Estimate, Known, estimate, images_in
 from stages.studies.run.machine import declared_id
-from stages.studies.run.pictures import images_by_split
+from stages.studies.run.pictures import images_by_split, unread
 from stages.studies.run.rehearsal import Pace, pace_of
 from stages.studies.spec.identity import identity_of
+from stages.studies.spec.listed_pictures import listed_pictures, of_other_pictures
 from stages.studies.spec.study_config import Cell, StudyConfig
 
 
@@ -38,7 +40,7 @@ class Plan:
     form: StudyConfig
     machine: str | None
     planned: list[Planned]
-    note: str | None
+    notes: list[str]
 
     @property
     def missing(self) -> list[Planned]:
@@ -59,9 +61,7 @@ class Plan:
         lines.append(f"{summary}, {left}." if self.missing else f"{summary}. Nothing is missing.")
         if self.missing:
             lines.append(f"Run them with: {self.form.repro('-k')}")
-        if self.note:
-            lines.append(self.note)
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.notes])
 
 
 def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -> Plan:
@@ -72,7 +72,7 @@ def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -
     params = {cell.name: form.params(cell) for cell in form.cells}
     read = {cell.name: read_cell(form.cell_folder(cell)) for cell in form.cells}
     machines = _machines(form, params)
-    states = {name: state_of(read[name], own, machines[name]) for name, own in params.items()}
+    states = _states(form, params, machines, read)
     missing = {name for name, state in states.items() if state.startswith("missing")}
     known = _known(form, read, machines, log)
     known = replace(
@@ -91,7 +91,9 @@ def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -
     codes = [
         (name, found.get("code")) for name, found in read.items() if found and name not in missing
     ]
-    return Plan(form, next(iter(machines.values())), planned, code_note(form, codes))
+    note = code_note(form, codes)
+    notes = [*([note] if note else []), *_about_pictures(form)]
+    return Plan(form, next(iter(machines.values())), planned, notes)
 
 
 def exists(form: StudyConfig) -> dict[str, bool]:
@@ -99,10 +101,28 @@ def exists(form: StudyConfig) -> dict[str, bool]:
     params = {cell.name: form.params(cell) for cell in form.cells}
     machines = _machines(form, params)
     read = {cell.name: read_cell(form.cell_folder(cell)) for cell in form.cells}
-    return {
-        name: not state_of(read[name], own, machines[name]).startswith("missing")
-        for name, own in params.items()
-    }
+    states = _states(form, params, machines, read)
+    return {name: not state.startswith("missing") for name, state in states.items()}
+
+
+def _states(
+    form: StudyConfig,
+    params: Mapping[str, Params],
+    machines: Mapping[str, str | None],
+    read: Mapping[str, dict[str, Any] | None],
+) -> dict[str, str]:
+    listed = listed_pictures(form)
+    return {name: state_of(read[name], own, machines[name], listed) for name, own in params.items()}
+
+
+def _about_pictures(form: StudyConfig) -> list[str]:
+    """A note on pictures that nobody has looked at since they were changed or put there."""
+    if not (form.folder / STUDY_PICTURES).exists() or not (names := unread(form)):
+        return []
+    return [
+        f"Not read here as they lie now: the pictures of {', '.join(names)}. If they were changed, "
+        f"cells are outdated that are counted here; to find out: {form.repro('-s', 'pictures')}"
+    ]
 
 
 def _known(
@@ -179,10 +199,16 @@ def _is_of(found: Mapping[str, Any], machine: str | None) -> bool:
     return machine is None or bool(found["machine"]["declared_id"] == machine)
 
 
-def state_of(found: Mapping[str, Any] | None, params: Params, machine: str | None) -> str:
+def state_of(
+    found: Mapping[str, Any] | None,
+    params: Params,
+    machine: str | None,
+    listed: Mapping[str, Any],
+) -> str:
     """`finished`, `diverged at epoch 7, fp16`, or `missing` with the reason.
 
-    `machine` is the declared DNA whose cells count; None where any machine's do.
+    `machine` is the declared DNA whose cells count; None where any machine's do. `listed` are the
+    study's pictures.
     """
     if found is None:
         return "missing"
@@ -190,6 +216,8 @@ def state_of(found: Mapping[str, Any] | None, params: Params, machine: str | Non
         return f"missing here (the file is of DNA {found['machine']['declared_id']})"
     if found["params_id"] != identity_of(params):
         return "missing (the parameters were changed)"
+    if of_other_pictures(found, params.dataset, listed):
+        return "missing (the pictures were changed)"
     if found["status"] == "diverged":
         return f"diverged at epoch {found['diverged']['epoch']}, {found['diverged']['precision']}"
     return "finished"

@@ -42,6 +42,11 @@ def is_here(dataset: Dataset) -> bool:
     return place.is_file() or any(Path(name).suffix.lower() in SUFFIXES for name in _names(place))
 
 
+def is_read(dataset: Dataset) -> bool:
+    """Whether the data set as it lies here has been read, so that its pool is kept."""
+    return _kept(dataset)[0].exists()
+
+
 def pool_here(dataset: Dataset, input_px: int) -> tuple[Pool, dict[str, Any]]:
     """The pool, kept or read now, and its summary. Raises DataError as reading does."""
     table, about = _keep(dataset, input_px)

@@ -25,6 +25,7 @@ from stages.studies.run.cell import make_cell
 from stages.studies.run.checks import Check, add_check, checks_told
 from stages.studies.run.machine import declared_id, machine_of
 from stages.studies.spec.identity import identity_of, params_behind
+from stages.studies.spec.listed_pictures import listed_pictures, of_other_pictures
 from stages.studies.spec.study_config import Cell, StudyConfig
 
 Log = Callable[[str], None]
@@ -70,18 +71,25 @@ def verify(form: StudyConfig, count: int, seed: int | None, log: Log) -> int:
 
 
 def _records(form: StudyConfig, here: str) -> list[Record]:
-    """A record per cell whose parameters still stand, this machine's where there is one."""
-    found, others = [], 0
+    """A record per cell whose parameters and pictures still stand, this machine's if there is."""
+    found, others, listed = [], 0, listed_pictures(form)
     for cell in form.cells:
         places = [form.cells_folder, *sorted(form.machines_folder.glob("*/"))]
         known = [(place / cell.name, read_cell(place / cell.name)) for place in places]
         made = [Record(cell, folder, read) for folder, read in known if read]
-        valid = [one for one in made if one.found["params_id"] == identity_of(form.params(cell))]
+        params = form.params(cell)
+        valid = [
+            one
+            for one in made
+            if one.found["params_id"] == identity_of(params)
+            and not of_other_pictures(one.found, params.dataset, listed)
+        ]
         others += bool(made) and not valid
         if valid:
             found.append(min(valid, key=lambda one: one.found["machine"]["declared_id"] != here))
     if not found:
-        why = f"; {counted(others, 'cell')} have other parameters now" if others else ""
+        of_others = "have other parameters or pictures now"
+        why = f"; {counted(others, 'cell')} {of_others}" if others else ""
         raise RunError(
             f"{form.name} has no cell to verify{why}. Run `{form.repro('-k')}` first, or name its "
             "small form, NAME/small, if that was run."
@@ -95,7 +103,12 @@ def _check(form: StudyConfig, record: Record, log: Log) -> Check:
     machine = machine_of(params)
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder)
-        make_cell(form, cell, params, again, log, again=True)
+        repeated = make_cell(form, cell, params, again, log, again=True)
+        if repeated["indices_sha256"] != found["indices_sha256"]:
+            raise RunError(
+                f"{cell.name} was made of other pictures than are here now: there is nothing to "
+                f"hold it against. Make it anew with: {form.repro('', f'{cell.grid}@{cell.name}')}"
+            )
         result, told, verified = _judged(record.folder, again, params, machine["id"])
     origin = origin_of()
     edited = " with edits" if origin.revision and not origin.clean else ""

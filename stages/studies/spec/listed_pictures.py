@@ -1,0 +1,45 @@
+"""What `pictures.json` says of a study's pictures, and which cells were made of others.
+
+Leaves looking at the pictures themselves and writing the file to `stages.studies.run.pictures`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stages.core import files
+from stages.core.sections import Dataset
+from stages.runs.schema import STUDY_PICTURES
+from stages.studies.spec.study_config import StudyConfig
+
+UNFETCHED = {"note": "not fetched when the pictures were listed; its archive is pinned by a hash"}
+
+
+def listed_path(form: StudyConfig) -> Path:
+    """Where the form's list lies."""
+    return form.folder / STUDY_PICTURES
+
+
+def listed_pictures(form: StudyConfig) -> dict[str, Any]:
+    """What is listed of each data set, by `listed_name`; nothing before the first listing."""
+    path = listed_path(form)
+    return dict(files.read_json(path)) if path.exists() else {}
+
+
+def listed_name(dataset: Dataset) -> str:
+    """What a data set is called there: a folder of pictures with the table of its labels."""
+    if dataset.name != "image_folder":
+        return dataset.name
+    return dataset.folder + (f" by {dataset.labels}" if dataset.labels else "")
+
+
+def of_other_pictures(
+    found: Mapping[str, Any], dataset: Dataset, listed: Mapping[str, Any]
+) -> bool:
+    """Whether a cell's file says that it was made of other pictures than are `listed`.
+
+    False where either does not tell: files of cells have it since 0.2.
+    """
+    made = found.get("pictures_sha256")
+    present = listed.get(listed_name(dataset), {}).get("sha256")
+    return None not in (made, present) and made != present

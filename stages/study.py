@@ -133,9 +133,13 @@ def _fingerprint(arguments: argparse.Namespace) -> int:
 
 
 def _pictures(arguments: argparse.Namespace) -> int:
+    from stages.studies.run.losses import require_pictures_of_outdated
     from stages.studies.run.pictures import list_pictures
 
-    return _log("\n".join(list_pictures(_form(arguments))))
+    form = _form(arguments)
+    told = list_pictures(form)
+    require_pictures_of_outdated(form)
+    return _log("\n".join(told))
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -98,7 +98,7 @@ def test_a_cell_of_a_study_says_which_command_trains_its_model(
     (tmp_path / "cell.json").write_text(json.dumps(cell))
     assert export(["--onnx", "--run", str(tmp_path)]) == 1
     told = capsys.readouterr().err
-    assert "keeps figures and answers but no weights" in told
+    assert "keeps figures and answers but no weights" in " ".join(told.split())
     (command,) = [line for line in told.splitlines() if line.startswith("  ")]
     assert command.startswith("  dvc exp run -S model=swin_tiny")
     assert " -S train.epochs=7" in command

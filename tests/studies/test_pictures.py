@@ -11,6 +11,7 @@ from PIL import Image
 from stages.core import files
 from stages.core.errors import DataError
 from stages.studies.analysis.results import read_results
+from stages.studies.run.losses import require_pictures_of_outdated
 from stages.studies.run.pictures import images_by_split, list_pictures, pool_for
 from stages.studies.run.plan import plan_of
 from stages.studies.spec.study_config import StudyConfig, load_study_config
@@ -148,3 +149,17 @@ def test_a_cell_of_other_pictures_is_outdated_for_plan_and_page(form: StudyConfi
     assert read_results(form).outdated == (cell.name,)
     again = plan_of(form).text()
     assert "Not read here" not in again
+
+
+def test_outdated_results_are_not_given_up_while_the_pictures_are_away(form: StudyConfig) -> None:
+    """DVC removes the outputs of a stage before it runs, and the cell could only fail."""
+    list_pictures(form)
+    require_pictures_of_outdated(form)
+    write_cell(form, form.cells[0].name, "aaaa-1111", dataset="pets")
+    require_pictures_of_outdated(form)
+    shutil.rmtree(PLACE)
+    told = (
+        rf"{PLACE.as_posix()} is not here, and 1 result .*: missing here \(the file is of DNA aaaa"
+    )
+    with pytest.raises(DataError, match=told):
+        require_pictures_of_outdated(form)

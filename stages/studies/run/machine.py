@@ -47,8 +47,15 @@ def fingerprint(form: StudyConfig) -> str:
 
 
 def _weights(form: StudyConfig) -> dict[str, dict[str, str]]:
-    """Hashes of the weights that cells start from: the same path may hold others tomorrow."""
-    found = {(form.params(cell).pretrained, cell.model): form.params(cell) for cell in form.cells}
+    """Hashes of the weights that cells start from by path, which may hold others tomorrow.
+
+    Named weights are what their name says, so that more models in a grid leave these cells alone.
+    """
+    found = {
+        (params.pretrained, cell.model): params
+        for cell in form.cells
+        if isinstance((params := form.params(cell)).pretrained, str)
+    }
     digests = {_weights_name(params): pretrained_sha256(params) for params in found.values()}
     known = {name: digest for name, digest in sorted(digests.items()) if digest}
     return {"pretrained_sha256": known} if known else {}

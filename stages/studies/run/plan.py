@@ -72,7 +72,7 @@ def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -
     params = {cell.name: form.params(cell) for cell in form.cells}
     read = {cell.name: read_cell(form.cell_folder(cell)) for cell in form.cells}
     machines = _machines(form, params)
-    states = _states(form, params, machines, read)
+    states = states_of(form)
     missing = {name for name, state in states.items() if state.startswith("missing")}
     known = _known(form, read, machines, log)
     known = replace(
@@ -98,20 +98,14 @@ def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -
 
 def exists(form: StudyConfig) -> dict[str, bool]:
     """Whether there is a result of each cell that counts here. Raises ParamsError as `plan_of`."""
+    return {name: not state.startswith("missing") for name, state in states_of(form).items()}
+
+
+def states_of(form: StudyConfig) -> dict[str, str]:
+    """`state_of` of every cell as this machine sees it. Raises ParamsError as `plan_of`."""
     params = {cell.name: form.params(cell) for cell in form.cells}
-    machines = _machines(form, params)
+    machines, listed = _machines(form, params), listed_pictures(form)
     read = {cell.name: read_cell(form.cell_folder(cell)) for cell in form.cells}
-    states = _states(form, params, machines, read)
-    return {name: not state.startswith("missing") for name, state in states.items()}
-
-
-def _states(
-    form: StudyConfig,
-    params: Mapping[str, Params],
-    machines: Mapping[str, str | None],
-    read: Mapping[str, dict[str, Any] | None],
-) -> dict[str, str]:
-    listed = listed_pictures(form)
     return {name: state_of(read[name], own, machines[name], listed) for name, own in params.items()}
 
 

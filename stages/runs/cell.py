@@ -78,9 +78,11 @@ def _params(study: Source, cell: Json, lacks: list[Lack]) -> Json:
 def _hardware(study: Source, machine: Json, lacks: list[Lack]) -> Json:
     """What the study knows of its machine where it made the cell; else the main facts."""
     whole = parsed(study, STUDY_HARDWARE, parse_json, lacks)
-    if whole.get("id") == machine.get("id"):
+    if whole.get("machines") == "any":
+        lacks.append(Lack("hardware facts but the main ones", "`machines: any` keeps no more"))
+    elif whole and whole.get("id") == machine.get("id"):
         return whole
-    if whole:
+    elif whole:
         lacks.append(Lack(STUDY_HARDWARE, "of another machine"))
     return machine
 

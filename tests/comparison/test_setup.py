@@ -7,7 +7,12 @@ import pytest
 
 from stages.comparison.analysis.causes import compare_numerics, explain, group_of
 from stages.comparison.analysis.cost import compare_cost
-from stages.comparison.analysis.setup import effective_precision, same_machine, setup_differences
+from stages.comparison.analysis.setup import (
+    DNA,
+    effective_precision,
+    same_machine,
+    setup_differences,
+)
 from stages.comparison.page.terms import cause_in_words
 from stages.core import paths
 from stages.dna.probes import IN_RUN_PRECISION, SUITE
@@ -64,7 +69,7 @@ def test_the_machine(tmp_path: Path) -> None:
                   "environment": {"MKL_CBWR": "avx2", "OMP_NUM_THREADS": "2"}},
     )  # fmt: skip
     assert found == {
-        "chip": "computation", "MKL_CBWR": "computation",
+        DNA: "computation", "chip": "computation", "MKL_CBWR": "computation",
         "memory_gb": "neutral", "OMP_NUM_THREADS": "neutral",
     }  # fmt: skip
 

@@ -59,6 +59,23 @@ def test_missing_pieces_are_told_and_the_rest_answered(tmp_path: Path) -> None:
     assert "Without the predictions of both runs" in text
 
 
+@pytest.mark.parametrize(
+    ("hardware", "told"),
+    [
+        ({}, "Parameters, data, code and machine are the same."),
+        ({"declared_id": "dddd"}, "The machines differ in their hardware DNA."),
+        ({"numeric_id": "dddd"}, "The machines differ in their hardware DNA."),
+        ({"numeric_id": None}, "whether the machine is, is not known."),
+    ],
+)
+def test_a_machine_is_the_same_where_both_ids_say_so(
+    tmp_path: Path, hardware: dict[str, str | None], told: str
+) -> None:
+    text = markdown_of(compare_runs(made(tmp_path / "a"), made(tmp_path / "b", hardware=hardware)))
+    assert told in text
+    assert ("machine are the same" in text) == (not hardware)
+
+
 def test_json_holds_every_answer(found: Comparison) -> None:
     value = json.loads(json.dumps(finite(as_json(found)), allow_nan=False))
     assert value["verdict"] == "rounding-equivalent"

@@ -8,7 +8,7 @@ import pytest
 
 from stages.comparison.analysis.compare_runs import compare_runs
 from stages.comparison.analysis.outcome import Rung
-from stages.comparison.analysis.setup import same_images
+from stages.comparison.analysis.setup import same_images, same_machine
 from stages.core.errors import RunError
 from stages.core.files import read_json, write_json
 from stages.runs.run import Run, load_run
@@ -16,6 +16,7 @@ from stages.runs.sources import open_source
 from stages.studies.analysis.results import cells_of, read_results
 from stages.studies.spec.identity import identity_of
 from stages.studies.spec.study_config import load_study_config
+from tests.comparison.made import markdown_of
 from tests.studies.samples import CLASSES, fill, make_study
 
 HOME = "studies/fast_backbones/small"
@@ -115,6 +116,28 @@ def test_what_a_cell_does_not_know_is_told(tmp_path: Path, monkeypatch: pytest.M
     found = compare_runs(run, changed)
     assert [difference for difference in found.differences if difference.kind == "input"] == []
     assert same_images(run, changed) is None
+
+
+def test_cells_of_any_machine_are_told_apart_by_their_ids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = {}
+    for name, machine in (("a", "aaaa-1111"), ("same", "aaaa-1111"), ("other", "bbbb-2222")):
+        ids = {"id": machine, "declared_id": machine[:4], "numeric_id": machine[5:]}
+        (tmp_path / name).mkdir()
+        folder = made(tmp_path / name, monkeypatch, machine=ids | {"chip": "AMD EPYC"})
+        write_json(Path("studies/made/hardware.json"), {"machines": "any"})
+        cells[name] = read(str(folder))
+        assert not any("hardware.json" in lack for lack in cells[name].missing)
+        assert "hardware facts but the main ones (`machines: any` keeps no more)" in (
+            cells[name].missing
+        )
+    assert same_machine(cells["a"], cells["same"])
+    assert not same_machine(cells["a"], cells["other"])
+    told = markdown_of(compare_runs(cells["a"], cells["other"]))
+    assert "The machines differ in their hardware DNA." in told
+    assert "| machine (hardware DNA) | aaaa-1111" in told
+    assert "machine are the same" not in told
 
 
 def test_steps_with_gradients_are_traced_as_a_runs(

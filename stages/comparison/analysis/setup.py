@@ -31,6 +31,8 @@ NEUTRAL = (
 runs made before 0.2). What the folder holds is compared by the images' digests."""
 
 IDENTIFIERS = ("id", "declared_id", "numeric_id", "run_id", "seed")
+DNA = "machine (hardware DNA)"
+"""The key under which two machines differ whose ids do, whatever else is known of them."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,13 @@ def effective_precision(run: Run) -> str:
 
 def same_machine(a: Run, b: Run) -> bool:
     """Whether both the declared and the measured DNA are known and equal."""
-    keys = ("declared_id", "numeric_id")
-    return all(a.hardware.get(key) and a.hardware[key] == b.hardware.get(key) for key in keys)
+    one, other = _ids(a), _ids(b)
+    return all(one) and one == other
+
+
+def _ids(run: Run) -> tuple[Any, Any]:
+    """The declared and the measured half of the DNA, None where a run does not tell."""
+    return run.hardware.get("declared_id"), run.hardware.get("numeric_id")
 
 
 def _params(a: Run, b: Run) -> Iterator[Difference]:
@@ -132,7 +139,14 @@ def _code(a: Run, b: Run) -> Iterator[Difference]:
 
 
 def _machine(a: Run, b: Run) -> Iterator[Difference]:
-    """What one run does not tell is no difference; a variable that is not set is told."""
+    """What one run does not tell is no difference; a variable that is not set is told.
+
+    The ids of the DNA stand for all facts, of which a study's cell may have kept a few.
+    """
+    ids = _ids(a), _ids(b)
+    if any(one and other and one != other for one, other in zip(*ids, strict=True)):
+        shown = ["-".join(str(half or "?") for half in halves) for halves in ids]
+        yield Difference(DNA, shown[0], shown[1], "computation")
     decisive = {
         *DECIDES_BITS,
         *USUAL,

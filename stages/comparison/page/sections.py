@@ -5,6 +5,7 @@ Whether a difference matters is left to `answers`.
 
 from stages.comparison.analysis.causes import from_settings
 from stages.comparison.analysis.compare_runs import Comparison
+from stages.comparison.analysis.setup import DNA, same_machine
 from stages.comparison.page.answers import matters
 from stages.comparison.page.section import Grid, Section
 from stages.comparison.page.terms import MEANINGS, cause_in_words
@@ -41,9 +42,17 @@ def _setup(found: Comparison) -> Section:
         rows = [shown_pair(d.key, d.a, d.b) for d in found.differences if d.kind == kind]
         if rows:
             grids.append(Grid(head, tuple(rows), title=title, folded=kind == "neutral"))
-    sentences = [] if found.differences else ["Parameters, data, code and machine are the same."]
+    sentences = [] if found.differences else [_nothing_differs(found)]
+    if any(difference.key == DNA for difference in found.differences):
+        sentences.append("The machines differ in their hardware DNA.")
     sentences += [f"{name} lacks {', '.join(files)}." for name, files in found.missing.items()]
     return Section("setup", "What differs in the set-up", tuple(sentences), tuple(grids))
+
+
+def _nothing_differs(found: Comparison) -> str:
+    if same_machine(found.a, found.b):
+        return "Parameters, data, code and machine are the same."
+    return "Parameters, data and code are the same; whether the machine is, is not known."
 
 
 def _numerics(found: Comparison) -> Section:

@@ -101,10 +101,17 @@ def at_work(one: Submission, cell: str, tasks: Tasks) -> tuple[str, str] | None:
     """State and detail of a cell's task that waits or runs; None when it has ended."""
     said = one.last_line(cell)
     if one.job == LOCAL:
-        state = RUNNING if one.log(cell).exists() else WAITING
-        gone = one.ended(cell).exists() or not one.is_at_work_here()
-        return None if gone else (state, said)
+        return None if one.ended(cell).exists() else _at_work_here(one, cell, said)
     if (task := tasks.get(one.task(cell))) is None:
         return None
     waits = task[0] in ("PENDING", "CONFIGURING", "SUSPENDED")
     return (WAITING, task[1]) if waits else (RUNNING, said)
+
+
+def _at_work_here(one: Submission, cell: str, said: str) -> tuple[str, str] | None:
+    """As `at_work` of a cell that is not marked as ended: it may run on without its `submit`."""
+    if one.is_at_work_here():
+        return (RUNNING if one.log(cell).exists() else WAITING), said
+    if one.is_printing_here(cell):
+        return RUNNING, f"{said or 'nothing said yet'} (its `submit` is gone; it goes on alone)"
+    return None

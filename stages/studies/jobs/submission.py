@@ -4,6 +4,7 @@
 at that commit, in which they run and leave their results; `N.log` is what cell N printed.
 """
 
+import fcntl
 import json
 import re
 import shutil
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TextIO
 
 from filelock import FileLock, Timeout
 
@@ -66,13 +68,31 @@ class Submission:
             yield
 
     def is_at_work_here(self) -> bool:
-        """Whether a process of this machine runs the cells."""
+        """Whether the `submit` that starts the cells on this machine still runs."""
         lock = FileLock(self.folder / AT_WORK)
         try:
             with lock.acquire(timeout=0):
                 return False
         except Timeout:
             return True
+
+    @contextmanager
+    def printing(self, cell: str) -> Iterator[TextIO]:
+        """The log, locked: a process that prints to it has the lock too, also without `submit`."""
+        with self.log(cell).open("w", encoding="utf-8") as log:
+            fcntl.flock(log, fcntl.LOCK_EX)
+            yield log
+
+    def is_printing_here(self, cell: str) -> bool:
+        """Whether a process of this machine that may print to the log still runs."""
+        try:
+            with self.log(cell).open(encoding="utf-8") as log:
+                fcntl.flock(log, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
 
     def text(self, cell: str) -> str:
         """What the cell has printed."""

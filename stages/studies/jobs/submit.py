@@ -216,7 +216,7 @@ def _run_here(
     gathers = f"`python -m stages.study gather {form.name}` puts what is finished into the study."
 
     def work(cell: Cell) -> int:
-        with one.log(cell.name).open("w", encoding="utf-8") as log:
+        with one.printing(cell.name) as log:
             done = subprocess.run(
                 [sys.executable, *_run(form, cell)],
                 cwd=one.repository, env=environment, stdout=log, stderr=log, check=False,

@@ -45,3 +45,40 @@ def test_a_cell_runs_on_without_its_submitter(form: StudyConfig, one: Submission
         cell.kill()
         cell.wait()
     assert f"{CELLS[0]}  failed: " in status(form)
+
+
+TRACKED = (
+    "/usr/lib/python3.11/multiprocessing/resource_tracker.py:254: UserWarning: resource_tracker: "
+    "There appear to be 1 leaked semaphore objects to clean up at shutdown\n"
+    "  warnings.warn('resource_tracker: There appear to be %d '\n"
+)
+TRACED = 'Traceback (most recent call last):\n  File "a.py", line 1\nKeyError: 7\n'
+
+
+@pytest.mark.parametrize(
+    ("log", "exit_status", "reason"),
+    [
+        (TRACKED, "-9", "it was ended from outside; submit again"),
+        (f"epoch 1/3\n{TRACKED}", "-9", "it was ended from outside; submit again"),
+        (f"Traceback of old\n{TRACKED}", "-15", "it was ended from outside; submit again"),
+        ("error: Interrupted. Nothing.\n", "130", "it was ended from outside; submit again"),
+        (TRACKED, "", "it ended without a word"),
+        (f"epoch 1/3\n{TRACKED}", "", "it ended without a word after epoch 1 of 3; submit again"),
+        ("hardware DNA a-b\n", "", "it ended without a word"),
+        ("hardware DNA a-b\n", "-11", "it ended without a word"),
+        (TRACED + TRACKED, "", "KeyError: 7"),
+        (TRACED + TRACKED, "1", "KeyError: 7"),
+        ("No module named stages\n", "1", "No module named stages"),
+        (f"error: There is no CUDA device.\n{TRACKED}", "1", "There is no CUDA device."),
+    ],
+)
+def test_a_failed_cell_tells_its_error_or_that_it_was_ended(
+    form: StudyConfig, one: Submission, log: str, exit_status: str, reason: str
+) -> None:
+    one.log(CELLS[0]).write_text(log)
+    if exit_status:
+        one.ended(CELLS[0]).write_text(exit_status)
+    told = f"{CELLS[0]}  failed: {reason}"
+    assert any(line.startswith(told) for line in status(form).splitlines())
+    assert "warn" not in status(form)
+    assert one.complaint(CELLS[0]).startswith(reason)

@@ -8,6 +8,7 @@ import fcntl
 import json
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,11 @@ SUBMISSION = "submission.json"
 LOCAL, AT_WORK = "local", "at-work"
 EPOCH = re.compile(r"^epoch +(\d+)/(\d+)")
 """How a training says how far it is."""
+FROM_OUTSIDE = (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
+TRACKER = re.compile(
+    r"^.*\bresource_tracker(?:\.py:\d+: UserWarning)?: .*|^[ \t]+warnings\.warn\(.*", re.MULTILINE
+)
+"""What a helper of Python's multiprocessing prints after its process was killed."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class Submission:
         return self.folder / f"{self.cells.index(cell)}.log"
 
     def ended(self, cell: str) -> Path:
-        """A mark that the cell's process here has ended, whatever came of it."""
+        """A mark that the cell's process here has ended, with its exit status."""
         return self.folder / f"{self.cells.index(cell)}.ended"
 
     @contextmanager
@@ -95,9 +101,10 @@ class Submission:
         return False
 
     def text(self, cell: str) -> str:
-        """What the cell has printed."""
+        """What the cell itself has printed."""
         log = self.log(cell)
-        return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+        text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+        return TRACKER.sub("", text)
 
     def last_line(self, cell: str) -> str:
         """What the cell printed last; empty when that was nothing."""
@@ -105,17 +112,31 @@ class Submission:
         return next((line.strip() for line in lines if line.strip()), "")
 
     def complaint(self, cell: str) -> str:
-        """The error that a task which failed ended with, else the last line of its log."""
-        last = self.last_line(cell)
+        """The error that a task which failed ended with, or how else it ended."""
+        last, exit_status = self.last_line(cell), self._exit_status(cell)
         errors = re.split(r"^(?:\S+: )?error: ", self.text(cell), flags=re.MULTILINE)[1:]
-        said = " ".join(errors[-1].split()) if errors else last
-        if at := EPOCH.match(last):
-            said = f"it ended without a word after epoch {at[1]} of {at[2]}"
-        elif said.startswith("Interrupted."):
+        said = " ".join(errors[-1].split()) if errors else self._last_words(cell)
+        at = EPOCH.match(last)
+        if -exit_status in FROM_OUTSIDE or (not at and said.startswith("Interrupted.")):
             said = "it was ended from outside"
+        elif at:
+            said = f"it ended without a word after epoch {at[1]} of {at[2]}"
         else:
             return said or self.full_disk() or "it ended without a word"
         return self.full_disk() or f"{said}; submit again, and it goes on from its checkpoint"
+
+    def _exit_status(self, cell: str) -> int:
+        """Of the cell's process here, minus a signal's number; 0 where nobody saw it end."""
+        mark = self.ended(cell)
+        return int(mark.read_text() or 0) if mark.exists() else 0
+
+    def _last_words(self, cell: str) -> str:
+        """The last line, where the process ended by itself with an error; Slurm does not say."""
+        exit_status = self._exit_status(cell)
+        unseen = exit_status == 0 and (
+            self.job != LOCAL or "\nTraceback (" in f"\n{self.text(cell)}"
+        )
+        return self.last_line(cell) if exit_status > 0 or unseen else ""
 
     def full_disk(self) -> str:
         """What to do where logs and results have no room; empty where they have."""

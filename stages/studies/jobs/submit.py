@@ -221,7 +221,7 @@ def _run_here(
                 [sys.executable, *_run(form, cell)],
                 cwd=one.repository, env=environment, stdout=log, stderr=log, check=False,
             )  # fmt: skip
-        one.ended(cell.name).touch()
+        one.ended(cell.name).write_text(str(done.returncode))
         ended = f"failed: {one.complaint(cell.name)}" if done.returncode else "finished"
         say(f"{cell.name}: {ended}")
         return done.returncode

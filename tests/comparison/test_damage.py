@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from stages.comparison.analysis.compare_runs import compare_runs
+from stages.comparison.analysis.findings import Rung
+from stages.comparison.page.wording import sentence_of
 from stages.core import paths
 from stages.runs.run import COMPARED, JSON_FILES, read_run
 from stages.runs.sources import open_source
@@ -86,3 +88,16 @@ def test_tables_with_a_hole(tmp_path: Path, path: Path, old: bytes, new: bytes, 
     whole = (write_run(tmp_path / "whole", inside=inside()) / path).read_bytes()
     assert old in whole
     assert words in told_of(tmp_path, path, whole.replace(old, new))
+
+
+def test_equal_weights_without_predictions_name_whose_are_missing(tmp_path: Path) -> None:
+    whole = made(tmp_path / "a")
+    without = [made(tmp_path / name, predictions=None) for name in "bc"]
+    for one, other in ((whole, without[0]), (without[0], whole), without):
+        verdict = compare_runs(one, other).verdict
+        assert (verdict.rung, verdict.exit_status) == (Rung.BIT_IDENTICAL, 0)
+        names = " and ".join(run.name for run in (one, other) if run.predictions is None)
+        told = f"Bit-identical: the same weights; predictions of {names} are missing."
+        assert sentence_of(verdict) == told
+    other = made(tmp_path / "d", predictions=None, evaluate={"ece": 0.03})
+    assert compare_runs(whole, other).verdict.rung is not Rung.BIT_IDENTICAL

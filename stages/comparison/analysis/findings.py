@@ -145,6 +145,7 @@ class Verdict:
 
     `rounding_until` is the last step up to which they are shown to differ by rounding alone, of
     `steps`; the rung of a run that was not followed to its end is that of its outcome.
+    `no_predictions` names runs that were evaluated and whose answers are not there or damaged.
     `uncovered` are the parts that nothing shows to agree. `replayed` says that all of B was
     computed again on the present machine and differed by rounding alone. `pairs` counts the pairs
     of seeds, and `unanimous` says whether all have this rung.
@@ -166,6 +167,7 @@ class Verdict:
     missing: dict[str, tuple[str, ...]] = field(default_factory=dict)
     damaged: dict[str, tuple[str, ...]] = field(default_factory=dict)
     not_evaluated: tuple[str, ...] = ()
+    no_predictions: tuple[str, ...] = ()
     replayed: bool = False
     pairs: int = 1
     unanimous: bool = True

@@ -80,6 +80,7 @@ def _described(a: Run, b: Run, evidence: Evidence) -> Verdict:
         not_evaluated=tuple(
             run.name for run in runs if not run.evaluate and run.predictions is None
         ),
+        no_predictions=tuple(run.name for run in runs if run.evaluate and run.predictions is None),
     )
 
 

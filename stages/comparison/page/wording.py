@@ -77,6 +77,8 @@ def _bit_identical(verdict: Verdict) -> str:
         sentence += "; neither run was evaluated"
     elif verdict.not_evaluated:
         sentence += f"; {verdict.not_evaluated[0]} was not evaluated"
+    if verdict.no_predictions:
+        sentence += f"; predictions of {' and '.join(verdict.no_predictions)} are missing"
     return sentence + "."
 
 

@@ -77,8 +77,9 @@ def test_cells_of_a_revision_join_those_kept_of_another_machine() -> None:
         "predictions.csv",
     ]
     results = read_results(form, ["HEAD"])
-    assert len(results.cells) == 2 * len(form.cells)
-    assert set(results.machines) == {"0e0a9532-dcf0cc56", "6105012a-020670df"}
+    assert len(results.cells) == 3 * len(form.cells)
+    kept = {"6105012a-020670df", "e5ce85d5-020670df"}
+    assert set(results.machines) == {"0e0a9532-dcf0cc56", *kept}
 
 
 def test_a_cell_is_compared_with_another() -> None:

@@ -90,7 +90,7 @@ def write_study(name: str, values: Mapping[str, Any], story: Mapping[str, Any]) 
         raise ParamsError(f"This grid cannot be: {first_mistake(error)}") from None
     for cell in form.cells:  # all values are read before a file is written
         form.params(cell)
-    files.write_text(target / "study.yaml", _yaml(story))
+    files.write_text(target / "study.yaml", _yaml(story, block=True))
     files.write_text(target / "dvc.yaml", pipeline(form))
     files.write_text(target / "params.yaml", HEADER + _yaml(values))  # last: now it is a study
     folder = Path(values["base"]["dataset"]["folder"])
@@ -113,6 +113,7 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def _yaml(values: Mapping[str, Any]) -> str:
+def _yaml(values: Mapping[str, Any], block: bool = False) -> str:
+    """Values as YAML; with `block` a key per line throughout, to which a user can append others."""
     return yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100,
-                     default_flow_style=None)  # fmt: skip
+                     default_flow_style=False if block else None)  # fmt: skip

@@ -21,15 +21,13 @@ NAME/small is the small form of a study. The studies are a DVC project of their 
 import argparse
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from stages.core.cli import reporting_errors
+from stages.studies.spec.new_options import add_options, study_asked_for
 
 if TYPE_CHECKING:
     from stages.studies.spec.study_config import StudyConfig
-
-UNTRAINED = "mobilenet_v3_small,resnet18,vit_2l_2h_128"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -72,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         help="keep the cells of this branch or experiment instead",
     )  # fmt: skip
     _add_revisions(added["page"], "--with", "also show the cells of {}, e.g. machine/mac")
-    _add_grid(added["new"])
+    add_options(added["new"])
     return parser
 
 
@@ -91,33 +89,6 @@ def _add_jobs(command: argparse.ArgumentParser) -> None:
     pushing = "for nodes that do not see this disk: they clone this git remote and push results"
     command.add_argument("--push", metavar="REMOTE", help=pushing)
     command.add_argument("--dry-run", action="store_true", help="print what would be done alone")
-
-
-def _add_grid(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--folder", type=Path, required=True, help="<class>/* or a .zip of it")
-    columns = "a table in the folder with the columns file, label and maybe split"
-    command.add_argument("--labels", metavar="TABLE", help=columns)
-    command.add_argument(
-        "--models",
-        help=f"names from `python -m stages.models` (default: {UNTRAINED}; with --trained all "
-        "backbones whose weights are at hand)",
-    )
-    command.add_argument(
-        "--trained", action="store_true",
-        help="compare trained backbones by their frozen features, in minutes",
-    )  # fmt: skip
-    command.add_argument(
-        "--weights", action="append", default=[], metavar="MODEL=PATH",
-        help="with --trained: also the trained weights in this file",
-    )  # fmt: skip
-    command.add_argument(
-        "--sizes", default="500,1000,full", help="counts, shares or full (default: %(default)s)"
-    )
-    command.add_argument("--seeds", type=int, default=3, help="how many (default: %(default)s)")
-    command.add_argument(
-        "--epochs", type=int, default=20, help="of each run (default: %(default)s)"
-    )
-    command.add_argument("--px", type=int, help="input size (default: 32; with --trained 128)")
 
 
 def _form(arguments: argparse.Namespace) -> "StudyConfig":
@@ -210,20 +181,7 @@ def _wire(arguments: argparse.Namespace) -> int:
 
 
 def _new(arguments: argparse.Namespace) -> int:
-    from stages.studies.spec.new_study import new_study
-    from stages.studies.spec.trained_study import new_trained_study
-
-    models = arguments.models or (None if arguments.trained else UNTRAINED)
-    grid = {
-        "models": models.split(",") if models else None,
-        "sizes": [int(size) if size.isdecimal() else size for size in arguments.sizes.split(",")],
-        "seeds": list(range(arguments.seeds)),
-    }
-    place = arguments.study, arguments.folder, grid
-    if arguments.trained:
-        given, px = arguments.weights, arguments.px or 128
-        return _log(new_trained_study(*place, given, px, arguments.labels))
-    return _log(new_study(*place, arguments.epochs, arguments.px or 32, arguments.labels))
+    return _log(study_asked_for(arguments))
 
 
 def _log(line: str) -> int:

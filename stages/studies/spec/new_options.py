@@ -1,0 +1,56 @@
+"""The options of `python -m stages.study new`, and the study that they ask for."""
+
+import argparse
+from pathlib import Path
+
+UNTRAINED = "mobilenet_v3_small,resnet18,vit_2l_2h_128"
+PX, TRAINED_PX = 32, 128
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Teach the command its options."""
+    command.add_argument("--folder", type=Path, required=True, help="<class>/* or a .zip of it")
+    columns = "a table in the folder with the columns file, label and maybe split"
+    command.add_argument("--labels", metavar="TABLE", help=columns)
+    command.add_argument(
+        "--models",
+        help=f"names from `python -m stages.models` (default: {UNTRAINED}; with --trained all "
+        "backbones whose weights are at hand)",
+    )
+    command.add_argument(
+        "--trained", action="store_true",
+        help="compare trained backbones by their frozen features, in minutes",
+    )  # fmt: skip
+    command.add_argument(
+        "--weights", action="append", default=[], metavar="MODEL=PATH",
+        help="with --trained: also the trained weights in this file",
+    )  # fmt: skip
+    command.add_argument(
+        "--sizes", default="500,1000,full", help="counts, shares or full (default: %(default)s)"
+    )
+    command.add_argument("--seeds", type=int, default=3, help="how many (default: %(default)s)")
+    command.add_argument(
+        "--epochs", type=int, default=20, help="of each run (default: %(default)s)"
+    )
+    command.add_argument(
+        "--px", type=int, help=f"input size (default: {PX}; with --trained {TRAINED_PX})"
+    )
+
+
+def study_asked_for(arguments: argparse.Namespace) -> str:
+    """Write the study; return what to run next. Raises as the two kinds of study do."""
+    from stages.studies.spec.new_study import new_study
+    from stages.studies.spec.trained_study import new_trained_study
+
+    models = arguments.models or (None if arguments.trained else UNTRAINED)
+    grid = {
+        "models": models.split(",") if models else None,
+        "sizes": [int(size) if size.isdecimal() else size for size in arguments.sizes.split(",")],
+        "seeds": list(range(arguments.seeds)),
+    }
+    place = arguments.study, arguments.folder, grid
+    px = arguments.px
+    if arguments.trained:
+        px = TRAINED_PX if px is None else px
+        return new_trained_study(*place, arguments.weights, px, arguments.labels)
+    return new_study(*place, arguments.epochs, PX if px is None else px, arguments.labels)

@@ -1,0 +1,34 @@
+"""The options of `new`: what they refuse, in one paragraph and before anything is written."""
+
+from pathlib import Path
+
+import pytest
+
+from stages.study import main
+
+
+@pytest.fixture(autouse=True)
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+
+
+def new(*options: str) -> int:
+    return main(["new", "mine", "--folder", "pictures", *options])
+
+
+def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    """What is said, after nothing was written."""
+    assert new(*options) == 1
+    assert not Path("studies").exists()
+    said = capsys.readouterr().err
+    assert "\n\n" not in said
+    return " ".join(said.split())
+
+
+@pytest.mark.parametrize("kind", [[], ["--trained", "--models", "resnet18"]])
+def test_no_size_is_taken_for_the_default(
+    kind: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for px in ("0", "5"):
+        assert f"`input_size` is {px}; allowed is" in refused(capsys, *kind, "--px", px)

@@ -32,3 +32,14 @@ def test_no_size_is_taken_for_the_default(
 ) -> None:
     for px in ("0", "5"):
         assert f"`input_size` is {px}; allowed is" in refused(capsys, *kind, "--px", px)
+
+
+def test_an_option_of_the_other_kind_of_study_is_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    trained = ("--trained", "--models", "resnet18")
+    assert "a study with --trained has no epochs" in refused(capsys, *trained, "--epochs", "3")
+    assert "Add --trained" in refused(capsys, "--weights", "resnet18=a.pth")
+    with pytest.raises(SystemExit):
+        main(["new", "--help"])
+    assert "not with --trained, whose probes have none" in " ".join(capsys.readouterr().out.split())

@@ -3,8 +3,11 @@
 import argparse
 from pathlib import Path
 
+from stages.core.errors import ParamsError
+
 UNTRAINED = "mobilenet_v3_small,resnet18,vit_2l_2h_128"
 PX, TRAINED_PX = 32, 128
+EPOCHS = 20
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -30,18 +33,23 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--seeds", type=int, default=3, help="how many (default: %(default)s)")
     command.add_argument(
-        "--epochs", type=int, default=20, help="of each run (default: %(default)s)"
-    )
+        "--epochs", type=int,
+        help=f"of each run (default: {EPOCHS}; not with --trained, whose probes have none)",
+    )  # fmt: skip
     command.add_argument(
         "--px", type=int, help=f"input size (default: {PX}; with --trained {TRAINED_PX})"
     )
 
 
 def study_asked_for(arguments: argparse.Namespace) -> str:
-    """Write the study; return what to run next. Raises as the two kinds of study do."""
+    """Write the study; return what to run next.
+
+    Raises ParamsError for options that do not go together, and as the two kinds of study do.
+    """
     from stages.studies.spec.new_study import new_study
     from stages.studies.spec.trained_study import new_trained_study
 
+    _refuse_other_kind(arguments)
     models = arguments.models or (None if arguments.trained else UNTRAINED)
     grid = {
         "models": models.split(",") if models else None,
@@ -49,8 +57,24 @@ def study_asked_for(arguments: argparse.Namespace) -> str:
         "seeds": list(range(arguments.seeds)),
     }
     place = arguments.study, arguments.folder, grid
-    px = arguments.px
+    px, epochs = arguments.px, arguments.epochs
     if arguments.trained:
         px = TRAINED_PX if px is None else px
         return new_trained_study(*place, arguments.weights, px, arguments.labels)
-    return new_study(*place, arguments.epochs, PX if px is None else px, arguments.labels)
+    px, epochs = PX if px is None else px, EPOCHS if epochs is None else epochs
+    return new_study(*place, epochs, px, arguments.labels)
+
+
+def _refuse_other_kind(arguments: argparse.Namespace) -> None:
+    """Raise ParamsError for an option that says nothing to the kind of study asked for."""
+    if arguments.trained and arguments.epochs is not None:
+        raise ParamsError(
+            f"--epochs is {arguments.epochs}, but a study with --trained has no epochs: each of "
+            "its runs is a probe, logistic regression on the features of a trained backbone. "
+            "Leave out --epochs, or --trained to train from scratch."
+        )
+    if arguments.weights and not arguments.trained:
+        raise ParamsError(
+            f"--weights is {arguments.weights[0]}, but without --trained all backbones are trained "
+            "from scratch. Add --trained, or leave out --weights."
+        )

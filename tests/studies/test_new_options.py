@@ -43,3 +43,17 @@ def test_an_option_of_the_other_kind_of_study_is_refused(
     with pytest.raises(SystemExit):
         main(["new", "--help"])
     assert "not with --trained, whose probes have none" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--models", "mobilenet_v2,resnet18,mobilenet_v2"), "--models names mobilenet_v2 2 times"),
+        (("--sizes", "10,full,010"), "--sizes names 10 2 times"),
+        (("--trained", "--models", "resnet18", "--sizes", "full,full"), "--sizes names full 2"),
+    ],
+)
+def test_a_name_given_twice_is_refused(
+    options: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told in refused(capsys, *options)

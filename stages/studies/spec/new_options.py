@@ -1,7 +1,10 @@
 """The options of `python -m stages.study new`, and the study that they ask for."""
 
 import argparse
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from stages.core.errors import ParamsError
 
@@ -51,11 +54,13 @@ def study_asked_for(arguments: argparse.Namespace) -> str:
 
     _refuse_other_kind(arguments)
     models = arguments.models or (None if arguments.trained else UNTRAINED)
-    grid = {
+    grid: dict[str, Any] = {
         "models": models.split(",") if models else None,
         "sizes": [int(size) if size.isdecimal() else size for size in arguments.sizes.split(",")],
         "seeds": list(range(arguments.seeds)),
     }
+    _refuse_doubles("--models", grid["models"] or [])
+    _refuse_doubles("--sizes", grid["sizes"])
     place = arguments.study, arguments.folder, grid
     px, epochs = arguments.px, arguments.epochs
     if arguments.trained:
@@ -78,3 +83,10 @@ def _refuse_other_kind(arguments: argparse.Namespace) -> None:
             f"--weights is {arguments.weights[0]}, but without --trained all backbones are trained "
             "from scratch. Add --trained, or leave out --weights."
         )
+
+
+def _refuse_doubles(option: str, values: Sequence[int | str]) -> None:
+    """Raise ParamsError for a value that is there twice, whose cells could only be the same."""
+    value, times = Counter(values).most_common(1)[0] if values else ("", 1)
+    if times > 1:
+        raise ParamsError(f"{option} names {value} {times} times; name each once.")

@@ -32,7 +32,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help="with --trained: also the trained weights in this file",
     )  # fmt: skip
     command.add_argument(
-        "--sizes", default="500,1000,full", help="counts, shares or full (default: %(default)s)"
+        "--sizes",
+        help="counts, shares or full (default: 500,1000,full, as far as there are pictures)",
     )
     command.add_argument("--seeds", type=int, default=3, help="how many (default: %(default)s)")
     command.add_argument(
@@ -56,11 +57,11 @@ def study_asked_for(arguments: argparse.Namespace) -> str:
     models = arguments.models or (None if arguments.trained else UNTRAINED)
     grid: dict[str, Any] = {
         "models": models.split(",") if models else None,
-        "sizes": [int(size) if size.isdecimal() else size for size in arguments.sizes.split(",")],
+        "sizes": None if arguments.sizes is None else _sizes(arguments.sizes),
         "seeds": list(range(arguments.seeds)),
     }
     _refuse_doubles("--models", grid["models"] or [])
-    _refuse_doubles("--sizes", grid["sizes"])
+    _refuse_doubles("--sizes", grid["sizes"] or [])
     place = arguments.study, arguments.folder, grid
     px, epochs = arguments.px, arguments.epochs
     if arguments.trained:
@@ -68,6 +69,10 @@ def study_asked_for(arguments: argparse.Namespace) -> str:
         return new_trained_study(*place, arguments.weights, px, arguments.labels)
     px, epochs = PX if px is None else px, EPOCHS if epochs is None else epochs
     return new_study(*place, epochs, px, arguments.labels)
+
+
+def _sizes(text: str) -> list[int | str]:
+    return [int(size) if size.isdecimal() else size for size in text.split(",")]
 
 
 def _refuse_other_kind(arguments: argparse.Namespace) -> None:

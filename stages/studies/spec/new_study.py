@@ -4,7 +4,7 @@ The grid is models × sizes × seeds with one recipe that is sound for small dat
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from stages.core.paths import STUDIES
 from stages.core.yaml_text import is_text
 from stages.models import resolve
 from stages.studies.spec.pipeline_file import pipeline
+from stages.studies.spec.room import refuse_too_large, room_for
 from stages.studies.spec.study_config import (
     StudyConfig,
     StudyFile,
@@ -26,6 +27,7 @@ from stages.studies.spec.study_config import (
     load_study_config,
 )
 
+SIZES = (500, 1000, "full")
 HEADER = """# Models x sizes x seeds on your own pictures. Change a list and run again: what is
 # missing runs. `base` and `recipes` hold the keys of the root params.yaml.
 """
@@ -41,6 +43,7 @@ def new_study(
 ) -> str:
     """Write `studies/<name>`, trained from scratch; return what to run next.
 
+    `grid` holds models, seeds and sizes, None for those of SIZES that there are pictures for;
     `labels` is a table of labels in the folder. Raises as `write_study` does.
     """
     values = {
@@ -72,8 +75,9 @@ def dataset_of(folder: Path, labels: str | None) -> dict[str, str]:
 def write_study(name: str, values: Mapping[str, Any], story: Mapping[str, Any]) -> str:
     """Write a study's params.yaml, study.yaml and dvc.yaml; return what to run next.
 
-    Raises ParamsError when the study exists, its name cannot be or a value is mistaken, ModelError
-    for an unknown model.
+    Grids whose sizes are None have SIZES, without those that the pictures are too few for. Raises
+    ParamsError when the study exists, its name cannot be, a value is mistaken or a size too large,
+    ModelError for an unknown model, DataError for pictures that are no data set.
     """
     check_name(name, small=False)
     target = STUDIES / name
@@ -84,21 +88,48 @@ def write_study(name: str, values: Mapping[str, Any], story: Mapping[str, Any]) 
         )
     for model in {model for grid in values["grids"].values() for model in grid["models"]}:
         resolve(model)
-    try:
-        form = StudyConfig(name, target, StudyFile.model_validate(values))
-    except ValidationError as error:
-        raise ParamsError(f"This grid cannot be: {first_mistake(error)}") from None
-    for cell in form.cells:  # all values are read before a file is written
-        form.params(cell)
+    form, values, left_out = _with_room(name, values)
     files.write_text(target / "study.yaml", _yaml(story, block=True))
     files.write_text(target / "dvc.yaml", pipeline(form))
     files.write_text(target / "params.yaml", HEADER + _yaml(values))  # last: now it is a study
     folder = Path(values["base"]["dataset"]["folder"])
     missing = "" if folder.exists() else f" There is no {folder} yet: put the pictures there first."
     return (
-        f"Wrote {target} with {counted(len(form.cells), 'cell')}.{missing} Run them, and write "
-        f"{target}/report.html, with: {form.repro('-k')}"
+        f"Wrote {target} with {counted(len(form.cells), 'cell')}.{left_out}{missing} Run them, and "
+        f"write {target}/report.html, with: {form.repro('-k')}"
     )
+
+
+def _with_room(name: str, values: Mapping[str, Any]) -> tuple[StudyConfig, Mapping[str, Any], str]:
+    """The study, its params.yaml, and a sentence on default sizes that it has no pictures for."""
+    form = _form(name, _sized(values, SIZES))
+    room = room_for(form)
+    if any(grid["sizes"] is not None for grid in values["grids"].values()):
+        refuse_too_large(room)
+    fitting = [size for size in SIZES if str(size) not in room.too_large]
+    values = _sized(values, fitting)
+    told = f" Of the default sizes {' and '.join(room.too_large)} are left out: {room.told}."
+    return _form(name, values), values, told if room.too_large else ""
+
+
+def _sized(values: Mapping[str, Any], sizes: Sequence[int | str]) -> dict[str, Any]:
+    """The values, with these sizes in place of None."""
+    grids = {
+        key: grid if grid["sizes"] is not None else {**grid, "sizes": list(sizes)}
+        for key, grid in values["grids"].items()
+    }
+    return {**values, "grids": grids}
+
+
+def _form(name: str, values: Mapping[str, Any]) -> StudyConfig:
+    """The study of these values, all of which are read. Raises ParamsError for a mistaken one."""
+    try:
+        form = StudyConfig(name, STUDIES / name, StudyFile.model_validate(values))
+    except ValidationError as error:
+        raise ParamsError(f"This grid cannot be: {first_mistake(error)}") from None
+    for cell in form.cells:
+        form.params(cell)
+    return form
 
 
 class _Dumper(yaml.SafeDumper):

@@ -24,8 +24,9 @@ def new_trained_study(
 ) -> str:
     """Write `studies/<name>`; return what to run next.
 
-    `grid` holds sizes, seeds and models, which are all at hand where they are None; `given` are
-    files of weights as MODEL=PATH, `labels` a table in the folder. Raises ParamsError when nothing
+    `grid` holds seeds, models, which are all at hand where they are None, and sizes, which are then
+    those by default; `given` are files of weights as MODEL=PATH, `labels` a table in the folder.
+    Raises ParamsError when nothing
     is at hand, and as `write_study` does; ModelError for a file that is missing.
     """
     models = grid["models"] or trained_at_hand()

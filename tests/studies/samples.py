@@ -27,7 +27,7 @@ STORY: dict[str, Any] = {
     ],
     "reported": [
         {"model": "good", "size": 400, "top1": 0.8, "corrected": "the source has 8.0"},
-        {"model": "absent", "size": 400, "top1": 0.1},
+        {"model": "resnet18", "size": 400, "top1": 0.1},
     ],
     "targets": [{"model": "good", "minimum_top1": 0.5, "reported_top1": 0.8}],
 }
@@ -60,19 +60,16 @@ def make_study(
     }
     folder = root / "studies" / "made"
     files.write_text(folder / "params.yaml", yaml.safe_dump(values))
-    files.write_text(folder / "study.yaml", yaml.safe_dump(_story(models)))
+    files.write_text(folder / "study.yaml", yaml.safe_dump(_story(models, sizes)))
     return load_study_config("made")
 
 
-def _story(models: tuple[str, ...]) -> dict[str, Any]:
-    """STORY, whose claims name models of the grid in place of those that it has not."""
-    names = {name: name if name in models else models[i % len(models)]
-             for i, name in enumerate(SKILL)}  # fmt: skip
-    claims = [
-        {**claim, "claim": " ".join(names.get(word, word) for word in claim["claim"].split())}
-        for claim in STORY["claims"]
-    ]
-    return {**STORY, "claims": claims}
+def _story(models: tuple[str, ...], sizes: tuple[int, ...]) -> dict[str, Any]:
+    """STORY without what it says of models and sizes that the grid has not."""
+    absent = {*SKILL, "100", "400"} - {*models, *map(str, sizes)}
+    claims = [claim for claim in STORY["claims"] if not absent & {*claim["claim"].split()}]
+    reported = [row for row in STORY["reported"] if not absent & {row["model"], str(row["size"])}]
+    return {**STORY, "claims": claims, "reported": reported}
 
 
 def fill(

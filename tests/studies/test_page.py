@@ -150,7 +150,7 @@ def test_claims_get_the_verdict_that_the_runs_give(whole: tuple[StudyConfig, str
 def test_slips_of_the_source_are_notes_to_its_table(whole: tuple[StudyConfig, str, str]) -> None:
     _, text, html = whole
     rows = rows_of(text, "backbone | images | accuracy | here")
-    assert [row[0] for row in rows] == [r"good \[1]", "absent"]
+    assert [row[0] for row in rows] == [r"good \[1]", "resnet18"]
     for page_text in (text, html):
         assert "[1] Corrected: the source has 8.0" in page_text
 

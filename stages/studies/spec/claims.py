@@ -16,10 +16,10 @@ last in the grid that both ran.
 import re
 from dataclasses import dataclass
 
-from stages.core.errors import ModelError, ParamsError
-from stages.core.paths import STUDIES
+from stages.core.errors import ParamsError
 from stages.core.validation_messages import unknown_name
-from stages.studies.spec.study_config import SMALL, StudyConfig, load_study_config
+from stages.studies.spec.names import kind_of, names_of
+from stages.studies.spec.study_config import StudyConfig
 
 LATENCY = "latency_ms_p50"
 COSTS = ("train_seconds", LATENCY, "params_total")
@@ -103,11 +103,10 @@ def parse(claim: str, form: StudyConfig) -> Parsed:
 def _side(text: str, size: str | None, form: StudyConfig, claim: str) -> Side:
     """The words of a side, each a model, a recipe or a size, of the form or of the source."""
     here = {str(theirs): str(ours) for ours, theirs in form.file.stands_for.items()}
-    known = _names(form)
     found: dict[str, str] = {}
     for word in [*text.split(), *([size] if size else [])]:
         ours = here.get(word, word)
-        kind = _kind(ours, known) or _kind_elsewhere(word, form, claim)
+        kind = kind_of(word, form) or _kind_by_look(word, form, claim)
         if kind in found:
             raise ParamsError(f"The claim {claim!r} names two of a kind on one side: {text!r}.")
         found[kind] = ours
@@ -116,43 +115,12 @@ def _side(text: str, size: str | None, form: StudyConfig, claim: str) -> Side:
     return Side(**found)
 
 
-def _names(form: StudyConfig) -> dict[str, set[str]]:
-    """What the words of a claim may be in a form, by kind."""
-    grids, theirs = form.file.grids.values(), {str(name) for name in form.file.stands_for.values()}
-    models = {name for grid in grids for name in grid.models}
-    sizes = {str(name) for grid in grids for name in grid.sizes}
-    return {"model": models, "recipe": set(form.file.recipes), "size": sizes, "theirs": theirs}
-
-
-def _kind(word: str, known: dict[str, set[str]]) -> str | None:
-    return next((kind for kind in ("model", "recipe", "size") if word in known[kind]), None)
-
-
-def _kind_elsewhere(word: str, form: StudyConfig, claim: str) -> str:
-    """What a word means that this form has not; claims that name it are then not run."""
+def _kind_by_look(word: str, form: StudyConfig, claim: str) -> str:
+    """The kind of a word that no form has."""
     if _SIZE.fullmatch(word):
         return "size"
-    other = form.study if form.name != form.study else f"{form.study}/{SMALL}"
-    if (STUDIES / other / "params.yaml").is_file():
-        kind = _kind(word, _names(load_study_config(other)))
-        if kind is not None:
-            return kind
-    if _is_model(word):
-        return "model"
-    known = _names(form)
-    every = set().union(*known.values())
+    every = set().union(*names_of(form).values())
     raise ParamsError(
         f"The claim {claim!r} names what no form of the study has: "
         f"{unknown_name('model, recipe or size', word, every)}."
     )
-
-
-def _is_model(word: str) -> bool:
-    """Whether a backbone is called so: it was taken out of the grid."""
-    from stages.models import resolve  # imports torch, which a page has no other need of
-
-    try:
-        resolve(word)
-    except ModelError:
-        return False
-    return True

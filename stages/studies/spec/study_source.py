@@ -5,6 +5,7 @@ corrected and `corrected` says what stood there, while `remark` says what else t
 that stands.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stages.core.errors import ParamsError
 from stages.core.paths import STUDIES
+from stages.core.validation_messages import unknown_name
 from stages.core.yaml_text import YamlError, parse_yaml
+from stages.studies.spec.names import KINDS, is_backbone, names_of
 from stages.studies.spec.study_config import StudyConfig, first_mistake
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -76,12 +79,35 @@ class StudySource(Closed):
 
 
 def load_study_source(form: StudyConfig) -> StudySource:
-    """Read the study.yaml of a form. Raises ParamsError when it is missing or malformed."""
+    """Read the study.yaml of a form.
+
+    Raises ParamsError when it is missing or malformed, and for figures of what no form has.
+    """
     path = STUDIES / form.study / "study.yaml"
     try:
-        return StudySource.model_validate(_read(path))
+        story = StudySource.model_validate(_read(path))
     except ValidationError as error:
         raise ParamsError(f"{path}: {first_mistake(error)}") from None
+    if mistake := _mistake_in_reported(story.reported, form):
+        raise ParamsError(f"{path}: {mistake}.")
+    return story
+
+
+def _mistake_in_reported(rows: Sequence[Reported], form: StudyConfig) -> str | None:
+    """The first row that names what no form of the study has, or what a row before it named."""
+    known, seen = names_of(form), set()
+    for place, row in enumerate(rows):
+        named = {kind: str(word) for kind in KINDS if (word := getattr(row, kind)) is not None}
+        for kind, word in named.items():
+            if word not in known[kind] and not (kind == "model" and is_backbone(word)):
+                return unknown_name(f"reported.{place}.{kind}", word, known[kind])
+        if (row.model, row.recipe, named.get("size")) in seen:
+            return (
+                f"`reported` has two entries for {' '.join(named.values())}, of which a page could "
+                "show one alone; put their figures into one, or tell them apart by recipe or size"
+            )
+        seen.add((row.model, row.recipe, named.get("size")))
+    return None
 
 
 def _read(path: Path) -> Any:

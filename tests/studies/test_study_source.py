@@ -1,0 +1,56 @@
+"""The study.yaml: what is refused of it, in words that say how it is written."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stages.core import files
+from stages.core.errors import ParamsError
+from stages.studies.spec.study_config import StudyConfig
+from stages.studies.spec.study_source import StudySource, load_study_source
+from tests.studies.samples import make_study
+
+
+@pytest.fixture
+def form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyConfig:
+    monkeypatch.chdir(tmp_path)
+    more = {"stands_for": {"fair": "huge", 100: 5000}}
+    return make_study(tmp_path, models=("good", "fair"), sizes=(100, 400), more=more)
+
+
+def told(form: StudyConfig, **parts: Any) -> StudySource:
+    """The study.yaml with other parts, read."""
+    story = {"title": "", "question": "", "source": "", **parts}
+    files.write_text(form.folder / "study.yaml", yaml.safe_dump(story))
+    return load_study_source(form)
+
+
+def test_figures_of_the_grid_of_stand_ins_and_of_other_backbones_are_taken(
+    form: StudyConfig,
+) -> None:
+    rows = [
+        {"model": "good", "size": 400, "recipe": "plain"},
+        {"model": "good", "size": 400},
+        {"model": "huge", "size": 5000},
+        {"model": "resnet18"},
+    ]
+    assert len(told(form, reported=rows).reported) == 4
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"model": "god"}, r'`reported\.1\.model` is "god"\. Did you mean good\?'),
+        ({"model": "good", "recipe": "plane"}, r'`reported\.1\.recipe` is "plane"\. Did you mean'),
+        ({"model": "good", "size": 77}, r'`reported\.1\.size` is "77"\. Allowed is one of 100, 40'),
+        ({"model": "fair", "size": "400"}, "two entries for fair 400"),
+    ],
+)
+def test_figures_of_what_no_form_has_and_second_ones_are_refused(
+    row: dict[str, Any], words: str, form: StudyConfig
+) -> None:
+    with pytest.raises(ParamsError, match=words) as caught:
+        told(form, reported=[{"model": "fair", "size": 400, "top1": 0.4}, row])
+    assert "study.yaml" in str(caught.value)

@@ -9,7 +9,7 @@ import yaml
 from stages.core import files
 from stages.core.errors import ParamsError
 from stages.studies.spec.study_config import StudyConfig
-from stages.studies.spec.study_source import StudySource, load_study_source
+from stages.studies.spec.study_source import EXAMPLES, StudySource, load_study_source
 from tests.studies.samples import make_study
 
 
@@ -54,3 +54,34 @@ def test_figures_of_what_no_form_has_and_second_ones_are_refused(
     with pytest.raises(ParamsError, match=words) as caught:
         told(form, reported=[{"model": "fair", "size": 400, "top1": 0.4}, row])
     assert "study.yaml" in str(caught.value)
+
+
+SAID = "good beats fair"
+CLAIM = r"An entry of `claims` is written as: - {claim: resnet18 beats .*, source: "
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ({"claims": [{"claim": SAID}]}, r"`claims\.0\.source` is missing\. " + CLAIM),
+        ({"claims": [SAID]}, r'`claims\.0` is "good beats fair", without keys\. ' + CLAIM),
+        ({"claims": SAID}, r'`claims` is "good beats fair", which is no list\. ' + CLAIM),
+        ({"claims": [{"claim": "a", "source": "b", "why": 1}]}, r"`claims\.0\.why` is not a key"),
+        ({"claims": [{"claim": 3, "source": "b"}]}, r"`claims\.0\.claim` is wrong: .*" + CLAIM),
+        ({"reported": [{"top1": 0.3}]}, r"`reported\.0\.model` is missing\. .*{model: resnet18"),
+        ({"targets": ["good"]}, r'`targets\.0` is "good", .*minimum_top1'),
+    ],
+)  # fmt: skip
+def test_a_mistaken_entry_is_answered_by_an_example(
+    parts: dict[str, Any], words: str, form: StudyConfig
+) -> None:
+    with pytest.raises(ParamsError, match=words) as caught:
+        told(form, **parts)
+    assert "instance of" not in str(caught.value)
+
+
+def test_the_examples_are_taken() -> None:
+    for part, example in EXAMPLES.items():
+        StudySource.model_validate(
+            {"title": "", "question": "", "source": "", part: yaml.safe_load(example)}
+        )

@@ -13,11 +13,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stages.core.errors import ParamsError
 from stages.core.paths import STUDIES
-from stages.core.validation_messages import unknown_name
+from stages.core.validation_messages import shown, unknown_name
 from stages.core.yaml_text import YamlError, parse_yaml
 from stages.studies.spec.names import KINDS, is_backbone, names_of
 from stages.studies.spec.study_config import StudyConfig, first_mistake
 
+EXAMPLES = {
+    "claims": "- {claim: resnet18 beats vit_2l_2h_128 at 500, source: 77 % against 72 %}",
+    "reported": "- {model: resnet18, size: 500, top1: 0.77}",
+    "targets": "- {model: resnet18, minimum_top1: 0.75}",
+}
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -87,10 +92,27 @@ def load_study_source(form: StudyConfig) -> StudySource:
     try:
         story = StudySource.model_validate(_read(path))
     except ValidationError as error:
-        raise ParamsError(f"{path}: {first_mistake(error)}") from None
+        raise ParamsError(f"{path}: {_mistake(error)}") from None
     if mistake := _mistake_in_reported(story.reported, form):
         raise ParamsError(f"{path}: {mistake}.")
     return story
+
+
+def _mistake(error: ValidationError) -> str:
+    """The first of pydantic's complaints; with an example where an entry of a list is wrong."""
+    detail = error.errors()[0]
+    place = [str(part) for part in detail["loc"]]
+    example = EXAMPLES.get(place[0]) if place else None
+    if example is None:
+        return first_mistake(error)
+    key = ".".join(place)
+    told = {
+        "missing": f"`{key}` is missing.",
+        "extra_forbidden": f"`{key}` is not a key.",
+        "model_type": f"`{key}` is {shown(detail['input'])}, without keys.",
+        "list_type": f"`{key}` is {shown(detail['input'])}, which is no list.",
+    }.get(detail["type"]) or first_mistake(error)
+    return f"{told} An entry of `{place[0]}` is written as: {example}"
 
 
 def _mistake_in_reported(rows: Sequence[Reported], form: StudyConfig) -> str | None:

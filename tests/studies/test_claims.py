@@ -212,3 +212,38 @@ def test_a_misspelt_name_is_a_mistake_and_one_of_the_other_form_is_not_run(
     files.write_text(form.folder / "small" / "params.yaml", yaml.safe_dump(small))
     assert verdict(form, "god beats fair").told == "no run of god"
     assert verdict(form, "resnet18 beats fair").told == "no run of resnet18"
+
+
+def test_a_size_is_named_as_the_grids_name_it(form: StudyConfig) -> None:
+    with pytest.raises(ParamsError, match=r"the size 130, .* Their sizes are 100, 400\.$"):
+        parse("good beats fair at 130", form)
+    grid = form.file.grids["main"].model_dump()
+    form = rewritten(form, grids={"main": grid | {"sizes": [400, 1000, "full"]}})
+    said = r"`full` for all training images, .* Their sizes are 400, 1000, full\.$"
+    for claim in ("good beats fair at 130", "good 130 beats fair 400", "good reaches 9 % at 130"):
+        with pytest.raises(ParamsError, match=said):
+            parse(claim, form)
+    files.write_text(
+        form.folder / "small" / "params.yaml",
+        (form.folder / "params.yaml").read_text().replace("- 400\n", "- 130\n"),
+    )
+    assert verdict(form, "good beats fair at 130").status == "not run"
+
+
+@pytest.mark.parametrize(
+    ("claim", "both"),
+    [
+        ("good beats good", "good"),
+        ("good 100 overfits less than good 100", "good 100"),
+        ("good plain trains faster than good at 400", "good plain 400"),
+    ],
+)
+def test_a_side_is_not_compared_with_itself(claim: str, both: str, form: StudyConfig) -> None:
+    with pytest.raises(ParamsError, match=f"compares {both} with itself"):
+        parse(claim, form)
+
+
+def test_two_sizes_of_the_source_that_one_stands_for_are_still_two(form: StudyConfig) -> None:
+    form = rewritten(form, stands_for={100: 5000})
+    parsed = parse("good 5000 beats good 100", form)
+    assert [side.size for side in parsed.sides] == ["100", "100"]

@@ -85,3 +85,15 @@ def test_the_examples_are_taken() -> None:
         StudySource.model_validate(
             {"title": "", "question": "", "source": "", part: yaml.safe_load(example)}
         )
+
+
+def test_the_same_claim_twice_is_refused(form: StudyConfig) -> None:
+    claims = [{"claim": said, "source": "a"} for said in ("good beats fair", "good  beats fair")]
+    assert told(form, claims=claims[:1]).claims
+    with pytest.raises(ParamsError, match="is made twice"):
+        told(form, claims=claims)
+
+
+def test_a_claim_that_cannot_be_decided_is_told_before_any_cell_has_run(form: StudyConfig) -> None:
+    with pytest.raises(ParamsError, match="Did you mean good"):
+        told(form, claims=[{"claim": "god beats fair", "source": "a"}])

@@ -81,18 +81,24 @@ class Parsed:
 def parse(claim: str, form: StudyConfig) -> Parsed:
     """Take a claim apart.
 
-    Raises ParamsError when it is none, or names what neither this form of the study nor its other
-    one has, and no backbone is called.
+    Raises ParamsError when it is none, compares a side with itself, or names what neither this form
+    of the study nor its other one has, and no backbone is called.
     """
     two, one = _TWO.match(claim), _ONE.match(claim)
     if two:
         column, larger = RELATIONS[two["relation"]]
         if two["points"] and column in COSTS:
             raise ParamsError(f"The claim {claim!r} gives points, but compares no accuracies.")
-        a, b = (_side(two[key], two["size"], form, claim) for key in "ab")
-        return Parsed(a, b, column, larger, float(two["points"] or 0) / 100)
+        a, b = (_words(two[key], two["size"], form, claim) for key in "ab")
+        if a | b == b | a:  # nothing in which they differ: what one leaves out is the other's
+            raise ParamsError(
+                f"The claim {claim!r} compares {' '.join((a | b).values())} with itself. Its sides "
+                "must differ in model, recipe or size."
+            )
+        points = float(two["points"] or 0) / 100
+        return Parsed(_side(a, form), _side(b, form), column, larger, points)
     if one:
-        side = _side(one["a"], one["size"], form, claim)
+        side = _side(_words(one["a"], one["size"], form, claim), form)
         return Parsed(side, None, "main", True, float(one["share"]) / 100)
     raise ParamsError(
         f"The claim {claim!r} cannot be read. It is `<side> <relation> <side>`, where the relation "
@@ -100,27 +106,36 @@ def parse(claim: str, form: StudyConfig) -> Parsed:
     )
 
 
-def _side(text: str, size: str | None, form: StudyConfig, claim: str) -> Side:
-    """The words of a side, each a model, a recipe or a size, of the form or of the source."""
-    here = {str(theirs): str(ours) for ours, theirs in form.file.stands_for.items()}
+def _words(text: str, size: str | None, form: StudyConfig, claim: str) -> dict[str, str]:
+    """The words of a side by kind, as they stand: of the form or of the source."""
     found: dict[str, str] = {}
     for word in [*text.split(), *([size] if size else [])]:
-        ours = here.get(word, word)
-        kind = kind_of(word, form) or _kind_by_look(word, form, claim)
+        kind = kind_of(word, form)
+        if kind is None:
+            raise ParamsError(f"The claim {claim!r} {_unknown(word, form)}")
         if kind in found:
             raise ParamsError(f"The claim {claim!r} names two of a kind on one side: {text!r}.")
-        found[kind] = ours
-        if kind == "model" and ours != word:
-            found["stands_for"] = word
-    return Side(**found)
+        found[kind] = word
+    return found
 
 
-def _kind_by_look(word: str, form: StudyConfig, claim: str) -> str:
-    """The kind of a word that no form has."""
-    if _SIZE.fullmatch(word):
-        return "size"
-    every = set().union(*names_of(form).values())
-    raise ParamsError(
-        f"The claim {claim!r} names what no form of the study has: "
-        f"{unknown_name('model, recipe or size', word, every)}."
+def _side(words: dict[str, str], form: StudyConfig) -> Side:
+    """What the words of a side are in this form."""
+    here = {str(theirs): str(ours) for ours, theirs in form.file.stands_for.items()}
+    ours = {kind: here.get(word, word) for kind, word in words.items()}
+    stood_for = words.get("model") if words.get("model") != ours.get("model") else None
+    return Side(**ours, stands_for=stood_for)
+
+
+def _unknown(word: str, form: StudyConfig) -> str:
+    """The end of a sentence about a word that no form has."""
+    names = names_of(form)
+    if not _SIZE.fullmatch(word):
+        known = unknown_name("model, recipe or size", word, set().union(*names.values()))
+        return f"names what no form of the study has: {known}."
+    sizes = sorted(names["size"], key=lambda size: (not size.isdecimal(), len(size), size))
+    whole = ", and `full` for all training images, however many those are"
+    return (
+        f"names the size {word}, which no grid of the study has: write a size as the grids do"
+        f"{whole if 'full' in sizes else ''}. Their sizes are {', '.join(sizes)}."
     )

@@ -15,6 +15,7 @@ from stages.core.errors import ParamsError
 from stages.core.paths import STUDIES
 from stages.core.validation_messages import shown, unknown_name
 from stages.core.yaml_text import YamlError, parse_yaml
+from stages.studies.spec.claims import parse
 from stages.studies.spec.names import KINDS, is_backbone, names_of
 from stages.studies.spec.study_config import StudyConfig, first_mistake
 
@@ -86,7 +87,8 @@ class StudySource(Closed):
 def load_study_source(form: StudyConfig) -> StudySource:
     """Read the study.yaml of a form.
 
-    Raises ParamsError when it is missing or malformed, and for figures of what no form has.
+    Raises ParamsError when it is missing or malformed, for figures of what no form has, and for
+    claims that cannot be decided.
     """
     path = STUDIES / form.study / "study.yaml"
     try:
@@ -95,7 +97,19 @@ def load_study_source(form: StudyConfig) -> StudySource:
         raise ParamsError(f"{path}: {_mistake(error)}") from None
     if mistake := _mistake_in_reported(story.reported, form):
         raise ParamsError(f"{path}: {mistake}.")
+    _require_claims(story.claims, form)
     return story
+
+
+def _require_claims(claims: Sequence[Claim], form: StudyConfig) -> None:
+    """Raise ParamsError for a claim that `parse` refuses or that stands there twice."""
+    seen = set()
+    for claim in claims:
+        parse(claim.claim, form)
+        words = tuple(claim.claim.split())
+        if words in seen:
+            raise ParamsError(f"The claim {claim.claim!r} is made twice; make each once.")
+        seen.add(words)
 
 
 def _mistake(error: ValidationError) -> str:

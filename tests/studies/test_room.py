@@ -82,7 +82,7 @@ def test_the_largest_size_that_is_taken_runs_and_one_more_is_refused(
     form = load_study_config("mine")
     list_pictures(form)
     for one in map(form.params, form.cells):
-        pool = pool_for(form, one.dataset, one.input_size)
+        pool, _ = pool_for(form, one.dataset, one.input_size)
         assert len(choose(pool, one.subset, "pictures").train) <= most
 
 

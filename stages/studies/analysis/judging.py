@@ -56,7 +56,7 @@ def judge(claim: str, form: StudyConfig, results: Results, machine: str) -> Verd
     known = cells.dropna(subset=[column])
     named = [_named(known, side, machine) for side in parsed.sides]
     picked = _alike(named, parsed.sides)
-    reason = _absent(parsed, named, picked) or _one_device(parsed, form, results, picked)
+    reason = _absent(parsed, form, named, picked) or _one_device(parsed, form, results, picked)
     if reason:
         return Verdict("not run", reason, (), stand_ins)
     used = tuple(dict.fromkeys(name for runs in picked for name in runs["cell"]))
@@ -125,12 +125,18 @@ def _alike(named: Sequence[pd.DataFrame], sides: Sequence[Side]) -> list[pd.Data
 
 
 def _absent(
-    parsed: Parsed, named: Sequence[pd.DataFrame], picked: Sequence[pd.DataFrame]
+    parsed: Parsed,
+    form: StudyConfig,
+    named: Sequence[pd.DataFrame],
+    picked: Sequence[pd.DataFrame],
 ) -> str | None:
-    """Which runs are missing; None when all are there."""
-    missing = [str(side) for side, runs in zip(parsed.sides, named, strict=True) if runs.empty]
+    """Which runs are missing, and sizes of no grid; None when all are there."""
+    missing = [side for side, runs in zip(parsed.sides, named, strict=True) if runs.empty]
     if missing:
-        return "no run of " + " or ".join(missing)
+        sizes = list(dict.fromkeys(str(cell.size) for cell in form.cells))
+        odd = any(side.size is not None and side.size not in sizes for side in missing)
+        listed = f" (sizes of the grids are {', '.join(sizes)})" if odd else ""
+        return "no run of " + " or ".join(map(str, missing)) + listed
     if any(runs.empty for runs in picked):
         return "the two have not run at one size in one recipe; the claim can name them"
     return None

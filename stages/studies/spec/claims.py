@@ -110,9 +110,14 @@ def _words(text: str, size: str | None, form: StudyConfig, claim: str) -> dict[s
     """The words of a side by kind, as they stand: of the form or of the source."""
     found: dict[str, str] = {}
     for word in [*text.split(), *([size] if size else [])]:
-        kind = kind_of(word, form)
+        # A size that no grid has may have been taken out of it, as a backbone may.
+        kind = kind_of(word, form) or ("size" if _SIZE.fullmatch(word) else None)
         if kind is None:
-            raise ParamsError(f"The claim {claim!r} {_unknown(word, form)}")
+            every = set().union(*names_of(form).values())
+            raise ParamsError(
+                f"The claim {claim!r} names what no form of the study has: "
+                f"{unknown_name('model, recipe or size', word, every)}."
+            )
         if kind in found:
             raise ParamsError(f"The claim {claim!r} names two of a kind on one side: {text!r}.")
         found[kind] = word
@@ -125,17 +130,3 @@ def _side(words: dict[str, str], form: StudyConfig) -> Side:
     ours = {kind: here.get(word, word) for kind, word in words.items()}
     stood_for = words.get("model") if words.get("model") != ours.get("model") else None
     return Side(**ours, stands_for=stood_for)
-
-
-def _unknown(word: str, form: StudyConfig) -> str:
-    """The end of a sentence about a word that no form has."""
-    names = names_of(form)
-    if not _SIZE.fullmatch(word):
-        known = unknown_name("model, recipe or size", word, set().union(*names.values()))
-        return f"names what no form of the study has: {known}."
-    sizes = sorted(names["size"], key=lambda size: (not size.isdecimal(), len(size), size))
-    whole = ", and `full` for all training images, however many those are"
-    return (
-        f"names the size {word}, which no grid of the study has: write a size as the grids do"
-        f"{whole if 'full' in sizes else ''}. Their sizes are {', '.join(sizes)}."
-    )

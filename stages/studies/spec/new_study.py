@@ -52,7 +52,7 @@ def new_study(
             "input_size": px,
             "dataset": dataset_of(folder, labels),
             "train": {"epochs": epochs, "warmup_epochs": min(1, epochs // 5),
-                      "augment": ["crop", "flip"], "trace_steps": 0, "snapshots": False},
+                      "augment": ["crop", "flip"], "trace_steps": 20, "snapshots": False},
             "profile": {"variants": [], "seconds": 0.5},
         },
         "recipes": {"default": {}},

@@ -135,7 +135,8 @@ def _mistake_in_reported(rows: Sequence[Reported], form: StudyConfig) -> str | N
     for place, row in enumerate(rows):
         named = {kind: str(word) for kind in KINDS if (word := getattr(row, kind)) is not None}
         for kind, word in named.items():
-            if word not in known[kind] and not (kind == "model" and is_backbone(word)):
+            taken_out = kind == "size" or (kind == "model" and is_backbone(word))
+            if word not in known[kind] and not taken_out:
                 return unknown_name(f"reported.{place}.{kind}", word, known[kind])
         if (row.model, row.recipe, named.get("size")) in seen:
             return (

@@ -112,8 +112,8 @@ def test_two_processes_are_one_up_to_rounding(found: dict[str, Found]) -> None:
     assert kinds == {"gradient", "update", "weights", "kept"}  # the whole batch's on each of both
     compared = compare_runs(one, other)
     assert compared.verdict.fault is None
-    # On an AMD EPYC all 12 steps are shown to be rounding; on an Intel Xeon one ULP goes further, and
-    # the weights pass the limit of records alone, 1e-4, after step 9.
+    # On an AMD EPYC all 12 steps are shown to be rounding; on an Intel Xeon one ULP goes further,
+    # and the weights pass the limit of records alone, 1e-4, after step 9.
     assert compared.verdict.rounding_until >= 6
     assert compared.verdict.rung in {Rung.ROUNDING, Rung.UNDECIDED}, compared.verdict
     assert compared.verdict.divergence is not None

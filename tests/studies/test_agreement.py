@@ -61,7 +61,8 @@ def test_cells_of_other_pictures_are_not_compared(form: StudyConfig) -> None:
     for path in form.cells_folder.glob("good-*"):
         shutil.rmtree(path)
     text = " ".join(_page(form).split())
-    assert "good, the best at 400 images, was run on machine 1 (made-up chip) alone." in text
+    assert "good, the best of machine 1 (made-up chip) at 400 images with " in text
+    assert "the best of machine 2" not in text
 
 
 def test_a_ranking_turned_round_does_not(

@@ -35,7 +35,8 @@ def compared(views: Sequence[MachineResults]) -> list[Compared]:
 def _compared(first: MachineResults, other: MachineResults, found: list[Agreement]) -> Compared:
     names = (f"machine {first.place}", f"machine {other.place}")
     return Compared(
-        _sentence(found, (_named(first), _named(other))) + _best_here(first, found),
+        _sentence(found, (_named(first), _named(other)))
+        + "".join(_best_alone(view, found) for view in (first, other)),
         [(_line(one, names), _table(one, names)) for one in found],
         [_chart(one, names, first) for one in found if one.changes],
     )
@@ -70,14 +71,16 @@ def _sentence(found: Sequence[Agreement], names: tuple[str, str]) -> str:
     return f"{holds} {names[1]} at {sizes} images: {_first(told)}; {moved}."
 
 
-def _best_here(first: MachineResults, found: Sequence[Agreement]) -> str:
-    """A sentence where the first machine's best backbone is not among those compared."""
-    images = first.sizes[-1]
-    best = first.ranked(images)["series"].head(1).tolist()
+def _best_alone(view: MachineResults, found: Sequence[Agreement]) -> str:
+    """A sentence where a machine's best backbone is not among those compared."""
+    images = view.sizes[-1]
+    best = view.ranked(images)["series"].head(1).tolist()
     met = {change.series for one in found if one.images == images for change in one.changes}
     if not best or best[0] in met:
         return ""
-    return f" {best[0]}, the best at {images:,} images, was run on {_named(first)} alone."
+    score = percent(float(view.ranked(images)["mean"].iloc[0]))
+    where = f"the best of {_named(view)} at {images:,} images with {score}"
+    return f" {best[0]}, {where}, was run on it alone."
 
 
 def _first(told: Sequence[Agreement]) -> str:

@@ -83,6 +83,11 @@ class _Foreign:
     """A class that no reader of weights knows."""
 
 
+NO_WEIGHTS = (
+    b"", b"\0" * 1000, b"PK\x03\x04", b"<html>not found</html>", b"version https://git-lfs",
+)  # fmt: skip
+
+
 def weights_files(
     whole: dict[str, torch.Tensor], folder: Path, count: int, seed: int
 ) -> Iterator[Path]:
@@ -117,15 +122,7 @@ def weights_files(
         ("pt", pickle.dumps({"a": 1})),
         ("pkl", pickle.dumps(1)),
     ]
-    for text in (
-        b"",
-        b"\0" * 1000,
-        b"PK\x03\x04",
-        b"<html>not found</html>",
-        b"version https://git-lfs",
-        safe,
-        plain,
-    ):
+    for text in (*NO_WEIGHTS, safe, plain):
         contents += [("pt", text), ("safetensors", text), ("bin", text), ("", text)]
     while len(contents) < count:
         kind, content = (("pt", plain), ("safetensors", safe))[int(draws.integers(2))]

@@ -7,19 +7,11 @@ import pytest
 from stages.core import files
 from stages.studies.spec.study_config import load_study_config
 from stages.studies.spec.study_source import load_study_source
-from stages.study import main
+from tests.studies.test_new_options import new, repository
+
+__all__ = ["repository"]  # in a repository of its own
 
 MINE = Path("studies/mine")
-
-
-@pytest.fixture(autouse=True)
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-
-
-def new(*options: str) -> int:
-    return main(["new", "mine", "--folder", "pictures", *options])
 
 
 @pytest.mark.parametrize("options", [[], ["--trained", "--models", "resnet18"]])

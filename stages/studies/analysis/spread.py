@@ -72,11 +72,10 @@ class Spread:
     @property
     def erratic(self) -> list[Group]:
         """Groups whose own spread is more than three times the pooled one."""
-        pools = {group: self.pool_of(group) for group in self.own}
         return [
             group
             for group, sd in self.own.items()
-            if (pool := pools[group]) is not None and pool.sd and sd > ERRATIC * pool.sd
+            if (pool := self.pool_of(group)) and pool.sd and sd > ERRATIC * pool.sd
         ]
 
     def filled_from(self, other: "Spread") -> "Spread":
@@ -99,15 +98,14 @@ def pooled(
         runs = runs[~repeats & values.notna()]
     runs = runs.dropna(subset=["value"])
     own = {_key(key): float(sd) for key, sd in np.sqrt(_within(runs)["variance"]).items()}
-    at_once = cells["fitted"].reindex(runs.index) if "fitted" in cells else runs["value"].isna()
-    answering = ~cells["cell"].reindex(runs.index).isin(constant)
-    kinds = {kind: at_once == kind for kind in (False, True)}
+    at_once = pd.Series(cells.get("fitted", False), cells.index, dtype=bool)[runs.index]
+    answering = ~cells["cell"][runs.index].isin(constant)
     pools = {
         kind: pool
-        for kind, own_kind in kinds.items()
-        if (pool := _pool(runs[own_kind], runs[own_kind & answering])) is not None
+        for kind, chosen in ((False, ~at_once), (True, at_once))
+        if (pool := _pool(runs[chosen], runs[chosen & answering])) is not None
     }
-    fitted = runs[kinds[True]][GROUP].astype(str).itertuples(index=False, name=None)
+    fitted = runs.loc[at_once, GROUP].astype(str).itertuples(index=False, name=None)
     return Spread(pools, own, frozenset(fitted))
 
 

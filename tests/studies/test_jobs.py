@@ -274,9 +274,10 @@ def test_a_lost_node_and_a_killed_job_lose_nothing(
     assert "Submitted 8 cells" in told("submit")
     assert "Nothing to submit" in told("submit")
     until(lambda: len(list(Path(".work/submitted/tiny/1").glob("task-*.lock"))) == 2)
-    cluster.kill("d1")  # its task goes on, but Slurm does not know and sends it to another node
+    # At once, while both tasks have only begun: a moment later one may have its result.
     running = slurm("squeue", "-h", "-r", "-w", "d2", "-o", "%i")[0]
     slurm("scancel", "--signal=KILL", "--full", running)
+    cluster.kill("d1")  # its task goes on, but Slurm does not know and sends it to another node
     assert "waiting" in told("status")
     until(lambda: "down" in slurm("sinfo", "-h", "-n", "d1", "-o", "%T")[0])
     cluster.start("d1")

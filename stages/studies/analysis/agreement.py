@@ -115,7 +115,8 @@ def _agreement(
             apart = measured.difference(theirs, ours)
             values = [measured.values[side.index].set_axis(side["cell"]) for side in (theirs, ours)]
             by_cell = {str(cell): float(value) for cell, value in (values[0] - values[1]).items()}
-            one = measured.spread.half_width(tuple(ours[GROUP].iloc[0].astype(str)))
+            pool = measured.spread.pool_of(tuple(ours[GROUP].iloc[0].astype(str)))
+            one = pool.half_width if pool else None
             seeds = None if one is None else one * float(np.sqrt(2))
             changes.append(Change(str(name), *means, apart, by_cell, seeds))
     names = [change.series for change in changes]

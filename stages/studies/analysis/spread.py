@@ -38,6 +38,11 @@ class Pool:
     dof: int
     groups: frozenset[Group]
 
+    @property
+    def half_width(self) -> float | None:
+        """Half the 95 % interval of one run over seeds: Student's t times the spread."""
+        return None if self.sd is None else float(stats.t.ppf(LEVEL, self.dof)) * self.sd
+
 
 @dataclass(frozen=True)
 class Spread:

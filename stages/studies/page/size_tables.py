@@ -58,7 +58,8 @@ def _errors(view: MachineResults, cells: pd.DataFrame) -> tuple[float, float]:
     covariance = view.errors.among(last, view.results.main)
     images = NORMAL * float(covariance.mean()) ** 0.5
     key = tuple(last[GROUP].iloc[0].astype(str))
-    return view.scores.spread.half_width(key) or 0.0, images
+    pool = view.scores.spread.pool_of(key)
+    return ((pool and pool.half_width) or 0.0), images
 
 
 def sample_table(view: MachineResults, target: float | None) -> Table | None:

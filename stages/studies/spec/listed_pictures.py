@@ -38,7 +38,7 @@ def of_other_pictures(
 ) -> bool:
     """Whether a cell's file says that it was made of other pictures than are `listed`.
 
-    False where either does not tell: files of cells have it since 0.2.
+    False where either does not tell, as files of earlier cells do not.
     """
     made = found.get("pictures_sha256")
     present = listed.get(listed_name(dataset), {}).get("sha256")

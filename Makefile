@@ -40,10 +40,13 @@ clean-cache: $(READY) ## list caches and checkpoints, and remove them
 	python -m stages.cache --clear
 
 # The lock is complete, so that nothing is resolved anew (of packages of weights only data are used,
-# whatever their code asks for). The mark is written last: a set-up that broke off is begun again.
+# whatever their code asks for). pip compiles with one core, which takes longer than all else; a file
+# that is none for this Python, such as a template, hinders nobody. The mark is written last: a set-up
+# that broke off is begun again.
 $(READY): requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements.lock
+	-$(BIN)/python -m compileall -q -j 0 .venv/lib > /dev/null
 	$(BIN)/python -m stages.plots_template
 	touch $(READY)

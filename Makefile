@@ -40,7 +40,7 @@ clean-cache: $(READY) ## list caches and checkpoints, and remove them
 	python -m stages.cache --clear
 
 # The lock is complete, so that nothing is resolved anew (of packages of weights only data are used,
-# whatever their code asks for). pip compiles with one core, which takes longer than all else; a file
+# whatever their code asks for). pip would compile with one core alone; a file
 # that is none for this Python, such as a template, hinders nobody. The mark is written last: a set-up
 # that broke off is begun again.
 $(READY): requirements.lock

@@ -8,19 +8,17 @@ not byte for byte, and `data/manifest.json`, what the data set is and what it ca
 """
 
 import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from stages.core import files, paths
 from stages.core.cli import run_stage
-from stages.core.counts import counted
 from stages.core.records import write_record
 
-SHOWN = 20  # names of files that are left out for one reason
 NAMED = 10  # classes in the line on the screen
 
 if TYPE_CHECKING:
     from stages.core.params import Params
+    from stages.datasets.findings import Findings
     from stages.datasets.near_duplicates import Alike
     from stages.datasets.pool import Collection, Pool
     from stages.datasets.reading import Reading
@@ -32,6 +30,7 @@ def download(params: "Params") -> None:
     `input_size` is the size at which decoded pixels are kept, and near-duplicates looked for.
     """
     from stages.datasets import open_collection
+    from stages.datasets.findings import findings_of
     from stages.datasets.near_duplicates import Thumbnails, near_duplicates
     from stages.datasets.pixel_cache import pack_folder, save_pack
     from stages.datasets.pool import pool_of
@@ -51,7 +50,8 @@ def download(params: "Params") -> None:
     files.write_csv(paths.POOL, pool.table())
     alike = near_duplicates(pool, reading.rows, thumbnails)
     files.write_csv(paths.NEAR_DUPLICATES, alike.table)
-    about = manifest(dataset.name, collection, reading, pool, alike)
+    found = findings_of(collection, reading, alike)
+    about = manifest(dataset.name, collection, reading, pool, alike, found)
     write_record(paths.MANIFEST, about)
     sys.stdout.write(f"{images_and_classes(pool)}\n")
     for note in about["notes"]:
@@ -65,30 +65,13 @@ def images_and_classes(pool: "Pool") -> str:
     return f"{len(pool.names):,} images of {len(pool.classes)} classes: {named}"
 
 
-def notes_of(collection: "Collection", reading: "Reading") -> list[str]:
-    """What a user must be told of the data set: what was left out of it, and how it was read."""
-    said = list(collection.notes)
-    if collection.left_out:
-        files_left_out = sum(map(len, collection.left_out.values()))
-        counts = ", ".join(f"{len(names)} {why}" for why, names in collection.left_out.items())
-        said.append(
-            f"{counted(files_left_out, 'file')} left out ({counts}); {paths.MANIFEST} names some"
-        )
-    if reading.skipped:
-        said.append(
-            f"{len(reading.skipped)} of {len(collection.names)} images cannot be read and are left "
-            f"out; {paths.MANIFEST} names them"
-        )
-    if twelve := reading.bits[12]:
-        said.append(
-            f"{counted(twelve, 'image')} of 16 bits stay below 4,096 and are taken for 12-bit, "
-            f"beside {reading.bits[16]} that use more"
-        )
-    return said
-
-
 def manifest(
-    name: str, collection: "Collection", reading: "Reading", pool: "Pool", alike: "Alike"
+    name: str,
+    collection: "Collection",
+    reading: "Reading",
+    pool: "Pool",
+    alike: "Alike",
+    found: "Findings",
 ) -> dict[str, Any]:
     """What the data set is: classes, images per split, sizes, checksums; what is not in it."""
     native_px = reading.pack.native_px
@@ -106,14 +89,11 @@ def manifest(
             }
             for file in collection.files
         ],
-        "skipped": [asdict(image) for image in reading.skipped],
-        "left_out": {
-            reason: {"files": len(names), "first": sorted(names)[:SHOWN]}
-            for reason, names in collection.left_out.items()
-        },
+        "skipped": found.skipped,
+        "left_out": found.left_out,
         "near_duplicates": {"compared": alike.compared, "px": reading.pack.largest_px}
         | {"images": len(alike.table), "groups": int(alike.table["group"].nunique())},
-        "notes": [*notes_of(collection, reading), *alike.notes],
+        "notes": found.sentences(str(paths.MANIFEST)),
         "pool_sha256": files.sha256_of_file(paths.POOL),
         "near_duplicates_sha256": files.sha256_of_file(paths.NEAR_DUPLICATES),
     }

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from PIL import Image
 
+Rows = NDArray[np.int64]
+"""Of a pool."""
+
 
 @dataclass(frozen=True)
 class Collection:

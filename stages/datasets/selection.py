@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stages.core.counts import counted
 from stages.core.errors import DataError
-from stages.datasets.pool import Pool
+from stages.datasets.class_checks import refuse_empty_classes, refuse_single_images
+from stages.datasets.pool import Pool, Rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from stages.core.sections import Subset
 
 TEST_SHARE_OF_A_POOL = 0.2
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def choose(pool: Pool, subset: "Subset", dataset: str) -> Selection:
     validating = np.array([split == "val" for split in pool.splits])
     everything = np.arange(len(pool.names))
     if not official.any():
-        _refuse_single_images(pool)
+        refuse_single_images(pool)
     test_pool = everything[official] if official.any() else everything
     test_order = nested_order(pool, test_pool, dataset, "test", subset.seed)
     test = test_order[: _test_count(subset, len(test_pool), bool(official.any()))]
@@ -78,8 +77,8 @@ def choose(pool: Pool, subset: "Subset", dataset: str) -> Selection:
     val = order[::-1][:val_count]
     if len(own_val):
         val = nested_order(pool, own_val, dataset, "val", subset.seed)[:val_count]
-    _refuse_empty_classes(pool, test_order, len(test), "test")
-    _refuse_empty_classes(pool, order, train_count, "train")
+    refuse_empty_classes(pool, test_order, len(test), "test")
+    refuse_empty_classes(pool, order, train_count, "train")
     return Selection(
         order[:train_count],
         val,
@@ -91,15 +90,16 @@ def choose(pool: Pool, subset: "Subset", dataset: str) -> Selection:
     )
 
 
-def require_enough(subset: "Subset", images: Mapping[str, int]) -> None:
+def require_enough(subset: "Subset", images: Mapping[str, int]) -> int:
     """Raise DataError when so many images per split (train, test, val, any) cannot be enough.
 
-    Copies and what cannot be read, which only `choose` knows of, are not left out.
+    Returns how many train. Copies and what cannot be read, which only `choose` knows of, are not
+    left out.
     """
     everything, official = sum(images.values()), images.get("test", 0)
     test = _test_count(subset, official or everything, official > 0)
     own_val = images.get("val", 0)
-    _train_and_val_counts(subset, everything - (official or test) - own_val, own_val)
+    return _train_and_val_counts(subset, everything - (official or test) - own_val, own_val)[0]
 
 
 def nested_order(pool: Pool, rows: Rows, dataset: str, purpose: str, seed: int) -> Rows:
@@ -178,39 +178,6 @@ def _train_and_val_counts(subset: "Subset", images: int, own_val: int) -> tuple[
             + (f"Beside that validation {room}." if val < images else "Lower `subset.val`.")
         )
     return train, val
-
-
-def _refuse_single_images(pool: Pool) -> None:
-    """Raise DataError when a class without an official test set has one image, copies aside."""
-    contents = set(zip(pool.labels.tolist(), pool.digests, strict=True))
-    counts = Counter(label for label, _ in contents)
-    if single := [name for label, name in enumerate(pool.classes) if counts[label] < 2]:
-        more = f" and {len(single) - 10} more" if len(single) > 10 else ""
-        raise DataError(
-            f"There is one image alone, copies aside, of the class {', '.join(single[:10])}{more}, "
-            "and without an official test set one must test and another train. Add images or "
-            "remove the class."
-        )
-
-
-def _refuse_empty_classes(pool: Pool, order: Rows, count: int, split: str) -> None:
-    """Raise DataError when a class has no image among the first `count`."""
-    present, first = np.unique(pool.labels[order], return_index=True)
-    absent = sorted(set(range(len(pool.classes))) - set(present.tolist()))
-    late = present[first >= count].tolist()
-    if not absent and not late:
-        return
-    named = ", ".join(pool.classes[label] for label in (absent or late)[:10])
-    more = f" and {len(absent or late) - 10} more" if len(absent or late) > 10 else ""
-    raise DataError(
-        f"`subset.{split}` is {counted(count, 'image')}, and none is of the class {named}{more}. "
-        + (
-            f"The data set has too few images of it to {split} with: add some or remove the class."
-            if absent
-            else f"Every class has one from {first.max() + 1} images on: set `subset.{split}` to "
-            "so many or more, or add images."
-        )
-    )
 
 
 def conflicting_labels(pool: Pool) -> int:

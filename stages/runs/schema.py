@@ -17,6 +17,7 @@ CELL_FILES = (CELL, CELL_HISTORY, CELL_PREDICTIONS)
 STUDY_HARDWARE = Path("hardware.json")
 STUDY_IDENTITY = Path("identity.json")
 STUDY_PICTURES = Path("pictures.json")
+STUDY_PICTURE_NOTES = Path("picture_notes.json")
 
 HISTORY_COLUMNS = ["epoch", "lr", "train_loss", "val_loss", "seconds"]
 """Of an epoch; accuracies of the task, train_… and val_…, stand beside them."""

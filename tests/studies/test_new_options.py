@@ -26,6 +26,22 @@ def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
     return " ".join(said.split())
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--models", ","), '--models is ",", which has an empty name in it'),
+        (("--models", "resnet18,"), '--models is "resnet18,", which'),
+        (("--sizes", ""), '--sizes is "", which'),
+        (("--seeds", "0"), "--seeds is 0; it says how many"),
+        (("--sizes", "0"), "the study mine that is asked for, cell mobilenet_v3_small-0-default-0"),
+    ],
+)
+def test_what_is_empty_is_refused_by_the_name_of_its_option(
+    options: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told in refused(capsys, *options)
+
+
 @pytest.mark.parametrize("kind", [[], ["--trained", "--models", "resnet18"]])
 def test_no_size_is_taken_for_the_default(
     kind: list[str], capsys: pytest.CaptureFixture[str]

@@ -1,6 +1,7 @@
 """What a study knows of its pictures: read once, anew when they change, kept where they are not."""
 
 import os
+import random
 import shutil
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from PIL import Image
 from stages.core import files
 from stages.core.errors import DataError
 from stages.studies.analysis.results import read_results
+from stages.studies.page.heading import notes as page_notes
 from stages.studies.run.losses import require_pictures_of_outdated
 from stages.studies.run.pictures import images_by_split, list_pictures, pool_for
 from stages.studies.run.plan import plan_of
+from stages.studies.spec.listed_pictures import noted_pictures
 from stages.studies.spec.study_config import StudyConfig, load_study_config
 from tests.studies.samples import make_study, write_cell
 
@@ -132,6 +135,67 @@ def test_a_temporary_clone_reads_the_pictures_of_the_repository(
     (form.folder / "pictures.json").unlink()
     assert listed(form) == first
     assert not (clone / ".work").exists()
+
+
+def test_what_a_reader_must_know_of_the_pictures_is_told_and_on_the_page(
+    form: StudyConfig,
+) -> None:
+    """A study was silent on leaks that the pipeline reports for the same folder."""
+    assert list_pictures(form) == [f"{PLACE}: 12 images"]
+    assert noted_pictures(form)[PLACE.as_posix()]["notes"] == []
+    for index in range(6):  # whichever of them tests, another one like it trains
+        photo(index).save(PLACE / f"cat/photo{index}.png")
+        photo(index).resize((40, 40)).save(PLACE / f"cat/smaller{index}.png")
+    photo(0).transpose(Image.Transpose.ROTATE_90).save(PLACE / "cat/turned.png")
+    photo(0).transpose(Image.Transpose.ROTATE_90).resize((48, 48)).save(PLACE / "dog/turned.png")
+    shutil.copy(PLACE / "cat/5.png", PLACE / "dog/copy.png")
+    (PLACE / "dog/readme.txt").write_text("Rex, 2019")
+    (PLACE / "cat/broken.png").write_bytes(b"\x89PNG")
+    (PLACE / "empty").mkdir()
+    with pytest.raises(DataError, match=r"broken\.png"):
+        list_pictures(form)
+    skip = {"on_corrupt": "skip"}
+    form.file.base["dataset"] |= skip
+    first, *notes = list_pictures(form)
+    assert first == f"{PLACE}: 27 images"
+    where = form.folder / "picture_notes.json"
+    for told in (
+        "1 folder without a picture, so no class: empty.",
+        f"1 file left out (1 .txt); {where} names some.",
+        f"1 of 28 images cannot be read and are left out; {where} names them.",
+        "1 image that occurs under more than one class: cat/5.png and dog/copy.png.",
+        "1 image with a near-duplicate under another class, so one of the two labels is wrong or "
+        "neither is: cat/turned.png like dog/turned.png.",
+    ):
+        assert told in notes
+    assert any("with a near-duplicate among those that train or validate" in one for one in notes)
+    noted = noted_pictures(form)[PLACE.as_posix()]
+    assert noted["left_out"][".txt"] == {"files": 1, "first": ["dog/readme.txt"]}
+    assert [one["name"] for one in noted["skipped"]] == ["cat/broken.png"]
+    shown = page_notes(form, read_results(form))
+    assert [f"Of the pictures: {note}" for note in notes] == shown[1:]
+    shutil.rmtree(PLACE)
+    assert list_pictures(form)[1:] == notes
+
+
+def photo(seed: int) -> Image.Image:
+    """A picture that is like no other: 4 x 4 patches of random colours."""
+    values = random.Random(seed).randbytes(4 * 4 * 3)
+    return Image.frombytes("RGB", (4, 4), values).resize((64, 64), Image.Resampling.BICUBIC)
+
+
+def test_a_draw_that_cannot_be_is_told_before_any_cell_runs(form: StudyConfig) -> None:
+    path = form.folder / "params.yaml"
+    values = yaml.safe_load(path.read_text())
+    values["grids"]["main"]["sizes"] = [1, 8]
+    files.write_text(path, yaml.safe_dump(values))
+    _, told = list_pictures(load_study_config("made"))
+    assert told.startswith("1 cell cannot draw images, such as lenet_small-1-")
+    assert "none is of the class" in told
+    values["grids"]["main"]["sizes"] = [1]
+    files.write_text(path, yaml.safe_dump(values))
+    with pytest.raises(DataError, match="none is of the class"):
+        list_pictures(load_study_config("made"))
 
 
 def test_a_cell_of_other_pictures_is_outdated_for_plan_and_page(form: StudyConfig) -> None:

@@ -86,6 +86,38 @@ def test_the_largest_size_that_is_taken_runs_and_one_more_is_refused(
         assert len(choose(pool, one.subset, "pictures").train) <= most
 
 
+def test_sizes_without_a_picture_for_every_class_are_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    draw(60)
+    assert new("--sizes", "1,2,full") == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "--sizes names 1, but of the 60 pictures" in said
+    assert "Name counts from 2, one per class, to 44" in said
+    assert new("--sizes", "2,full") == 0
+
+
+def test_classes_with_too_few_pictures_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    draw(60)
+    alone = Path("pictures/bird/0.png")
+    alone.parent.mkdir()
+    Image.new("RGB", (8, 8)).save(alone)
+    assert new() == 1
+    assert "one image alone, copies aside, of the class bird" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    for index in range(20):
+        for part in ("train", "test"):
+            path = Path(f"few/{part}/{index}/0.png")
+            path.parent.mkdir(parents=True)
+            Image.new("RGB", (8, 8), (index, len(part), 0)).save(path)
+    assert main(["new", "mine", "--folder", "few"]) == 1
+    assert "40 pictures in few are too few for 20 classes: 18 can train" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    assert not Path("studies").exists()
+
+
 def test_a_folder_without_classes_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     Path("pictures").mkdir()
     Image.new("RGB", (8, 8)).save("pictures/one.png")

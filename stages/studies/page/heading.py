@@ -11,6 +11,7 @@ from stages.studies.page.section import Section
 from stages.studies.page.verdicts import Judged, claims_tile
 from stages.studies.run.checks import checks_of, checks_told
 from stages.studies.run.code import code_note
+from stages.studies.spec.listed_pictures import noted_pictures
 from stages.studies.spec.study_config import StudyConfig
 
 
@@ -53,6 +54,7 @@ def notes(form: StudyConfig, results: Results) -> list[str]:
     missing = [cell.name for cell in form.cells if cell.name not in ran]
     if missing:
         said.append(f"{len(missing)} of {len(form.cells)} runs are still missing.")
+    said += _of_pictures(form)
     if results.outdated:
         said.append(
             f"{counted(len(results.outdated), 'run')} of other parameters or pictures than now "
@@ -114,6 +116,16 @@ def tiles(
     took = f"on {machines} machines" if machines > 1 else f"{duration(seconds)} in all"
     shown.append(Tile("runs", f"{done} of {len(form.cells)}", took))
     return shown
+
+
+def _of_pictures(form: StudyConfig) -> list[str]:
+    """What was noticed of the pictures when they were listed."""
+    noted = noted_pictures(form)
+    return [
+        (f"{name}: " if len(noted) > 1 else "Of the pictures: ") + f"{note}."
+        for name, found in noted.items()
+        for note in found.get("notes", [])
+    ]
 
 
 def _in_place(form: StudyConfig) -> str:

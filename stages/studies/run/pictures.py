@@ -1,6 +1,6 @@
-"""The pictures of a study in git: `pictures.json`, on which its cells depend.
+"""The pictures of a study in git: `pictures.json`, on which its cells depend, and notes beside it.
 
-The file has a few lines per data set: how many images and classes, and a hash of their list. Where
+The first has a few lines per data set: how many images and classes, and a hash of their list. Where
 the pictures are not at hand, as in a fresh clone, those lines stand and cells that exist need not
 run. A data set of the table that cannot be fetched is noted as such, so that cells of others run;
 the note stands when it can be, for its archive is pinned by its own hash and no cell has to run
@@ -15,21 +15,24 @@ from stages.core.errors import DataError
 from stages.core.sections import Dataset
 from stages.datasets import open_collection
 from stages.datasets.pool import Pool
-from stages.studies.run.pools import is_here, is_read, located, pool_here, summary_here
+from stages.studies.run.picture_notes import notes_on
+from stages.studies.run.pools import is_here, is_read, kept_here, located, pool_here
 from stages.studies.spec.listed_pictures import (
     UNFETCHED,
     listed_name,
     listed_path,
     listed_pictures,
+    noted_pictures,
+    notes_path,
 )
 from stages.studies.spec.study_config import StudyConfig
 
 
 def list_pictures(form: StudyConfig) -> list[str]:
-    """Write `pictures.json` anew; return a line per data set.
+    """Write `pictures.json` and `picture_notes.json` anew; return a line per data set and note.
 
-    Raises DataError when pictures can neither be read nor were listed before; of several data sets
-    those that cannot be fetched may lack.
+    Raises DataError when pictures can neither be read nor were listed before, and when no cell can
+    draw its images; of several data sets those that cannot be fetched may lack.
     """
     wanted: dict[str, tuple[Dataset, int]] = {}
     for cell in form.cells:
@@ -37,17 +40,24 @@ def list_pictures(form: StudyConfig) -> list[str]:
         name = listed_name(params.dataset)
         largest = max(params.input_size, wanted[name][1] if name in wanted else 0)
         wanted[name] = (params.dataset, largest)
-    known, failure = listed_pictures(form), None
+    known, before, failure = listed_pictures(form), noted_pictures(form), None
     listed: dict[str, Any] = {}
+    noted: dict[str, Any] = {}
     told = []
     for name, (dataset, input_px) in wanted.items():
         stands = name in known and (known[name] == UNFETCHED or not is_here(located(dataset)))
+        refused: list[str] = []
         try:
-            listed[name] = known[name] if stands else summary_here(located(dataset), input_px)
+            if stands:
+                listed[name], noted[name] = known[name], before.get(name, {})
+            else:
+                kept = kept_here(located(dataset), input_px)
+                noted[name], refused = notes_on(form, name, kept)
+                listed[name] = kept.summary
         except DataError as error:
             if dataset.name == "image_folder":
                 raise
-            listed[name], failure = UNFETCHED, error
+            listed[name], noted[name], failure = UNFETCHED, {}, error
             told.append(f"{name}: left to its cells. {error}")
             continue
         here = ", listed before, not here" if stands else ""
@@ -55,8 +65,10 @@ def list_pictures(form: StudyConfig) -> list[str]:
             told.append(f"{name}: not fetched yet; its cells will ask for it")
         else:
             told.append(f"{name}: {_images(listed[name])}{here}")
+            told += [f"{note}." for note in noted[name].get("notes", [])] + refused
     if failure and all(found == UNFETCHED for found in listed.values()):
         raise failure
+    files.write_json(notes_path(form), noted)
     files.write_json(listed_path(form), listed)
     return told
 

@@ -7,8 +7,9 @@ fetching and decoding to `stages.datasets` and what git keeps of a pool to `pict
 
 import os
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stages.core import files
 from stages.core.errors import RunError
@@ -18,12 +19,43 @@ from stages.core.records import read_record, write_record
 from stages.core.sections import Dataset
 from stages.datasets import open_collection
 from stages.datasets.decoding import SUFFIXES
+from stages.datasets.findings import Findings, findings_of
+from stages.datasets.near_duplicates import Thumbnails, near_duplicates, read_near_duplicates
 from stages.datasets.pixel_cache import pack_folder, save_pack
 from stages.datasets.pool import Pool, pool_of, read_pool
 from stages.datasets.reading import fits_in_a_pack, read_collection
 from stages.runs.code import code_files, code_id
 
-READING = "stages.datasets.reading"  # what it executes decides the list
+if TYPE_CHECKING:
+    import pandas as pd
+
+READING = (  # what they execute decides what is found
+    "stages.datasets.reading",
+    "stages.datasets.near_duplicates",
+    "stages.datasets.findings",
+)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of a data set: images per split, classes and a hash of all of it in `summary`.
+
+    `alike` are its near-duplicates, as `datasets.near_duplicates` has them.
+    """
+
+    pool: Pool
+    summary: dict[str, Any]
+    alike: "pd.DataFrame"
+    findings: Findings
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Where it lies; `about` is written last and says that the tables are complete."""
+
+    table: Path
+    alike: Path
+    about: Path
 
 
 def located(dataset: Dataset) -> Dataset:
@@ -37,79 +69,91 @@ def located(dataset: Dataset) -> Dataset:
 def is_here(dataset: Dataset) -> bool:
     """Whether the pictures lie on this disk, or the pool of a fixed data set is kept."""
     if dataset.name != "image_folder":
-        return _kept(dataset)[0].exists()
+        return _kept(dataset).table.exists()
     place = Path(dataset.folder)
     return place.is_file() or any(Path(name).suffix.lower() in SUFFIXES for name in _names(place))
 
 
 def is_read(dataset: Dataset) -> bool:
     """Whether the data set as it lies here has been read, so that its pool is kept."""
-    return _kept(dataset)[0].exists()
+    return _kept(dataset).table.exists()
 
 
 def pool_here(dataset: Dataset, input_px: int) -> tuple[Pool, dict[str, Any]]:
     """The pool, kept or read now, and its summary. Raises DataError as reading does."""
-    table, about = _keep(dataset, input_px)
-    known = read_record(about)
-    return read_pool(table, known["classes"]), known["summary"]
+    place = _keep(dataset, input_px)
+    known = read_record(place.about)
+    return read_pool(place.table, known["classes"]), known["summary"]
 
 
-def summary_here(dataset: Dataset, input_px: int) -> dict[str, Any]:
-    """Images per split, classes and a hash of all of it: the same on every machine."""
-    _, about = _keep(dataset, input_px)
-    return dict(read_record(about)["summary"])
+def kept_here(dataset: Dataset, input_px: int) -> Kept:
+    """All that is kept, or read now. Raises DataError as reading does."""
+    pool, summary = pool_here(dataset, input_px)
+    place = _kept(dataset)
+    findings = Findings(**read_record(place.about)["findings"])
+    return Kept(pool, summary, read_near_duplicates(place.alike), findings)
 
 
-def _keep(dataset: Dataset, input_px: int) -> tuple[Path, Path]:
-    """The files of the pool, written now unless they are kept; the second says it is complete."""
-    table, about = _kept(dataset)
-    if table.exists() and about.exists() and _whole(table, about):
-        return table, about
-    pool = _read(dataset, input_px)
-    files.write_csv(table, pool.table())
-    images = {split: pool.splits.count(split) for split in sorted(set(pool.splits))}
-    digest = files.sha256_of_json([pool.classes, files.sha256_of_file(table)])
-    summary = {"images": images, "classes": len(pool.classes), "sha256": digest}
-    write_record(about, {"classes": pool.classes, "summary": summary})
-    return table, about
+def _keep(dataset: Dataset, input_px: int) -> _Files:
+    """The files, written now unless they are kept."""
+    place = _kept(dataset)
+    if not (place.table.exists() and place.about.exists() and _whole(place)):
+        _read(dataset, input_px, place)
+    return place
 
 
-def _whole(table: Path, about: Path) -> bool:
+def _whole(place: _Files) -> bool:
     """Whether the kept files are as they were written; said, and made anew, where they are not."""
     try:
-        known = read_record(about)
-    except RunError:
-        known = {}
-    digest = files.sha256_of_json([known.get("classes"), files.sha256_of_file(table)])
-    whole = bool(known) and known["summary"]["sha256"] == digest
+        known = read_record(place.about)
+        hashes = [files.sha256_of_file(table) for table in (place.table, place.alike)]
+    except (RunError, FileNotFoundError):
+        known, hashes = {}, []
+    whole = bool(known) and known["sha256"] == hashes
     if not whole:
-        sys.stderr.write(f"The list of images {table} is damaged; reading the images anew.\n")
+        sys.stderr.write(f"The list of images {place.table} is damaged; reading the images anew.\n")
     return whole
 
 
-def _read(dataset: Dataset, input_px: int) -> Pool:
+def _read(dataset: Dataset, input_px: int, place: _Files) -> None:
+    """Read every image and keep what is found."""
     collection = open_collection(dataset)
     rows = range(len(collection.names))
-    keep = fits_in_a_pack(len(rows), input_px)
-    reading = read_collection(collection, rows, input_px, dataset.on_corrupt, keep)
+    keep, thumbnails = fits_in_a_pack(len(rows), input_px), Thumbnails()
+    reading = read_collection(collection, rows, input_px, dataset.on_corrupt, keep, thumbnails.add)
     if keep:
         save_pack(pack_folder(dataset.name), reading.pack)
-    return pool_of(collection, reading.rows, reading.pack.digests)
+    pool = pool_of(collection, reading.rows, reading.pack.digests)
+    alike = near_duplicates(pool, reading.rows, thumbnails)
+    files.write_csv(place.table, pool.table())
+    files.write_csv(place.alike, alike.table)
+    images = {split: pool.splits.count(split) for split in sorted(set(pool.splits))}
+    hashes = [files.sha256_of_file(table) for table in (place.table, place.alike)]
+    digest = files.sha256_of_json([pool.classes, hashes[0]])
+    about = {
+        "classes": pool.classes,
+        "summary": {"images": images, "classes": len(pool.classes), "sha256": digest},
+        "findings": asdict(findings_of(collection, reading, alike)),
+        "sha256": hashes,
+    }
+    write_record(place.about, about)
 
 
-def _kept(dataset: Dataset) -> tuple[Path, Path]:
-    """Where the table and what is known of it lie, named by all that decides them."""
+def _kept(dataset: Dataset) -> _Files:
+    """Where the files lie, named by all that decides them."""
     decides: dict[str, Any] = {
         "name": dataset.name,
         "on_corrupt": dataset.on_corrupt,
-        "code": code_id(code_files(READING, Params(dataset=dataset), ("dataset",))),
+        "code": [
+            code_id(code_files(module, Params(dataset=dataset), ("dataset",))) for module in READING
+        ],
     }
     if dataset.name == "image_folder":
         place = Path(dataset.folder).resolve()
         decides |= {"place": place.as_posix(), "files": _stamps(place), "labels": dataset.labels}
     name = f"{dataset.name}-{files.sha256_of_json(decides)[:20]}"
     folder = work_folder() / "pools"
-    return folder / f"{name}.csv", folder / f"{name}.json"
+    return _Files(folder / f"{name}.csv", folder / f"{name}-alike.csv", folder / f"{name}.json")
 
 
 def _stamps(place: Path) -> list[tuple[str, int, int]]:

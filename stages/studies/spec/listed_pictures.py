@@ -1,6 +1,6 @@
-"""What `pictures.json` says of a study's pictures, and which cells were made of others.
+"""What a study's `pictures.json` and `picture_notes.json` say, and which cells are of others.
 
-Leaves looking at the pictures themselves and writing the file to `stages.studies.run.pictures`.
+Leaves looking at the pictures themselves and writing the files to `stages.studies.run.pictures`.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any
 
 from stages.core import files
 from stages.core.sections import Dataset
-from stages.runs.schema import STUDY_PICTURES
+from stages.runs.schema import STUDY_PICTURE_NOTES, STUDY_PICTURES
 from stages.studies.spec.study_config import StudyConfig
 
 UNFETCHED = {"note": "not fetched when the pictures were listed; its archive is pinned by a hash"}
@@ -23,6 +23,17 @@ def listed_path(form: StudyConfig) -> Path:
 def listed_pictures(form: StudyConfig) -> dict[str, Any]:
     """What is listed of each data set, by `listed_name`; nothing before the first listing."""
     path = listed_path(form)
+    return dict(files.read_json(path)) if path.exists() else {}
+
+
+def notes_path(form: StudyConfig) -> Path:
+    """Where the notes on the form's pictures lie."""
+    return form.folder / STUDY_PICTURE_NOTES
+
+
+def noted_pictures(form: StudyConfig) -> dict[str, Any]:
+    """What is noted of each data set, by `listed_name`; nothing before the first listing."""
+    path = notes_path(form)
     return dict(files.read_json(path)) if path.exists() else {}
 
 

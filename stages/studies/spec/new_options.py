@@ -54,14 +54,16 @@ def study_asked_for(arguments: argparse.Namespace) -> str:
     from stages.studies.spec.trained_study import new_trained_study
 
     _refuse_other_kind(arguments)
-    models = arguments.models or (None if arguments.trained else UNTRAINED)
+    if arguments.seeds < 1:
+        raise ParamsError(f"--seeds is {arguments.seeds}; it says how many: allowed is 1 or more.")
+    models = _listed("--models", arguments.models)
+    sizes = _listed("--sizes", arguments.sizes)
     grid: dict[str, Any] = {
-        "models": models.split(",") if models else None,
-        "sizes": None if arguments.sizes is None else _sizes(arguments.sizes),
+        "models": models or (None if arguments.trained else UNTRAINED.split(",")),
+        "sizes": sizes and [int(size) if size.isdecimal() else size for size in sizes],
         "seeds": list(range(arguments.seeds)),
     }
-    _refuse_doubles("--models", grid["models"] or [])
-    _refuse_doubles("--sizes", grid["sizes"] or [])
+    _refuse_doubles("--sizes", grid["sizes"] or [])  # once more, for 010 is 10
     place = arguments.study, arguments.folder, grid
     px, epochs = arguments.px, arguments.epochs
     if arguments.trained:
@@ -71,8 +73,18 @@ def study_asked_for(arguments: argparse.Namespace) -> str:
     return new_study(*place, epochs, px, arguments.labels)
 
 
-def _sizes(text: str) -> list[int | str]:
-    return [int(size) if size.isdecimal() else size for size in text.split(",")]
+def _listed(option: str, text: str | None) -> list[str] | None:
+    """The names of an option, None where it is not given. Raises ParamsError for empty ones."""
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise ParamsError(
+            f'{option} is "{text}", which has an empty name in it; allowed are names with one '
+            "comma between each two."
+        )
+    _refuse_doubles(option, names)
+    return names
 
 
 def _refuse_other_kind(arguments: argparse.Namespace) -> None:

@@ -18,7 +18,7 @@ from stages.core.paths import STUDIES
 from stages.core.yaml_text import is_text
 from stages.models import resolve
 from stages.studies.spec.pipeline_file import pipeline
-from stages.studies.spec.room import refuse_too_large, room_for
+from stages.studies.spec.room import refuse_unfit, room_for
 from stages.studies.spec.study_config import (
     StudyConfig,
     StudyFile,
@@ -105,11 +105,11 @@ def _with_room(name: str, values: Mapping[str, Any]) -> tuple[StudyConfig, Mappi
     form = _form(name, _sized(values, SIZES))
     room = room_for(form)
     if any(grid["sizes"] is not None for grid in values["grids"].values()):
-        refuse_too_large(room)
-    fitting = [size for size in SIZES if str(size) not in room.too_large]
+        refuse_unfit(room)
+    fitting = [size for size in SIZES if str(size) not in room.unfit]
     values = _sized(values, fitting)
-    told = f" Of the default sizes {' and '.join(room.too_large)} are left out: {room.told}."
-    return _form(name, values), values, told if room.too_large else ""
+    told = f" Of the default sizes {' and '.join(room.unfit)} are left out: {room.told}."
+    return _form(name, values), values, told if room.unfit else ""
 
 
 def _sized(values: Mapping[str, Any], sizes: Sequence[int | str]) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def _form(name: str, values: Mapping[str, Any]) -> StudyConfig:
     except ValidationError as error:
         raise ParamsError(f"This grid cannot be: {first_mistake(error)}") from None
     for cell in form.cells:
-        form.params(cell)
+        form.params(cell, f"the study {name} that is asked for")
     return form
 
 

@@ -12,6 +12,8 @@ from stages.core.counts import counted
 from stages.core.errors import DataError, ParamsError
 from stages.core.sections import Subset
 from stages.datasets import open_collection
+from stages.datasets.class_checks import refuse_single_images
+from stages.datasets.pool import pool_of
 from stages.datasets.selection import require_enough
 from stages.studies.run.pools import is_here, located
 from stages.studies.spec.study_config import StudyConfig
@@ -19,9 +21,10 @@ from stages.studies.spec.study_config import StudyConfig
 
 @dataclass(frozen=True)
 class Room:
-    """The sizes that the pictures have no room for, how many can train, and a clause on that."""
+    """The sizes that the pictures do not allow, the counts that they do, and a clause on that."""
 
-    too_large: Sequence[str] = ()
+    unfit: Sequence[str] = ()
+    least: int = 0
     most: int = 0
     told: str = ""
 
@@ -29,39 +32,47 @@ class Room:
 def room_for(form: StudyConfig) -> Room:
     """Hold the sizes of a form against its pictures; all pass where the pictures are not here.
 
-    Raises DataError for a folder that cannot be read as a data set, and for one that has too few
-    pictures for any size.
+    Every class must train. Raises DataError for a folder that cannot be read as a data set, and for
+    one that has too few pictures, in all or of a class, for any size.
     """
     at = {cell.size: form.params(cell) for cell in form.cells}
     params = next(iter(at.values()))
     if not is_here(located(params.dataset)):
         return Room()
-    images = Counter(open_collection(located(params.dataset)).splits)
+    collection = open_collection(located(params.dataset))
+    images, least = Counter(collection.splits), len(collection.classes)
     subset, total = params.subset, images.total()
+    if not images["test"]:
+        refuse_single_images(pool_of(collection, range(total), collection.names))
     require_enough(subset.model_copy(update={"train": "full"}), images)
     most = bisect(
         range(1, total + 1),
         False,
-        key=lambda count: not _fits(subset.model_copy(update={"train": count}), images),
+        key=lambda count: not _training(subset.model_copy(update={"train": count}), images),
     )
-    too_large = [size for size, own in at.items() if not _fits(own.subset, images)]
+    if most < least:
+        raise DataError(
+            f"{counted(total, 'picture')} in {params.dataset.folder} are too few for {least} "
+            f"classes: {most:,} can train. Add pictures, or remove classes."
+        )
+    unfit = [size for size, own in at.items() if _training(own.subset, images) < least]
     others = "test" if subset.val == 0 else "test and validate"
     pictures = f"{counted(total, 'picture')} in {params.dataset.folder}"
-    return Room(too_large, most, f"of the {pictures} {most:,} can train, the others {others}")
+    return Room(unfit, least, most, f"of the {pictures} {most:,} can train, the others {others}")
 
 
-def refuse_too_large(room: Room) -> None:
-    """Raise ParamsError for sizes, named by the user, that the pictures have no room for."""
-    if room.too_large:
+def refuse_unfit(room: Room) -> None:
+    """Raise ParamsError for sizes, named by the user, that the pictures do not allow."""
+    if room.unfit:
         raise ParamsError(
-            f"--sizes names {', '.join(room.too_large)}, but {room.told}. Name counts from 1 to "
-            f"{room.most}, shares that come to so many, or full."
+            f"--sizes names {', '.join(room.unfit)}, but {room.told}. Name counts from "
+            f"{room.least}, one per class, to {room.most}, shares that come to so many, or full."
         )
 
 
-def _fits(subset: Subset, images: Mapping[str, int]) -> bool:
+def _training(subset: Subset, images: Mapping[str, int]) -> int:
+    """How many images train; 0 where there are not enough."""
     try:
-        require_enough(subset, images)
+        return require_enough(subset, images)
     except DataError:
-        return False
-    return True
+        return 0

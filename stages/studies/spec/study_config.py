@@ -153,9 +153,12 @@ class StudyConfig:
             "--model, --size, --recipe and --seed must stand in one of them."
         )
 
-    def params(self, cell: Cell) -> Params:
-        """The parameters of a cell, as the root pipeline reads them. Raises ParamsError."""
-        where = f"{self.folder / 'params.yaml'}, cell {cell.name}"
+    def params(self, cell: Cell, place: str | None = None) -> Params:
+        """The parameters of a cell, as the root pipeline reads them. Raises ParamsError.
+
+        `place` is where a message says that they are, params.yaml where none is given.
+        """
+        where = f"{place or self.folder / 'params.yaml'}, cell {cell.name}"
         if cell.recipe not in self.file.recipes:
             raise ParamsError(f"{where}: {unknown_name('recipe', cell.recipe, self.file.recipes)}.")
         own = {"model": cell.model, "seed": cell.seed, "subset": {"train": _amount(cell.size)}}

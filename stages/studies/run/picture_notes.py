@@ -1,0 +1,79 @@
+"""What a reader must know of a study's pictures, for `picture_notes.json`, which the page shows.
+
+What is not among them, how they were read, and which occur twice: in training and test of the
+largest draw, or under two classes. Apart from `pictures.json`, for a note makes no cell outdated.
+"""
+
+from typing import Any
+
+from stages.core.counts import counted
+from stages.core.errors import DataError
+from stages.core.sections import Subset
+from stages.datasets.findings import (
+    Pairs,
+    conflict_notes,
+    conflicts_in,
+    near_duplicate_notes,
+)
+from stages.datasets.near_duplicates import across_classes, across_splits
+from stages.datasets.selection import choose
+from stages.studies.run.pools import Kept
+from stages.studies.spec.listed_pictures import listed_name, notes_path
+from stages.studies.spec.study_config import Cell, StudyConfig
+
+
+def notes_on(form: StudyConfig, name: str, kept: Kept) -> tuple[dict[str, Any], list[str]]:
+    """What the file has of a data set, and a sentence per draw that its cells cannot make.
+
+    Raises DataError when no cell can draw its images.
+    """
+    leaks, refused = _draws(form, name, kept)
+    where = notes_path(form).as_posix()
+    same, alike = conflicts_in(kept.pool), across_classes(kept.alike)
+    found = {
+        "notes": [
+            *kept.findings.sentences(where),
+            *conflict_notes(same, where),
+            *near_duplicate_notes(leaks, alike, where),
+        ],
+        "left_out": kept.findings.left_out,
+        "skipped": kept.findings.skipped,
+        "same_under_two_classes": same,
+        "alike_under_two_classes": alike,
+        "alike_in_training_and_test": leaks,
+    }
+    return found, refused
+
+
+def _draws(form: StudyConfig, name: str, kept: Kept) -> tuple[Pairs, list[str]]:
+    """Near-duplicates across the splits of the draw that has most, and which draws cannot be."""
+    leaks: list[Pairs] = []
+    refused: list[tuple[list[Cell], DataError]] = []
+    for subset, cells in _subsets(form, name).items():
+        try:
+            selection = choose(kept.pool, Subset.model_validate_json(subset), _dataset(form, cells))
+        except DataError as error:
+            refused.append((cells, error))
+        else:
+            leaks.append(across_splits(kept.alike, kept.pool, selection))
+    if not leaks:
+        raise refused[0][1]
+    told = [
+        f"{counted(len(cells), 'cell')} cannot draw images, such as {cells[0].name}: {error}"
+        for cells, error in refused
+    ]
+    return max(leaks, key=len), told
+
+
+def _subsets(form: StudyConfig, name: str) -> dict[str, list[Cell]]:
+    """The draws out of a data set, as JSON, with their cells."""
+    found: dict[str, list[Cell]] = {}
+    for cell in form.cells:
+        params = form.params(cell)
+        if listed_name(params.dataset) == name:
+            found.setdefault(params.subset.model_dump_json(), []).append(cell)
+    return found
+
+
+def _dataset(form: StudyConfig, cells: list[Cell]) -> str:
+    return form.params(cells[0]).dataset.name

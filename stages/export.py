@@ -58,18 +58,21 @@ def export(arguments: argparse.Namespace) -> int:
 
     source = open_source(arguments.run)
     model = model_of_run(source, "cpu")
-    if arguments.safetensors_timm:
-        require_library(model)  # before others are written
-    reference = reference_of(model, pictures_of_run(source, "test", MOST_PICTURES))
-    subject = subject_of(model, lambda: pictures_of_run(source, "train", CALIBRATION).pixels)
-    make_folder(arguments.out)
     about = {"run": source.name, **model.about.model_dump(mode="json")}
-    for name in [name for name in FORMATS if getattr(arguments, name)] or ["onnx"]:
-        place, held = make(FORMATS[name], subject, reference, arguments.out)
-        sys.stdout.write(f"{place}: {_told(held)}\n")
-        write_json(place.with_name(f"{place.name}.json"), {"held": asdict(held), "model": about})
-    for place in others(arguments.out, about):
-        sys.stderr.write(f"{place} is of another run, and was left as it is\n")
+    try:
+        if arguments.safetensors_timm:
+            require_library(model)  # before others are written
+        reference = reference_of(model, pictures_of_run(source, "test", MOST_PICTURES))
+        subject = subject_of(model, lambda: pictures_of_run(source, "train", CALIBRATION).pixels)
+        make_folder(arguments.out)
+        for name in [name for name in FORMATS if getattr(arguments, name)] or ["onnx"]:
+            place, held = make(FORMATS[name], subject, reference, arguments.out)
+            sys.stdout.write(f"{place}: {_told(held)}\n")
+            beside = place.with_name(f"{place.name}.json")
+            write_json(beside, {"held": asdict(held), "model": about})
+    finally:  # a refusal must not leave them to be taken for this run's
+        for place in others(arguments.out, about):
+            sys.stderr.write(f"{place} is of another run, and was left as it is\n")
     return 0
 
 

@@ -37,10 +37,15 @@ def preflight(params: "Params") -> None:
 
 
 def _require_folder(dataset: "Dataset") -> None:
-    """Raise DataError when DVC, which watches the folder whatever the data set, will miss it."""
+    """Raise DataError when DVC, which watches the folder whatever the data set, will miss it.
+
+    With pictures of one's own the data set says more.
+    """
     from stages.core.errors import DataError
 
-    if "DVC_STAGE" in os.environ and not Path(dataset.folder).exists():
+    if dataset.name == "image_folder" or "DVC_STAGE" not in os.environ:
+        return
+    if not Path(dataset.folder).exists():
         raise DataError(
             f"`dataset.folder` {dataset.folder} does not exist. DVC looks there for pictures of "
             "your own with every data set: make the folder, or name one that is there."

@@ -167,8 +167,12 @@ def _keep(arguments: argparse.Namespace) -> int:
 
 def _page(arguments: argparse.Namespace) -> int:
     from stages.studies.page.page import write_page
+    from stages.studies.run.plan import about_pictures
 
-    return _log(write_page(arguments.study, arguments.revisions))
+    _say(write_page(arguments.study, arguments.revisions))
+    for note in about_pictures(_form(arguments)):
+        _say(note, sys.stderr)
+    return 0
 
 
 def _wire(arguments: argparse.Namespace) -> int:

@@ -38,7 +38,7 @@ def subset(params: "Params") -> None:
     leaks, conflicts = across_splits(alike, pool, selection), across_classes(alike)
     notes = [
         *conflict_notes(conflicts_in(pool), str(paths.POOL)),
-        *near_duplicate_notes(leaks, conflicts, str(paths.NEAR_DUPLICATES)),
+        *near_duplicate_notes(leaks, len(selection.test), conflicts, str(paths.NEAR_DUPLICATES)),
     ]
     told = {
         "near_duplicates_train_test": len(leaks),

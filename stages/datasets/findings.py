@@ -64,16 +64,16 @@ def findings_of(collection: "Collection", reading: "Reading", alike: "Alike") ->
     return Findings(len(collection.names), [*notes, *alike.notes], left_out, skipped)
 
 
-def near_duplicate_notes(leaks: Pairs, conflicts: Pairs, where: str) -> list[str]:
+def near_duplicate_notes(leaks: Pairs, tested: int, conflicts: Pairs, where: str) -> list[str]:
     """What to say of near-duplicates across the splits and across classes; nothing for none.
 
-    `where` is the file that has all of them.
+    `leaks` are out of `tested` test images; `where` is the file that has all of them.
     """
     said = []
     if leaks:
         said.append(
-            f"{counted(len(leaks), 'test image')} with a near-duplicate among those that train or "
-            "validate, which makes the accuracy look better than it is: "
+            f"{len(leaks):,} of {counted(tested, 'test image')} with a near-duplicate among those "
+            "that train or validate, which makes the accuracy look better than it is: "
             f"{_named(leaks, 'like', where)}"
         )
     if conflicts:

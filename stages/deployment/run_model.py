@@ -77,7 +77,10 @@ def _as_run(cell: Mapping[str, Any]) -> str:
     params = params_behind(cell, Params(dataset=folder))
     here = load_params(paths.PARAMS) if paths.PARAMS.exists() else Params()
     differ = changes(params, here)
-    return experiment({key: value for key, (value, _) in differ.items()})
+    values = {key: value for key, (value, _) in differ.items()}
+    if "dataset.folder" in values:  # `changes` are for pages, which do not tell where it lies
+        values["dataset.folder"] = params.dataset.folder
+    return experiment(values)
 
 
 def _require_recorded(source: Source, content: bytes) -> None:

@@ -1,11 +1,14 @@
 """A study's `cell.json`, read back without pandas so that the plan of a study is quick."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from stages.core.errors import RunError
-from stages.core.records import unsealed
+from stages.core.files import sha256_of_file
+from stages.core.paths import STUDIES
+from stages.core.records import FILES, unsealed
 from stages.runs.schema import CELL
 
 SECTIONS = ("machine", "params", "diverged", "train", "trace", "evaluate", "profile")
@@ -17,6 +20,28 @@ def read_cell(folder: Path) -> dict[str, Any] | None:
     return parse_cell(path.read_bytes(), path.as_posix()) if path.exists() else None
 
 
+def mend_of_cell(folder: Path) -> str:
+    """What to do about a cell whose files are damaged, by where they lie."""
+    name, cells, _ = folder.as_posix().removeprefix(f"{STUDIES}/").partition("/cells/")
+    if not cells:
+        return f"Restore it with `git restore {folder.as_posix()}`, or delete that folder."
+    return (
+        f"Delete {folder.as_posix()} and run `dvc --cd {STUDIES} repro -k {name}/dvc.yaml`, or "
+        f"bring back what git has of it with `git restore {folder.as_posix()}`."
+    )
+
+
+def damaged_table(folder: Path, cell: Mapping[str, Any]) -> str | None:
+    """A table of a cell that is gone or is not the one that was recorded, if any is."""
+    for name, digest in (cell.get(FILES) or {}).items():
+        path = folder / name
+        if not path.exists():
+            return f"{name} is gone"
+        if sha256_of_file(path) != digest:
+            return f"{name} is damaged"
+    return None
+
+
 def parse_cell(content: bytes, where: str) -> dict[str, Any]:
     """The content of a `cell.json`. Raises RunError, naming `where`, when it is damaged."""
     try:
@@ -26,7 +51,6 @@ def parse_cell(content: bytes, where: str) -> dict[str, Any]:
             raise ValueError(f"`{[*wrong, 'machine'][0]}` holds no keys and values")
     except (ValueError, AttributeError) as error:
         raise RunError(
-            f"{where} is no result of a cell ({error}). Delete it and run `dvc repro` for the "
-            "study."
+            f"{where} is no result of a cell ({error}). {mend_of_cell(Path(where).parent)}"
         ) from None
     return dict(cell)

@@ -98,6 +98,11 @@ def load_run(source: Source) -> Run:
 
         return run_of_cell(source, content)
     run = read_run(source)
+    if "grids" in run.params:
+        raise RunError(
+            f"{source.name} is a study, which is many runs. Name one of its cells, a folder in "
+            "`cells` or `machines` there; how the answers of machines agree is on its page."
+        )
     if run.is_empty:
         raise RunError(
             f"{source.name} holds no run: neither {paths.PARAMS} nor any of the metrics and tables "

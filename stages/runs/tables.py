@@ -46,16 +46,17 @@ class Lack:
         return f"{self.what} ({self.reason})" if self.reason else f"{self.what}"
 
 
-def require_whole(source: Source, lacks: Sequence[Lack]) -> None:
-    """Raise RunError, naming them, when files are there but cannot be used."""
+def require_whole(source: Source, lacks: Sequence[Lack], mend: str | None = None) -> None:
+    """Raise RunError, naming them, when files are there but cannot be used.
+
+    `mend` says what to do about those of a study's cell, which are no stage's of the pipeline.
+    """
     if bad := {str(lack): lack.what for lack in lacks if lack.damaged}:
         found = [copy_in_cache(path) for path in bad.values() if isinstance(path, Path)]
         copies = ", ".join(str(copy) for copy in found if copy)
         also = f" and what DVC's cache has of them, {copies}," if copies else ""
-        raise RunError(
-            f"Files of {source.name} cannot be used: {'; '.join(bad)}. Delete them{also} and run "
-            "`dvc repro`."
-        )
+        mend = mend or f"Delete them{also} and run `dvc repro`."
+        raise RunError(f"Files of {source.name} cannot be used: {'; '.join(bad)}. {mend}")
 
 
 def as_recorded(content: bytes, path: Path, recorded: Mapping[str, str]) -> bool:

@@ -6,6 +6,7 @@ The figures come from `statistics` and `seeds`.
 from stages.comparison.analysis.compare_runs import Comparison, other_question
 from stages.comparison.analysis.statistics import Paired, points
 from stages.comparison.page.section import Grid, Section
+from stages.comparison.page.values import heads
 from stages.core.counts import counted
 from stages.measures.evaluation.unequal import BALANCED
 
@@ -88,7 +89,7 @@ def _figures(found: Comparison) -> tuple[Grid, ...]:
             rows.append((name, f"{one:.4g}", f"{other:.4g}"))
     if not rows:
         return ()
-    return (Grid(("", found.a.name, found.b.name), tuple(rows), (1, 2)),)
+    return (Grid(("", *heads(found.a.name, found.b.name)), tuple(rows), (1, 2)),)
 
 
 def _classes(found: Comparison) -> tuple[Grid, ...]:
@@ -106,5 +107,5 @@ def _classes(found: Comparison) -> tuple[Grid, ...]:
          f"{row['top1_b']:.1%}", points(row["difference"], True), f"{row['p_adjusted']:.2g}")
         for row in shown.to_dict(orient="records")
     )  # fmt: skip
-    head = ("class", "images", found.a.name, found.b.name, "points", "p, adjusted")
+    head = ("class", "images", *heads(found.a.name, found.b.name), "points", "p, adjusted")
     return (Grid(head, rows, (1, 2, 3, 4, 5), title="Classes that differ most"),)

@@ -9,7 +9,7 @@ from stages.comparison.analysis.setup import DNA, same_machine
 from stages.comparison.page.answers import matters
 from stages.comparison.page.section import Grid, Section
 from stages.comparison.page.terms import MEANINGS, cause_in_words
-from stages.comparison.page.values import UNKNOWN, is_same, ratio_in_words, shown_pair
+from stages.comparison.page.values import UNKNOWN, heads, is_same, ratio_in_words, shown_pair
 from stages.comparison.page.wording import divergence_in_words
 from stages.core.counts import counted
 from stages.pages.formatting import number
@@ -36,7 +36,7 @@ KINDS = {
 
 
 def _setup(found: Comparison) -> Section:
-    head = ("", found.a.name, found.b.name)
+    head = ("", *heads(found.a.name, found.b.name))
     grids = []
     for kind, title in KINDS.items():
         rows = [shown_pair(d.key, d.a, d.b) for d in found.differences if d.kind == kind]
@@ -142,8 +142,8 @@ def _growth(found: Comparison) -> tuple[Grid, ...]:
         if perturbed:
             row.append(f"{beside[step]:.0e}" if step in beside else UNKNOWN)
         rows.append(tuple(row))
-    beside_head = [f"{found.a.name} perturbed by one ULP"] if perturbed else []
-    head = ("after step", found.b.name, *beside_head)
+    first, second = heads(found.a.name, found.b.name)
+    head = ("after step", second, *([f"{first} perturbed by one ULP"] if perturbed else []))
     title = f"Distance of the weights from those of {found.a.name}, relative to their norm"
     return (Grid(head, tuple(rows), (0, 1, 2), title=title),)
 
@@ -169,5 +169,6 @@ def _cost(found: Comparison) -> Section:
     )
     if not rows:
         return Section("cost", "What it costs")
-    head = ("", found.a.name, found.b.name, f"{found.b.name} is")
+    first, second = heads(found.a.name, found.b.name)
+    head = ("", first, second, f"{second} is")
     return Section("cost", "What it costs", (), (Grid(head, rows, (1, 2)),))

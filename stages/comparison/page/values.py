@@ -9,6 +9,9 @@ UNKNOWN = "–"
 SHORT = 12
 """Digits of a hash that are shown."""
 
+NAME_FITS = 24
+"""Characters of a run's name at the head of a column."""
+
 _HASH = re.compile(r"[0-9a-f]{13,}")
 WORD_LISTS = ("cpu_features", "sdpa")
 """Keys whose value is a list of words with spaces between."""
@@ -32,6 +35,11 @@ def shown_pair(key: str, a: object, b: object) -> tuple[str, str, str]:
     only_one = " ".join(word for word in one if word not in other)
     only_other = " ".join(word for word in other if word not in one)
     return f"{key}, in one alone", only_one or "none", only_other or "none"
+
+
+def heads(a: str, b: str) -> tuple[str, str]:
+    """What stands over two columns: the names of the runs, or where they are long their order."""
+    return (a, b) if max(len(a), len(b)) <= NAME_FITS else ("first run", "second run")
 
 
 def ratio_in_words(times_better: float) -> str:

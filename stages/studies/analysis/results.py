@@ -16,7 +16,7 @@ from stages.core.combinations import AT_ONCE
 from stages.core.errors import RunError
 from stages.core.params import Params
 from stages.core.records import FILES
-from stages.runs.cell_file import parse_cell
+from stages.runs.cell_file import mend_of_cell, parse_cell
 from stages.runs.schema import CELL, accuracies_of
 from stages.runs.sources import WORKSPACE, Source, open_source
 from stages.runs.tables import CELL_TABLES, Lack, read_table, require_whole
@@ -179,7 +179,7 @@ def _read(source: Source) -> Found | None:
         read_table(source, CELL_TABLES[name], lacks, cell.get(FILES) or {})
         for name in ("history", "predictions")
     )
-    require_whole(source, lacks)
+    require_whole(source, lacks, mend_of_cell(Path(source.name)))
     return cell, history, predictions
 
 

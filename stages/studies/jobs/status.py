@@ -10,7 +10,7 @@ from stages.runs.schema import CELL
 from stages.studies.jobs.results import result_of
 from stages.studies.jobs.slurm import queue
 from stages.studies.jobs.submission import EPOCH, LOCAL, Submission, fetch, log_on_node, submissions
-from stages.studies.run.plan import exists
+from stages.studies.run.plan import states_of
 from stages.studies.spec.study_config import Cell, StudyConfig
 
 DONE, FINISHED, RUNNING, WAITING = "done", "finished, not gathered", "running", "waiting"
@@ -43,11 +43,8 @@ def standings(form: StudyConfig) -> list[Standing]:
     every = submissions(form)
     for remote in {one.remote for one in every if one.remote}:
         fetch(form, remote)
-    tasks, here = tasks_of(every), exists(form)
-    return [
-        Standing(cell, DONE) if here[cell.name] else _standing(form, cell, every, tasks)
-        for cell in form.cells
-    ]
+    tasks, states = tasks_of(every), states_of(form)
+    return [_standing(form, cell, states[cell.name], every, tasks) for cell in form.cells]
 
 
 def summary(found: Sequence[Standing]) -> str:
@@ -68,7 +65,12 @@ def status(form: StudyConfig) -> str:
     return "\n".join([*lines, f"{form.name}: {summary(found)}."])
 
 
-def _standing(form: StudyConfig, cell: Cell, every: Sequence[Submission], tasks: Tasks) -> Standing:
+def _standing(
+    form: StudyConfig, cell: Cell, state: str, every: Sequence[Submission], tasks: Tasks
+) -> Standing:
+    """Where a cell stands that `state_of` calls `state` here."""
+    if not state.startswith("missing"):
+        return Standing(cell, DONE)
     of_cell = [one for one in every if cell.name in one.cells]
     for one in of_cell:
         source = one.source(form, cell.name)
@@ -78,7 +80,8 @@ def _standing(form: StudyConfig, cell: Cell, every: Sequence[Submission], tasks:
         if found := at_work(one, cell.name, tasks):
             return Standing(cell, *found)
     if not of_cell:
-        return Standing(cell, MISSING)
+        why = state.partition("(")[2].removesuffix(")")
+        return Standing(cell, OUTDATED, why) if why else Standing(cell, MISSING)
     latest = of_cell[0]
     left = latest.source(form, cell.name)
     if left is not None and left.read(Path(form.cells_folder.name) / cell.name / CELL) is not None:

@@ -27,14 +27,14 @@ def notes_on(form: StudyConfig, name: str, kept: Kept) -> tuple[dict[str, Any], 
 
     Raises DataError when no cell can draw its images.
     """
-    leaks, refused = _draws(form, name, kept)
+    leaks, tested, refused = _draws(form, name, kept)
     where = notes_path(form).as_posix()
     same, alike = conflicts_in(kept.pool), across_classes(kept.alike)
     found = {
         "notes": [
             *kept.findings.sentences(where),
             *conflict_notes(same, where),
-            *near_duplicate_notes(leaks, alike, where),
+            *near_duplicate_notes(leaks, tested, alike, where),
         ],
         "left_out": kept.findings.left_out,
         "skipped": kept.findings.skipped,
@@ -45,9 +45,11 @@ def notes_on(form: StudyConfig, name: str, kept: Kept) -> tuple[dict[str, Any], 
     return found, refused
 
 
-def _draws(form: StudyConfig, name: str, kept: Kept) -> tuple[Pairs, list[str]]:
-    """Near-duplicates across the splits of the draw that has most, and which draws cannot be."""
-    leaks: list[Pairs] = []
+def _draws(form: StudyConfig, name: str, kept: Kept) -> tuple[Pairs, int, list[str]]:
+    """Near-duplicates across the splits, of how many test images, in the draw that has most of
+    them; and which draws cannot be.
+    """
+    leaks: list[tuple[Pairs, int]] = []
     refused: list[tuple[list[Cell], DataError]] = []
     for subset, cells in _subsets(form, name).items():
         try:
@@ -55,14 +57,15 @@ def _draws(form: StudyConfig, name: str, kept: Kept) -> tuple[Pairs, list[str]]:
         except DataError as error:
             refused.append((cells, error))
         else:
-            leaks.append(across_splits(kept.alike, kept.pool, selection))
+            pairs = across_splits(kept.alike, kept.pool, selection)
+            leaks.append((pairs, len(selection.test)))
     if not leaks:
         raise refused[0][1]
     told = [
         f"{counted(len(cells), 'cell')} cannot draw images, such as {cells[0].name}: {error}"
         for cells, error in refused
     ]
-    return max(leaks, key=len), told
+    return *max(leaks, key=lambda one: len(one[0])), told
 
 
 def _subsets(form: StudyConfig, name: str) -> dict[str, list[Cell]]:

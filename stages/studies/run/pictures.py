@@ -82,10 +82,11 @@ def pool_for(form: StudyConfig, dataset: Dataset, input_px: int) -> tuple[Pool, 
     name = listed_name(dataset)
     listed = listed_pictures(form).get(name, summary)
     if listed not in (summary, UNFETCHED):
+        before, now = _told(listed), _told(summary)
+        how = f"{now} instead of {before}" if now != before else f"{now} as before, but others"
         raise DataError(
-            f"The pictures of {name} are not those in {listed_path(form)}: {_told(summary)} "
-            f"instead of {_told(listed)}, or others of that number. List them anew, and run the "
-            f"cells again, with: {form.repro('-k')}"
+            f"The pictures of {name} are not those in {listed_path(form)}: {how}. List them anew, "
+            f"and run the cells again, with: {form.repro('-k')}"
         )
     return pool, str(summary["sha256"])
 

@@ -12,7 +12,7 @@ from typing import Any
 from stages.core.errors import UserError
 from stages.core.params import Params
 from stages.pages.formatting import duration
-from stages.runs.cell_file import read_cell
+from stages.runs.cell_file import damaged_table, read_cell
 from stages.runs.schema import STUDY_PICTURES
 from stages.studies.run.code import code_note
 from stages.studies.run.estimate import FROZEN, Estimate, Known, estimate, images_in
@@ -92,13 +92,8 @@ def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -
         (name, found.get("code")) for name, found in read.items() if found and name not in missing
     ]
     note = code_note(form, codes)
-    notes = [*([note] if note else []), *_about_pictures(form)]
+    notes = [*([note] if note else []), *about_pictures(form)]
     return Plan(form, next(iter(machines.values())), planned, notes)
-
-
-def exists(form: StudyConfig) -> dict[str, bool]:
-    """Whether there is a result of each cell that counts here. Raises ParamsError as `plan_of`."""
-    return {name: not state.startswith("missing") for name, state in states_of(form).items()}
 
 
 def states_of(form: StudyConfig) -> dict[str, str]:
@@ -106,10 +101,19 @@ def states_of(form: StudyConfig) -> dict[str, str]:
     params = {cell.name: form.params(cell) for cell in form.cells}
     machines, listed = _machines(form, params), listed_pictures(form)
     read = {cell.name: read_cell(form.cell_folder(cell)) for cell in form.cells}
-    return {name: state_of(read[name], own, machines[name], listed) for name, own in params.items()}
+    states = {
+        name: state_of(read[name], own, machines[name], listed) for name, own in params.items()
+    }
+    return states | {
+        cell.name: f"missing ({fault}; DVC makes it anew)"
+        for cell in form.cells
+        if (found := read[cell.name])
+        and not states[cell.name].startswith("missing")
+        and (fault := damaged_table(form.cell_folder(cell), found))
+    }
 
 
-def _about_pictures(form: StudyConfig) -> list[str]:
+def about_pictures(form: StudyConfig) -> list[str]:
     """A note on pictures that nobody has looked at since they were changed or put there."""
     if not (form.folder / STUDY_PICTURES).exists() or not (names := unread(form)):
         return []

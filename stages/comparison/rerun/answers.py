@@ -109,7 +109,8 @@ def _answers(
     outputs = evaluator(trained.model)
     heads = evaluator.task.heads(trained.classes)
     found = evaluate_outputs(outputs, images, heads)
-    answers = predictions_for_git(found.in_words)
+    exact = found.in_words.astype({"confidence": float})  # as four digits are read from a file
+    answers = predictions_for_git(exact)
     return replace(record, name=name, predictions=answers, evaluate=found.metrics)
 
 

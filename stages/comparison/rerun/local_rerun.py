@@ -18,6 +18,7 @@ from stages.comparison.rerun.origin import (
     ops_as_json,
 )
 from stages.comparison.rerun.replay import SECONDS, replay
+from stages.core.combinations import AT_ONCE
 from stages.core.counts import counted
 from stages.core.files import write_json
 from stages.runs.run import Run
@@ -52,7 +53,7 @@ def local_replay(
         f"{rung_of(found).words}.",
         *_crossed(found, record, other),
         *([f"{_capital(replayed_in_words(found.fault, record.name))}."] if found.fault else []),
-        _followed_in_words(found),
+        _followed_in_words(found, record),
         *(_tie_in_words(step) for step in found.after_states if step.tie),
         *([_answered_in_words(found.answered)] if found.answered else []),
         "Distances are relative to the norm; beside them, what a change of the first layer's "
@@ -91,8 +92,10 @@ def _capital(words: str) -> str:
     return words[0].upper() + words[1:]
 
 
-def _followed_in_words(found: Replay) -> str:
+def _followed_in_words(found: Replay, record: Run) -> str:
     """How much of the run was computed again, for what was not is not known to be in order."""
+    if (finetune := record.params.get("finetune")) in AT_ONCE:
+        return f"A {finetune} is fitted at once: it has no states to compute steps from."
     if not found.stretches:
         return "No state to compute its steps from is at hand (`dvc pull data/snapshots`)."
     covered = sum(stretch.until - stretch.after for stretch in found.stretches)

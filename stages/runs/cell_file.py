@@ -10,6 +10,7 @@ from stages.core.files import sha256_of_file
 from stages.core.paths import STUDIES
 from stages.core.records import FILES, unsealed
 from stages.runs.schema import CELL
+from stages.runs.sources import WORKSPACE
 
 SECTIONS = ("machine", "params", "diverged", "train", "trace", "evaluate", "profile")
 
@@ -20,8 +21,12 @@ def read_cell(folder: Path) -> dict[str, Any] | None:
     return parse_cell(path.read_bytes(), path.as_posix()) if path.exists() else None
 
 
-def mend_of_cell(folder: Path) -> str:
-    """What to do about a cell whose files are damaged, by where they lie."""
+def mend_of_cell(where: str) -> str:
+    """What to do about a cell whose files are damaged, by the folder or REVISION:FOLDER."""
+    revision, _, place = where.rpartition(":")
+    if revision not in ("", WORKSPACE):
+        return f"It is so in {revision}: leave that out, or make the cell anew there."
+    folder = Path(place)
     name, cells, _ = folder.as_posix().removeprefix(f"{STUDIES}/").partition("/cells/")
     if not cells:
         return f"Restore it with `git restore {folder.as_posix()}`, or delete that folder."
@@ -51,6 +56,6 @@ def parse_cell(content: bytes, where: str) -> dict[str, Any]:
             raise ValueError(f"`{[*wrong, 'machine'][0]}` holds no keys and values")
     except (ValueError, AttributeError) as error:
         raise RunError(
-            f"{where} is no result of a cell ({error}). {mend_of_cell(Path(where).parent)}"
+            f"{where} is no result of a cell ({error}). {mend_of_cell(where.rpartition('/')[0])}"
         ) from None
     return dict(cell)

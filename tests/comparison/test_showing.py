@@ -1,6 +1,7 @@
 """A comparison as Markdown, JSON and a page."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,14 @@ def test_the_terminal_is_never_overrun(found: Comparison, width: int) -> None:
     assert "the same" not in text.partition("What it costs")[2]
 
 
+def test_long_names_are_not_broken_over_columns(found: Comparison) -> None:
+    name = "studies/transfer/machines/e5ce85d5-020670df/efficientnet_lite2-500-probe-0"
+    long = replace(found, a=replace(found.a, name=name), b=replace(found.b, name=f"{name}/b"))
+    heads = {head for one in sections_of(long) for grid in one.grids for head in grid.head}
+    assert {"first run", "second run", "second run is"} <= heads
+    assert not any(name in head for head in heads)
+
+
 def test_a_wide_matrix_is_broken_into_parts(tmp_path: Path) -> None:
     records = [Run(f"machine-{letter}") for letter in "abcdefghij"]
     text = as_text("Many", overview(compare_all(records, 0.005), records), width=100)
@@ -148,9 +157,10 @@ def test_a_wide_matrix_is_broken_into_parts(tmp_path: Path) -> None:
 
 
 def test_runs_stand_in_the_order_of_the_arguments(found: Comparison) -> None:
-    a, b = found.a.name, found.b.name
-    assert title_of(found.a, found.b) == f"{a} compared with {b}"
-    grids = [grid for section in sections_of(found) for grid in section.grids]
+    a, b = "mine", "theirs"
+    short = replace(found, a=replace(found.a, name=a), b=replace(found.b, name=b))
+    assert title_of(short.a, short.b) == f"{a} compared with {b}"
+    grids = [grid for section in sections_of(short) for grid in section.grids]
     heads = [grid.head for grid in grids if {a, b} <= {*grid.head}]
     assert len(heads) >= 3
     assert all(head.index(a) < head.index(b) for head in heads)

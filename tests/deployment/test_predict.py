@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from stages.core.params import Params
-from stages.core.sections import Train
+from stages.core.sections import Dataset, Train
 from stages.export import main as export
 from stages.predict import main
 
@@ -102,3 +102,9 @@ def test_a_cell_of_a_study_says_which_command_trains_its_model(
     (command,) = [line for line in told.splitlines() if line.startswith("  ")]
     assert command.startswith("  dvc exp run -S model=swin_tiny")
     assert " -S train.epochs=7" in command
+    cell["params"] = Params(dataset=Dataset(name="image_folder", folder="/srv/pets")).model_dump(
+        mode="json"
+    )
+    (tmp_path / "cell.json").write_text(json.dumps(cell))
+    assert export(["--onnx", "--run", str(tmp_path)]) == 1
+    assert " -S dataset.folder=/srv/pets" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from stages.comparison.analysis.outcome import Rung
 from stages.comparison.analysis.setup import same_images, same_machine
 from stages.core.errors import RunError
 from stages.core.files import read_json, write_json
+from stages.runs.cell_file import mend_of_cell
 from stages.runs.run import Run, load_run
 from stages.runs.sources import open_source
 from stages.studies.analysis.results import cells_of, read_results
@@ -170,6 +171,19 @@ def test_a_damaged_cell_is_told_in_a_paragraph(tmp_path: Path, content: str) -> 
     (tmp_path / "cell.json").write_text(content)
     with pytest.raises(RunError, match=r"cell\.json is no result of a cell"):
         read(str(tmp_path))
+
+
+def test_a_study_is_no_run() -> None:
+    with pytest.raises(RunError, match=r"is a study, which is many runs\. Name one of its cells"):
+        read(HOME)
+
+
+def test_what_to_do_about_a_damaged_cell_is_said_by_where_it_lies() -> None:
+    own = mend_of_cell("workspace:studies/pets/small/cells/a-1")
+    assert "run `dvc --cd studies repro -k pets/small/dvc.yaml`" in own
+    other = mend_of_cell("studies/pets/machines/e5ce-0206/a-1")
+    assert other.startswith("Restore it with `git restore studies/pets/machines/e5ce-0206/a-1`")
+    assert "It is so in main: " in mend_of_cell("main:studies/pets/cells/a-1")
 
 
 def test_a_cell_without_its_study_is_still_a_run(tmp_path: Path) -> None:

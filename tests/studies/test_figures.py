@@ -110,6 +110,26 @@ def test_advice_that_rests_on_a_noisy_latency_says_so(
         assert told == ({"small devices", "balanced"} if span > 1 else set())
 
 
+def test_a_small_device_gets_what_is_accurate_enough_and_hears_of_what_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With few test images a backbone was advised whose mean falls short."""
+    monkeypatch.chdir(tmp_path)
+    form = make_study(tmp_path, models=("good", "fair"), sizes=(100,))
+    fill(form, images_per_class=3)
+    results = read_results(form)
+    faster = results.cells["model"] == "fair"
+    cells = results.cells.assign(latency_ms_p50=np.where(faster, 1.0, 9.0), latency_spread=0.01)
+    view = MachineResults(form, replace(results, cells=cells), "aaaa-1111")
+    good, fair = (view.at(100).set_index("series")["mean"][name] for name in ("good", "fair"))
+    assert fair < 0.9 * good
+    (advice,) = (one for one in advise(view) if one.use == "small devices")
+    assert advice.series == "good"
+    assert "its mean reaches 90 % of the best; faster, and may reach it too: fair" in str(
+        advice.certainty
+    )
+
+
 def test_advice_on_one_series_says_that_it_stands_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,8 +13,10 @@ import yaml
 from scipy import stats
 
 from stages.core import files
+from stages.core.errors import RunError
 from stages.studies.analysis.results import read_results
 from stages.studies.page.page import write_page
+from stages.studies.run.plan import states_of
 from stages.studies.spec.study_config import StudyConfig, load_study_config
 from tests.studies.samples import fill, make_study, write_cell
 
@@ -195,6 +197,31 @@ def test_runs_of_other_parameters_are_left_out_and_named(form: StudyConfig) -> N
     left = len(form.cells) - 1
     assert f"{left} runs of other parameters or pictures than now are left out, such as " in text
     assert f"**1 of {len(form.cells)}**" in text
+
+
+def test_a_damaged_table_is_missing_for_the_plan_and_told_by_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    form = make_study(tmp_path, more={"machines": "any"})
+    fill(form)
+    first = form.cells[0]
+    folder = form.cell_folder(first)
+    about = files.read_json(folder / "cell.json")
+    digests = {
+        name: files.sha256_of_file(folder / name) for name in ("history.csv", "predictions.csv")
+    }
+    files.write_json(folder / "cell.json", about | {"files_sha256": digests})
+    assert states_of(form)[first.name] == "finished"
+    with (folder / "predictions.csv").open("a") as table:
+        table.write("x,0,0,1.0\n")
+    damaged = "missing (predictions.csv is damaged; DVC makes it anew)"
+    assert states_of(form)[first.name] == damaged
+    with pytest.raises(RunError, match=r"run `dvc --cd studies repro -k made/dvc\.yaml`"):
+        read_results(form)
+    (folder / "cell.json").write_text("{")
+    with pytest.raises(RunError, match=rf"Delete {folder} and run"):
+        read_results(form)
 
 
 def test_a_size_at_which_nothing_ran_is_not_where_a_smaller_one_diverged(form: StudyConfig) -> None:

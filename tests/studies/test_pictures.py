@@ -123,6 +123,10 @@ def test_a_cell_refuses_other_pictures_than_were_listed(form: StudyConfig) -> No
     draw("dog", 7)
     with pytest.raises(DataError, match="13 images of 2 classes instead of 12 images"):
         pool_for(form, dataset, 8)
+    (PLACE / "dog/7.png").unlink()
+    draw("dog", 5, shade=9)
+    with pytest.raises(DataError, match="12 images of 2 classes as before, but others"):
+        pool_for(form, dataset, 8)
 
 
 def test_a_temporary_clone_reads_the_pictures_of_the_repository(

@@ -99,15 +99,16 @@ def _edge(view: MachineResults) -> Advice | None:
     enough = rows[rows["mean"] >= WITHIN * rows["mean"].max()]
     chosen = enough.sort_values(["latency_ms_p50", "mean"], ascending=[True, False]).iloc[0]
     told = f"its mean reaches {percent(WITHIN, 0)} of the best"
-    faster = rows[rows["latency_ms_p50"] < chosen["latency_ms_p50"]]
-    open_to = [name for name in faster["series"] if _over_share_of_best(view, name, rows).open]
-    told += f"; faster, and may reach it too: {', '.join(open_to)}" if open_to else ""
+    beyond = [_over_share_of_best(view, name, rows) for name in rows["series"]]
+    able = rows[[found.value >= 0 or found.open for found in beyond]]
+    faster = able.loc[able["latency_ms_p50"] < chosen["latency_ms_p50"], "series"]
+    told += f"; faster, and may reach it too: {', '.join(faster)}" if len(faster) else ""
     return Advice(
         "small devices",
         str(chosen["series"]),
         rule,
         _figures(view, chosen, f"{_latency(view, chosen)}, {percent(chosen['mean'])}"),
-        (_alone(view, view.sizes[-1]) or told) + _as_fast(view, chosen, enough),
+        (_alone(view, view.sizes[-1]) or told) + _as_fast(view, chosen, able),
     )
 
 

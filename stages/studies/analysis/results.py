@@ -179,7 +179,7 @@ def _read(source: Source) -> Found | None:
         read_table(source, CELL_TABLES[name], lacks, cell.get(FILES) or {})
         for name in ("history", "predictions")
     )
-    require_whole(source, lacks, mend_of_cell(Path(source.name)))
+    require_whole(source, lacks, mend_of_cell(source.name))
     return cell, history, predictions
 
 

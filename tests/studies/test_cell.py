@@ -139,6 +139,7 @@ if command == "fingerprint":
     (folder / "hardware.json").write_text("{}")
 if command == "pictures":
     (folder / "pictures.json").write_text(pathlib.Path("pictures.txt").read_text())
+    (folder / "picture_notes.json").write_text("{}")
 """
 
 

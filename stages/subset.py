@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 def subset(params: "Params") -> None:
     """Draw the subset that `subset` asks for out of the pool that the download listed."""
-    from stages.datasets.findings import conflict_notes, conflicts_in, near_duplicate_notes
+    from stages.datasets.findings import (
+        conflict_notes,
+        conflicts_in,
+        copy_notes,
+        near_duplicate_notes,
+    )
     from stages.datasets.near_duplicates import across_classes, across_splits, read_near_duplicates
     from stages.datasets.pool import read_pool
     from stages.datasets.selection import choose, class_counts, indices_table
@@ -37,6 +42,7 @@ def subset(params: "Params") -> None:
     digest = files.sha256_of_file(paths.INDICES)
     leaks, conflicts = across_splits(alike, pool, selection), across_classes(alike)
     notes = [
+        *copy_notes(selection),
         *conflict_notes(conflicts_in(pool), str(paths.POOL)),
         *near_duplicate_notes(leaks, len(selection.test), conflicts, str(paths.NEAR_DUPLICATES)),
     ]

@@ -92,7 +92,11 @@ def test_copies_in_a_folder_are_counted(tmp_path, capsys):
     assert found["duplicates_within_test"] == 0
     assert found["conflicting_labels"] == 1
     assert (found["train_images"], found["test_images"]) == (18, 4)
-    assert "train/x/001.png and train/y/as-another-class.png" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "train/x/001.png and train/y/as-another-class.png" in said
+    assert "1 image to train with is a copy of a test image byte for byte, and left out." in said
+    assert "2 second copies byte for byte among images to train with, left out." in said
+    assert len(found["data_notes"]) == 3
 
 
 def test_without_a_download_it_says_what_to_run(capsys):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from stages.datasets.near_duplicates import Alike
     from stages.datasets.pool import Collection, Pool
     from stages.datasets.reading import Reading
+    from stages.datasets.selection import Selection
 
 LEFT_OUT = 20  # names of files that are left out for one reason
 PAIRS = 5  # named in a sentence
@@ -101,6 +102,21 @@ def conflict_notes(pairs: Pairs, where: str) -> list[str]:
         f"{counted(len(pairs), 'image')} that {'occurs' if len(pairs) == 1 else 'occur'} under "
         f"more than one class: {_named(pairs, 'and', where)}"
     ]
+
+
+def copy_notes(selection: "Selection") -> list[str]:
+    """What to say of copies byte for byte, and what became of them; nothing for none."""
+    said = []
+    if apart := selection.duplicates_train_test:
+        be = "is a copy of a test image" if apart == 1 else "are copies of test images"
+        said.append(f"{counted(apart, 'image')} to train with {be} byte for byte, and left out")
+    if again := selection.duplicates_within_train:
+        second = counted(again, "second copy", "second copies")
+        said.append(f"{second} byte for byte among images to train with, left out")
+    if kept := selection.duplicates_within_test:
+        second = counted(kept, "second copy", "second copies")
+        said.append(f"{second} byte for byte among the test images, which all count")
+    return said
 
 
 def _named(pairs: Pairs, joined: str, where: str) -> str:

@@ -45,7 +45,7 @@ def test_copies_are_told_with_their_names(folder, capsys):
     copied[2].save(folder / "train/cat/same.jpg", quality=40)
     run()
     said = " ".join(capsys.readouterr().err.split())
-    assert "3 test images with a near-duplicate" in said
+    assert "3 of 12 test images with a near-duplicate" in said
     assert "test/cat/0.png like train/cat/small.jpg" in said
     assert "test/cat/1.png like train/cat/dark.webp" in said
     assert "1 image with a near-duplicate under another class" in said

@@ -13,10 +13,11 @@ from stages.datasets.findings import (
     Pairs,
     conflict_notes,
     conflicts_in,
+    copy_notes,
     near_duplicate_notes,
 )
 from stages.datasets.near_duplicates import across_classes, across_splits
-from stages.datasets.selection import choose
+from stages.datasets.selection import Selection, choose
 from stages.studies.run.pools import Kept
 from stages.studies.spec.listed_pictures import listed_name, notes_path
 from stages.studies.spec.study_config import Cell, StudyConfig
@@ -27,14 +28,15 @@ def notes_on(form: StudyConfig, name: str, kept: Kept) -> tuple[dict[str, Any], 
 
     Raises DataError when no cell can draw its images.
     """
-    leaks, tested, refused = _draws(form, name, kept)
+    leaks, selection, refused = _draws(form, name, kept)
     where = notes_path(form).as_posix()
     same, alike = conflicts_in(kept.pool), across_classes(kept.alike)
     found = {
         "notes": [
             *kept.findings.sentences(where),
+            *copy_notes(selection),
             *conflict_notes(same, where),
-            *near_duplicate_notes(leaks, tested, alike, where),
+            *near_duplicate_notes(leaks, len(selection.test), alike, where),
         ],
         "left_out": kept.findings.left_out,
         "skipped": kept.findings.skipped,
@@ -45,11 +47,11 @@ def notes_on(form: StudyConfig, name: str, kept: Kept) -> tuple[dict[str, Any], 
     return found, refused
 
 
-def _draws(form: StudyConfig, name: str, kept: Kept) -> tuple[Pairs, int, list[str]]:
-    """Near-duplicates across the splits, of how many test images, in the draw that has most of
-    them; and which draws cannot be.
+def _draws(form: StudyConfig, name: str, kept: Kept) -> tuple[Pairs, Selection, list[str]]:
+    """The draw with most near-duplicates across its splits, these before it, and a sentence for
+    each draw that cannot be.
     """
-    leaks: list[tuple[Pairs, int]] = []
+    leaks: list[tuple[Pairs, Selection]] = []
     refused: list[tuple[list[Cell], DataError]] = []
     for subset, cells in _subsets(form, name).items():
         try:
@@ -57,8 +59,7 @@ def _draws(form: StudyConfig, name: str, kept: Kept) -> tuple[Pairs, int, list[s
         except DataError as error:
             refused.append((cells, error))
         else:
-            pairs = across_splits(kept.alike, kept.pool, selection)
-            leaks.append((pairs, len(selection.test)))
+            leaks.append((across_splits(kept.alike, kept.pool, selection), selection))
     if not leaks:
         raise refused[0][1]
     told = [

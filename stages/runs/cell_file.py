@@ -22,8 +22,12 @@ def read_cell(folder: Path) -> dict[str, Any] | None:
 
 
 def mend_of_cell(where: str) -> str:
-    """What to do about a cell whose files are damaged, by the folder or REVISION:FOLDER."""
+    """What to do about a cell whose files are damaged, by its folder, or where it is seen from a
+    revision or a folder around it, that and `:` before it.
+    """
     revision, _, place = where.rpartition(":")
+    if Path(revision).is_dir():
+        revision, place = "", f"{Path(revision) / place}"
     if revision not in ("", WORKSPACE):
         return f"It is so in {revision}: leave that out, or make the cell anew there."
     folder = Path(place)

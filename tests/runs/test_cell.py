@@ -183,6 +183,7 @@ def test_what_to_do_about_a_damaged_cell_is_said_by_where_it_lies() -> None:
     assert "run `dvc --cd studies repro -k pets/small/dvc.yaml`" in own
     other = mend_of_cell("studies/pets/machines/e5ce-0206/a-1")
     assert other.startswith("Restore it with `git restore studies/pets/machines/e5ce-0206/a-1`")
+    assert mend_of_cell(f"{HOME}:cells/a-1") == mend_of_cell(f"{HOME}/cells/a-1")
     assert "It is so in main: " in mend_of_cell("main:studies/pets/cells/a-1")
 
 

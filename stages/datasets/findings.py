@@ -42,8 +42,9 @@ class Findings:
             counts = ", ".join(f"{found['files']} {why}" for why, found in self.left_out.items())
             said.append(f"{counted(left_out, 'file')} left out ({counts}); {where} names some")
         if self.skipped:
+            be = "is" if len(self.skipped) == 1 else "are"
             said.append(
-                f"{len(self.skipped)} of {self.files} images cannot be read and are left out; "
+                f"{len(self.skipped)} of {self.files} images cannot be read and {be} left out; "
                 f"{where} names them"
             )
         return said
@@ -98,9 +99,10 @@ def conflict_notes(pairs: Pairs, where: str) -> list[str]:
     """What to say of `conflicts_in` a pool; nothing for none. `where` is the file that has them."""
     if not pairs:
         return []
+    does = ("occurs", "trains") if len(pairs) == 1 else ("occur", "train")
     return [
-        f"{counted(len(pairs), 'image')} that {'occurs' if len(pairs) == 1 else 'occur'} under "
-        f"more than one class: {_named(pairs, 'and', where)}"
+        f"{counted(len(pairs), 'image')} that {does[0]} under more than one class, and {does[1]} "
+        f"under the first alone: {_named(pairs, 'and', where)}"
     ]
 
 

@@ -82,7 +82,7 @@ def labelled(
             "where that of the table does, add the pictures, or take these rows out."
         )
     for name in pictures.keys() - paths.keys():
-        listing.leave_out(f"pictures that {table.name} does not name", pictures[name])
+        listing.leave_out(f"not named by {table.name}", pictures[name])
     names = sorted(paths)
     notes = [f"Classes are those of {table.name}, whatever the folders"]
     if table.repeated:

@@ -42,7 +42,7 @@ def test_the_table_and_not_the_folder_says_the_class(pictures: Path) -> None:
     assert set(found.splits) == {"any"}
     assert found.content(2) == (pictures / "y/000.png").read_bytes()
     assert found.files == [pictures / "labels.csv"]
-    left_out = found.left_out["pictures that labels.csv does not name"]
+    left_out = found.left_out["not named by labels.csv"]
     assert sorted(left_out) == ["x/000.png", "y/001.png", "y/002.png"]
     assert len(found.left_out) == 1  # the table itself is none
     assert "1 row of labels.csv said again what another did" in found.notes

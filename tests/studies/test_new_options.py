@@ -33,6 +33,11 @@ def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
         (("--models", "resnet18,"), '--models is "resnet18,", which'),
         (("--sizes", ""), '--sizes is "", which'),
         (("--seeds", "0"), "--seeds is 0; it says how many"),
+        (("--folder", ""), "--folder is empty or a dot"),
+        (
+            ("--trained", "--models", "lenet_small"),
+            "--models names lenet_small, for which nobody publishes trained weights",
+        ),
         (("--sizes", "0"), "the study mine that is asked for, cell mobilenet_v3_small-0-default-0"),
     ],
 )

@@ -219,6 +219,10 @@ def test_a_damaged_table_is_missing_for_the_plan_and_told_by_the_page(
     assert states_of(form)[first.name] == damaged
     with pytest.raises(RunError, match=r"run `dvc --cd studies repro -k made/dvc\.yaml`"):
         read_results(form)
+    (folder / "predictions.csv").unlink()
+    assert states_of(form)[first.name] == "missing (predictions.csv is gone; DVC makes it anew)"
+    with pytest.raises(RunError, match=r"predictions\.csv \(gone\)"):
+        read_results(form)
     (folder / "cell.json").write_text("{")
     with pytest.raises(RunError, match=rf"Delete {folder} and run"):
         read_results(form)

@@ -10,7 +10,7 @@ import yaml
 from PIL import Image
 
 from stages.core import files
-from stages.core.errors import DataError
+from stages.core.errors import DataError, RunError
 from stages.studies.analysis.results import read_results
 from stages.studies.page.heading import notes as page_notes
 from stages.studies.run.losses import require_pictures_of_outdated
@@ -166,8 +166,9 @@ def test_what_a_reader_must_know_of_the_pictures_is_told_and_on_the_page(
     for told in (
         "1 folder without a picture, so no class: empty.",
         f"1 file left out (1 .txt); {where} names some.",
-        f"1 of 28 images cannot be read and are left out; {where} names them.",
-        "1 image that occurs under more than one class: cat/5.png and dog/copy.png.",
+        f"1 of 28 images cannot be read and is left out; {where} names them.",
+        "1 image that occurs under more than one class, and trains under the first alone: "
+        "cat/5.png and dog/copy.png.",
         "1 image with a near-duplicate under another class, so one of the two labels is wrong or "
         "neither is: cat/turned.png like dog/turned.png.",
     ):
@@ -180,6 +181,13 @@ def test_what_a_reader_must_know_of_the_pictures_is_told_and_on_the_page(
     assert [f"Of the pictures: {note}" for note in notes] == shown[1:]
     shutil.rmtree(PLACE)
     assert list_pictures(form)[1:] == notes
+    where.write_text(where.read_text().replace("1 folder", "0 folder"))
+    with pytest.raises(RunError, match=r"picture_notes\.json is damaged or was edited"):
+        page_notes(form, read_results(form))
+    where.unlink()
+    list_pictures(form)
+    (lost,) = page_notes(form, read_results(form))[1:]
+    assert lost.startswith(f"What there is to know of {PLACE} is not noted: where the pictures")
 
 
 def photo(seed: int) -> Image.Image:
@@ -193,7 +201,7 @@ def test_a_draw_that_cannot_be_is_told_before_any_cell_runs(form: StudyConfig) -
     values = yaml.safe_load(path.read_text())
     values["grids"]["main"]["sizes"] = [1, 8]
     files.write_text(path, yaml.safe_dump(values))
-    _, told = list_pictures(load_study_config("made"))
+    _, told, *_ = list_pictures(load_study_config("made"))
     assert told.startswith("1 cell cannot draw images, such as lenet_small-1-")
     assert "none is of the class" in told
     values["grids"]["main"]["sizes"] = [1]

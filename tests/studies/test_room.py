@@ -93,7 +93,7 @@ def test_sizes_without_a_picture_for_every_class_are_refused(
     assert new("--sizes", "1,2,full") == 1
     said = " ".join(capsys.readouterr().err.split())
     assert "--sizes names 1, but of the 60 pictures" in said
-    assert "Name counts from 2, one per class, to 44" in said
+    assert "Name counts from 2, one per class where they are equal, to 44" in said
     assert new("--sizes", "2,full") == 0
 
 

@@ -4,6 +4,7 @@ The figures come from `statistics` and `seeds`.
 """
 
 from stages.comparison.analysis.compare_runs import Comparison, other_question
+from stages.comparison.analysis.findings import Rung
 from stages.comparison.analysis.statistics import Paired, points
 from stages.comparison.page.section import Grid, Section
 from stages.comparison.page.values import heads
@@ -33,6 +34,11 @@ def _lacking(found: Comparison) -> str:
 
 
 def _accuracy(found: Comparison, answers: Paired) -> str:
+    if found.verdict.rung is Rung.BIT_IDENTICAL:
+        return (
+            f"Both give the same answers to {counted(answers.images, 'image')}, of which "
+            f"{answers.top1_a:.2%} are right."
+        )
     held = "within" if answers.equivalent else "not shown to be within"
     return (
         f"On {counted(answers.images, 'image')} the accuracy is {answers.top1_a:.2%} for "

@@ -179,7 +179,8 @@ def _read(source: Source) -> Found | None:
         read_table(source, CELL_TABLES[name], lacks, cell.get(FILES) or {})
         for name in ("history", "predictions")
     )
-    require_whole(source, lacks, mend_of_cell(source.name))
+    gone = [Lack(lack.what, "gone", damaged=True) for lack in lacks if not lack.reason]
+    require_whole(source, [*lacks, *gone], mend_of_cell(source.name))
     return cell, history, predictions
 
 

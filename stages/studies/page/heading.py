@@ -11,7 +11,7 @@ from stages.studies.page.section import Section
 from stages.studies.page.verdicts import Judged, claims_tile
 from stages.studies.run.checks import checks_of, checks_told
 from stages.studies.run.code import code_note
-from stages.studies.spec.listed_pictures import noted_pictures
+from stages.studies.spec.listed_pictures import UNFETCHED, listed_pictures, noted_pictures
 from stages.studies.spec.study_config import StudyConfig
 
 
@@ -121,7 +121,13 @@ def tiles(
 def _of_pictures(form: StudyConfig) -> list[str]:
     """What was noticed of the pictures when they were listed."""
     noted = noted_pictures(form)
-    return [
+    listed = listed_pictures(form)
+    lost = [name for name in listed if listed[name] != UNFETCHED and name not in noted]
+    said = [
+        f"What there is to know of {', '.join(lost)} is not noted: where the pictures are, "
+        f"{form.repro('-s', 'pictures')} notes it."
+    ]
+    return said * bool(lost) + [
         (f"{name}: " if len(noted) > 1 else "Of the pictures: ") + f"{note}."
         for name, found in noted.items()
         for note in found.get("notes", [])

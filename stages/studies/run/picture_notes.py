@@ -23,20 +23,21 @@ from stages.studies.spec.listed_pictures import listed_name, notes_path
 from stages.studies.spec.study_config import Cell, StudyConfig
 
 
-def notes_on(form: StudyConfig, name: str, kept: Kept) -> tuple[dict[str, Any], list[str]]:
-    """What the file has of a data set, and a sentence per draw that its cells cannot make.
+def notes_on(form: StudyConfig, name: str, kept: Kept) -> dict[str, Any]:
+    """What the file has of a data set.
 
     Raises DataError when no cell can draw its images.
     """
     leaks, selection, refused = _draws(form, name, kept)
     where = notes_path(form).as_posix()
     same, alike = conflicts_in(kept.pool), across_classes(kept.alike)
-    found = {
+    return {
         "notes": [
             *kept.findings.sentences(where),
             *copy_notes(selection),
             *conflict_notes(same, where),
             *near_duplicate_notes(leaks, len(selection.test), alike, where),
+            *refused,
         ],
         "left_out": kept.findings.left_out,
         "skipped": kept.findings.skipped,
@@ -44,7 +45,6 @@ def notes_on(form: StudyConfig, name: str, kept: Kept) -> tuple[dict[str, Any], 
         "alike_under_two_classes": alike,
         "alike_in_training_and_test": leaks,
     }
-    return found, refused
 
 
 def _draws(form: StudyConfig, name: str, kept: Kept) -> tuple[Pairs, Selection, list[str]]:
@@ -63,7 +63,8 @@ def _draws(form: StudyConfig, name: str, kept: Kept) -> tuple[Pairs, Selection, 
     if not leaks:
         raise refused[0][1]
     told = [
-        f"{counted(len(cells), 'cell')} cannot draw images, such as {cells[0].name}: {error}"
+        f"{counted(len(cells), 'cell')} cannot draw images, such as {cells[0].name}: "
+        + str(error).removesuffix(".")
         for cells, error in refused
     ]
     return *max(leaks, key=lambda one: len(one[0])), told

@@ -12,6 +12,8 @@ from typing import Any
 
 from stages.core import files
 from stages.core.errors import DataError
+from stages.core.paths import PARAMS
+from stages.core.records import write_record
 from stages.core.sections import Dataset
 from stages.datasets import open_collection
 from stages.datasets.pool import Pool
@@ -40,24 +42,25 @@ def list_pictures(form: StudyConfig) -> list[str]:
         name = listed_name(params.dataset)
         largest = max(params.input_size, wanted[name][1] if name in wanted else 0)
         wanted[name] = (params.dataset, largest)
-    known, before, failure = listed_pictures(form), noted_pictures(form), None
+    known, failure = listed_pictures(form), None
     listed: dict[str, Any] = {}
     noted: dict[str, Any] = {}
     told = []
     for name, (dataset, input_px) in wanted.items():
         stands = name in known and (known[name] == UNFETCHED or not is_here(located(dataset)))
-        refused: list[str] = []
         try:
             if stands:
-                listed[name], noted[name] = known[name], before.get(name, {})
+                listed[name], noted[name] = known[name], noted_pictures(form).get(name)
             else:
                 kept = kept_here(located(dataset), input_px)
-                noted[name], refused = notes_on(form, name, kept)
-                listed[name] = kept.summary
+                listed[name], noted[name] = kept.summary, notes_on(form, name, kept)
         except DataError as error:
             if dataset.name == "image_folder":
-                raise
-            listed[name], noted[name], failure = UNFETCHED, {}, error
+                raise DataError(
+                    f"{error} `dataset` and `subset` of this study stand under `base` or a recipe "
+                    f"of {form.folder / PARAMS}."
+                ) from None
+            listed[name], noted[name], failure = UNFETCHED, None, error
             told.append(f"{name}: left to its cells. {error}")
             continue
         here = ", listed before, not here" if stands else ""
@@ -65,10 +68,10 @@ def list_pictures(form: StudyConfig) -> list[str]:
             told.append(f"{name}: not fetched yet; its cells will ask for it")
         else:
             told.append(f"{name}: {_images(listed[name])}{here}")
-            told += [f"{note}." for note in noted[name].get("notes", [])] + refused
+            told += [f"{note}." for note in (noted[name] or {}).get("notes", [])]
     if failure and all(found == UNFETCHED for found in listed.values()):
         raise failure
-    files.write_json(notes_path(form), noted)
+    write_record(notes_path(form), {name: found for name, found in noted.items() if found})
     files.write_json(listed_path(form), listed)
     return told
 

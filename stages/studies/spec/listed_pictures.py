@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from stages.core import files
+from stages.core.errors import RunError
+from stages.core.records import read_record
 from stages.core.sections import Dataset
 from stages.runs.schema import STUDY_PICTURE_NOTES, STUDY_PICTURES
 from stages.studies.spec.study_config import StudyConfig
@@ -32,9 +34,19 @@ def notes_path(form: StudyConfig) -> Path:
 
 
 def noted_pictures(form: StudyConfig) -> dict[str, Any]:
-    """What is noted of each data set, by `listed_name`; nothing before the first listing."""
+    """What is noted of each data set, by `listed_name`; nothing before the first listing.
+
+    Raises RunError when the file is damaged.
+    """
     path = notes_path(form)
-    return dict(files.read_json(path)) if path.exists() else {}
+    try:
+        return read_record(path) if path.exists() else {}
+    except RunError:
+        raise RunError(
+            f"{path} is damaged or was edited. Delete it and run "
+            f"`{form.repro('-s', 'pictures')}` where the pictures are, or bring back what git has "
+            f"of it with `git restore {path}`."
+        ) from None
 
 
 def listed_name(dataset: Dataset) -> str:

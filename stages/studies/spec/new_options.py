@@ -54,6 +54,10 @@ def study_asked_for(arguments: argparse.Namespace) -> str:
     from stages.studies.spec.trained_study import new_trained_study
 
     _refuse_other_kind(arguments)
+    if arguments.folder == Path():
+        raise ParamsError(
+            "--folder is empty or a dot; name the folder or the zip of your pictures."
+        )
     if arguments.seeds < 1:
         raise ParamsError(f"--seeds is {arguments.seeds}; it says how many: allowed is 1 or more.")
     models = _listed("--models", arguments.models)

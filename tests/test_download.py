@@ -79,7 +79,7 @@ def test_a_broken_picture_can_be_skipped(tmp_path, capsys):
     (skipped,) = manifest()["skipped"]
     assert skipped == {"name": "x/000.png", "reason": "it is no picture of a known format"}
     assert len(read_table(paths.POOL)) == 3
-    assert "1 of 4 images cannot be read and are left out" in capsys.readouterr().err
+    assert "1 of 4 images cannot be read and is left out" in capsys.readouterr().err
 
 
 def test_a_missing_folder_is_one_paragraph(capsys):

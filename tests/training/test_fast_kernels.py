@@ -1,3 +1,5 @@
+from math import isfinite
+
 import pytest
 import torch
 from hypothesis import assume, given, settings
@@ -30,10 +32,15 @@ def errors(function, tensors: list[Tensor], dtype: torch.dtype, fast: bool) -> l
 
 
 def assert_as_exact(function, tensors: list[Tensor], dtype: torch.dtype) -> None:
-    """Not further from float64 than PyTorch, but for the two roundings that chance decides."""
+    """Not further from float64 than PyTorch, but for the two roundings that chance decides.
+
+    Where PyTorch's own are not finite, chance alone counts: its gradient in bf16 of a dense 7x7
+    weight over one pixel reads memory that nobody wrote, on a Xeon without bf16 instructions.
+    """
     chance = 4 * torch.finfo(dtype).eps
     ours, theirs = (errors(function, tensors, dtype, fast) for fast in (True, False))
-    assert all(one <= 2 * other + chance for one, other in zip(ours, theirs, strict=True))
+    allowed = [chance + (2 * other if isfinite(other) else 0) for other in theirs]
+    assert all(one <= most for one, most in zip(ours, allowed, strict=True))
 
 
 def convolution_inputs(

@@ -124,14 +124,16 @@ def _of_pictures(form: StudyConfig) -> list[str]:
     listed = listed_pictures(form)
     lost = [name for name in listed if listed[name] != UNFETCHED and name not in noted]
     said = [
-        f"What there is to know of {', '.join(lost)} is not noted: where the pictures are, "
-        f"{form.repro('-s', 'pictures')} notes it."
-    ]
-    return said * bool(lost) + [
         (f"{name}: " if len(noted) > 1 else "Of the pictures: ") + f"{note}."
         for name, found in noted.items()
-        for note in found.get("notes", [])
+        for note in found["notes"]
     ]
+    if lost:
+        said.append(
+            f"What there is to know of {', '.join(lost)} is not noted: where the pictures are, "
+            f"{form.repro('-s', 'pictures')} notes it."
+        )
+    return said
 
 
 def _in_place(form: StudyConfig) -> str:

@@ -166,11 +166,11 @@ def _keep(arguments: argparse.Namespace) -> int:
 
 
 def _page(arguments: argparse.Namespace) -> int:
-    from stages.studies.page.page import write_page
+    from stages.studies.page.page import choose_study, write_page
     from stages.studies.run.plan import about_pictures
 
     _say(write_page(arguments.study, arguments.revisions))
-    for note in about_pictures(_form(arguments)):
+    for note in about_pictures(choose_study(arguments.study)):
         _say(note, sys.stderr)
     return 0
 

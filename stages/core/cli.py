@@ -5,6 +5,7 @@ Exit status 0 done, 1 a user's error, 2 wrong arguments (argparse), 130 interrup
 
 import argparse
 import inspect
+import shutil
 import signal
 import sys
 import textwrap
@@ -79,6 +80,7 @@ def reporting_errors(work: Callable[[], int]) -> int:
         )
 
 
+WIDEST = 100  # characters of a line where no terminal says fewer
 _SHOWN = 300  # characters of a name
 _NO_MEMORY = ("failed to map segment", "allocate memory", "out of memory")
 """How Python's loader, PyTorch on a CPU and PyTorch on a GPU say that there is no memory left."""
@@ -87,10 +89,11 @@ _NO_MEMORY = ("failed to map segment", "allocate memory", "out of memory")
 def _complain(message: str) -> int:
     from stages.core.way_back import way_back
 
+    width = min(WIDEST, shutil.get_terminal_size((WIDEST, 24)).columns)
     paragraphs = [  # an indented line is a command, to be copied whole
         part
         if part.startswith("  ")
-        else textwrap.fill(part, 100, break_long_words=False, break_on_hyphens=False)
+        else textwrap.fill(part, width, break_long_words=False, break_on_hyphens=False)
         for part in (message + way_back()).split("\n")
     ]
     print("error: " + "\n".join(paragraphs), file=sys.stderr)

@@ -15,7 +15,13 @@ def refuse_single_images(pool: Pool) -> None:
     """Raise DataError when a class without an official test set has one image, copies aside."""
     contents = set(zip(pool.labels.tolist(), pool.digests, strict=True))
     counts = Counter(label for label, _ in contents)
-    if single := [label for label in range(len(pool.classes)) if counts[label] < 2]:
+    labels = range(len(pool.classes))
+    if none := [pool.classes[label] for label in labels if not counts[label]]:
+        raise DataError(
+            f"No image of the class {_named(none)} can be read. Mend its images, add some, or "
+            "remove the class."
+        )
+    if single := [label for label in labels if counts[label] < 2]:
         raise DataError(
             "There is one image alone, copies aside, of the class "
             f"{_named([pool.classes[label] for label in single])}, and without an official test "

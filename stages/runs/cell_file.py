@@ -13,6 +13,7 @@ from stages.runs.schema import CELL
 from stages.runs.sources import WORKSPACE
 
 SECTIONS = ("machine", "params", "diverged", "train", "trace", "evaluate", "profile")
+TOLD = ("cell", "model", "size", "recipe", "seed", "status", "params_id")
 
 
 def read_cell(folder: Path) -> dict[str, Any] | None:
@@ -33,33 +34,52 @@ def mend_of_cell(where: str) -> str:
     folder = Path(place)
     name, cells, _ = folder.as_posix().removeprefix(f"{STUDIES}/").partition("/cells/")
     if not cells:
-        return f"Restore it with `git restore {folder.as_posix()}`, or delete that folder."
+        return f"Delete that folder, or if it is in git, `git restore {folder.as_posix()}`."
     return (
-        f"Delete {folder.as_posix()} and run `dvc --cd {STUDIES} repro -k {name}/dvc.yaml`, or "
-        f"bring back what git has of it with `git restore {folder.as_posix()}`."
+        f"Delete {folder.as_posix()} and run `dvc --cd {STUDIES} repro -k {name}/dvc.yaml`, or if "
+        f"it is in git, `git restore {folder.as_posix()}`."
     )
 
 
-def damaged_table(folder: Path, cell: Mapping[str, Any]) -> str | None:
-    """A table of a cell that is gone or is not the one that was recorded, if any is."""
+def read_or_fault(folder: Path) -> tuple[dict[str, Any] | None, str]:
+    """`cell.json` as `read_cell`, None for a damaged one, and what is the matter with the files."""
+    try:
+        cell = read_cell(folder)
+    except RunError:
+        return None, f"{CELL} is damaged"
+    return cell, damaged_table(folder, cell or {})
+
+
+def damaged_table(folder: Path, cell: Mapping[str, Any]) -> str:
+    """Which table of a cell is gone or is not the one that was recorded; empty for none."""
     for name, digest in (cell.get(FILES) or {}).items():
         path = folder / name
         if not path.exists():
             return f"{name} is gone"
         if sha256_of_file(path) != digest:
             return f"{name} is damaged"
-    return None
+    return ""
 
 
 def parse_cell(content: bytes, where: str) -> dict[str, Any]:
     """The content of a `cell.json`. Raises RunError, naming `where`, when it is damaged."""
+    where = where.removeprefix(f"{WORKSPACE}:")
     try:
-        cell = unsealed(json.loads(content))
+        cell = json.loads(content)
+        if not isinstance(cell, dict):
+            raise ValueError("it does not hold keys and values")
+        cell = unsealed(cell)
         wrong = [name for name in SECTIONS if not isinstance(cell.get(name) or {}, dict)]
         if wrong or not cell.get("machine"):
             raise ValueError(f"`{[*wrong, 'machine'][0]}` holds no keys and values")
-    except (ValueError, AttributeError) as error:
+        machine = cell["machine"]
+        if lacking := [
+            *(name for name in TOLD if name not in cell),
+            *(f"machine.{name}" for name in ("id", "declared_id") if name not in machine),
+        ]:
+            raise ValueError(f"it has no `{lacking[0]}`")
+    except ValueError as error:
         raise RunError(
             f"{where} is no result of a cell ({error}). {mend_of_cell(where.rpartition('/')[0])}"
         ) from None
-    return dict(cell)
+    return cell

@@ -166,7 +166,9 @@ def test_a_training_that_diverged_has_no_results(
     assert compare_runs(run, run).verdict.rung is Rung.UNDECIDED
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"machine": 1}', '{"train": [1]}'])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "{}", '{"machine": 1}', '{"train": [1]}', '{"machine": {"id": "a"}}']
+)
 def test_a_damaged_cell_is_told_in_a_paragraph(tmp_path: Path, content: str) -> None:
     (tmp_path / "cell.json").write_text(content)
     with pytest.raises(RunError, match=r"cell\.json is no result of a cell"):
@@ -182,7 +184,7 @@ def test_what_to_do_about_a_damaged_cell_is_said_by_where_it_lies() -> None:
     own = mend_of_cell("workspace:studies/pets/small/cells/a-1")
     assert "run `dvc --cd studies repro -k pets/small/dvc.yaml`" in own
     other = mend_of_cell("studies/pets/machines/e5ce-0206/a-1")
-    assert other.startswith("Restore it with `git restore studies/pets/machines/e5ce-0206/a-1`")
+    assert other.endswith("or if it is in git, `git restore studies/pets/machines/e5ce-0206/a-1`.")
     assert mend_of_cell(f"{HOME}:cells/a-1") == mend_of_cell(f"{HOME}/cells/a-1")
     assert "It is so in main: " in mend_of_cell("main:studies/pets/cells/a-1")
 

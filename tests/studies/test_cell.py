@@ -12,7 +12,7 @@ import yaml
 
 from stages.comparison.analysis.evaluation import same_weights
 from stages.core import files
-from stages.core.errors import UserError
+from stages.core.errors import RunError, UserError
 from stages.core.params import parse_params
 from stages.core.records import write_record
 from stages.runs.run import load_run
@@ -83,6 +83,11 @@ def test_cells_leave_results_and_a_divergence_is_one(form: StudyConfig) -> None:
     page = (form.folder / "report.md").read_text()
     assert "2 of 2 drawn cells verified (bit by bit)" in page
     assert "at commit unknown." in page
+    whole = (folder / "predictions.csv").read_bytes()
+    (folder / "predictions.csv").write_bytes(whole + b"x,0,0,1.0\n")
+    with pytest.raises(RunError, match=r"predictions\.csv is damaged, so there is nothing to hold"):
+        verify(form, 9, 0, said.append)
+    (folder / "predictions.csv").write_bytes(whole)
     path, other = folder / "cell.json", {"train": found["train"] | {"weights_hash": "0" * 32}}
     write_record(path, found | other)
     assert verify(form, 9, 0, said.append) == 1

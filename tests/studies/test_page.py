@@ -16,6 +16,7 @@ from stages.core import files
 from stages.core.errors import RunError
 from stages.studies.analysis.results import read_results
 from stages.studies.page.page import write_page
+from stages.studies.run.losses import require_pictures_of_outdated
 from stages.studies.run.plan import states_of
 from stages.studies.spec.study_config import StudyConfig, load_study_config
 from tests.studies.samples import fill, make_study, write_cell
@@ -223,8 +224,15 @@ def test_a_damaged_table_is_missing_for_the_plan_and_told_by_the_page(
     assert states_of(form)[first.name] == "missing (predictions.csv is gone; DVC makes it anew)"
     with pytest.raises(RunError, match=r"predictions\.csv \(gone\)"):
         read_results(form)
-    (folder / "cell.json").write_text("{")
-    with pytest.raises(RunError, match=rf"Delete {folder} and run"):
+    for content in ("{", "[1]", '{"machine": {"id": "aaaa"}}'):
+        (folder / "cell.json").write_text(content)
+        assert states_of(form)[first.name] == "missing (cell.json is damaged; DVC makes it anew)"
+        require_pictures_of_outdated(form)
+        with pytest.raises(RunError, match=rf"^{folder}/cell\.json is .* Delete {folder} and run"):
+            read_results(form)
+    second = form.cell_folder(form.cells[1])
+    (second / "cell.json").write_text("{")
+    with pytest.raises(RunError, match=rf"Damaged are also: {second}\.$"):
         read_results(form)
 
 

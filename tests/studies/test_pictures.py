@@ -12,10 +12,11 @@ from PIL import Image
 from stages.core import files
 from stages.core.errors import DataError, RunError
 from stages.studies.analysis.results import read_results
+from stages.studies.jobs.status import status
 from stages.studies.page.heading import notes as page_notes
 from stages.studies.run.losses import require_pictures_of_outdated
 from stages.studies.run.pictures import images_by_split, list_pictures, pool_for
-from stages.studies.run.plan import plan_of
+from stages.studies.run.plan import plan_of, states_of
 from stages.studies.spec.listed_pictures import noted_pictures
 from stages.studies.spec.study_config import StudyConfig, load_study_config
 from tests.studies.samples import make_study, write_cell
@@ -204,10 +205,40 @@ def test_a_draw_that_cannot_be_is_told_before_any_cell_runs(form: StudyConfig) -
     _, told, *_ = list_pictures(load_study_config("made"))
     assert told.startswith("1 cell cannot draw images, such as lenet_small-1-")
     assert "none is of the class" in told
+    assert f"In a study `subset.train` is a value of `sizes` in {path}." in told
+    left_out, other = load_study_config("made").cells
+    assert states_of(load_study_config("made")) == {
+        left_out.name: "missing for good", other.name: "missing",
+    }  # fmt: skip
+    plan = plan_of(load_study_config("made"))
+    assert [one.cell.name for one in plan.missing] == [other.name]
+    assert told in plan.text()
+    shown = status(load_study_config("made"))
+    assert f"{left_out.name}  cannot run: its images cannot be drawn\n" in shown
+    assert "of 2 cells 1 not submitted, 1 cannot run." in shown
+    assert told in shown
+    for index in range(6):
+        draw("dog", index, shade=7)
+    assert "Not read here as they lie now" in status(load_study_config("made"))
     values["grids"]["main"]["sizes"] = [1]
     files.write_text(path, yaml.safe_dump(values))
     with pytest.raises(DataError, match="none is of the class"):
         list_pictures(load_study_config("made"))
+
+
+def test_a_class_that_cannot_be_read_is_told_as_such(form: StudyConfig) -> None:
+    for path in (PLACE / "cat").iterdir():
+        path.write_bytes(b"\x89PNG")
+    form.file.base["dataset"] |= {"on_corrupt": "skip"}
+    with pytest.raises(DataError, match="No image of the class cat can be read") as caught:
+        list_pictures(form)
+    assert "Of 12 images 6 cannot be read, such as cat/" in str(caught.value)
+
+
+def test_a_folder_that_is_away_is_told_by_the_plan(form: StudyConfig) -> None:
+    list_pictures(form)
+    shutil.rmtree(PLACE)
+    assert f"Not here: {PLACE}. Cells that need it can run when it is." in plan_of(form).text()
 
 
 def test_a_cell_of_other_pictures_is_outdated_for_plan_and_page(form: StudyConfig) -> None:

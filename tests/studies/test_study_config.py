@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -138,4 +139,29 @@ def test_what_would_break_a_command_is_refused(
     values["grids"]["main"][key] = [value]
     files.write_text(form.folder / "params.yaml", yaml.safe_dump(values))
     with pytest.raises(ParamsError, match=rf"grids\.main\.{key}"):
+        load_study_config("made")
+
+
+@pytest.mark.parametrize(
+    ("place", "values", "told"),
+    [
+        ("base", {"subset": {"train": 100}}, r"`base\.subset\.train` does nothing.*`sizes`"),
+        ("base", {"seed": 3}, r"`base\.seed` does nothing.*`seeds`"),
+        ("recipe", {"model": "lenet_small"}, r"`recipes\.plain\.model` does nothing.*`models`"),
+    ],
+)
+def test_what_the_grids_say_stands_nowhere_else(
+    place: str,
+    values: dict[str, Any],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was overridden without a word."""
+    monkeypatch.chdir(tmp_path)
+    form = make_study(tmp_path)
+    file = yaml.safe_load((form.folder / "params.yaml").read_text())
+    (file["base"] if place == "base" else file["recipes"]["plain"]).update(values)
+    files.write_text(form.folder / "params.yaml", yaml.safe_dump(file))
+    with pytest.raises(ParamsError, match=told):
         load_study_config("made")

@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from safetensors.torch import save_file
 
 from stages.core import files
-from stages.core.errors import ParamsError
+from stages.core.errors import ModelError, ParamsError
 from stages.core.params import parse_params
 from stages.models import build
 from stages.studies.analysis.fine_tuning import fine_tuning
@@ -76,9 +77,10 @@ def test_two_files_of_one_model_are_two_grids(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(trained_study, "trained_at_hand", list)
+    state = build(parse_params({"model": "lenet_small"}, "test"), 10).model.state_dict()
     for name in "ab":
-        (tmp_path / f"{name}.pth").touch()
-    given = ["resnet18=a.pth", "resnet18=b.pth"]
+        torch.save(state, f"{name}.pth")
+    given = ["lenet_small=a.pth", "lenet_small=b.pth"]
     new_trained_study("pets", Path("1e3"), GRID, given, px=16)
     form = load_study_config("pets")  # whose folder is a name, though YAML has it for a number
     found = {cell.recipe: form.params(cell).pretrained for cell in form.cells}
@@ -86,9 +88,16 @@ def test_two_files_of_one_model_are_two_grids(
     assert form.params(form.cells[0]).dataset.folder == "1e3"
 
 
-def test_nothing_at_hand_and_mistaken_files_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_at_hand_and_mistaken_files_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(trained_study, "trained_at_hand", list)
     with pytest.raises(ParamsError, match="No trained weights are at hand"):
         new_trained_study("pets", Path("pictures"), GRID, [], px=16)
     with pytest.raises(ParamsError, match="must be MODEL=PATH"):
         new_trained_study("pets", Path("pictures"), GRID, ["resnet18"], px=16)
+    Path("notes.txt").write_text("no weights")
+    with pytest.raises(ModelError, match=r"notes\.txt, which cannot be read as weights"):
+        new_trained_study("pets", Path("pictures"), GRID, ["lenet_small=notes.txt"], px=16)
+    assert not Path("studies/pets").exists()

@@ -136,19 +136,27 @@ def read_results(form: StudyConfig, revisions: Sequence[str] = ()) -> Results:
     damaged file or an unknown revision.
     """
     found: dict[tuple[str, str], Found] = {}
-    outdated = []
+    outdated, damaged = [], []
     own, listed = cells_of(form), listed_pictures(form)
     kept = [open_source(str(folder)) for folder in sorted(form.machines_folder.glob("*/"))]
     elsewhere = (cells_of(form, revision) for revision in revisions)
     for cells in [own, *kept, *elsewhere]:
         for cell in form.cells:
-            read = _read(cells.within(Path(cell.name)))
+            source = cells.within(Path(cell.name))
+            try:
+                read = _read(source)
+            except RunError as error:
+                damaged.append((source.name.removeprefix(f"{WORKSPACE}:"), error))
+                continue
             if read is None:
                 continue
             if cells is own and _is_outdated(read[0], form.params(cell), listed):
                 outdated.append(cell.name)
                 continue
             found.setdefault((cell.name, read[0]["machine"]["id"]), read)
+    if damaged:
+        others = ", ".join(name for name, _ in damaged[1:])
+        raise RunError(f"{damaged[0][1]}{others and f' Damaged are also: {others}.'}")
     return replace(_assembled(found), outdated=tuple(outdated))
 
 

@@ -10,14 +10,15 @@ from stages.runs.schema import CELL
 from stages.studies.jobs.results import result_of
 from stages.studies.jobs.slurm import queue
 from stages.studies.jobs.submission import EPOCH, LOCAL, Submission, fetch, log_on_node, submissions
-from stages.studies.run.plan import states_of
+from stages.studies.run.plan import NEVER, about_pictures, states_of, why_not
 from stages.studies.spec.study_config import Cell, StudyConfig
 
 DONE, FINISHED, RUNNING, WAITING = "done", "finished, not gathered", "running", "waiting"
 OUTDATED, FAILED, NOT_BEGUN, MISSING = "outdated", "failed", "not begun", "not submitted"
+CANNOT_RUN = "cannot run"
 TO_RUN = (OUTDATED, FAILED, NOT_BEGUN, MISSING)
 """What `submit` sends."""
-STATES = (DONE, FINISHED, RUNNING, WAITING, *TO_RUN)
+STATES = (DONE, FINISHED, RUNNING, WAITING, *TO_RUN, CANNOT_RUN)
 Tasks = dict[str, tuple[str, str]]
 
 
@@ -55,14 +56,15 @@ def summary(found: Sequence[Standing]) -> str:
 
 
 def status(form: StudyConfig) -> str:
-    """A line per cell and the sum."""
+    """A line per cell, the sum, and what to know of the pictures."""
     found = standings(form)
     width = max(len(one.cell.name) for one in found)
     lines = [
         f"{one.cell.name:<{width}}  {one.state}{f': {one.detail}' if one.detail else ''}"
         for one in found
     ]
-    return "\n".join([*lines, f"{form.name}: {summary(found)}."])
+    cautions = [*why_not(form), *about_pictures(form)]
+    return "\n".join([*lines, f"{form.name}: {summary(found)}.", *cautions])
 
 
 def _standing(
@@ -71,6 +73,8 @@ def _standing(
     """Where a cell stands that `state_of` calls `state` here."""
     if not state.startswith("missing"):
         return Standing(cell, DONE)
+    if state == NEVER:
+        return Standing(cell, CANNOT_RUN, "its images cannot be drawn")
     of_cell = [one for one in every if cell.name in one.cells]
     for one in of_cell:
         source = one.source(form, cell.name)

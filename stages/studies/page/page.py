@@ -25,6 +25,8 @@ from stages.studies.page.verdicts import Judged, claims_table, judge_all, report
 from stages.studies.spec.study_config import SMALL, StudyConfig, load_study_config
 from stages.studies.spec.study_source import Goal, StudySource, load_study_source
 
+CHARTS = ("accuracy", "latency")
+
 
 def write_page(name: str, revisions: Sequence[str] = ()) -> str:
     """Write the files of a study's page and return what was written, in a line.
@@ -36,8 +38,12 @@ def write_page(name: str, revisions: Sequence[str] = ()) -> str:
     story, results = load_study_source(form), read_results(form, list(every))
     view = page_view(form, story, results)
     folder = STUDIES / form.study
-    for chart, drawn in view["charts"].items():
-        files.write_text(folder / f"{chart}.svg", svg_file(drawn))
+    for chart in CHARTS:
+        path, drawn = folder / f"{chart}.svg", view["charts"].get(chart)
+        if drawn is None:
+            path.unlink(missing_ok=True)  # it would stand for cells that are no more
+        else:
+            files.write_text(path, svg_file(drawn))
     files.write_text(folder / "report.md", render("study.md.j2", view))
     files.write_text(folder / "report.html", render("study.html.j2", view))
     return f"{folder / 'report.html'}: {view['lead']}"
@@ -94,8 +100,8 @@ def _tell_apart(sections: Sequence[Section]) -> None:
 def _charts(shown: dict[str, Any]) -> dict[str, Picture]:
     """What answers most at a glance: accuracy, by size where there are two, and what it costs."""
     accuracy = shown["data_size"] or shown["bars"]
-    chosen = {"accuracy": accuracy[:1], "latency": shown["trade_offs"][-1:]}
-    return {name: drawn[0] for name, drawn in chosen.items() if drawn}
+    chosen = accuracy[:1], shown["trade_offs"][-1:]
+    return {name: drawn[0] for name, drawn in zip(CHARTS, chosen, strict=True) if drawn}
 
 
 def _views(form: StudyConfig, own: Results, every: Results) -> list[MachineResults]:

@@ -5,7 +5,7 @@ The stage `pictures` runs before all cells, while their results are still there.
 
 from stages.core.counts import counted
 from stages.core.errors import DataError
-from stages.runs.cell_file import read_cell
+from stages.runs.schema import CELL
 from stages.studies.run.plan import states_of
 from stages.studies.run.pools import is_here, located
 from stages.studies.spec.study_config import StudyConfig
@@ -20,7 +20,7 @@ def require_pictures_of_outdated(form: StudyConfig) -> None:
     outdated = [
         cell
         for cell in form.cells
-        if states[cell.name].startswith("missing") and read_cell(form.cell_folder(cell))
+        if states[cell.name].startswith("missing") and (form.cell_folder(cell) / CELL).exists()
     ]
     absent = {
         dataset.folder

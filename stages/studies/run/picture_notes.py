@@ -4,10 +4,11 @@ What is not among them, how they were read, and which occur twice: in training a
 largest draw, or under two classes. Apart from `pictures.json`, for a note makes no cell outdated.
 """
 
+import json
 from typing import Any
 
-from stages.core.counts import counted
 from stages.core.errors import DataError
+from stages.core.paths import PARAMS
 from stages.core.sections import Subset
 from stages.datasets.findings import (
     Pairs,
@@ -19,8 +20,16 @@ from stages.datasets.findings import (
 from stages.datasets.near_duplicates import across_classes, across_splits
 from stages.datasets.selection import Selection, choose
 from stages.studies.run.pools import Kept
-from stages.studies.spec.listed_pictures import listed_name, notes_path
+from stages.studies.spec.listed_pictures import (
+    NO_DRAW,
+    listed_name,
+    notes_path,
+    told_without_a_draw,
+)
 from stages.studies.spec.study_config import Cell, StudyConfig
+
+Refused = tuple[list[Cell], str, str]
+"""Cells whose draw cannot be, its `subset` as JSON, and why."""
 
 
 def notes_on(form: StudyConfig, name: str, kept: Kept) -> dict[str, Any]:
@@ -29,6 +38,7 @@ def notes_on(form: StudyConfig, name: str, kept: Kept) -> dict[str, Any]:
     Raises DataError when no cell can draw its images.
     """
     leaks, selection, refused = _draws(form, name, kept)
+    told = {cell.name: why for cells, _, why in refused for cell in cells}
     where = notes_path(form).as_posix()
     same, alike = conflicts_in(kept.pool), across_classes(kept.alike)
     return {
@@ -37,8 +47,9 @@ def notes_on(form: StudyConfig, name: str, kept: Kept) -> dict[str, Any]:
             *copy_notes(selection),
             *conflict_notes(same, where),
             *near_duplicate_notes(leaks, len(selection.test), alike, where),
-            *refused,
+            *(one.removesuffix(".") for one in told_without_a_draw(told)),
         ],
+        NO_DRAW: [{"subset": json.loads(subset), "why": why} for _, subset, why in refused],
         "left_out": kept.findings.left_out,
         "skipped": kept.findings.skipped,
         "same_under_two_classes": same,
@@ -47,27 +58,39 @@ def notes_on(form: StudyConfig, name: str, kept: Kept) -> dict[str, Any]:
     }
 
 
-def _draws(form: StudyConfig, name: str, kept: Kept) -> tuple[Pairs, Selection, list[str]]:
-    """The draw with most near-duplicates across its splits, these before it, and a sentence for
-    each draw that cannot be.
+def _draws(form: StudyConfig, name: str, kept: Kept) -> tuple[Pairs, Selection, list[Refused]]:
+    """The draw with most near-duplicates across its splits, these before it, and those that cannot
+    be.
     """
     leaks: list[tuple[Pairs, Selection]] = []
-    refused: list[tuple[list[Cell], DataError]] = []
+    refused: list[Refused] = []
     for subset, cells in _subsets(form, name).items():
         try:
             selection = choose(kept.pool, Subset.model_validate_json(subset), _dataset(form, cells))
         except DataError as error:
-            refused.append((cells, error))
+            refused.append((cells, subset, _in_the_studys_words(form, error)))
         else:
             leaks.append((across_splits(kept.alike, kept.pool, selection), selection))
     if not leaks:
-        raise refused[0][1]
-    told = [
-        f"{counted(len(cells), 'cell')} cannot draw images, such as {cells[0].name}: "
-        + str(error).removesuffix(".")
-        for cells, error in refused
-    ]
-    return *max(leaks, key=lambda one: len(one[0])), told
+        raise DataError(" ".join([refused[0][2], *_unreadable(kept)]))
+    return *max(leaks, key=lambda one: len(one[0])), refused
+
+
+def _in_the_studys_words(form: StudyConfig, error: DataError) -> str:
+    """What refuses a draw, with the place where a study sets what the pipeline's key does."""
+    said = str(error)
+    if "`subset.train`" in said:
+        said += f" In a study `subset.train` is a value of `sizes` in {form.folder / PARAMS}."
+    return said
+
+
+def _unreadable(kept: Kept) -> list[str]:
+    """A sentence on images that cannot be read, for they may be what a draw lacks."""
+    skipped = kept.findings.skipped
+    if not skipped:
+        return []
+    one = f"{skipped[0]['name']} ({skipped[0]['reason']})"
+    return [f"Of {kept.findings.files} images {len(skipped)} cannot be read, such as {one}."]
 
 
 def _subsets(form: StudyConfig, name: str) -> dict[str, list[Cell]]:

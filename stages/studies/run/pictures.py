@@ -57,8 +57,8 @@ def list_pictures(form: StudyConfig) -> list[str]:
         except DataError as error:
             if dataset.name == "image_folder":
                 raise DataError(
-                    f"{error} `dataset` and `subset` of this study stand under `base` or a recipe "
-                    f"of {form.folder / PARAMS}."
+                    f"{error} `dataset` and the rest of `subset` stand under `base` or a recipe of "
+                    f"{form.folder / PARAMS}."
                 ) from None
             listed[name], noted[name], failure = UNFETCHED, None, error
             told.append(f"{name}: left to its cells. {error}")
@@ -101,6 +101,15 @@ def unread(form: StudyConfig) -> list[str]:
         listed_name(dataset) for dataset in datasets
         if dataset.name == "image_folder"
         and is_here(located(dataset)) and not is_read(located(dataset))
+    ))  # fmt: skip
+
+
+def pictures_away(form: StudyConfig) -> list[str]:
+    """Folders and archives of pictures that are not on this disk."""
+    datasets = [form.params(cell).dataset for cell in form.cells]
+    return list(dict.fromkeys(
+        dataset.folder for dataset in datasets
+        if dataset.name == "image_folder" and not is_here(located(dataset))
     ))  # fmt: skip
 
 

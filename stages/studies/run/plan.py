@@ -12,16 +12,24 @@ from typing import Any
 from stages.core.errors import UserError
 from stages.core.params import Params
 from stages.pages.formatting import duration
-from stages.runs.cell_file import damaged_table, read_cell
+from stages.runs.cell_file import read_or_fault
 from stages.runs.schema import STUDY_PICTURES
 from stages.studies.run.code import code_note
 from stages.studies.run.estimate import FROZEN, Estimate, Known, estimate, images_in
 from stages.studies.run.machine import declared_id
-from stages.studies.run.pictures import images_by_split, unread
+from stages.studies.run.pictures import images_by_split, pictures_away, unread
 from stages.studies.run.rehearsal import Pace, pace_of
 from stages.studies.spec.identity import identity_of
-from stages.studies.spec.listed_pictures import listed_pictures, of_other_pictures
+from stages.studies.spec.listed_pictures import (
+    listed_pictures,
+    of_other_pictures,
+    told_without_a_draw,
+    without_a_draw,
+)
 from stages.studies.spec.study_config import Cell, StudyConfig
+
+NEVER = "missing for good"
+"""The state of a cell whose images cannot be drawn out of those that there are."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,11 @@ class Planned:
     cell: Cell
     state: str
     time: Estimate | None
+
+    @property
+    def never(self) -> bool:
+        """Whether its images cannot be drawn."""
+        return self.state == NEVER
 
 
 @dataclass(frozen=True)
@@ -44,8 +57,13 @@ class Plan:
 
     @property
     def missing(self) -> list[Planned]:
-        """The cells that are yet to run."""
-        return [one for one in self.planned if one.state.startswith("missing")]
+        """The cells that are yet to run, and can."""
+        return [one for one in self.planned if one.state.startswith("missing") and not one.never]
+
+    @property
+    def never(self) -> int:
+        """How many cells cannot draw their images."""
+        return sum(one.never for one in self.planned)
 
     def text(self) -> str:
         """A line per cell, and the sum."""
@@ -55,12 +73,15 @@ class Plan:
         unknown = len(self.missing) - len(known)
         left = f"about {duration(sum(known))} left" if known else "time unknown"
         left += f" and {unknown} cells of unknown time" if unknown and known else ""
-        done = len(self.planned) - len(self.missing)
+        done = len(self.planned) - len(self.missing) - self.never
         whose = f"for DNA {self.machine}" if self.machine else "of any machine"
         summary = f"{done} of {len(self.planned)} cells exist {whose}"
-        lines.append(f"{summary}, {left}." if self.missing else f"{summary}. Nothing is missing.")
+        nothing = "Nothing else can run." if self.never else "Nothing is missing."
+        lines.append(f"{summary}, {left}." if self.missing else f"{summary}. {nothing}")
         if self.missing:
             lines.append(f"Run them with: {self.form.repro('-k')}")
+            page = f"python -m stages.study page {self.form.name}"
+            lines += [f"A page of those that exist, meanwhile: {page}"] if done else []
         return "\n".join([*lines, *self.notes])
 
 
@@ -70,7 +91,7 @@ def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -
     Raises ParamsError for a cell whose parameters are mistaken.
     """
     params = {cell.name: form.params(cell) for cell in form.cells}
-    read = {cell.name: read_cell(form.cell_folder(cell)) for cell in form.cells}
+    read, _ = _read(form)
     machines = _machines(form, params)
     states = states_of(form)
     missing = {name for name, state in states.items() if state.startswith("missing")}
@@ -92,7 +113,9 @@ def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -
         (name, found.get("code")) for name, found in read.items() if found and name not in missing
     ]
     note = code_note(form, codes)
-    notes = [*([note] if note else []), *about_pictures(form)]
+    notes = [*([note] if note else []), *why_not(form), *about_pictures(form)]
+    if missing and (away := pictures_away(form)):
+        notes.append(f"Not here: {', '.join(away)}. Cells that need it can run when it is.")
     return Plan(form, next(iter(machines.values())), planned, notes)
 
 
@@ -100,17 +123,27 @@ def states_of(form: StudyConfig) -> dict[str, str]:
     """`state_of` of every cell as this machine sees it. Raises ParamsError as `plan_of`."""
     params = {cell.name: form.params(cell) for cell in form.cells}
     machines, listed = _machines(form, params), listed_pictures(form)
-    read = {cell.name: read_cell(form.cell_folder(cell)) for cell in form.cells}
+    read, faults = _read(form)
     states = {
         name: state_of(read[name], own, machines[name], listed) for name, own in params.items()
     }
-    return states | {
-        cell.name: f"missing ({fault}; DVC makes it anew)"
-        for cell in form.cells
-        if (found := read[cell.name])
-        and not states[cell.name].startswith("missing")
-        and (fault := damaged_table(form.cell_folder(cell), found))
-    }
+    for name, fault in faults.items():
+        if states[name] == "missing" or not states[name].startswith("missing"):
+            states[name] = f"missing ({fault}; DVC makes it anew)"
+    never = without_a_draw(form)
+    return states | {name: NEVER for name in never if states[name].startswith("missing")}
+
+
+def _read(form: StudyConfig) -> tuple[dict[str, dict[str, Any] | None], dict[str, str]]:
+    """What every cell left, None for nothing usable, and what is wrong with damaged ones."""
+    found = {cell.name: read_or_fault(form.cell_folder(cell)) for cell in form.cells}
+    faults = {name: fault for name, (_, fault) in found.items() if fault}
+    return {name: cell for name, (cell, _) in found.items()}, faults
+
+
+def why_not(form: StudyConfig) -> list[str]:
+    """A sentence per reason why cells can never draw their images."""
+    return told_without_a_draw(without_a_draw(form))
 
 
 def about_pictures(form: StudyConfig) -> list[str]:

@@ -19,7 +19,7 @@ from stages.core.errors import ParamsError, RunError
 from stages.core.params import Params
 from stages.pages.formatting import duration
 from stages.reporting.repeat import origin_of
-from stages.runs.cell_file import read_cell
+from stages.runs.cell_file import damaged_table, mend_of_cell, read_cell
 from stages.runs.schema import CELL_PREDICTIONS
 from stages.studies.run.cell import make_cell
 from stages.studies.run.checks import Check, add_check, checks_told
@@ -52,6 +52,8 @@ def verify(form: StudyConfig, count: int, seed: int | None, log: Log) -> int:
     records = _records(form, declared_id(form.params(form.cells[0])))
     order = streams.order(streams.stream(seed, "verify", form.name), len(records))
     drawn = [records[place] for place in order[:count]]
+    for record in drawn:
+        _require_whole(record)
     left = sum(record.found["cell_seconds"] for record in drawn)
     log(
         f"{len(drawn)} of {counted(len(records), 'cell')}, drawn with --seed {seed}; they took "
@@ -68,6 +70,15 @@ def verify(form: StudyConfig, count: int, seed: int | None, log: Log) -> int:
         add_check(form, checks[-1])
     log("\n".join(checks_told(checks)))
     return 0 if all(check["verified"] for check in checks) else 1
+
+
+def _require_whole(record: Record) -> None:
+    """Raise RunError for a record with a damaged table, which no repetition could be like."""
+    if fault := damaged_table(record.folder, record.found):
+        raise RunError(
+            f"{record.folder}: {fault}, so there is nothing to hold a repetition against. "
+            f"{mend_of_cell(record.folder.as_posix())}"
+        )
 
 
 def _records(form: StudyConfig, here: str) -> list[Record]:

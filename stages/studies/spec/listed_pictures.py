@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.core import files
+from stages.core.counts import counted
 from stages.core.errors import RunError
 from stages.core.records import read_record
 from stages.core.sections import Dataset
@@ -15,6 +16,8 @@ from stages.runs.schema import STUDY_PICTURE_NOTES, STUDY_PICTURES
 from stages.studies.spec.study_config import StudyConfig
 
 UNFETCHED = {"note": "not fetched when the pictures were listed; its archive is pinned by a hash"}
+NO_DRAW = "without_a_draw"
+"""The key of draws that cannot be: `subset` as params have it, and `why`."""
 
 
 def listed_path(form: StudyConfig) -> Path:
@@ -44,9 +47,36 @@ def noted_pictures(form: StudyConfig) -> dict[str, Any]:
     except RunError:
         raise RunError(
             f"{path} is damaged or was edited. Delete it and run "
-            f"`{form.repro('-s', 'pictures')}` where the pictures are, or bring back what git has "
-            f"of it with `git restore {path}`."
+            f"`{form.repro('-s', 'pictures')}` where the pictures are, or if it is in git, "
+            f"`git restore {path}`."
         ) from None
+
+
+def without_a_draw(form: StudyConfig) -> dict[str, str]:
+    """Why cells of the form can never draw their images, by the cell's name, as was noted.
+
+    Raises RunError as `noted_pictures`.
+    """
+    noted = noted_pictures(form)
+    found = {}
+    for cell in form.cells if any(one.get(NO_DRAW) for one in noted.values()) else []:
+        params = form.params(cell)
+        subset = params.subset.model_dump(mode="json")
+        for refused in noted.get(listed_name(params.dataset), {}).get(NO_DRAW, []):
+            if refused["subset"] == subset:
+                found[cell.name] = str(refused["why"])
+    return found
+
+
+def told_without_a_draw(refused: Mapping[str, str]) -> list[str]:
+    """A sentence per reason of `without_a_draw`."""
+    cells: dict[str, list[str]] = {}
+    for name, why in refused.items():
+        cells.setdefault(why, []).append(name)
+    return [
+        f"{counted(len(names), 'cell')} cannot draw images, such as {names[0]}: {why}"
+        for why, names in cells.items()
+    ]
 
 
 def listed_name(dataset: Dataset) -> str:

@@ -16,7 +16,7 @@ from stages.core.counts import counted
 from stages.core.errors import ParamsError
 from stages.core.paths import STUDIES
 from stages.core.yaml_text import is_text
-from stages.models import resolve
+from stages.models import build, resolve
 from stages.studies.spec.pipeline_file import pipeline
 from stages.studies.spec.room import refuse_unfit, room_for
 from stages.studies.spec.study_config import (
@@ -77,18 +77,20 @@ def write_study(name: str, values: Mapping[str, Any], story: Mapping[str, Any]) 
 
     Grids whose sizes are None have SIZES, without those that the pictures are too few for. Raises
     ParamsError when the study exists, its name cannot be, a value is mistaken or a size too large,
-    ModelError for an unknown model, DataError for pictures that are no data set.
+    ModelError for an unknown model or weights that do not fit it, DataError for pictures that are
+    no data set.
     """
     check_name(name, small=False)
     target = STUDIES / name
+    for model in {model for grid in values["grids"].values() for model in grid["models"]}:
+        resolve(model)
+    form, values, left_out = _with_room(name, values)
+    _require_weights(form)
     if (target / "params.yaml").exists():
         raise ParamsError(
             f"{target / 'params.yaml'} exists already. Edit its grid and run "
             f"`{load_study_config(name).repro()}`, or choose another name."
         )
-    for model in {model for grid in values["grids"].values() for model in grid["models"]}:
-        resolve(model)
-    form, values, left_out = _with_room(name, values)
     files.write_text(target / "study.yaml", _yaml(story, block=True))
     files.write_text(target / "dvc.yaml", pipeline(form))
     files.write_text(target / "params.yaml", HEADER + _yaml(values))  # last: now it is a study
@@ -98,6 +100,14 @@ def write_study(name: str, values: Mapping[str, Any], story: Mapping[str, Any]) 
         f"Wrote {target} with {counted(len(form.cells), 'cell')}.{left_out}{missing} Run them, and "
         f"write {target}/report.html, with: {form.repro('-k')}"
     )
+
+
+def _require_weights(form: StudyConfig) -> None:
+    """Raise ModelError for a file of weights that is none, or does not fit its model."""
+    given = {(params.model, params.pretrained): params for params in map(form.params, form.cells)}
+    for (_, weights), params in given.items():
+        if isinstance(weights, str):
+            build(params, classes=2)  # of any number: the head is new
 
 
 def _with_room(name: str, values: Mapping[str, Any]) -> tuple[StudyConfig, Mapping[str, Any], str]:

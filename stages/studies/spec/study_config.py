@@ -24,6 +24,8 @@ from stages.core.yaml_text import YamlError, parse_yaml
 
 SMALL = "small"
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_-]*"
+FROM_GRID = {"model": "models", "seed": "seeds", "subset.train": "sizes"}
+"""The keys of parameters that a cell takes from its grid, and the grid's lists of them."""
 MODEL = r"[A-Za-z0-9_][A-Za-z0-9_./:@+-]*"
 
 
@@ -201,11 +203,26 @@ def parse_study_config(text: str, name: str, folder: Path) -> StudyConfig:
     """A study's params.yaml, which lies in `folder`. Raises ParamsError when it is malformed."""
     path = folder / "params.yaml"
     try:
-        return StudyConfig(name, folder, StudyFile.model_validate(parse_yaml(text)))
+        file = StudyFile.model_validate(parse_yaml(text))
     except YamlError as error:
         raise ParamsError(f"{path} is not valid YAML: {error}.") from None
     except ValidationError as error:
         raise ParamsError(f"{path}: {first_mistake(error)}") from None
+    recipes = {f"recipes.{name}": values for name, values in file.recipes.items()}
+    for place, values in {"base": file.base, **recipes}.items():
+        for key in _overridden(values):
+            raise ParamsError(
+                f"{path}: `{place}.{key}` does nothing, for every cell takes it from "
+                f"`{FROM_GRID[key]}` of its grid. Leave it out."
+            )
+    return StudyConfig(name, folder, file)
+
+
+def _overridden(values: Mapping[str, Any]) -> list[str]:
+    """The keys that the grids override."""
+    subset = values.get("subset")
+    own = [*values, *(f"subset.{key}" for key in (subset if isinstance(subset, Mapping) else ()))]
+    return [key for key in FROM_GRID if key in own]
 
 
 def first_mistake(error: ValidationError) -> str:

@@ -28,7 +28,7 @@ def new_trained_study(
     `grid` holds seeds, models, which are all at hand where they are None, and sizes, which are then
     those by default; `given` are files of weights as MODEL=PATH, `labels` a table in the folder.
     Raises ParamsError when nothing is at hand or a model has no weights, and as `write_study` does;
-    ModelError for a file that is missing.
+    ModelError for a file that is missing or does not fit its model.
     """
     models = grid["models"] or trained_at_hand()
     known = [_pair(text) for text in given]

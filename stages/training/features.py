@@ -25,8 +25,10 @@ from stages.core.files import replacing, sha256_of_json
 from stages.core.paths import work_folder
 from stages.datasets.pixels import Split
 from stages.training.fast_kernels import fast_kernels
+from stages.training.folding import folded
 from stages.training.inference import Evaluator
 
+SEEN = 2  # images on which it is seen what can be folded
 Digest = bytes
 Row = tuple[NDArray[np.float32], float]
 
@@ -73,28 +75,38 @@ def features_of(
 
 
 @torch.no_grad()
-def through_trunk(model: nn.Module, head: nn.Module, evaluator: Evaluator) -> Tensor:
-    """What reaches `head`, [n, width] float32 on the CPU, as the evaluator shows its images."""
+def through_trunk(model: nn.Module, head_name: str, evaluator: Evaluator) -> Tensor:
+    """What reaches the head, [n, width] float32 on the CPU, as the evaluator shows its images."""
     was_training = model.training
     model.eval()
-    caught: list[Tensor] = []
-    handle = head.register_forward_pre_hook(lambda module, args: caught.append(args[0]))
     view = evaluator.view
     fast = view.fast_kernels and evaluator.device.type == "cpu"
+
+    def features(trunk: nn.Module, start: int, count: int) -> Tensor:
+        rows = torch.arange(start, start + count).clamp_(max=evaluator.count - 1)
+        _, inputs, _ = evaluator.show(rows)
+        caught: list[Tensor] = []
+        head = trunk.get_submodule(head_name)
+        handle = head.register_forward_pre_hook(lambda module, args: caught.append(args[0]))
+        try:
+            with autocast(evaluator.device, view.precision), fast_kernels(fast):
+                trunk(*inputs)
+        finally:
+            handle.remove()
+        return caught[0].float().cpu()
+
     starts = range(0, evaluator.count, view.batch_size)
     try:
-        parts = []
-        for start in tqdm(starts, "features", unit="batch", disable=None, dynamic_ncols=True):
-            rows = torch.arange(start, start + view.batch_size).clamp_(max=evaluator.count - 1)
-            _, inputs, _ = evaluator.show(rows)
-            with autocast(evaluator.device, view.precision), fast_kernels(fast):
-                model(*inputs)
-            kept = min(view.batch_size, evaluator.count - start)
-            parts.append(caught.pop()[:kept].float().cpu())
+        # In half precision what is folded would be rounded far more coarsely.
+        folds = fast and view.precision == "fp32"
+        trunk = folded(model, lambda one: features(one, 0, SEEN)) if folds else model
+        parts = [
+            features(trunk, start, view.batch_size)
+            for start in tqdm(starts, "features", unit="batch", disable=None, dynamic_ncols=True)
+        ]
     finally:
-        handle.remove()
         model.train(was_training)
-    return torch.cat(parts)
+    return torch.cat(parts)[: evaluator.count]
 
 
 def _read(folder: Path, log: Callable[[str], None]) -> dict[Digest, Row]:

@@ -89,7 +89,7 @@ class FrozenEngine(Engine):
             shown = Evaluator(
                 self.task, part, view_of(self), self.device, self.params.seed, "features"
             )
-            return through_trunk(self.model, self.model.get_submodule(self.head_name), shown)
+            return through_trunk(self.model, self.head_name, shown)
 
         return features_of(split, self._folder, compute, self._log)
 

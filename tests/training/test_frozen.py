@@ -99,6 +99,18 @@ def test_kept_features_are_found_again_for_any_subset_unless_they_are_damaged(
     )
 
 
+def test_features_of_a_folded_trunk_are_those_of_the_plain_one_to_rounding() -> None:
+    chosen = params(model="shufflenet_v2_x0_5", finetune="probe")
+    plain = params(model="shufflenet_v2_x0_5", finetune="probe", train={"fast_kernels": False})
+    made, again, slow = (
+        FrozenEngine(one, task_of(one), split(96), CLASSES, CPU, None, None).train_features
+        for one in (chosen, chosen, plain)
+    )
+    assert torch.equal(made, again)
+    assert not torch.equal(made, slow)  # folded
+    torch.testing.assert_close(made, slow, rtol=1e-3, atol=1e-6)
+
+
 @pytest.mark.parametrize("finetune", ["probe", "knn"])
 def test_a_head_fitted_at_once_is_a_model_like_any_other(
     weights: str, tmp_path: Path, finetune: str

@@ -94,9 +94,9 @@ def _complain(message: str) -> int:
         part
         if part.startswith("  ")
         else textwrap.fill(part, width, break_long_words=False, break_on_hyphens=False)
-        for part in (message + way_back()).split("\n")
+        for part in f"error: {message}{way_back()}".split("\n")
     ]
-    print("error: " + "\n".join(paragraphs), file=sys.stderr)
+    print("\n".join(paragraphs), file=sys.stderr)
     return 1
 
 

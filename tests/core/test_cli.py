@@ -20,14 +20,16 @@ def raising(error: BaseException):
     return work
 
 
-def test_a_user_error_is_one_paragraph(capsys):
+@pytest.mark.parametrize("columns", [60, 100, 300])
+def test_a_user_error_is_one_paragraph_as_wide_as_the_terminal(capsys, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
     long = "There are too few images of the class cat. " * 5
     assert reporting_errors(raising(DataError(long))) == 1
     output = capsys.readouterr()
     assert output.out == ""
     lines = output.err.splitlines()
     assert lines[0].startswith("error: There are too few")
-    assert all(len(line) <= 110 for line in lines)
+    assert min(columns, 100) - 10 < max(map(len, lines)) <= min(columns, 100)
     assert " ".join(lines).split() == ("error: " + long).split()
 
 

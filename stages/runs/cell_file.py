@@ -8,7 +8,7 @@ from typing import Any
 from stages.core.errors import RunError
 from stages.core.files import sha256_of_file
 from stages.core.paths import STUDIES
-from stages.core.records import FILES, unsealed
+from stages.core.records import FILES, SEAL, unsealed
 from stages.runs.schema import CELL
 from stages.runs.sources import WORKSPACE
 
@@ -26,10 +26,8 @@ def mend_of_cell(where: str) -> str:
     """What to do about a cell whose files are damaged, by its folder, or where it is seen from a
     revision or a folder around it, that and `:` before it.
     """
-    revision, _, place = where.rpartition(":")
-    if Path(revision).is_dir():
-        revision, place = "", f"{Path(revision) / place}"
-    if revision not in ("", WORKSPACE):
+    revision, _, place = place_of(where).rpartition(":")
+    if revision:
         return f"It is so in {revision}: leave that out, or make the cell anew there."
     folder = Path(place)
     name, cells, _ = folder.as_posix().removeprefix(f"{STUDIES}/").partition("/cells/")
@@ -41,11 +39,19 @@ def mend_of_cell(where: str) -> str:
     )
 
 
+def place_of(where: str) -> str:
+    """A path where a source's name is one on this disk; else that name, `REVISION:PATH`."""
+    revision, _, place = where.rpartition(":")
+    if revision == WORKSPACE:
+        return place
+    return f"{Path(revision) / place}" if Path(revision).is_dir() and revision else where
+
+
 def read_or_fault(folder: Path) -> tuple[dict[str, Any] | None, str]:
     """`cell.json` as `read_cell`, None for a damaged one, and what is the matter with the files."""
     try:
         cell = read_cell(folder)
-    except RunError:
+    except (RunError, IsADirectoryError):
         return None, f"{CELL} is damaged"
     return cell, damaged_table(folder, cell or {})
 
@@ -63,11 +69,12 @@ def damaged_table(folder: Path, cell: Mapping[str, Any]) -> str:
 
 def parse_cell(content: bytes, where: str) -> dict[str, Any]:
     """The content of a `cell.json`. Raises RunError, naming `where`, when it is damaged."""
-    where = where.removeprefix(f"{WORKSPACE}:")
     try:
         cell = json.loads(content)
         if not isinstance(cell, dict):
             raise ValueError("it does not hold keys and values")
+        if FILES in cell and SEAL not in cell:  # both came with one version
+            raise ValueError(f"its {SEAL} was taken out: it was edited")
         cell = unsealed(cell)
         wrong = [name for name in SECTIONS if not isinstance(cell.get(name) or {}, dict)]
         if wrong or not cell.get("machine"):
@@ -78,8 +85,9 @@ def parse_cell(content: bytes, where: str) -> dict[str, Any]:
             *(f"machine.{name}" for name in ("id", "declared_id") if name not in machine),
         ]:
             raise ValueError(f"it has no `{lacking[0]}`")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RunError(
-            f"{where} is no result of a cell ({error}). {mend_of_cell(where.rpartition('/')[0])}"
+            f"{place_of(where)} is no result of a cell ({error}). "
+            f"{mend_of_cell(where.rpartition('/')[0])}"
         ) from None
     return cell

@@ -11,7 +11,7 @@ from stages.comparison.analysis.outcome import Rung
 from stages.comparison.analysis.setup import same_images, same_machine
 from stages.core.errors import RunError
 from stages.core.files import read_json, write_json
-from stages.runs.cell_file import mend_of_cell
+from stages.runs.cell_file import mend_of_cell, place_of
 from stages.runs.run import Run, load_run
 from stages.runs.sources import open_source
 from stages.studies.analysis.results import cells_of, read_results
@@ -167,7 +167,16 @@ def test_a_training_that_diverged_has_no_results(
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[]", "{}", '{"machine": 1}', '{"train": [1]}', '{"machine": {"id": "a"}}']
+    "content",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"machine": 1}',
+        '{"train": [1]}',
+        '{"machine": {"id": "a"}}',
+        "[" * 100_000,
+    ],
 )
 def test_a_damaged_cell_is_told_in_a_paragraph(tmp_path: Path, content: str) -> None:
     (tmp_path / "cell.json").write_text(content)
@@ -185,6 +194,8 @@ def test_what_to_do_about_a_damaged_cell_is_said_by_where_it_lies() -> None:
     assert "run `dvc --cd studies repro -k pets/small/dvc.yaml`" in own
     other = mend_of_cell("studies/pets/machines/e5ce-0206/a-1")
     assert other.endswith("or if it is in git, `git restore studies/pets/machines/e5ce-0206/a-1`.")
+    assert place_of("studies:pets/cells/a-1/cell.json") == "studies/pets/cells/a-1/cell.json"
+    assert place_of("main:studies/pets") == "main:studies/pets"
     assert mend_of_cell(f"{HOME}:cells/a-1") == mend_of_cell(f"{HOME}/cells/a-1")
     assert "It is so in main: " in mend_of_cell("main:studies/pets/cells/a-1")
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,10 @@ from scipy import stats
 
 from stages.core import files
 from stages.core.errors import RunError
+from stages.core.records import write_record
 from stages.studies.analysis.results import read_results
 from stages.studies.page.page import write_page
+from stages.studies.run.keep import keep_cells
 from stages.studies.run.losses import require_pictures_of_outdated
 from stages.studies.run.plan import states_of
 from stages.studies.spec.study_config import StudyConfig, load_study_config
@@ -212,10 +215,14 @@ def test_a_damaged_table_is_missing_for_the_plan_and_told_by_the_page(
     digests = {
         name: files.sha256_of_file(folder / name) for name in ("history.csv", "predictions.csv")
     }
-    files.write_json(folder / "cell.json", about | {"files_sha256": digests})
+    write_record(folder / "cell.json", about | {"files_sha256": digests})
     assert states_of(form)[first.name] == "finished"
+    keep_cells(form)
     with (folder / "predictions.csv").open("a") as table:
         table.write("x,0,0,1.0\n")
+    with pytest.raises(RunError, match=rf"^{folder}/predictions\.csv is damaged or gone, so this"):
+        keep_cells(form)
+    shutil.rmtree(form.machines_folder)
     damaged = "missing (predictions.csv is damaged; DVC makes it anew)"
     assert states_of(form)[first.name] == damaged
     with pytest.raises(RunError, match=r"run `dvc --cd studies repro -k made/dvc\.yaml`"):
@@ -224,7 +231,8 @@ def test_a_damaged_table_is_missing_for_the_plan_and_told_by_the_page(
     assert states_of(form)[first.name] == "missing (predictions.csv is gone; DVC makes it anew)"
     with pytest.raises(RunError, match=r"predictions\.csv \(gone\)"):
         read_results(form)
-    for content in ("{", "[1]", '{"machine": {"id": "aaaa"}}'):
+    edited = json.dumps(about | {"files_sha256": digests})  # without the hash of its content
+    for content in ("{", "[1]", '{"machine": {"id": "aaaa"}}', edited):
         (folder / "cell.json").write_text(content)
         assert states_of(form)[first.name] == "missing (cell.json is damaged; DVC makes it anew)"
         require_pictures_of_outdated(form)

@@ -16,7 +16,7 @@ from stages.studies.jobs.status import status
 from stages.studies.page.heading import notes as page_notes
 from stages.studies.run.losses import require_pictures_of_outdated
 from stages.studies.run.pictures import images_by_split, list_pictures, pool_for
-from stages.studies.run.plan import plan_of, states_of
+from stages.studies.run.plan import about_pictures, plan_of, states_of
 from stages.studies.spec.listed_pictures import noted_pictures
 from stages.studies.spec.study_config import StudyConfig, load_study_config
 from tests.studies.samples import make_study, write_cell
@@ -233,6 +233,43 @@ def test_a_class_that_cannot_be_read_is_told_as_such(form: StudyConfig) -> None:
     with pytest.raises(DataError, match="No image of the class cat can be read") as caught:
         list_pictures(form)
     assert "Of 12 images 6 cannot be read, such as cat/" in str(caught.value)
+
+
+def test_a_refused_list_is_told_until_one_is_accepted(form: StudyConfig) -> None:
+    """Reading was taken for listing: nothing was said of results of other pictures any more."""
+    (cell,) = form.cells
+    first = listed(form)
+    write_cell(form, cell.name, "aaaa-1111", dataset="pets")
+    about = form.cell_folder(cell) / "cell.json"
+    files.write_json(about, files.read_json(about) | {"pictures_sha256": first["sha256"]})
+    assert about_pictures(form) == []
+    for index in range(6):
+        shutil.copy(PLACE / f"cat/{index}.png", PLACE / f"dog/{index}.png")
+    assert about_pictures(form)[0].startswith("Not read here as they lie now")
+    with pytest.raises(
+        DataError, match=r"has 5 images to train and validate with, copies left out"
+    ):
+        list_pictures(form)
+    (told,) = about_pictures(form)
+    assert told.startswith(f"Others than were listed: the pictures of {PLACE}.")
+    for index in range(6):
+        draw("dog", index, shade=3)
+    list_pictures(form)
+    assert about_pictures(form) == []
+
+
+def test_a_cell_of_another_folder_is_none_of_this_one(form: StudyConfig) -> None:
+    """A folder that nobody had listed made the cells of the one before count for it."""
+    (cell,) = form.cells
+    first = listed(form)
+    write_cell(form, cell.name, "aaaa-1111", dataset="pets")
+    about = form.cell_folder(cell) / "cell.json"
+    own = form.params(cell).model_dump(mode="json")
+    known = {"pictures_sha256": first["sha256"], "params": own}
+    files.write_json(about, files.read_json(about) | known)
+    assert read_results(form).outdated == ()
+    form.file.base["dataset"]["folder"] = "data/images/others"
+    assert read_results(form).outdated == (cell.name,)
 
 
 def test_a_folder_that_is_away_is_told_by_the_plan(form: StudyConfig) -> None:

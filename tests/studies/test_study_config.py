@@ -14,6 +14,7 @@ from stages.studies.spec.study_config import check_name, load_study_config
 from stages.studies.spec.study_source import load_study_source
 from tests.studies.samples import make_study
 
+GRID = {"models": ["lenet_small"], "sizes": [8], "recipes": ["plain"], "seeds": [0]}
 SHIPPED = ("small_data", "capacity_vs_data", "vit_vs_resnet", "lenet_to_resnet", "fast_backbones")
 
 
@@ -140,6 +141,34 @@ def test_what_would_break_a_command_is_refused(
     files.write_text(form.folder / "params.yaml", yaml.safe_dump(values))
     with pytest.raises(ParamsError, match=rf"grids\.main\.{key}"):
         load_study_config("made")
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"grids": {}}, r"`grids` is \{\}; at least one is needed"),
+        ({"grids": {"page": GRID}}, r"`grids\.page` cannot be: page is a stage of every study"),
+        ({"grids": {"main": {**GRID, "seeds": [True]}}}, r"`grids\.main\.seeds\.0` is true; allow"),
+        ({"grids": {"main": 3}}, r"`grids\.main` is 3; allowed is keys with values"),
+        ({"recipes": []}, r"`recipes` is \[\]; allowed is keys with values"),
+        ({"base": {"subset": 4}}, r"`subset` is 4"),
+        ({"recipes": {"plain": {"train": 4}}}, r"`train` is 4"),
+    ],
+)
+def test_a_mistaken_file_is_told_in_words(
+    values: dict[str, Any], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    form = make_study(tmp_path)
+    file = yaml.safe_load((form.folder / "params.yaml").read_text())
+    files.write_text(form.folder / "params.yaml", yaml.safe_dump(file | values))
+
+    def read() -> None:
+        mistaken = load_study_config("made")
+        mistaken.params(mistaken.cells[0])
+
+    with pytest.raises(ParamsError, match=told):
+        read()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from stages.core.combinations import AT_ONCE
 from stages.core.errors import RunError
 from stages.core.params import Params
 from stages.core.records import FILES
-from stages.runs.cell_file import mend_of_cell, parse_cell
+from stages.runs.cell_file import mend_of_cell, parse_cell, place_of
 from stages.runs.schema import CELL, accuracies_of
 from stages.runs.sources import WORKSPACE, Source, open_source
 from stages.runs.tables import CELL_TABLES, Lack, read_table, require_whole
@@ -146,7 +146,7 @@ def read_results(form: StudyConfig, revisions: Sequence[str] = ()) -> Results:
             try:
                 read = _read(source)
             except RunError as error:
-                damaged.append((source.name.removeprefix(f"{WORKSPACE}:"), error))
+                damaged.append((place_of(source.name), error))
                 continue
             if read is None:
                 continue

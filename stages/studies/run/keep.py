@@ -4,12 +4,14 @@ DVC's `cells/` holds the cells of one machine, the last that ran; `machines/<har
 plain files in git, which the page reads as further machines.
 """
 
+import hashlib
 from collections import Counter
 from pathlib import Path
 
 from stages.core.errors import RunError
 from stages.core.files import replacing
-from stages.runs.cell_file import parse_cell
+from stages.core.records import FILES
+from stages.runs.cell_file import mend_of_cell, parse_cell, place_of
 from stages.runs.schema import CELL, CELL_FILES
 from stages.runs.sources import WORKSPACE
 from stages.studies.analysis.results import cells_of
@@ -28,7 +30,14 @@ def keep_cells(form: StudyConfig, revision: str | None = None) -> str:
         files = {name: source.read(name) for name in CELL_FILES}
         if (about := files[CELL]) is None:
             continue
-        machine = str(parse_cell(about, f"{source.name}/{CELL}")["machine"]["id"])
+        found = parse_cell(about, f"{source.name}/{CELL}")
+        machine = str(found["machine"]["id"])
+        for name, digest in (found.get(FILES) or {}).items():
+            if hashlib.sha256(files[Path(name)] or b"").hexdigest() != digest:
+                raise RunError(
+                    f"{place_of(source.name)}/{name} is damaged or gone, so this cell is not kept. "
+                    f"{mend_of_cell(source.name)}"
+                )
         for name, content in files.items():
             if content is not None:
                 with replacing(form.machines_folder / machine / cell.name / name) as new:

@@ -18,7 +18,7 @@ from stages.core.sections import Dataset
 from stages.datasets import open_collection
 from stages.datasets.pool import Pool
 from stages.studies.run.picture_notes import notes_on
-from stages.studies.run.pools import is_here, is_read, kept_here, located, pool_here
+from stages.studies.run.pools import is_here, is_read, kept_here, located, pool_here, read_summary
 from stages.studies.spec.listed_pictures import (
     UNFETCHED,
     listed_name,
@@ -95,22 +95,29 @@ def pool_for(form: StudyConfig, dataset: Dataset, input_px: int) -> tuple[Pool, 
 
 
 def unread(form: StudyConfig) -> list[str]:
-    """Folders and archives that are here, and are others than were read here, if any was."""
-    datasets = [form.params(cell).dataset for cell in form.cells]
-    return list(dict.fromkeys(
-        listed_name(dataset) for dataset in datasets
-        if dataset.name == "image_folder"
-        and is_here(located(dataset)) and not is_read(located(dataset))
-    ))  # fmt: skip
+    """Folders and archives that are here and were not read as they are."""
+    return [name for name, dataset in _folders(form).items()
+            if is_here(dataset) and not is_read(dataset)]  # fmt: skip
+
+
+def not_as_listed(form: StudyConfig) -> list[str]:
+    """Folders and archives that were read as they are, and are others than the list says."""
+    listed = listed_pictures(form)
+    return [
+        name for name, dataset in _folders(form).items()
+        if is_here(dataset) and is_read(dataset) and listed.get(name) != read_summary(dataset)
+    ]  # fmt: skip
 
 
 def pictures_away(form: StudyConfig) -> list[str]:
     """Folders and archives of pictures that are not on this disk."""
-    datasets = [form.params(cell).dataset for cell in form.cells]
-    return list(dict.fromkeys(
-        dataset.folder for dataset in datasets
-        if dataset.name == "image_folder" and not is_here(located(dataset))
-    ))  # fmt: skip
+    return [name for name, dataset in _folders(form).items() if not is_here(dataset)]
+
+
+def _folders(form: StudyConfig) -> dict[str, Dataset]:
+    """The form's folders and archives of pictures by `listed_name`."""
+    every = (form.params(cell).dataset for cell in form.cells)
+    return {listed_name(one): located(one) for one in every if one.name == "image_folder"}
 
 
 def images_by_split(form: StudyConfig, dataset: Dataset) -> dict[str, int] | None:

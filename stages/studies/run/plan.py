@@ -17,7 +17,7 @@ from stages.runs.schema import STUDY_PICTURES
 from stages.studies.run.code import code_note
 from stages.studies.run.estimate import FROZEN, Estimate, Known, estimate, images_in
 from stages.studies.run.machine import declared_id
-from stages.studies.run.pictures import images_by_split, pictures_away, unread
+from stages.studies.run.pictures import images_by_split, not_as_listed, pictures_away, unread
 from stages.studies.run.rehearsal import Pace, pace_of
 from stages.studies.spec.identity import identity_of
 from stages.studies.spec.listed_pictures import (
@@ -28,6 +28,7 @@ from stages.studies.spec.listed_pictures import (
 )
 from stages.studies.spec.study_config import Cell, StudyConfig
 
+ANEW = "DVC makes it anew"
 NEVER = "missing for good"
 """The state of a cell whose images cannot be drawn out of those that there are."""
 
@@ -81,7 +82,8 @@ class Plan:
         if self.missing:
             lines.append(f"Run them with: {self.form.repro('-k')}")
             page = f"python -m stages.study page {self.form.name}"
-            lines += [f"A page of those that exist, meanwhile: {page}"] if done else []
+            damaged = any(one.state.endswith(f"{ANEW})") for one in self.planned)
+            lines += [f"A page of those that exist, meanwhile: {page}"] * (done and not damaged)
         return "\n".join([*lines, *self.notes])
 
 
@@ -129,7 +131,7 @@ def states_of(form: StudyConfig) -> dict[str, str]:
     }
     for name, fault in faults.items():
         if states[name] == "missing" or not states[name].startswith("missing"):
-            states[name] = f"missing ({fault}; DVC makes it anew)"
+            states[name] = f"missing ({fault}; {ANEW})"
     never = without_a_draw(form)
     return states | {name: NEVER for name in never if states[name].startswith("missing")}
 
@@ -147,13 +149,21 @@ def why_not(form: StudyConfig) -> list[str]:
 
 
 def about_pictures(form: StudyConfig) -> list[str]:
-    """A note on pictures that nobody has looked at since they were changed or put there."""
-    if not (form.folder / STUDY_PICTURES).exists() or not (names := unread(form)):
+    """Notes on pictures that are others than were listed, or that nobody has looked at since."""
+    if not (form.folder / STUDY_PICTURES).exists():
         return []
-    return [
-        f"Not read here as they lie now: the pictures of {', '.join(names)}. If they were changed, "
-        f"cells are outdated that are counted here; to find out: {form.repro('-s', 'pictures')}"
-    ]
+    said, listing = [], form.repro("-s", "pictures")
+    if names := unread(form):
+        said.append(
+            f"Not read here as they lie now: the pictures of {', '.join(names)}. If they were "
+            f"changed, cells are outdated that are counted here; to find out: {listing}"
+        )
+    if names := not_as_listed(form):
+        said.append(
+            f"Others than were listed: the pictures of {', '.join(names)}. Cells are outdated that "
+            f"are counted here. To list them, or to be told why that is refused: {listing}"
+        )
+    return said
 
 
 def _known(
@@ -255,7 +265,7 @@ def state_of(
 
 
 def _state(one: Planned) -> str:
-    if not one.state.startswith("missing"):
+    if one.never or not one.state.startswith("missing"):
         return one.state
     if one.time is None:
         return f"{one.state}, unknown time"

@@ -76,7 +76,15 @@ def is_here(dataset: Dataset) -> bool:
 
 def is_read(dataset: Dataset) -> bool:
     """Whether the data set as it lies here has been read, so that its pool is kept."""
-    return _kept(dataset).table.exists()
+    return _kept(dataset).about.exists()
+
+
+def read_summary(dataset: Dataset) -> dict[str, Any] | None:
+    """The summary of a data set that `is_read`; None where what is kept of it is damaged."""
+    try:
+        return dict(read_record(_kept(dataset).about)["summary"])
+    except RunError:
+        return None
 
 
 def pool_here(dataset: Dataset, input_px: int) -> tuple[Pool, dict[str, Any]]:

@@ -91,8 +91,12 @@ def of_other_pictures(
 ) -> bool:
     """Whether a cell's file says that it was made of other pictures than are `listed`.
 
-    False where either does not tell, as files of earlier cells do not.
+    Where `dataset` is not listed yet, whether it is of another folder. False where either does not
+    tell, as files of earlier cells do not.
     """
-    made = found.get("pictures_sha256")
-    present = listed.get(listed_name(dataset), {}).get("sha256")
+    made, name = found.get("pictures_sha256"), listed_name(dataset)
+    if listed and name not in listed:
+        own = (found.get("params") or {}).get("dataset")
+        return own is not None and listed_name(Dataset.model_validate(own)) != name
+    present = listed.get(name, {}).get("sha256")
     return None not in (made, present) and made != present

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, ValidationError
 from pydantic_core import PydanticCustomError
 
 from stages.core.amounts import Amount
@@ -24,6 +24,8 @@ from stages.core.yaml_text import YamlError, parse_yaml
 
 SMALL = "small"
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_-]*"
+STAGES = ("fingerprint", "pictures", "page")
+"""The stages of a study's pipeline that are none of its grids."""
 FROM_GRID = {"model": "models", "seed": "seeds", "subset.train": "sizes"}
 """The keys of parameters that a cell takes from its grid, and the grid's lists of them."""
 MODEL = r"[A-Za-z0-9_][A-Za-z0-9_./:@+-]*"
@@ -56,7 +58,7 @@ class Grid(BaseModel):
     models: Models
     sizes: Annotated[list[Amount], Field(min_length=1)]
     recipes: Words
-    seeds: Annotated[list[int], Field(min_length=1)]
+    seeds: Annotated[list[StrictInt], Field(min_length=1)]
 
 
 class StudyFile(BaseModel):
@@ -67,7 +69,7 @@ class StudyFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    grids: dict[Word, Grid]
+    grids: Annotated[dict[Word, Grid], Field(min_length=1)]
     base: dict[str, Any]
     recipes: dict[Word, dict[str, Any]]
     stands_for: dict[int | str, int | str] = {}
@@ -208,6 +210,11 @@ def parse_study_config(text: str, name: str, folder: Path) -> StudyConfig:
         raise ParamsError(f"{path} is not valid YAML: {error}.") from None
     except ValidationError as error:
         raise ParamsError(f"{path}: {first_mistake(error)}") from None
+    if taken := [grid for grid in file.grids if grid in STAGES]:
+        raise ParamsError(
+            f"{path}: `grids.{taken[0]}` cannot be: {taken[0]} is a stage of every study. Give "
+            "that grid another name."
+        )
     recipes = {f"recipes.{name}": values for name, values in file.recipes.items()}
     for place, values in {"base": file.base, **recipes}.items():
         for key in _overridden(values):
@@ -225,6 +232,16 @@ def _overridden(values: Mapping[str, Any]) -> list[str]:
     return [key for key in FROM_GRID if key in own]
 
 
+ALLOWED = {
+    "dict_type": "keys with values",
+    "model_type": "keys with values",
+    "list_type": "a list",
+    "int_type": "a whole number",
+    "string_type": "a text",
+}
+"""What is allowed, by pydantic's names of mistakes."""
+
+
 def first_mistake(error: ValidationError) -> str:
     """The first of pydantic's complaints, with its key."""
     detail = error.errors()[0]
@@ -233,6 +250,12 @@ def first_mistake(error: ValidationError) -> str:
         return f"`{key}` is {shown(detail['input'])}; allowed is {detail['msg']}."
     if not key:
         return "it holds no keys with values."
+    if told := ALLOWED.get(detail["type"]):
+        return f"`{key}` is {shown(detail['input'])}; allowed is {told}."
+    if detail["type"] == "missing":
+        return f"`{key}` is missing."
+    if detail["type"] == "extra_forbidden":
+        return f"`{key}` is not a key."
     if detail["type"] == "too_short":
         return f"`{key}` is {shown(detail['input'])}; at least one is needed."
     return f"`{key}` is wrong: {detail['msg']}."
@@ -246,7 +269,9 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
     """Nested mappings, the second's values before the first's."""
     result = dict(below)
     for key, value in above.items():
-        old = result.get(key)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        result[key] = _merged(old, value) if both else value  # type: ignore[arg-type]
+        old = result.get(key, {})
+        if not isinstance(value, Mapping):
+            result[key] = value
+        elif isinstance(old, Mapping):
+            result[key] = _merged(old, value)  # else what is no section stays, and is refused
     return result

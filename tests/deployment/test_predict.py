@@ -94,12 +94,13 @@ def test_a_cell_of_a_study_says_which_command_trains_its_model(
     here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     params = Params(model="swin_tiny", train=Train(epochs=7)).model_dump(mode="json")
-    cell = {"cell": "a", "machine": {"id": "x"}, "params": params}
+    told = dict.fromkeys(("cell", "model", "size", "recipe", "seed", "status", "params_id"), "a")
+    cell = told | {"machine": {"id": "x", "declared_id": "x"}, "params": params}
     (tmp_path / "cell.json").write_text(json.dumps(cell))
     assert export(["--onnx", "--run", str(tmp_path)]) == 1
-    told = capsys.readouterr().err
-    assert "keeps figures and answers but no weights" in " ".join(told.split())
-    (command,) = [line for line in told.splitlines() if line.startswith("  ")]
+    said = capsys.readouterr().err
+    assert "keeps figures and answers but no weights" in " ".join(said.split())
+    (command,) = [line for line in said.splitlines() if line.startswith("  ")]
     assert command.startswith("  dvc exp run -S model=swin_tiny")
     assert " -S train.epochs=7" in command
     cell["params"] = Params(dataset=Dataset(name="image_folder", folder="/srv/pets")).model_dump(

@@ -96,7 +96,8 @@ def of_other_pictures(
     """
     made, name = found.get("pictures_sha256"), listed_name(dataset)
     if listed and name not in listed:
-        own = (found.get("params") or {}).get("dataset")
-        return own is not None and listed_name(Dataset.model_validate(own)) != name
+        own = (found.get("params") or {}).get("dataset") or {}
+        there = {key: own[key] for key in ("name", "folder", "labels") if key in own}
+        return listed_name(dataset.model_copy(update=there)) != name
     present = listed.get(name, {}).get("sha256")
     return None not in (made, present) and made != present

@@ -167,7 +167,7 @@ def _keep(arguments: argparse.Namespace) -> int:
 
 def _page(arguments: argparse.Namespace) -> int:
     from stages.studies.page.page import choose_study, write_page
-    from stages.studies.run.plan import about_pictures
+    from stages.studies.run.picture_cautions import about_pictures
 
     _say(write_page(arguments.study, arguments.revisions))
     for note in about_pictures(choose_study(arguments.study)):

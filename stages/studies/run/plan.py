@@ -13,17 +13,16 @@ from stages.core.errors import UserError
 from stages.core.params import Params
 from stages.pages.formatting import duration
 from stages.runs.cell_file import read_or_fault
-from stages.runs.schema import STUDY_PICTURES
 from stages.studies.run.code import code_note
 from stages.studies.run.estimate import FROZEN, Estimate, Known, estimate, images_in
 from stages.studies.run.machine import declared_id
-from stages.studies.run.pictures import images_by_split, not_as_listed, pictures_away, unread
+from stages.studies.run.picture_cautions import about_pictures, why_not
+from stages.studies.run.pictures import images_by_split, pictures_away
 from stages.studies.run.rehearsal import Pace, pace_of
 from stages.studies.spec.identity import identity_of
 from stages.studies.spec.listed_pictures import (
     listed_pictures,
     of_other_pictures,
-    told_without_a_draw,
     without_a_draw,
 )
 from stages.studies.spec.study_config import Cell, StudyConfig
@@ -141,29 +140,6 @@ def _read(form: StudyConfig) -> tuple[dict[str, dict[str, Any] | None], dict[str
     found = {cell.name: read_or_fault(form.cell_folder(cell)) for cell in form.cells}
     faults = {name: fault for name, (_, fault) in found.items() if fault}
     return {name: cell for name, (cell, _) in found.items()}, faults
-
-
-def why_not(form: StudyConfig) -> list[str]:
-    """A sentence per reason why cells can never draw their images."""
-    return told_without_a_draw(without_a_draw(form))
-
-
-def about_pictures(form: StudyConfig) -> list[str]:
-    """Notes on pictures that are others than were listed, or that nobody has looked at since."""
-    if not (form.folder / STUDY_PICTURES).exists():
-        return []
-    said, listing = [], form.repro("-s", "pictures")
-    if names := unread(form):
-        said.append(
-            f"Not read here as they lie now: the pictures of {', '.join(names)}. If they were "
-            f"changed, cells are outdated that are counted here; to find out: {listing}"
-        )
-    if names := not_as_listed(form):
-        said.append(
-            f"Others than were listed: the pictures of {', '.join(names)}. Cells are outdated that "
-            f"are counted here. To list them, or to be told why that is refused: {listing}"
-        )
-    return said
 
 
 def _known(

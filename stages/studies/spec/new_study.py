@@ -17,13 +17,13 @@ from stages.core.errors import ParamsError
 from stages.core.paths import STUDIES
 from stages.core.yaml_text import is_text
 from stages.models import build, resolve
+from stages.studies.spec.mistakes import first_mistake
 from stages.studies.spec.pipeline_file import pipeline
 from stages.studies.spec.room import refuse_unfit, room_for
 from stages.studies.spec.study_config import (
     StudyConfig,
     StudyFile,
     check_name,
-    first_mistake,
     load_study_config,
 )
 

@@ -21,6 +21,7 @@ from stages.core.params import Params, parse_params
 from stages.core.paths import STUDIES
 from stages.core.validation_messages import shown, unknown_name
 from stages.core.yaml_text import YamlError, parse_yaml
+from stages.studies.spec.mistakes import first_mistake
 
 SMALL = "small"
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_-]*"
@@ -230,35 +231,6 @@ def _overridden(values: Mapping[str, Any]) -> list[str]:
     subset = values.get("subset")
     own = [*values, *(f"subset.{key}" for key in (subset if isinstance(subset, Mapping) else ()))]
     return [key for key in FROM_GRID if key in own]
-
-
-ALLOWED = {
-    "dict_type": "keys with values",
-    "model_type": "keys with values",
-    "list_type": "a list",
-    "int_type": "a whole number",
-    "string_type": "a text",
-}
-"""What is allowed, by pydantic's names of mistakes."""
-
-
-def first_mistake(error: ValidationError) -> str:
-    """The first of pydantic's complaints, with its key."""
-    detail = error.errors()[0]
-    key = ".".join(str(part) for part in detail["loc"])
-    if detail["type"] in ("amount", "name"):
-        return f"`{key}` is {shown(detail['input'])}; allowed is {detail['msg']}."
-    if not key:
-        return "it holds no keys with values."
-    if told := ALLOWED.get(detail["type"]):
-        return f"`{key}` is {shown(detail['input'])}; allowed is {told}."
-    if detail["type"] == "missing":
-        return f"`{key}` is missing."
-    if detail["type"] == "extra_forbidden":
-        return f"`{key}` is not a key."
-    if detail["type"] == "too_short":
-        return f"`{key}` is {shown(detail['input'])}; at least one is needed."
-    return f"`{key}` is wrong: {detail['msg']}."
 
 
 def _amount(size: str) -> int | str:

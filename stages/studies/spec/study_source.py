@@ -16,8 +16,9 @@ from stages.core.paths import STUDIES
 from stages.core.validation_messages import shown, unknown_name
 from stages.core.yaml_text import YamlError, parse_yaml
 from stages.studies.spec.claims import parse
+from stages.studies.spec.mistakes import first_mistake
 from stages.studies.spec.names import KINDS, is_backbone, names_of
-from stages.studies.spec.study_config import StudyConfig, first_mistake
+from stages.studies.spec.study_config import StudyConfig
 
 EXAMPLES = {
     "claims": "- {claim: resnet18 beats vit_2l_2h_128 at 500, source: 77 % against 72 %}",

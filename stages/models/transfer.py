@@ -211,6 +211,12 @@ def _advice(state: State, expected: State) -> str:
             "They were trained on grey images, of one channel; here every image is shown in three. "
             "Choose weights that were trained on colours."
         )
+    if first in state and state[first].shape[2:] != expected[first].shape[2:]:
+        return (
+            "Their first layer is of another form: published weights need `stem: imagenet`, those "
+            "that were trained in the CIFAR form `stem: cifar`; for ResNets `auto` is cifar below "
+            "an `input_size` (`--px` of `study new`) of 64."
+        )
     return (
         "They must come from the same `model` with the same `stem` (and, where the shapes say so, "
         "the same `input_size`)."

@@ -3,17 +3,76 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from stages.core.errors import RunError
 from stages.core.files import sha256_of_file
 from stages.core.paths import STUDIES
 from stages.core.records import FILES, SEAL, unsealed
-from stages.runs.schema import CELL
+from stages.runs.schema import CELL, accuracies_of
 from stages.runs.sources import WORKSPACE
+from stages.studies.spec.mistakes import first_mistake
 
-SECTIONS = ("machine", "params", "diverged", "train", "trace", "evaluate", "profile")
-TOLD = ("cell", "model", "size", "recipe", "seed", "status", "params_id")
+Section = dict[str, Any] | None
+
+
+def _measured(section: Section) -> Section:
+    """A section of metrics: what is worked with, accuracies, losses and seconds, is numbers."""
+    for key, value in (section or {}).items():
+        worked = key.startswith(("test_", "train_", "val_")) or key.endswith("_seconds")
+        number = value is None or isinstance(value, int | float)
+        if worked and not number and not key.endswith("_hash"):
+            raise PydanticCustomError("measured", "`{key}` is no number", {"key": key})
+    return section
+
+
+Metrics = Annotated[Section, AfterValidator(_measured)]
+
+
+class _Machine(BaseModel):
+    id: str
+    declared_id: str
+
+
+class _Divergence(BaseModel):
+    epoch: int
+    precision: str
+
+
+class _Record(BaseModel):
+    """What every reader of a cell relies on; a cell holds more."""
+
+    cell: str
+    model: str
+    size: int | str
+    recipe: str
+    seed: int
+    status: str
+    dataset: str
+    task: str
+    params_id: str
+    machine: _Machine
+    params: Section = None
+    diverged: _Divergence | None = None
+    trace: Section = None
+    train: Metrics = None
+    evaluate: Metrics = None
+    profile: Metrics = None
+
+    @model_validator(mode="after")
+    def _finished_has_both(self) -> Self:
+        if self.status == "finished" and not (self.train and self.evaluate):
+            raise PydanticCustomError("unfinished", "it is called finished, and has no metrics")
+        lacking = [name for name in accuracies_of(self.evaluate or {})
+                   if f"train_{name}" not in (self.train or {})]  # fmt: skip
+        if lacking:
+            raise PydanticCustomError(
+                "unfinished", "`train` has no `train_{name}`", {"name": lacking[0]}
+            )
+        return self
 
 
 def read_cell(folder: Path) -> dict[str, Any] | None:
@@ -34,8 +93,8 @@ def mend_of_cell(where: str) -> str:
     if not cells:
         return f"Delete that folder, or if it is in git, `git restore {folder.as_posix()}`."
     return (
-        f"Delete {folder.as_posix()} and run `dvc --cd {STUDIES} repro -k {name}/dvc.yaml`, or if "
-        f"it is in git, `git restore {folder.as_posix()}`."
+        f"Run `dvc --cd {STUDIES} repro -k {name}/dvc.yaml`, which makes it anew, or if it is in "
+        f"git, `git restore {folder.as_posix()}`."
     )
 
 
@@ -53,6 +112,8 @@ def read_or_fault(folder: Path) -> tuple[dict[str, Any] | None, str]:
         cell = read_cell(folder)
     except (RunError, IsADirectoryError):
         return None, f"{CELL} is damaged"
+    if cell and not folder.as_posix().endswith(f"/{cell['cell']}"):
+        return None, f"{CELL} is of {cell['cell']}"
     return cell, damaged_table(folder, cell or {})
 
 
@@ -73,21 +134,14 @@ def parse_cell(content: bytes, where: str) -> dict[str, Any]:
         cell = json.loads(content)
         if not isinstance(cell, dict):
             raise ValueError("it does not hold keys and values")
-        if FILES in cell and SEAL not in cell:  # both came with one version
+        if (FILES in cell or "params" in cell) and SEAL not in cell:  # came with one version
             raise ValueError(f"its {SEAL} was taken out: it was edited")
         cell = unsealed(cell)
-        wrong = [name for name in SECTIONS if not isinstance(cell.get(name) or {}, dict)]
-        if wrong or not cell.get("machine"):
-            raise ValueError(f"`{[*wrong, 'machine'][0]}` holds no keys and values")
-        machine = cell["machine"]
-        if lacking := [
-            *(name for name in TOLD if name not in cell),
-            *(f"machine.{name}" for name in ("id", "declared_id") if name not in machine),
-        ]:
-            raise ValueError(f"it has no `{lacking[0]}`")
+        _Record.model_validate(cell)
     except (ValueError, RecursionError) as error:
+        why = first_mistake(error) if isinstance(error, ValidationError) else str(error)
         raise RunError(
-            f"{place_of(where)} is no result of a cell ({error}). "
+            f"{place_of(where)} is no result of a cell ({why.removesuffix('.')}). "
             f"{mend_of_cell(where.rpartition('/')[0])}"
         ) from None
     return cell

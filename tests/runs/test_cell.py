@@ -11,7 +11,7 @@ from stages.comparison.analysis.outcome import Rung
 from stages.comparison.analysis.setup import same_images, same_machine
 from stages.core.errors import RunError
 from stages.core.files import read_json, write_json
-from stages.runs.cell_file import mend_of_cell, place_of
+from stages.runs.cell_file import mend_of_cell, place_of, read_or_fault
 from stages.runs.run import Run, load_run
 from stages.runs.sources import open_source
 from stages.studies.analysis.results import cells_of, read_results
@@ -184,6 +184,36 @@ def test_a_damaged_cell_is_told_in_a_paragraph(tmp_path: Path, content: str) -> 
         read(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("pieces", "why"),
+    [
+        ({"train": {"train_seconds": "long", "train_top1": 0.5}}, "`train_seconds` is no number"),
+        ({"evaluate": {"test_top1": [1], "test_top1_low": 0.1}}, "`test_top1` is no number"),
+        ({"train": {"train_loss": 0.1}}, "`train` has no `train_top1`"),
+        ({"evaluate": None}, "it is called finished, and has no metrics"),
+        ({"diverged": {"epoch": 3}}, "`diverged.precision` is missing"),
+        ({"seed": "none"}, "`seed` is wrong"),
+        ({"params": {"model": "good"}}, "its content_sha256 was taken out: it was edited"),
+    ],
+)
+def test_a_record_that_was_edited_is_told_before_anything_counts_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pieces: dict[str, Any], why: str
+) -> None:
+    """The records of before 0.2 have no hash of themselves, so what they hold is looked at."""
+    folder = made(tmp_path, monkeypatch, **pieces)
+    with pytest.raises(RunError, match=r"cell\.json is no result of a cell") as told:
+        read_results(load_study_config("made"))
+    assert why in str(told.value)
+    assert read_or_fault(folder) == (None, "cell.json is damaged")
+
+
+def test_a_record_in_the_folder_of_another_cell_is_called_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = made(tmp_path, monkeypatch, cell="timm/good-100-plain-1")
+    assert read_or_fault(folder) == (None, "cell.json is of timm/good-100-plain-1")
+
+
 def test_a_study_is_no_run() -> None:
     with pytest.raises(RunError, match=r"is a study, which is many runs\. Name one of its cells"):
         read(HOME)
@@ -191,7 +221,7 @@ def test_a_study_is_no_run() -> None:
 
 def test_what_to_do_about_a_damaged_cell_is_said_by_where_it_lies() -> None:
     own = mend_of_cell("workspace:studies/pets/small/cells/a-1")
-    assert "run `dvc --cd studies repro -k pets/small/dvc.yaml`" in own
+    assert "Run `dvc --cd studies repro -k pets/small/dvc.yaml`" in own
     other = mend_of_cell("studies/pets/machines/e5ce-0206/a-1")
     assert other.endswith("or if it is in git, `git restore studies/pets/machines/e5ce-0206/a-1`.")
     assert place_of("studies:pets/cells/a-1/cell.json") == "studies/pets/cells/a-1/cell.json"

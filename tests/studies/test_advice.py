@@ -1,9 +1,10 @@
 """Nothing is advised, ranked or judged that is not surely above one answer to every image."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from stages.studies.analysis.advice import NONE_YET, advise
+from stages.studies.analysis.fine_tuning import fine_tuning
 from stages.studies.analysis.judging import judge
 from stages.studies.analysis.machine_results import MachineResults
 from stages.studies.analysis.results import Head, Problem, Results, read_results
@@ -21,7 +23,8 @@ from stages.studies.analysis.spread import pooled
 from stages.studies.page.page import page_view
 from stages.studies.page.section import leader_tile
 from stages.studies.page.size_tables import images_told
-from stages.studies.spec.study_config import StudyConfig, StudyFile
+from stages.studies.spec.study_config import StudyConfig
+from stages.studies.spec.study_file import StudyFile
 from stages.studies.spec.study_source import load_study_source
 from tests.studies.samples import fill, make_study
 from tests.studies.test_intervals import runs
@@ -39,8 +42,9 @@ class MadeUp:
 
 
 def made_view(
-    series: Sequence[MadeUp], labels: Sequence[int], seeds: int, draw: int
-) -> MachineResults:
+    series: Sequence[MadeUp], labels: Sequence[int], seeds: int, draw: int,
+    base: Mapping[str, Any] | None = None,
+) -> MachineResults:  # fmt: skip
     """A view of runs at one size that answered as their series do; no files are written."""
     draws = np.random.default_rng(draw)
     truth, answers = np.array(labels), [str(label) for label in range(max(labels) + 1)]
@@ -64,7 +68,8 @@ def made_view(
                                            "label": truth, "predicted": said}))  # fmt: skip
     grid = {"models": [f"m{i}" for i in range(len(series))], "sizes": [100], "recipes": ["r"],
             "seeds": list(range(seeds))}  # fmt: skip
-    file = StudyFile.model_validate({"grids": {"g": grid}, "base": {}, "recipes": {"r": {}}})
+    values = {"grids": {"g": grid}, "base": base or {}, "recipes": {"r": {}}}
+    file = StudyFile.model_validate(values)
     results = Results(pd.DataFrame(rows), pd.DataFrame(), pd.concat(predicted), {}, {},
                       {Problem("d", "t", tuple(answers)): Head(["top1"], answers)})  # fmt: skip
     return MachineResults(StudyConfig("made", Path("studies/made"), file), results, MACHINE)
@@ -100,6 +105,24 @@ def test_no_table_leads_to_advice_that_one_answer_might_match(
     assert set(view.ranked(100)["series"]) <= sure
     for one in advise(view):
         assert (one.series == NONE_YET) == one.figures.startswith("because no run")
+
+
+def test_what_is_worth_fine_tuning_is_said_of_backbones_that_learned_alone() -> None:
+    labels = list(range(4)) * 50
+    probes = {"finetune": "probe", "pretrained": True}
+    dull, bright = MadeUp(0.0, True, 1.0), MadeUp(0.6, False, 1.0)
+    (none,) = fine_tuning(made_view([dull, dull], labels, 2, 0, probes))
+    assert (none.series, none.figures) == (
+        NONE_YET,
+        "because no run with 100 images is surely above 25.0 %, the score of one answer to every "
+        "image",
+    )
+    (one,) = fine_tuning(made_view([bright, dull], labels, 2, 0, probes))
+    assert one.series == "m0"
+    assert one.figures == "only m0 is surely above one answer to every image at 100 images"
+    assert "'model=m0'" in one.certainty
+    assert "m1" not in one.certainty
+    assert fine_tuning(made_view([bright, dull], labels, 2, 0)) == []  # these are no probes
 
 
 def test_runs_that_guess_are_rarely_taken_for_runs_that_know() -> None:

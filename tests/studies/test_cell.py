@@ -21,7 +21,8 @@ from stages.studies.page.page import write_page
 from stages.studies.run.cell import run_cell
 from stages.studies.run.machine import fingerprint
 from stages.studies.run.pictures import list_pictures
-from stages.studies.run.plan import plan_of, state_of
+from stages.studies.run.plan import plan_of
+from stages.studies.run.states import state_of
 from stages.studies.run.verify import verify
 from stages.studies.spec.identity import identity_of, params_behind
 from stages.studies.spec.new_study import new_study

@@ -33,6 +33,23 @@ def test_with_machines_any_a_cell_counts_whoever_made_it_and_none_are_averaged(
     assert "in all" not in page  # a time of two machines
 
 
+def test_the_plan_says_what_would_stop_the_study_before_its_first_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    form = make_study(tmp_path, models=("lenet_smal",), sizes=(100,), seeds=1)
+    told = plan_of(form, pytest.fail).text()
+    assert "None of them can start. " in told
+    assert "lenet_small" in told
+    assert "Run them with" not in told
+    gone = {"plain": {"pretrained": "gone.pt"}}
+    form = make_study(tmp_path, ("lenet_small",), sizes=(100,), seeds=1, recipes=gone)
+    told = plan_of(form, pytest.fail).text()
+    assert "None of them can start. " in told
+    assert "gone.pt" in told
+
+
 def test_replaced_weights_change_what_the_cells_depend_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

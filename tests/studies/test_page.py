@@ -20,7 +20,7 @@ from stages.studies.analysis.results import read_results
 from stages.studies.page.page import write_page
 from stages.studies.run.keep import keep_cells
 from stages.studies.run.losses import require_pictures_of_outdated
-from stages.studies.run.plan import states_of
+from stages.studies.run.states import states_of
 from stages.studies.spec.study_config import StudyConfig, load_study_config
 from tests.studies.samples import fill, make_study, write_cell
 
@@ -225,7 +225,7 @@ def test_a_damaged_table_is_missing_for_the_plan_and_told_by_the_page(
     shutil.rmtree(form.machines_folder)
     damaged = "missing (predictions.csv is damaged; DVC makes it anew)"
     assert states_of(form)[first.name] == damaged
-    with pytest.raises(RunError, match=r"run `dvc --cd studies repro -k made/dvc\.yaml`"):
+    with pytest.raises(RunError, match=r"Run `dvc --cd studies repro -k made/dvc\.yaml`"):
         read_results(form)
     (folder / "predictions.csv").unlink()
     assert states_of(form)[first.name] == "missing (predictions.csv is gone; DVC makes it anew)"
@@ -236,7 +236,7 @@ def test_a_damaged_table_is_missing_for_the_plan_and_told_by_the_page(
         (folder / "cell.json").write_text(content)
         assert states_of(form)[first.name] == "missing (cell.json is damaged; DVC makes it anew)"
         require_pictures_of_outdated(form)
-        with pytest.raises(RunError, match=rf"^{folder}/cell\.json is .* Delete {folder} and run"):
+        with pytest.raises(RunError, match=rf"^{folder}/cell\.json is .* Run `dvc --cd"):
             read_results(form)
     second = form.cell_folder(form.cells[1])
     (second / "cell.json").write_text("{")

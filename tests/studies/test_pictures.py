@@ -17,7 +17,8 @@ from stages.studies.page.heading import notes as page_notes
 from stages.studies.run.losses import require_pictures_of_outdated
 from stages.studies.run.picture_cautions import about_pictures
 from stages.studies.run.pictures import images_by_split, list_pictures, pool_for
-from stages.studies.run.plan import plan_of, states_of
+from stages.studies.run.plan import plan_of
+from stages.studies.run.states import states_of
 from stages.studies.spec.listed_pictures import noted_pictures
 from stages.studies.spec.study_config import StudyConfig, load_study_config
 from tests.studies.samples import make_study, write_cell

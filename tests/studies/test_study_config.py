@@ -149,6 +149,8 @@ def test_what_would_break_a_command_is_refused(
         ({"grids": {}}, r"`grids` is \{\}; at least one is needed"),
         ({"grids": {"page": GRID}}, r"`grids\.page` cannot be: page is a stage of every study"),
         ({"grids": {"main": {**GRID, "seeds": [True]}}}, r"`grids\.main\.seeds\.0` is true; allow"),
+        ({"grids": {"main": {**GRID, "seeds": [0, 1, 0]}}}, r"seeds` is wrong: 0 is in it twice"),
+        ({"grids": {"main": {**GRID, "models": ["a", "a"]}}}, r"models` .*: a is in it twice"),
         ({"grids": {"main": 3}}, r"`grids\.main` is 3; allowed is keys with values"),
         ({"recipes": []}, r"`recipes` is \[\]; allowed is keys with values"),
         ({"base": {"subset": 4}}, r"`subset` is 4"),

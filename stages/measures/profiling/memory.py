@@ -42,7 +42,6 @@ from stages.measures.profiling.training_step import training_step
 from stages.measures.profiling.try_measure import Unmeasured, why
 
 Mode = Literal["inference", "training"]
-MODES: tuple[Mode, Mode] = ("inference", "training")
 KILLED = "the system ended the measuring process, most likely for want of memory,"
 # Gradients and optimiser state of one step are there in the next.
 CALLS: dict[Mode, int] = {"inference": 1, "training": 2}

@@ -7,6 +7,7 @@ reading parameters and writing files to `stages.profile`.
 import copy
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from stages.measures.profiling.energy import LEAST_SECONDS, counters_of, joules_
 from stages.measures.profiling.flops import count_cost
 from stages.measures.profiling.grid import Plan, time_cells, visits
 from stages.measures.profiling.load import OtherLoad, load_note
-from stages.measures.profiling.memory import MODES, Mode, Peak, peak_memory
+from stages.measures.profiling.memory import Mode, Peak, peak_memory
 from stages.measures.profiling.memory_budget import Forecast, forecast_of
 from stages.measures.profiling.params import count_params, size_on_disk_mb
 from stages.measures.profiling.profiled_model import Inputs, ProfiledModel
@@ -53,17 +54,24 @@ def measure(
 ) -> Sheet:
     """Measure the model that `build` makes (it is pickled and called in fresh processes too)."""
     sizes = sorted(set(profile.batch_sizes))
-    peaks = {mode: peak_memory(build, mode, sizes[-1], device, threads) for mode in MODES}
+
+    def peak(mode: Mode, batch_size: int) -> Peak:
+        return peak_memory(build, mode, batch_size, device, threads)
+
+    peaks = {"inference": peak("inference", sizes[-1])}
     smallest = peaks["inference"]
     if smallest.killed:
-        smallest = peak_memory(build, "inference", 1, device, threads)
+        smallest = peak("inference", 1)
     if smallest.killed:
         raise ModelError(
             f"The model does not fit this machine: {smallest.reason}. Choose a smaller model or a "
             "smaller `input_size`."
         )
-    subject = build()
-    counts, blocks = count(subject)
+    with ThreadPoolExecutor(1) as beside:  # the stopwatch does not run yet
+        training = beside.submit(peak, "training", sizes[-1])
+        subject = build()
+        counts, blocks = count(subject)
+    peaks["training"] = training.result()
     forecasts: dict[Mode, Forecast] = {
         "inference": forecast_of(smallest, counts["weights_mb"], _killed_at(peaks["inference"])),
         "training": forecast_of(

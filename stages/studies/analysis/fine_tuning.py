@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from stages.core.sections import Dataset
 from stages.pages.formatting import percent
 from stages.reporting.repeat import experiment
-from stages.studies.analysis.advice import Advice
+from stages.studies.analysis.advice import NONE_YET, Advice, unlearned_text
 from stages.studies.analysis.intervals import tied_with
 from stages.studies.analysis.machine_results import MachineResults
-from stages.studies.page.traced import Traced, cells_of
+from stages.studies.page.traced import Traced, cells_of, over
 
+USE = "fine-tuning"
 RULE = (
     "the highest mean accuracy of the frozen features at the largest size, and of those that "
     "cannot be told from the second highest the one with the fewest multiply-accumulates"
@@ -21,13 +22,21 @@ RULE = (
 
 
 def fine_tuning(view: MachineResults) -> list[Advice]:
-    """The advice, where every run is a probe and two backbones have surely learned something."""
+    """The advice, where every run is a probe; "none yet" below two that have surely learned."""
     form = view.form
     frozen = {form.params(cell).finetune for cell in form.cells} <= {"probe", "knn"}
     images = view.sizes[-1]
     rows = view.ranked(images)
-    if not frozen or len(rows) < 2:
+    if not frozen or view.cells.empty or view.main["series"].nunique() < 2:
         return []
+    if rows.empty:
+        told = unlearned_text(view, images)
+        return [Advice(USE, NONE_YET, RULE, told, "take more images or other backbones first")]
+    if len(rows) < 2:
+        name = str(rows["series"].iloc[0])
+        told = f"only {name} is surely above one answer to every image at {images:,} images"
+        figures = over(cells_of(view, name, images), told)
+        return [Advice(USE, name, RULE, figures, " && ".join(_commands(view, [name])))]
     macs = view.costs().set_index("series")["macs_g"]
     alike = rows[tied_with(view.scores, rows, 1)]
     others = alike[alike["series"] != rows["series"].iloc[0]]
@@ -44,7 +53,7 @@ def fine_tuning(view: MachineResults) -> list[Advice]:
     command = " && ".join(_commands(view, pair))
     return [
         Advice(
-            "fine-tuning",
+            USE,
             " and ".join(pair),
             RULE,
             Traced(told, cells),

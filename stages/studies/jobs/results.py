@@ -6,7 +6,7 @@ from stages.core.files import replacing
 from stages.runs.cell_file import parse_cell
 from stages.runs.schema import CELL, CELL_FILES, STUDY_IDENTITY, STUDY_PICTURES
 from stages.runs.sources import Source
-from stages.studies.run.plan import state_of
+from stages.studies.run.states import state_of
 from stages.studies.spec.listed_pictures import listed_pictures
 from stages.studies.spec.study_config import Cell, StudyConfig
 

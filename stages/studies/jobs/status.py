@@ -11,7 +11,7 @@ from stages.studies.jobs.results import result_of
 from stages.studies.jobs.slurm import queue
 from stages.studies.jobs.submission import EPOCH, LOCAL, Submission, fetch, log_on_node, submissions
 from stages.studies.run.picture_cautions import about_pictures, why_not
-from stages.studies.run.plan import NEVER, states_of
+from stages.studies.run.states import NEVER, states_of
 from stages.studies.spec.study_config import Cell, StudyConfig
 
 DONE, FINISHED, RUNNING, WAITING = "done", "finished, not gathered", "running", "waiting"

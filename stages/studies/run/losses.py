@@ -6,8 +6,8 @@ The stage `pictures` runs before all cells, while their results are still there.
 from stages.core.counts import counted
 from stages.core.errors import DataError
 from stages.runs.schema import CELL
-from stages.studies.run.plan import states_of
 from stages.studies.run.pools import is_here, located
+from stages.studies.run.states import states_of
 from stages.studies.spec.study_config import StudyConfig
 
 

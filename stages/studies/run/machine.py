@@ -28,12 +28,9 @@ def fingerprint(form: StudyConfig) -> str:
 
     Writes `identity.json`, on which the cells depend, and `hardware.json`. With `machines: any`
     both are the same everywhere and nothing is measured. Raises DeviceError when the device is
-    absent, and ParamsError or ModelError for any cell that cannot be, while all earlier results
-    are still there.
+    absent, and as `require_startable` does, while all earlier results are still there.
     """
-    for cell in form.cells:
-        resolve(form.params(cell).model)
-        task_of(form.params(cell))
+    weights = require_startable(form)
     identity = hardware = ANY
     if not form.any_machine:
         params = form.params(form.cells[0])
@@ -41,9 +38,19 @@ def fingerprint(form: StudyConfig) -> str:
         numerics = _measure(params, declared)
         identity = declared.identity() | {"numerics": numerics}
         hardware = _machine(declared, numerics) | declared.machine
-    files.write_json(form.folder / STUDY_IDENTITY, identity | _weights(form))
+    files.write_json(form.folder / STUDY_IDENTITY, identity | weights)
     files.write_json(form.folder / STUDY_HARDWARE, hardware)
     return "any machine's" if form.any_machine else str(hardware["id"])
+
+
+def require_startable(form: StudyConfig) -> dict[str, dict[str, str]]:
+    """Raise ParamsError or ModelError where a cell could not begin: an unknown model, a task that
+    is none, weights that are gone. Return what `identity.json` has of the weights.
+    """
+    for cell in form.cells:
+        resolve(form.params(cell).model)
+        task_of(form.params(cell))
+    return _weights(form)
 
 
 def _weights(form: StudyConfig) -> dict[str, dict[str, str]]:

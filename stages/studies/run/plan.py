@@ -1,7 +1,6 @@
 """What a study still has to run on this machine, and how long that takes.
 
-A cell exists when its file is of the parameters as they stand and of this machine's declared DNA,
-or with `machines: any` of any machine.
+Leaves whether a cell exists to `states`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,24 +11,14 @@ from typing import Any
 from stages.core.errors import UserError
 from stages.core.params import Params
 from stages.pages.formatting import duration
-from stages.runs.cell_file import read_or_fault
 from stages.studies.run.code import code_note
 from stages.studies.run.estimate import FROZEN, Estimate, Known, estimate, images_in
-from stages.studies.run.machine import declared_id
+from stages.studies.run.machine import declared_id, require_startable
 from stages.studies.run.picture_cautions import about_pictures, why_not
 from stages.studies.run.pictures import images_by_split, pictures_away
 from stages.studies.run.rehearsal import Pace, pace_of
-from stages.studies.spec.identity import identity_of
-from stages.studies.spec.listed_pictures import (
-    listed_pictures,
-    of_other_pictures,
-    without_a_draw,
-)
+from stages.studies.run.states import ANEW, NEVER, is_of, machines_of, read_cells, states_of
 from stages.studies.spec.study_config import Cell, StudyConfig
-
-ANEW = "DVC makes it anew"
-NEVER = "missing for good"
-"""The state of a cell whose images cannot be drawn out of those that there are."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +37,13 @@ class Planned:
 
 @dataclass(frozen=True)
 class Plan:
-    """All cells of a form as this machine sees them."""
+    """All cells of a form as this machine sees them; `refused` is why none of them can start."""
 
     form: StudyConfig
     machine: str | None
     planned: list[Planned]
     notes: list[str]
+    refused: str = ""
 
     @property
     def missing(self) -> list[Planned]:
@@ -79,7 +69,8 @@ class Plan:
         nothing = "Nothing else can run." if self.never else "Nothing is missing."
         lines.append(f"{summary}, {left}." if self.missing else f"{summary}. {nothing}")
         if self.missing:
-            lines.append(f"Run them with: {self.form.repro('-k')}")
+            run = f"Run them with: {self.form.repro('-k')}"
+            lines.append(f"None of them can start. {self.refused}" if self.refused else run)
             page = f"python -m stages.study page {self.form.name}"
             damaged = any(one.state.endswith(f"{ANEW})") for one in self.planned)
             lines += [f"A page of those that exist, meanwhile: {page}"] * (done and not damaged)
@@ -92,15 +83,17 @@ def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -
     Raises ParamsError for a cell whose parameters are mistaken.
     """
     params = {cell.name: form.params(cell) for cell in form.cells}
-    read, _ = _read(form)
-    machines = _machines(form, params)
+    read, _ = read_cells(form)
+    machines = machines_of(form, params)
     states = states_of(form)
     missing = {name for name, state in states.items() if state.startswith("missing")}
+    refused = _refused(form) if missing else ""
     known = _known(form, read, machines, log)
     known = replace(
         known,
         fresh=_fresh(form, known.here),
         features=_features(form, params, known),
+        pace=(lambda params: None) if refused else known.pace,
     )
     planned = [
         Planned(
@@ -117,29 +110,16 @@ def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -
     notes = [*([note] if note else []), *why_not(form), *about_pictures(form)]
     if missing and (away := pictures_away(form)):
         notes.append(f"Not here: {', '.join(away)}. Cells that need it can run when it is.")
-    return Plan(form, next(iter(machines.values())), planned, notes)
+    return Plan(form, next(iter(machines.values())), planned, notes, refused)
 
 
-def states_of(form: StudyConfig) -> dict[str, str]:
-    """`state_of` of every cell as this machine sees it. Raises ParamsError as `plan_of`."""
-    params = {cell.name: form.params(cell) for cell in form.cells}
-    machines, listed = _machines(form, params), listed_pictures(form)
-    read, faults = _read(form)
-    states = {
-        name: state_of(read[name], own, machines[name], listed) for name, own in params.items()
-    }
-    for name, fault in faults.items():
-        if states[name] == "missing" or not states[name].startswith("missing"):
-            states[name] = f"missing ({fault}; {ANEW})"
-    never = without_a_draw(form)
-    return states | {name: NEVER for name in never if states[name].startswith("missing")}
-
-
-def _read(form: StudyConfig) -> tuple[dict[str, dict[str, Any] | None], dict[str, str]]:
-    """What every cell left, None for nothing usable, and what is wrong with damaged ones."""
-    found = {cell.name: read_or_fault(form.cell_folder(cell)) for cell in form.cells}
-    faults = {name: fault for name, (_, fault) in found.items() if fault}
-    return {name: cell for name, (cell, _) in found.items()}, faults
+def _refused(form: StudyConfig) -> str:
+    """What the study's fingerprint would say before the first cell; empty where it would not."""
+    try:
+        require_startable(form)
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def _known(
@@ -159,7 +139,7 @@ def _known(
 
     listed = cache(lambda dataset: images_by_split(form, dataset))
     mine = {name: found for name, found in read.items() if found}
-    ours = {name for name in mine if _is_of(mine[name], machines[name])}
+    ours = {name for name in mine if is_of(mine[name], machines[name])}
     return Known(
         here=[found for name, found in mine.items() if name in ours],
         elsewhere=[found for name, found in mine.items() if name not in ours],
@@ -195,49 +175,6 @@ def _features(form: StudyConfig, params: Mapping[str, Params], known: Known) -> 
             found[cell.name] = max(0, sum(images) - kept.get(network, 0))
             kept[network] = max(sum(images), kept.get(network, 0))
     return found
-
-
-def _machines(form: StudyConfig, params: Mapping[str, Params]) -> Mapping[str, str | None]:
-    """The declared DNA that each cell would run with here, or None where any machine's counts.
-
-    Few differ, so few are asked for.
-    """
-    known: dict[tuple[Any, ...], str] = {}
-    found: dict[str, str | None] = dict.fromkeys(params)
-    for name, own in {} if form.any_machine else params.items():
-        key = (own.device, own.threads, own.train.deterministic)
-        if key not in known:
-            known[key] = declared_id(own)
-        found[name] = known[key]
-    return found
-
-
-def _is_of(found: Mapping[str, Any], machine: str | None) -> bool:
-    return machine is None or bool(found["machine"]["declared_id"] == machine)
-
-
-def state_of(
-    found: Mapping[str, Any] | None,
-    params: Params,
-    machine: str | None,
-    listed: Mapping[str, Any],
-) -> str:
-    """`finished`, `diverged at epoch 7, fp16`, or `missing` with the reason.
-
-    `machine` is the declared DNA whose cells count; None where any machine's do. `listed` are the
-    study's pictures.
-    """
-    if found is None:
-        return "missing"
-    if not _is_of(found, machine):
-        return f"missing here (the file is of DNA {found['machine']['declared_id']})"
-    if found["params_id"] != identity_of(params):
-        return "missing (the parameters were changed)"
-    if of_other_pictures(found, params.dataset, listed):
-        return "missing (the pictures were changed)"
-    if found["status"] == "diverged":
-        return f"diverged at epoch {found['diverged']['epoch']}, {found['diverged']['precision']}"
-    return "finished"
 
 
 def _state(one: Planned) -> str:

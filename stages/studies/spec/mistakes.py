@@ -21,7 +21,8 @@ def first_mistake(error: ValidationError) -> str:
     if detail["type"] in ("amount", "name"):
         return f"`{key}` is {shown(detail['input'])}; allowed is {detail['msg']}."
     if not key:
-        return "it holds no keys with values."
+        none = detail["type"] == "model_type"
+        return "it holds no keys with values." if none else f"{detail['msg']}."
     if told := ALLOWED.get(detail["type"]):
         return f"`{key}` is {shown(detail['input'])}; allowed is {told}."
     if detail["type"] == "missing":

@@ -22,10 +22,10 @@ from stages.studies.spec.pipeline_file import pipeline
 from stages.studies.spec.room import refuse_unfit, room_for
 from stages.studies.spec.study_config import (
     StudyConfig,
-    StudyFile,
     check_name,
     load_study_config,
 )
+from stages.studies.spec.study_file import StudyFile
 
 SIZES = (500, 1000, "full")
 HEADER = """# Models x sizes x seeds on your own pictures. Change a list and run again: what is

@@ -10,72 +10,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import ValidationError
 
-from stages.core.amounts import Amount
 from stages.core.errors import ParamsError
 from stages.core.params import Params, parse_params
 from stages.core.paths import STUDIES
 from stages.core.validation_messages import shown, unknown_name
 from stages.core.yaml_text import YamlError, parse_yaml
 from stages.studies.spec.mistakes import first_mistake
+from stages.studies.spec.study_file import NAME, StudyFile
 
 SMALL = "small"
-NAME = r"[A-Za-z0-9_][A-Za-z0-9_-]*"
 STAGES = ("fingerprint", "pictures", "page")
 """The stages of a study's pipeline that are none of its grids."""
 FROM_GRID = {"model": "models", "seed": "seeds", "subset.train": "sizes"}
 """The keys of parameters that a cell takes from its grid, and the grid's lists of them."""
-MODEL = r"[A-Za-z0-9_][A-Za-z0-9_./:@+-]*"
-
-
-def _word(value: str) -> str:
-    """A grid's or a recipe's name: it becomes part of a DVC stage, of a key and of a folder."""
-    if not re.fullmatch(NAME, value):
-        raise PydanticCustomError("name", "a name of letters, digits, - and _")
-    return value
-
-
-def _model(value: str) -> str:
-    """A model's name: it becomes part of a command and of a folder."""
-    if not re.fullmatch(MODEL, value) or ".." in value:
-        raise PydanticCustomError("name", "a model's name")
-    return value
-
-
-Word = Annotated[str, AfterValidator(_word)]
-Words = Annotated[list[Word], Field(min_length=1)]
-Models = Annotated[list[Annotated[str, AfterValidator(_model)]], Field(min_length=1)]
-
-
-class Grid(BaseModel):
-    """One block of cells: all combinations of the four."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    models: Models
-    sizes: Annotated[list[Amount], Field(min_length=1)]
-    recipes: Words
-    seeds: Annotated[list[StrictInt], Field(min_length=1)]
-
-
-class StudyFile(BaseModel):
-    """All of a study's params.yaml. `stands_for` names what a model or size of the source is here
-    represented by, for instance `1000: 5000`; `with` the branches whose cells join the page;
-    `machines` whose cells count as done: those of the same DNA, or any machine's.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    grids: Annotated[dict[Word, Grid], Field(min_length=1)]
-    base: dict[str, Any]
-    recipes: dict[Word, dict[str, Any]]
-    stands_for: dict[int | str, int | str] = {}
-    revisions: Annotated[list[str], Field(alias="with")] = []
-    machines: Literal["same", "any"] = "same"
 
 
 @dataclass(frozen=True)

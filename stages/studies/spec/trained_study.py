@@ -58,7 +58,7 @@ def new_trained_study(
             "dataset": dataset_of(folder, labels),
             "subset": {"val": 0},  # folds of the training images choose the regularisation
             "train": {"augment": [], "trace_steps": 1, "snapshots": False},
-            "profile": {"variants": [], "seconds": 0.25},
+            "profile": {"variants": [], "seconds": 0.25, "repeats": 3},
         },
         "recipes": recipes,
     }

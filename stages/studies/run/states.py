@@ -1,0 +1,89 @@
+"""What each cell of a study is on this machine: finished, diverged, or missing and why.
+
+A cell exists when its file is of the parameters as they stand and of this machine's declared DNA,
+or with `machines: any` of any machine.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from stages.core.params import Params
+from stages.runs.cell_file import read_or_fault
+from stages.studies.run.machine import declared_id
+from stages.studies.spec.identity import identity_of
+from stages.studies.spec.listed_pictures import (
+    listed_pictures,
+    of_other_pictures,
+    without_a_draw,
+)
+from stages.studies.spec.study_config import StudyConfig
+
+ANEW = "DVC makes it anew"
+NEVER = "missing for good"
+"""The state of a cell whose images cannot be drawn out of those that there are."""
+
+
+def states_of(form: StudyConfig) -> dict[str, str]:
+    """`state_of` of every cell as this machine sees it. Raises ParamsError as `plan_of`."""
+    params = {cell.name: form.params(cell) for cell in form.cells}
+    machines, listed = machines_of(form, params), listed_pictures(form)
+    read, faults = read_cells(form)
+    states = {
+        name: state_of(read[name], own, machines[name], listed) for name, own in params.items()
+    }
+    for name, fault in faults.items():
+        if states[name] == "missing" or not states[name].startswith("missing"):
+            states[name] = f"missing ({fault}; {ANEW})"
+    never = without_a_draw(form)
+    return states | {name: NEVER for name in never if states[name].startswith("missing")}
+
+
+def read_cells(form: StudyConfig) -> tuple[dict[str, dict[str, Any] | None], dict[str, str]]:
+    """What every cell left, None for nothing usable, and what is wrong with damaged ones."""
+    found = {cell.name: read_or_fault(form.cell_folder(cell)) for cell in form.cells}
+    faults = {name: fault for name, (_, fault) in found.items() if fault}
+    return {name: cell for name, (cell, _) in found.items()}, faults
+
+
+def machines_of(form: StudyConfig, params: Mapping[str, Params]) -> Mapping[str, str | None]:
+    """The declared DNA that each cell would run with here, or None where any machine's counts.
+
+    Few differ, so few are asked for.
+    """
+    known: dict[tuple[Any, ...], str] = {}
+    found: dict[str, str | None] = dict.fromkeys(params)
+    for name, own in {} if form.any_machine else params.items():
+        key = (own.device, own.threads, own.train.deterministic)
+        if key not in known:
+            known[key] = declared_id(own)
+        found[name] = known[key]
+    return found
+
+
+def is_of(found: Mapping[str, Any], machine: str | None) -> bool:
+    """Whether a cell is of a machine by its declared DNA; None stands for any."""
+    return machine is None or bool(found["machine"]["declared_id"] == machine)
+
+
+def state_of(
+    found: Mapping[str, Any] | None,
+    params: Params,
+    machine: str | None,
+    listed: Mapping[str, Any],
+) -> str:
+    """`finished`, `diverged at epoch 7, fp16`, or `missing` with the reason.
+
+    `machine` is the declared DNA whose cells count; None where any machine's do. `listed` are the
+    study's pictures.
+    """
+    if found is None:
+        return "missing"
+    if not is_of(found, machine):
+        return f"missing here (the file is of DNA {found['machine']['declared_id']})"
+    if found["params_id"] != identity_of(params):
+        return "missing (the parameters were changed)"
+    if of_other_pictures(found, params.dataset, listed):
+        return "missing (the pictures were changed)"
+    if found["status"] == "diverged":
+        return f"diverged at epoch {found['diverged']['epoch']}, {found['diverged']['precision']}"
+    return "finished"

@@ -11,6 +11,7 @@ from PIL import Image
 
 from stages.core import files
 from stages.core.errors import DataError, RunError
+from stages.core.records import write_record
 from stages.studies.analysis.results import read_results
 from stages.studies.jobs.status import status
 from stages.studies.page.heading import notes as page_notes
@@ -268,7 +269,7 @@ def test_a_cell_of_another_folder_is_none_of_this_one(form: StudyConfig) -> None
     about = form.cell_folder(cell) / "cell.json"
     own = form.params(cell).model_dump(mode="json")
     known = {"pictures_sha256": first["sha256"], "params": own}
-    files.write_json(about, files.read_json(about) | known)
+    write_record(about, files.read_json(about) | known)
     assert read_results(form).outdated == ()
     form.file.base["dataset"]["folder"] = "data/images/others"
     assert read_results(form).outdated == (cell.name,)

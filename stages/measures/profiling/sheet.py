@@ -58,7 +58,7 @@ def measure(
     def peak(mode: Mode, batch_size: int) -> Peak:
         return peak_memory(build, mode, batch_size, device, threads)
 
-    peaks = {"inference": peak("inference", sizes[-1])}
+    peaks: dict[Mode, Peak] = {"inference": peak("inference", sizes[-1])}
     smallest = peaks["inference"]
     if smallest.killed:
         smallest = peak("inference", 1)

@@ -14,7 +14,7 @@ from stages.core.files import read_json, write_json
 from stages.runs.cell_file import mend_of_cell, place_of, read_or_fault
 from stages.runs.run import Run, load_run
 from stages.runs.sources import open_source
-from stages.studies.analysis.results import cells_of, read_results
+from stages.studies.analysis.reading import cells_of, read_results
 from stages.studies.spec.identity import identity_of
 from stages.studies.spec.study_config import load_study_config
 from tests.comparison.made import markdown_of

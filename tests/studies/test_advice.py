@@ -17,7 +17,8 @@ from stages.studies.analysis.advice import NONE_YET, advise
 from stages.studies.analysis.fine_tuning import fine_tuning
 from stages.studies.analysis.judging import judge
 from stages.studies.analysis.machine_results import MachineResults
-from stages.studies.analysis.results import Head, Problem, Results, read_results
+from stages.studies.analysis.reading import read_results
+from stages.studies.analysis.results import Head, Problem, Results
 from stages.studies.analysis.scaling import fit
 from stages.studies.analysis.spread import pooled
 from stages.studies.page.page import page_view

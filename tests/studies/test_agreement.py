@@ -10,7 +10,7 @@ from stages.core import files
 from stages.core.errors import RunError
 from stages.studies.analysis.agreement import Agreement, agreements
 from stages.studies.analysis.machine_results import MachineResults
-from stages.studies.analysis.results import read_results
+from stages.studies.analysis.reading import read_results
 from stages.studies.page.page import write_page
 from stages.studies.run.keep import keep_cells
 from stages.studies.spec.study_config import StudyConfig

@@ -10,7 +10,8 @@ from stages.core import files
 from stages.core.errors import ParamsError
 from stages.studies.analysis.judging import Status, Verdict, judge
 from stages.studies.analysis.machine_results import MachineResults
-from stages.studies.analysis.results import Results, read_results
+from stages.studies.analysis.reading import read_results
+from stages.studies.analysis.results import Results
 from stages.studies.page.verdicts import claims_table, claims_tile, judge_all, reported_table, slips
 from stages.studies.spec.claims import parse
 from stages.studies.spec.study_config import StudyConfig, load_study_config

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stages.studies.analysis.advice import NONE_YET, advise
 from stages.studies.analysis.machine_results import MachineResults, front
 from stages.studies.analysis.network_costs import of_networks
-from stages.studies.analysis.results import read_results
+from stages.studies.analysis.reading import read_results
 from stages.studies.analysis.scaling import fit, leave_out_largest
 from stages.studies.page.cautions import cautions
 from stages.studies.page.size_tables import images_told, winner_beyond

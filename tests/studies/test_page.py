@@ -16,7 +16,7 @@ from scipy import stats
 from stages.core import files
 from stages.core.errors import RunError
 from stages.core.records import write_record
-from stages.studies.analysis.results import read_results
+from stages.studies.analysis.reading import read_results
 from stages.studies.page.page import write_page
 from stages.studies.run.keep import keep_cells
 from stages.studies.run.losses import require_pictures_of_outdated
@@ -192,6 +192,8 @@ def test_missing_and_diverged_cells_are_said(form: StudyConfig) -> None:
 
 
 def test_runs_of_other_parameters_are_left_out_and_named(form: StudyConfig) -> None:
+    """Those kept of other machines too: they had been taken for runs of the present ones."""
+    keep_cells(form)
     path = form.folder / "params.yaml"
     path.write_text(path.read_text().replace("epochs: 3", "epochs: 4"))
     form = load_study_config("made")
@@ -200,6 +202,8 @@ def test_runs_of_other_parameters_are_left_out_and_named(form: StudyConfig) -> N
     text = (form.folder / "report.md").read_text()
     left = len(form.cells) - 1
     assert f"{left} runs of other parameters or pictures than now are left out, such as " in text
+    kept = "of other machines or revisions are of other parameters than now and left out, such as "
+    assert f"{len(form.cells)} runs {kept}studies/made/machines/aaaa-1111/" in text
     assert f"**1 of {len(form.cells)}**" in text
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from stages.core import files
 from stages.core.errors import DataError, RunError
 from stages.core.records import write_record
-from stages.studies.analysis.results import read_results
+from stages.studies.analysis.reading import read_results
 from stages.studies.jobs.status import status
 from stages.studies.page.heading import notes as page_notes
 from stages.studies.run.losses import require_pictures_of_outdated

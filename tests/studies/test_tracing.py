@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stages.pages.blocks import Picture, Table
-from stages.studies.analysis.results import read_results
+from stages.studies.analysis.reading import read_results
 from stages.studies.page.page import page_view
 from stages.studies.page.traced import Traced
 from stages.studies.spec.study_config import StudyConfig

@@ -14,7 +14,7 @@ from stages.core.params import parse_params
 from stages.models import build
 from stages.studies.analysis.fine_tuning import fine_tuning
 from stages.studies.analysis.machine_results import MachineResults
-from stages.studies.analysis.results import read_results
+from stages.studies.analysis.reading import read_results
 from stages.studies.page.album import losses
 from stages.studies.run import cell, machine
 from stages.studies.run.cell import run_cell

@@ -11,7 +11,7 @@ import yaml
 
 from stages.core import files
 from stages.core.errors import RunError
-from stages.studies.analysis.results import read_results
+from stages.studies.analysis.reading import read_results
 from stages.studies.page.page import page_view, write_page
 from stages.studies.spec.identity import work_of
 from stages.studies.spec.study_config import StudyConfig

@@ -16,7 +16,7 @@ from stages.core.counts import counted
 from stages.core.errors import RunError
 from stages.core.paths import PIPELINE, STUDIES
 from stages.runs.sources import Source, open_source
-from stages.studies.analysis.results import cells_of
+from stages.studies.analysis.reading import cells_of
 from stages.studies.jobs.results import put, result_of
 from stages.studies.jobs.status import (
     DONE,

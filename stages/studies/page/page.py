@@ -16,7 +16,8 @@ from stages.pages.blocks import Picture, svg_file
 from stages.pages.render import render
 from stages.runs.schema import CELL
 from stages.studies.analysis.machine_results import MachineResults
-from stages.studies.analysis.results import Results, read_results
+from stages.studies.analysis.reading import read_results
+from stages.studies.analysis.results import Results
 from stages.studies.page.cell_list import cell_list
 from stages.studies.page.heading import answers_of, lead, notes, tiles
 from stages.studies.page.machine_tables import device_table, machine_table

@@ -13,7 +13,8 @@ from stages.core.counts import counted
 from stages.core.errors import ParamsError
 from stages.pages.formatting import duration
 from stages.studies.analysis.judging import judge
-from stages.studies.analysis.results import Results, read_results
+from stages.studies.analysis.reading import read_results
+from stages.studies.analysis.results import Results
 from stages.studies.run.plan import Plan, Planned
 from stages.studies.spec.claims import Side, parse
 from stages.studies.spec.study_config import Cell, StudyConfig

@@ -14,7 +14,7 @@ from stages.core.records import FILES
 from stages.runs.cell_file import mend_of_cell, parse_cell, place_of
 from stages.runs.schema import CELL, CELL_FILES
 from stages.runs.sources import WORKSPACE
-from stages.studies.analysis.results import cells_of
+from stages.studies.analysis.reading import cells_of
 from stages.studies.spec.study_config import StudyConfig
 
 

@@ -115,7 +115,8 @@ def _left(
     return (
         f" {count} cells there do not count: they are of other parameters or pictures, or of "
         f"another machine (`machines: {form.file.machines}`). `python -m stages.study keep "
-        f"{form.name} --from REVISION` puts them on the page beside this study's."
+        f"{form.name} --from REVISION` puts those of another machine on the page beside this "
+        "study's; parameters and pictures have to be the same."
     )
 
 

@@ -123,6 +123,7 @@ def test_what_is_worth_fine_tuning_is_said_of_backbones_that_learned_alone() -> 
     assert one.figures == "only m0 is surely above one answer to every image at 100 images"
     assert "'model=m0'" in one.certainty
     assert "m1" not in one.certainty
+    assert one.certainty.startswith("below 200 images of a class fine-tuning cost accuracy")
     assert fine_tuning(made_view([bright, dull], labels, 2, 0)) == []  # these are no probes
 
 

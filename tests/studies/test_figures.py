@@ -14,8 +14,9 @@ from stages.studies.analysis.machine_results import MachineResults, front
 from stages.studies.analysis.network_costs import of_networks
 from stages.studies.analysis.reading import read_results
 from stages.studies.analysis.scaling import fit, leave_out_largest
+from stages.studies.page.album import bands
 from stages.studies.page.cautions import cautions
-from stages.studies.page.size_tables import images_told, winner_beyond
+from stages.studies.page.size_tables import images_told, sample_table, winner_beyond
 from tests.studies.samples import fill, make_study, write_cell
 
 
@@ -128,6 +129,20 @@ def test_a_small_device_gets_what_is_accurate_enough_and_hears_of_what_may_be(
     assert "its mean reaches 90 % of the best; faster, and may reach it too: fair" in str(
         advice.certainty
     )
+
+
+def test_nothing_is_told_beyond_two_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probes whose seeds agree lie on a line through any two sizes, with no error to tell of."""
+    monkeypatch.chdir(tmp_path)
+    form = make_study(tmp_path, models=("good", "fair"), sizes=(100, 400))
+    fill(form)
+    view = MachineResults(form, read_results(form), "aaaa-1111")
+    table = sample_table(view, None)
+    assert table is not None
+    assert table.head == ("backbone", "points at the last doubling")
+    told = "Nothing can be said beyond the sizes that were run: a curve through two sizes cannot"
+    assert str(winner_beyond(view)).startswith(told)
+    assert bands(view) == {}
 
 
 def test_advice_on_one_series_says_that_it_stands_alone(

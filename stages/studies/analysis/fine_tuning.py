@@ -15,6 +15,8 @@ from stages.studies.analysis.machine_results import MachineResults
 from stages.studies.page.traced import Traced, cells_of, over
 
 USE = "fine-tuning"
+ENOUGH = 200
+"""Images of a class from which on fine-tuning was level with the probe in studies/transfer."""
 RULE = (
     "the highest mean accuracy of the frozen features at the largest size, and of those that "
     "cannot be told from the second highest the one with the fewest multiply-accumulates"
@@ -36,7 +38,8 @@ def fine_tuning(view: MachineResults) -> list[Advice]:
         name = str(rows["series"].iloc[0])
         told = f"only {name} is surely above one answer to every image at {images:,} images"
         figures = over(cells_of(view, name, images), told)
-        return [Advice(USE, name, RULE, figures, " && ".join(_commands(view, [name])))]
+        certainty = "; ".join([*_caution(view, images), " && ".join(_commands(view, [name]))])
+        return [Advice(USE, name, RULE, figures, certainty)]
     macs = view.costs().set_index("series")["macs_g"]
     alike = rows[tied_with(view.scores, rows, 1)]
     others = alike[alike["series"] != rows["series"].iloc[0]]
@@ -57,8 +60,18 @@ def fine_tuning(view: MachineResults) -> list[Advice]:
             " and ".join(pair),
             RULE,
             Traced(told, cells),
-            f"{sure}; {command}",
+            "; ".join([sure, *_caution(view, images), command]),
         )
+    ]
+
+
+def _caution(view: MachineResults, images: int) -> list[str]:
+    """That so few images are likely not to pay for it; nothing where there are enough."""
+    if images >= ENOUGH * len(view.results.answers):
+        return []
+    return [
+        f"below {ENOUGH} images of a class fine-tuning cost accuracy in studies/transfer, so hold "
+        "its result against the probe's"
     ]
 
 

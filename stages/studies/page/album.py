@@ -45,7 +45,8 @@ def data_size(view: MachineResults) -> list[Picture]:
 def bands(view: MachineResults) -> dict[str, Band]:
     """The fitted curve of each series at 40 places over the sizes and twice the largest.
 
-    Of a curve that missed the largest size when it was left out, nothing is drawn.
+    Of a curve that missed the largest size when it was left out, or has too few sizes for that,
+    nothing is drawn.
     """
     images = np.geomspace(view.sizes[0], 2 * view.sizes[-1], 40)
     found = {}

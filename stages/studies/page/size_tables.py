@@ -27,8 +27,10 @@ class Fitted:
 
     @property
     def doubted(self) -> bool:
-        """Whether the curve of the smaller sizes missed the largest."""
-        return self.check is not None and not self.check.inside
+        """Whether nothing speaks for it beyond its sizes: the curve of the smaller ones missed the
+        largest, or there are too few for one, and any two sizes lie on a line.
+        """
+        return self.check is None or not self.check.inside
 
     def reaches(self, images: float) -> bool:
         """Whether anything is told of so many images."""
@@ -65,7 +67,7 @@ def _errors(view: MachineResults, cells: pd.DataFrame) -> tuple[float, float]:
 def sample_table(view: MachineResults, target: float | None) -> Table | None:
     """Points per doubling of the data, the exponent, images until the target, and the check.
 
-    Of a curve that missed the largest size nothing is told beyond it.
+    Of a curve that missed the largest size, or of two sizes alone, nothing is told beyond it.
     """
     if len(view.sizes) < 2:
         return None
@@ -81,7 +83,7 @@ def sample_table(view: MachineResults, target: float | None) -> Table | None:
         rows.append((
             name,
             over(cells, f"{100 * gained:+.1f}"),
-            over(cells, f"{curve.exponent:.2f} ± {curve.exponent_half_width:.2f}"),
+            NONE if found.check is None else over(cells, _exponent(curve)),
             NONE if found.doubted or not found.reaches(2 * high) else over(cells, ahead),
             NONE if found.doubted else over(cells, until),
             NONE if found.check is None else over(cells, _checked(found.check, view.chance)),
@@ -94,7 +96,8 @@ def sample_table(view: MachineResults, target: float | None) -> Table | None:
 def winner_beyond(view: MachineResults) -> str | None:
     """Which series the curves expect to lead at twice the largest size, and how surely.
 
-    Where a curve missed the largest size when it was left out, nothing is expected of it.
+    Where a curve missed the largest size when it was left out, or had too few sizes for that,
+    nothing is expected of it.
     """
     images = 2 * view.sizes[-1]
     every = fitted_curves(view)
@@ -106,7 +109,9 @@ def winner_beyond(view: MachineResults) -> str | None:
     expected = {name: found.curve.accuracy(images) for name, found in sound.items()}
     doubts = _doubts({name: found.check for name, found in every.items() if found.doubted}, view)
     if not expected:
-        return f"Nothing can be said beyond the sizes that were run.{doubts}"
+        unchecked = all(found.check is None for found in every.values())
+        why = ": a curve through two sizes cannot be checked" if unchecked else ""
+        return f"Nothing can be said beyond the sizes that were run{why}.{doubts}"
     best = max(expected, key=lambda name: expected[name][0])
     rivals = [
         name for name, ends in expected.items() if name != best and ends[2] >= expected[best][1]
@@ -117,6 +122,10 @@ def winner_beyond(view: MachineResults) -> str | None:
     else:
         told = f"{best} is expected to lead with {mean}, ahead of all others"
     return f"At {images:,} images, which were not run, {told}.{doubts}"
+
+
+def _exponent(curve: Curve) -> str:
+    return f"{curve.exponent:.2f} ± {curve.exponent_half_width:.2f}"
 
 
 def _doubts(missed: Mapping[str, Check | None], view: MachineResults) -> str:

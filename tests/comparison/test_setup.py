@@ -183,6 +183,20 @@ def test_a_parameter_of_how_to_compute_is_a_cause(tmp_path: Path) -> None:
     assert (cause.code, cause.a, cause.b) == ("train.memory_format", "contiguous", "channels_last")
 
 
+def test_how_to_compute_is_told_once_by_the_parameters(tmp_path: Path) -> None:
+    """The switch could change bits, and as a fact of the machine it "changed no result"."""
+    a, b = (
+        made(
+            tmp_path / str(fast),
+            params={"train": PARAMS["train"] | {"fast_kernels": fast}},
+            hardware={"fast_kernels": fast},
+        )
+        for fast in (True, False)
+    )
+    found = {difference.key: difference.kind for difference in setup_differences(a, b)}
+    assert found == {"train.fast_kernels": "computation"}
+
+
 def test_a_key_from_before_the_other_runs_time_is_no_input(tmp_path: Path) -> None:
     newer = {"train": {**PARAMS["train"], "keep": "best"}, "task": "classify"}
     assert kinds(tmp_path, params=newer) == {"train.keep": "neutral", "task": "neutral"}

@@ -137,6 +137,16 @@ def test_the_terminal_is_never_overrun(found: Comparison, width: int) -> None:
     assert "the same" not in text.partition("What it costs")[2]
 
 
+def test_how_noisy_the_times_were_is_told_beside_them(tmp_path: Path) -> None:
+    noise = "noisy: the medians of 5 repeats span 40%"
+    a = made(tmp_path / "a", profile={"latency_note": noise})
+    b = made(tmp_path / "b", train={"epoch_seconds_p50": 0.5})
+    text = markdown_of(compare_runs(a, b))
+    assert "Times are of one measurement each" in text
+    assert f"Latency of {a.name}: {noise}." in text
+    assert f"Latency of {b.name}" not in text
+
+
 def test_long_names_are_not_broken_over_columns(found: Comparison) -> None:
     name = "studies/transfer/machines/e5ce85d5-020670df/efficientnet_lite2-500-probe-0"
     long = replace(found, a=replace(found.a, name=name), b=replace(found.b, name=f"{name}/b"))

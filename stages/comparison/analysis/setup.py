@@ -168,7 +168,9 @@ def _machine(a: Run, b: Run) -> Iterator[Difference]:
         )
 
 
-_SAID_BY_PARAMS = ("precision", "memory_format", "deterministic_mode", "evaluate_batch_size")
+_SAID_BY_PARAMS = (
+    "precision", "memory_format", "fast_kernels", "deterministic_mode", "evaluate_batch_size",
+)  # fmt: skip
 
 
 def _unequal(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:

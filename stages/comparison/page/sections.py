@@ -171,4 +171,9 @@ def _cost(found: Comparison) -> Section:
         return Section("cost", "What it costs")
     first, second = heads(found.a.name, found.b.name)
     head = ("", first, second, f"{second} is")
-    return Section("cost", "What it costs", (), (Grid(head, rows, (1, 2)),))
+    told = ["Times are of one measurement each, beside whatever else the machine did then."]
+    for run in (found.a, found.b):
+        for what, key in (("Latency", "latency_note"), ("Load", "other_load_note")):
+            if note := run.profile.get(key):
+                told.append(f"{what} of {run.name}: {note}.")
+    return Section("cost", "What it costs", tuple(told), (Grid(head, rows, (1, 2)),))

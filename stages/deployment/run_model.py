@@ -60,7 +60,7 @@ def _without_weights(source: Source) -> str:
         return (
             f"{source.name} is a cell of a study, which keeps figures and answers but no weights. "
             "This makes it a run of the pipeline, after which the workspace, without `--run`, is "
-            f"it:\n  {_as_run(parse_cell(cell, source.name))}"
+            f"it:\n  {_as_run(parse_cell(cell, f'{source.name}/{CELL}'))}"
         )
     if source.name == WORKSPACE:
         return f"There is no trained model here yet: {paths.WEIGHTS} is missing. Run `dvc repro`."

@@ -1,6 +1,8 @@
 """A study's `cell.json`, read back without pandas so that the plan of a study is quick."""
 
+import csv
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -12,7 +14,7 @@ from stages.core.errors import RunError
 from stages.core.files import sha256_of_file
 from stages.core.paths import STUDIES
 from stages.core.records import FILES, SEAL, unsealed
-from stages.runs.schema import CELL, accuracies_of
+from stages.runs.schema import CELL, CELL_PREDICTIONS, accuracies_of
 from stages.runs.sources import WORKSPACE
 from stages.studies.spec.mistakes import first_mistake
 
@@ -119,6 +121,9 @@ def read_or_fault(folder: Path) -> tuple[dict[str, Any] | None, str]:
 
 def damaged_table(folder: Path, cell: Mapping[str, Any]) -> str:
     """Which table of a cell is gone or is not the one that was recorded; empty for none."""
+    answers = folder / CELL_PREDICTIONS
+    if FILES not in cell and answers.exists():
+        return disagreement(cell, answers.read_bytes())
     for name, digest in (cell.get(FILES) or {}).items():
         path = folder / name
         if not path.exists():
@@ -126,6 +131,25 @@ def damaged_table(folder: Path, cell: Mapping[str, Any]) -> str:
         if sha256_of_file(path) != digest:
             return f"{name} is damaged"
     return ""
+
+
+def disagreement(cell: Mapping[str, Any], answers: bytes) -> str:
+    """In what a record and its predictions.csv disagree; empty for nothing.
+
+    The records of before 0.2 have no hashes by which an edit of one of the two would show.
+    """
+    evaluate = cell.get("evaluate") or {}
+    if not (names := accuracies_of(evaluate)):
+        return ""
+    told, images = (evaluate.get(key) or 0 for key in (f"test_{names[0]}", "test_images"))
+    rows = list(csv.DictReader(answers.decode(errors="replace").splitlines()))
+    right = sum(row.get("label") == row.get("predicted") for row in rows)
+    if len(rows) == images and math.isclose(right, told * images, abs_tol=1e-6):
+        return ""
+    return (
+        f"{CELL} says that {told:.4g} of {images} answers are right, and {CELL_PREDICTIONS} that "
+        f"{right} of {len(rows)} are"
+    )
 
 
 def parse_cell(content: bytes, where: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from stages.core.params import Params
+from stages.core.records import write_record
 from stages.core.sections import Dataset, Train
 from stages.export import main as export
 from stages.predict import main
@@ -94,9 +95,13 @@ def test_a_cell_of_a_study_says_which_command_trains_its_model(
     here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     params = Params(model="swin_tiny", train=Train(epochs=7)).model_dump(mode="json")
-    told = dict.fromkeys(("cell", "model", "size", "recipe", "seed", "status", "params_id"), "a")
-    cell = told | {"machine": {"id": "x", "declared_id": "x"}, "params": params}
-    (tmp_path / "cell.json").write_text(json.dumps(cell))
+    keys = ("cell", "model", "size", "recipe", "status", "dataset", "task", "params_id")
+    cell = (
+        dict.fromkeys(keys, "a")
+        | {"seed": 0}
+        | {"machine": {"id": "x", "declared_id": "x"}, "params": params}
+    )
+    write_record(tmp_path / "cell.json", cell)
     assert export(["--onnx", "--run", str(tmp_path)]) == 1
     said = capsys.readouterr().err
     assert "keeps figures and answers but no weights" in " ".join(said.split())
@@ -106,6 +111,6 @@ def test_a_cell_of_a_study_says_which_command_trains_its_model(
     cell["params"] = Params(dataset=Dataset(name="image_folder", folder="/srv/pets")).model_dump(
         mode="json"
     )
-    (tmp_path / "cell.json").write_text(json.dumps(cell))
+    write_record(tmp_path / "cell.json", cell)
     assert export(["--onnx", "--run", str(tmp_path)]) == 1
     assert " -S dataset.folder=/srv/pets" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """A study's cell is a run: read, compared, told what it lacks; those in git among them."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,22 @@ def test_a_record_that_was_edited_is_told_before_anything_counts_it(
         read_results(load_study_config("made"))
     assert why in str(told.value)
     assert read_or_fault(folder) == (None, "cell.json is damaged")
+
+
+@pytest.mark.parametrize(
+    ("figure", "value"), [("test_top1", 0.95), ("test_top1", 1.5), ("test_images", 16_000)]
+)
+def test_figures_that_the_answers_do_not_bear_out_are_believed_by_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figure: str, value: float
+) -> None:
+    folder = made(tmp_path, monkeypatch)
+    record = read_json(folder / "cell.json")
+    assert read_or_fault(folder) == (record, "")
+    write_json(folder / "cell.json", record | {"evaluate": record["evaluate"] | {figure: value}})
+    told = r"cell\.json says that .* answers are right, and predictions\.csv that \d+ of \d+ are"
+    assert re.fullmatch(told, read_or_fault(folder)[1])
+    with pytest.raises(RunError, match=rf"^studies/made/cells/timm/good-100-plain-0: {told}\. Run"):
+        read_results(load_study_config("made"))
 
 
 def test_a_record_in_the_folder_of_another_cell_is_called_that(

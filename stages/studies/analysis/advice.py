@@ -76,6 +76,7 @@ def _small_data(view: MachineResults) -> Advice:
     tied = rows[rows["tied"]]
     chosen = tied.iloc[int(tied["params_total"].argmin())]
     figures = f"{percent(chosen['mean'])}, {chosen['params_total'] / 1e6:.2f} M parameters"
+    figures += ", the fewest of those tied" if len(tied) > 1 else ""
     return Advice(
         use,
         str(chosen["series"]),

@@ -14,8 +14,8 @@ import pandas as pd
 from stages.core.combinations import AT_ONCE
 from stages.core.errors import RunError
 from stages.core.records import FILES
-from stages.runs.cell_file import mend_of_cell, parse_cell, place_of
-from stages.runs.schema import CELL, accuracies_of
+from stages.runs.cell_file import disagreement, mend_of_cell, parse_cell, place_of
+from stages.runs.schema import CELL, CELL_PREDICTIONS, accuracies_of
 from stages.runs.sources import WORKSPACE, Source, open_source
 from stages.runs.tables import CELL_TABLES, Lack, read_table, require_whole
 from stages.studies.analysis.network_costs import of_networks
@@ -94,6 +94,8 @@ def _read(source: Source) -> Found | None:
     )
     gone = [Lack(lack.what, "gone", damaged=True) for lack in lacks if not lack.reason]
     require_whole(source, [*lacks, *gone], mend_of_cell(source.name))
+    if FILES not in cell and (fault := disagreement(cell, source.read(CELL_PREDICTIONS) or b"")):
+        raise RunError(f"{place_of(source.name)}: {fault}. {mend_of_cell(source.name)}")
     return cell, history, predictions
 
 

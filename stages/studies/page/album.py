@@ -45,7 +45,7 @@ def data_size(view: MachineResults) -> list[Picture]:
 def bands(view: MachineResults) -> dict[str, Band]:
     """The fitted curve of each series at 40 places over the sizes and twice the largest.
 
-    Of a curve that missed the largest size when it was left out, or has too few sizes for that,
+    Of a curve that missed the largest size when it was left out, or is through two sizes alone,
     nothing is drawn.
     """
     images = np.geomspace(view.sizes[0], 2 * view.sizes[-1], 40)

@@ -27,10 +27,15 @@ class Fitted:
 
     @property
     def doubted(self) -> bool:
-        """Whether nothing speaks for it beyond its sizes: the curve of the smaller ones missed the
-        largest, or there are too few for one, and any two sizes lie on a line.
+        """Whether nothing speaks for it beyond its sizes: there are two, through which any curve
+        fits, or the curve of the smaller ones missed the largest.
         """
-        return self.check is None or not self.check.inside
+        return self.of_two or (self.check is not None and not self.check.inside)
+
+    @property
+    def of_two(self) -> bool:
+        """Whether it is through two sizes alone."""
+        return self.cells["train_images"].nunique() < 3
 
     def reaches(self, images: float) -> bool:
         """Whether anything is told of so many images."""
@@ -83,7 +88,7 @@ def sample_table(view: MachineResults, target: float | None) -> Table | None:
         rows.append((
             name,
             over(cells, f"{100 * gained:+.1f}"),
-            NONE if found.check is None else over(cells, _exponent(curve)),
+            NONE if found.of_two else over(cells, _exponent(curve)),
             NONE if found.doubted or not found.reaches(2 * high) else over(cells, ahead),
             NONE if found.doubted else over(cells, until),
             NONE if found.check is None else over(cells, _checked(found.check, view.chance)),
@@ -96,7 +101,7 @@ def sample_table(view: MachineResults, target: float | None) -> Table | None:
 def winner_beyond(view: MachineResults) -> str | None:
     """Which series the curves expect to lead at twice the largest size, and how surely.
 
-    Where a curve missed the largest size when it was left out, or had too few sizes for that,
+    Where a curve missed the largest size when it was left out, or is through two sizes alone,
     nothing is expected of it.
     """
     images = 2 * view.sizes[-1]
@@ -109,8 +114,8 @@ def winner_beyond(view: MachineResults) -> str | None:
     expected = {name: found.curve.accuracy(images) for name, found in sound.items()}
     doubts = _doubts({name: found.check for name, found in every.items() if found.doubted}, view)
     if not expected:
-        unchecked = all(found.check is None for found in every.values())
-        why = ": a curve through two sizes cannot be checked" if unchecked else ""
+        of_two = all(found.of_two for found in every.values())
+        why = ": any curve fits two sizes" if of_two else ""
         return f"Nothing can be said beyond the sizes that were run{why}.{doubts}"
     best = max(expected, key=lambda name: expected[name][0])
     rivals = [

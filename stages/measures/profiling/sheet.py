@@ -59,14 +59,8 @@ def measure(
         return peak_memory(build, mode, batch_size, device, threads)
 
     peaks: dict[Mode, Peak] = {"inference": peak("inference", sizes[-1])}
-    smallest = peaks["inference"]
-    if smallest.killed:
-        smallest = peak("inference", 1)
-    if smallest.killed:
-        raise ModelError(
-            f"The model does not fit this machine: {smallest.reason}. Choose a smaller model or a "
-            "smaller `input_size`."
-        )
+    smallest = peak("inference", 1) if peaks["inference"].killed else peaks["inference"]
+    _require_fit(smallest)
     with ThreadPoolExecutor(1) as beside:  # the stopwatch does not run yet
         training = beside.submit(peak, "training", sizes[-1])
         subject = build()
@@ -103,6 +97,15 @@ def measure(
     }
     whole_numbers = {"calls": "Int64", "threads": "Int64"}  # with gaps where a cell failed
     return Sheet(metrics, pd.DataFrame(rows).astype(whole_numbers), blocks)
+
+
+def _require_fit(smallest: Peak) -> None:
+    """Raise ModelError where the system ended even the measurement that takes the least."""
+    if smallest.killed:
+        raise ModelError(
+            f"The model does not fit this machine: {smallest.reason}. Choose a smaller model or a "
+            "smaller `input_size`."
+        )
 
 
 def count(subject: ProfiledModel) -> tuple[Metrics, pd.DataFrame]:

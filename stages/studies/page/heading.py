@@ -62,12 +62,11 @@ def notes(form: StudyConfig, results: Results) -> list[str]:
             f"{results.outdated[0]}: {form.repro('-k')} makes them anew."
         )
     if results.elsewhere:
-        alone = len(results.elsewhere) == 1
+        be, them = ("is", "it") if len(results.elsewhere) == 1 else ("are", "them")
         said.append(
-            f"{counted(len(results.elsewhere), 'run')} of other machines or revisions "
-            f"{'is' if alone else 'are'} of other parameters than now and left out, such as "
-            f"{results.elsewhere[0]}: make {'it' if alone else 'them'} anew there, or delete "
-            f"{'it' if alone else 'them'}."
+            f"{counted(len(results.elsewhere), 'run')} of other machines or revisions {be} of "
+            f"other parameters than now and left out, such as {results.elsewhere[0]}: make {them} "
+            f"anew there, or delete {them}."
         )
     for row in results.cells[results.cells["status"] == "diverged"].to_dict("records"):
         said.append(f"{row['cell']} {row['why']}; it has no accuracy.")

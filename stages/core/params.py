@@ -31,6 +31,7 @@ class Params(Section):
         Field(
             pattern=r"^(full|head|probe|knn|discriminative|partial:[1-9]\d*)$",
             description="full, head, probe, knn, discriminative, or partial:2 (blocks)",
+            examples=["full", "head", "probe", "knn", "discriminative", "partial:2"],
         ),
     ] = "full"
     task: Annotated[str, Field(min_length=1)] = DEFAULT_TASK
@@ -39,7 +40,9 @@ class Params(Section):
     device: Annotated[
         str,
         Field(
-            pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$", description="auto, cpu, cuda, cuda:1, or mps"
+            pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$",
+            description="auto, cpu, cuda, cuda:1, or mps",
+            examples=["auto", "cpu", "cuda", "mps"],
         ),
     ] = "auto"
     threads: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"

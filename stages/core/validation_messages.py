@@ -102,7 +102,7 @@ def _keys_of(section: type[BaseModel], prefix: str = "") -> dict[str, Schema]:
 def _choices(schema: Schema) -> list[str]:
     """The words that a value may be."""
     options = [choice for option in schema.get("anyOf", []) for choice in _choices(option)]
-    own = [*schema.get("enum", []), schema.get("const")]
+    own = [*schema.get("enum", []), schema.get("const"), *schema.get("examples", [])]
     rows = _choices(schema["items"]) if "items" in schema else []
     return [choice for choice in own if isinstance(choice, str)] + options + rows
 

@@ -3,6 +3,7 @@
 `040` is 40, `1:30` and `yes` are text, `1e-3` is a number, and a key given twice is a mistake.
 """
 
+import re
 from typing import Any
 
 MOST_VALUES = 1_000_000  # dvc.lock of hundreds of stages has some ten thousand
@@ -22,7 +23,9 @@ def parse_yaml(text: str) -> Any:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise YamlError(f"{error.problem or error.context}{place}") from None
+        twice = re.match(r'found duplicate key "(.*)" with value', error.problem or "")
+        told = f"the key {twice[1]} is given twice" if twice else error.problem or error.context
+        raise YamlError(f"{told}{place}") from None
     except (YAMLError, ValueError, OverflowError) as error:  # also a number of too many digits
         raise YamlError(" ".join(str(error).split())) from None
     except RecursionError:

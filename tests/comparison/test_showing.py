@@ -56,6 +56,9 @@ def test_missing_pieces_are_told_and_the_rest_answered(tmp_path: Path) -> None:
     less = dict.fromkeys(("trace", "predictions", "numerics", "profile"))
     text = markdown_of(compare_runs(made(tmp_path / "a"), made(tmp_path / "b", **less)))
     assert "lacks metrics/numerics.json" in text
+    both = markdown_of(compare_runs(made(tmp_path / "c", **less), made(tmp_path / "d", **less)))
+    assert "Neither run has metrics/numerics.json" in both
+    assert " lacks " not in both
     assert "Without a trace of both runs the first divergence is not known." in text
     assert "Without the predictions of both runs" in text
 

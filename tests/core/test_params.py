@@ -46,6 +46,8 @@ MISTAKES = [
     ("train: {epochs: 1:30}", "train.epochs", '"1:30"', "a whole number ≥ 1"),
     ("model: ''", "model", '""', "text that is not empty"),
     ("finetune: partial:0", "finetune", '"partial:0"', "partial:2"),
+    ("finetune: prob", "finetune", '"prob"', "did you mean probe"),
+    ("device: cude", "device", '"cude"', "did you mean cuda"),
     ("input_size: 4", "input_size", "4", "≥ 8 and ≤ 1024"),
     ("dataset: {on_corrupt: ignore}", "dataset.on_corrupt", '"ignore"', "one of stop, skip"),
     ("subset: {train: -5}", "subset.train", "-5", "an image count such as 5000"),

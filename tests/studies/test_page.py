@@ -200,6 +200,8 @@ def test_runs_of_other_parameters_are_left_out_and_named(form: StudyConfig) -> N
     write_cell(form, "good-100-plain-0", "aaaa-1111")
     write_page("made")
     text = (form.folder / "report.md").read_text()
+    with pytest.raises(RunError, match=r"git knows no revision 'nope'\. .* the key `with` of "):
+        read_results(form, ["nope"])
     left = len(form.cells) - 1
     assert f"{left} runs of other parameters or pictures than now are left out, such as " in text
     kept = "of other machines or revisions are of other parameters than now and left out, such as "
@@ -231,6 +233,10 @@ def test_a_damaged_table_is_missing_for_the_plan_and_told_by_the_page(
     assert states_of(form)[first.name] == damaged
     with pytest.raises(RunError, match=r"Run `dvc --cd studies repro -k made/dvc\.yaml`"):
         read_results(form)
+    files.write_json(folder / "cell.json", about)  # a record of before 0.2
+    with pytest.raises(RunError, match=r"right, and predictions\.csv that .* so this cell is not"):
+        keep_cells(form)
+    write_record(folder / "cell.json", about | {"files_sha256": digests})
     (folder / "predictions.csv").unlink()
     assert states_of(form)[first.name] == "missing (predictions.csv is gone; DVC makes it anew)"
     with pytest.raises(RunError, match=r"predictions\.csv \(gone\)"):

@@ -229,6 +229,21 @@ def test_a_draw_that_cannot_be_is_told_before_any_cell_runs(form: StudyConfig) -
         list_pictures(load_study_config("made"))
 
 
+def test_a_size_that_was_added_after_the_listing_is_told_by_the_plan(form: StudyConfig) -> None:
+    list_pictures(form)
+    path = form.folder / "params.yaml"
+    values = yaml.safe_load(path.read_text())
+    values["grids"]["main"]["sizes"] = [8, 500]
+    values["recipes"]["spare"] = {}
+    files.write_text(path, yaml.safe_dump(values))
+    plan = plan_of(load_study_config("made"))
+    assert [one.state for one in plan.planned] == ["missing", "missing for good"]
+    told = plan.text()
+    assert "`subset.train` is 500" in told
+    assert f"In a study `subset.train` is a value of `sizes` in {path}." in told
+    assert told.endswith("No grid names spare of the recipes.")
+
+
 def test_a_class_that_cannot_be_read_is_told_as_such(form: StudyConfig) -> None:
     for path in (PLACE / "cat").iterdir():
         path.write_bytes(b"\x89PNG")

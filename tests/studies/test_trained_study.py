@@ -66,8 +66,9 @@ def test_probes_are_ranked_and_two_are_named(
     assert sorted(advice.series.split(" and ")) == ["lenet_large file2", "lenet_small file1"]
     for model in ("lenet_small", "lenet_large"):
         assert (
-            f"dvc exp run --queue -S 'model={model}' -S pretrained={model}.safetensors "
-            "-S finetune=discriminative -S input_size=16"
+            f"dvc exp run --queue -S 'model={model}' -S subset.train=120 -S subset.val=0 "
+            f"-S subset.test=100 -S pretrained={model}.safetensors -S finetune=discriminative "
+            "-S input_size=16"
         ) in advice.certainty
     assert losses(view) == []  # nothing has epochs
 

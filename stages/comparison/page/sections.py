@@ -10,7 +10,7 @@ from stages.comparison.page.answers import matters
 from stages.comparison.page.section import Grid, Section
 from stages.comparison.page.terms import MEANINGS, cause_in_words
 from stages.comparison.page.values import UNKNOWN, heads, is_same, ratio_in_words, shown_pair
-from stages.comparison.page.wording import divergence_in_words
+from stages.comparison.page.wording import divergence_in_words, lacking_in_words
 from stages.core.counts import counted
 from stages.pages.formatting import number
 from stages.runs.run import Run
@@ -45,7 +45,7 @@ def _setup(found: Comparison) -> Section:
     sentences = [] if found.differences else [_nothing_differs(found)]
     if any(difference.key == DNA for difference in found.differences):
         sentences.append("The machines differ in their hardware DNA.")
-    sentences += [f"{name} lacks {', '.join(files)}." for name, files in found.missing.items()]
+    sentences += [f"{told}." for told in lacking_in_words(found.missing)]
     return Section("setup", "What differs in the set-up", tuple(sentences), tuple(grids))
 
 

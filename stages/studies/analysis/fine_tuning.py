@@ -5,8 +5,9 @@ two are named (the ranks agree, by and large: Kornblith et al., arXiv:1805.08974
 """
 
 from collections.abc import Sequence
+from typing import Any
 
-from stages.core.sections import Dataset
+from stages.core.sections import Dataset, Section, Subset
 from stages.pages.formatting import percent
 from stages.reporting.repeat import experiment
 from stages.studies.analysis.advice import NONE_YET, Advice, unlearned_text
@@ -76,15 +77,16 @@ def _caution(view: MachineResults, images: int) -> list[str]:
 
 
 def _commands(view: MachineResults, names: Sequence[str]) -> list[str]:
-    """Queue the fine-tuning of these series on the study's pictures: a line per kind of weights."""
+    """Queue the fine-tuning of these series on the images of their largest probes: a line per kind
+    of weights.
+    """
     lines: dict[str, list[str]] = {}
     for name in names:
-        chosen = str(cells_of(view, name)["cell"].iloc[-1])
+        chosen = str(cells_of(view, name, view.sizes[-1])["cell"].iloc[-1])
         params = view.form.params(next(one for one in view.form.cells if one.name == chosen))
-        dataset = {f"dataset.{key}": value for key, value in params.dataset}
-        plain = {f"dataset.{key}": value for key, value in Dataset()}
         settings = experiment({
-            **{key: value for key, value in dataset.items() if value != plain[key]},
+            **_unusual("dataset", params.dataset, Dataset()),
+            **_unusual("subset", params.subset, Subset()),
             "pretrained": params.pretrained,
             "finetune": "discriminative",
             "input_size": params.input_size,
@@ -94,3 +96,9 @@ def _commands(view: MachineResults, names: Sequence[str]) -> list[str]:
         settings.replace("exp run", f"exp run --queue -S 'model={','.join(models)}'", 1)
         for settings, models in lines.items()
     ]
+
+
+def _unusual(name: str, section: Section, plain: Section) -> dict[str, Any]:
+    """The keys of a section that are not at their defaults, dotted."""
+    usual = dict(plain)
+    return {f"{name}.{key}": value for key, value in section if value != usual[key]}

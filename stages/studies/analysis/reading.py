@@ -72,13 +72,17 @@ def read_results(form: StudyConfig, revisions: Sequence[str] = ()) -> Results:
 
 def cells_of(form: StudyConfig, revision: str = WORKSPACE) -> Source:
     """The folder of the form's cells. Raises RunError when the revision is unknown or has none."""
-    cells = open_source(revision).within(form.cells_folder)
+    wanted = (
+        "Name a branch, tag or experiment that ran this study; fetch it first if it lies on a "
+        "remote. Revisions come from `--from`, `--with` and the key `with` of "
+        f"{form.folder / 'params.yaml'}."
+    )
+    try:
+        cells = open_source(revision).within(form.cells_folder)
+    except RunError:
+        raise RunError(f"git knows no revision {revision!r}. {wanted}") from None
     if revision != WORKSPACE and not cells.names(Path()):
-        raise RunError(
-            f"git has no {form.cells_folder} in {revision}. Name a branch, tag or experiment that "
-            "ran this study; fetch it first if it lies on a remote. Revisions come from `--from`, "
-            f"`--with` and the key `with` of {form.folder / 'params.yaml'}."
-        )
+        raise RunError(f"git has no {form.cells_folder} in {revision}. {wanted}")
     return cells
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from stages.core.errors import RunError
 from stages.core.files import replacing
 from stages.core.records import FILES
-from stages.runs.cell_file import mend_of_cell, parse_cell, place_of
-from stages.runs.schema import CELL, CELL_FILES
+from stages.runs.cell_file import disagreement, mend_of_cell, parse_cell, place_of
+from stages.runs.schema import CELL, CELL_FILES, CELL_PREDICTIONS
 from stages.runs.sources import WORKSPACE
 from stages.studies.analysis.reading import cells_of
 from stages.studies.spec.study_config import StudyConfig
@@ -38,6 +38,12 @@ def keep_cells(form: StudyConfig, revision: str | None = None) -> str:
                     f"{place_of(source.name)}/{name} is damaged or gone, so this cell is not kept. "
                     f"{mend_of_cell(source.name)}"
                 )
+        answers = files[CELL_PREDICTIONS] or b""
+        if FILES not in found and (fault := disagreement(found, answers)):
+            raise RunError(
+                f"{place_of(source.name)}: {fault}, so this cell is not kept. "
+                f"{mend_of_cell(source.name)}"
+            )
         for name, content in files.items():
             if content is not None:
                 with replacing(form.machines_folder / machine / cell.name / name) as new:

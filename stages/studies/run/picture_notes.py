@@ -8,7 +8,6 @@ import json
 from typing import Any
 
 from stages.core.errors import DataError
-from stages.core.paths import PARAMS
 from stages.core.sections import Subset
 from stages.datasets.findings import (
     Pairs,
@@ -22,6 +21,7 @@ from stages.datasets.selection import Selection, choose
 from stages.studies.run.pools import Kept
 from stages.studies.spec.listed_pictures import (
     NO_DRAW,
+    in_the_studys_words,
     listed_name,
     notes_path,
     told_without_a_draw,
@@ -68,20 +68,12 @@ def _draws(form: StudyConfig, name: str, kept: Kept) -> tuple[Pairs, Selection, 
         try:
             selection = choose(kept.pool, Subset.model_validate_json(subset), _dataset(form, cells))
         except DataError as error:
-            refused.append((cells, subset, _in_the_studys_words(form, error)))
+            refused.append((cells, subset, in_the_studys_words(form, error)))
         else:
             leaks.append((across_splits(kept.alike, kept.pool, selection), selection))
     if not leaks:
         raise DataError(" ".join([refused[0][2], *_unreadable(kept)]))
     return *max(leaks, key=lambda one: len(one[0])), refused
-
-
-def _in_the_studys_words(form: StudyConfig, error: DataError) -> str:
-    """What refuses a draw, with the place where a study sets what the pipeline's key does."""
-    said = str(error)
-    if "`subset.train`" in said:
-        said += f" In a study `subset.train` is a value of `sizes` in {form.folder / PARAMS}."
-    return said
 
 
 def _unreadable(kept: Kept) -> list[str]:

@@ -83,6 +83,7 @@ def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -
     Raises ParamsError for a cell whose parameters are mistaken.
     """
     params = {cell.name: form.params(cell) for cell in form.cells}
+    recipes = {cell.recipe for cell in form.cells}
     read, _ = read_cells(form)
     machines = machines_of(form, params)
     states = states_of(form)
@@ -108,6 +109,8 @@ def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -
     ]
     note = code_note(form, codes)
     notes = [*([note] if note else []), *why_not(form), *about_pictures(form)]
+    if idle := [name for name in form.file.recipes if name not in recipes]:
+        notes.append(f"No grid names {', '.join(idle)} of the recipes.")
     if missing and (away := pictures_away(form)):
         notes.append(f"Not here: {', '.join(away)}. Cells that need it can run when it is.")
     return Plan(form, next(iter(machines.values())), planned, notes, refused)

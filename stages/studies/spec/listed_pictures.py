@@ -9,9 +9,11 @@ from typing import Any
 
 from stages.core import files
 from stages.core.counts import counted
-from stages.core.errors import RunError
+from stages.core.errors import DataError, RunError
+from stages.core.paths import PARAMS
 from stages.core.records import read_record
-from stages.core.sections import Dataset
+from stages.core.sections import Dataset, Subset
+from stages.datasets.selection import require_enough
 from stages.runs.schema import STUDY_PICTURE_NOTES, STUDY_PICTURES
 from stages.studies.spec.study_config import StudyConfig
 
@@ -53,19 +55,40 @@ def noted_pictures(form: StudyConfig) -> dict[str, Any]:
 
 
 def without_a_draw(form: StudyConfig) -> dict[str, str]:
-    """Why cells of the form can never draw their images, by the cell's name, as was noted.
+    """Why cells of the form can never draw their images, by the cell's name: as was noted, or for
+    sizes that were added since by the number of images that were listed.
 
     Raises RunError as `noted_pictures`.
     """
-    noted = noted_pictures(form)
+    noted, listed = noted_pictures(form), listed_pictures(form)
     found = {}
-    for cell in form.cells if any(one.get(NO_DRAW) for one in noted.values()) else []:
+    for cell in form.cells:
         params = form.params(cell)
-        subset = params.subset.model_dump(mode="json")
-        for refused in noted.get(listed_name(params.dataset), {}).get(NO_DRAW, []):
+        name, subset = listed_name(params.dataset), params.subset.model_dump(mode="json")
+        images = listed.get(name, {}).get("images")
+        if images and (why := _too_few(form, params.subset, images)):
+            found[cell.name] = why
+        for refused in noted.get(name, {}).get(NO_DRAW, []):
             if refused["subset"] == subset:
                 found[cell.name] = str(refused["why"])
     return found
+
+
+def _too_few(form: StudyConfig, subset: Subset, images: Mapping[str, int]) -> str:
+    """Why so many images per split cannot be enough; empty where they may be."""
+    try:
+        require_enough(subset, images)
+    except DataError as error:
+        return in_the_studys_words(form, error)
+    return ""
+
+
+def in_the_studys_words(form: StudyConfig, error: DataError) -> str:
+    """What refuses a draw, with the place where a study sets what the pipeline's key does."""
+    said = str(error)
+    if "`subset.train`" in said:
+        said += f" In a study `subset.train` is a value of `sizes` in {form.folder / PARAMS}."
+    return said
 
 
 def told_without_a_draw(refused: Mapping[str, str]) -> list[str]:

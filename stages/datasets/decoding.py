@@ -7,7 +7,7 @@ which pictures, and what to do about bad ones, to `reading`.
 
 import io
 import threading
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF", "HEIF")
+USUAL = ("JPEG", "PNG", "BMP", "GIF", "PPM")  # which Pillow opens without loading all its formats
 HEIC = (".heic", ".heif", ".hif")
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff",
@@ -51,9 +52,11 @@ class Square:
 
 def picture_of(content: bytes) -> "Image.Image":
     """Open the bytes of an image file; the pixels are decoded later, on first use."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     Image.MAX_IMAGE_PIXELS = None  # the limits are those of `square_of`, which knows the draft
+    with suppress(UnidentifiedImageError):
+        return Image.open(io.BytesIO(content), formats=USUAL)
     _register_heif()
     return Image.open(io.BytesIO(content), formats=[name for name in FORMATS if name in _opened()])
 

@@ -61,7 +61,7 @@ def build(params: "Params", classes: int, seed: int | None = None) -> BuiltModel
     rates or the weights asked for.
     """
     from stages.models.groups import freeze
-    from stages.models.initialization import portable_randomness
+    from stages.models.initialization import initialized
     from stages.models.transfer import adopt, trained_weights
 
     spec = resolve(params.model)
@@ -73,8 +73,7 @@ def build(params: "Params", classes: int, seed: int | None = None) -> BuiltModel
         drop_path=params.train.drop_path,
         library_weights=params.pretrained is True,
     )
-    with portable_randomness(params.seed if seed is None else seed):
-        made = spec.make(request)
+    made = initialized(lambda: spec.make(request), params.seed if seed is None else seed)
     notes = dict(made.notes)
     config = None
     if params.pretrained is not False:

@@ -10,7 +10,8 @@ never a silent draw. PyTorch's generators are not touched.
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, Protocol, TypeVar
 from unittest import mock
 
 import numpy as np
@@ -22,28 +23,88 @@ from stages.core import streams
 from stages.core.errors import ModelError
 
 Draw = Callable[[np.random.Philox, int], NDArray[Any]]
+Storages = dict[int, torch.UntypedStorage]
+"""Memory by its address; held, so that no other tensor comes to lie there."""
 
+
+class HasModel(Protocol):
+    """What a model comes in."""
+
+    @property
+    def model(self) -> torch.nn.Module:
+        """The model itself."""
+
+
+Made = TypeVar("Made", bound=HasModel)
+
+_filled = ContextVar("filled", default=False)
 _BLOCK = 1 << 16
 _aten = torch.ops.aten
 
 
 @contextmanager
-def portable_randomness(seed: int, purpose: str = "weights") -> Iterator[None]:
+def portable_randomness(
+    seed: int, purpose: str = "weights", undrawn: Storages | None = None
+) -> Iterator[None]:
     """Draw all that is random in the block from the streams of `seed` and `purpose`.
 
-    Raises ModelError at a random operation that has no portable form here.
+    Where `undrawn` is given, tensors that would be filled in place keep what lies in their memory,
+    and their storages are put there. Raises ModelError at a random operation that has no portable
+    form here.
     """
     # PyTorch's own truncation has changed from inversion to rejection between versions.
     same_truncation = mock.patch.object(torch.nn.init, "trunc_normal_", _trunc_normal_)
-    with same_truncation, _PortableRandomness(seed, purpose):
+    with same_truncation, _PortableRandomness(seed, purpose, undrawn):
         yield
 
 
+@contextmanager
+def to_be_filled() -> Iterator[None]:
+    """What models built in the block have in their `state_dict` is loaded over: spare its draws,
+    which take seconds for tens of millions of weights.
+    """
+    token = _filled.set(True)
+    try:
+        yield
+    finally:
+        _filled.reset(token)
+
+
+def initialized(make: Callable[[], Made], seed: int) -> Made:
+    """The model that `make` makes, its weights drawn from the streams of `seed`.
+
+    Within `to_be_filled` they are not, unless something beside the weights was to be drawn.
+    """
+    if _filled.get():
+        undrawn: Storages = {}
+        with portable_randomness(seed, undrawn=undrawn):
+            made = make()
+        if _all_are_weights(made.model, undrawn):
+            return made
+    with portable_randomness(seed):
+        return make()
+
+
+def _all_are_weights(model: torch.nn.Module, undrawn: Storages) -> bool:
+    """Whether what was not drawn is in the model's `state_dict`, or all of the model's tensors are,
+    whatever was made and discarded on the way.
+    """
+    state = {_address(tensor) for tensor in model.state_dict().values()}
+    own = [value for module in model.modules() for value in vars(module).values()]
+    others = [*model.buffers(), *(value for value in own if isinstance(value, torch.Tensor))]
+    return undrawn.keys() <= state or all(_address(tensor) in state for tensor in others)
+
+
+def _address(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
 class _PortableRandomness(TorchDispatchMode):
-    def __init__(self, seed: int, purpose: str) -> None:
+    def __init__(self, seed: int, purpose: str, undrawn: Storages | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._name = (seed, purpose)
         self._calls = 0
+        self._undrawn = undrawn
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -55,13 +116,16 @@ class _PortableRandomness(TorchDispatchMode):
     ) -> Any:
         kwargs = kwargs or {}
         if func.overloadpacket is _aten.erfinv_:
-            return _erfinv_(*args)
+            return args[0] if self._is_undrawn(args[0]) else _erfinv_(*args)
         if not _is_random(func):
             return func(*args, **kwargs)
         source = streams.stream(*self._name, self._calls)
         self._calls += 1
         kwargs.pop("generator", None)
         if func.overloadpacket in _IN_PLACE:
+            if self._undrawn is not None:
+                self._undrawn[_address(args[0])] = args[0].untyped_storage()
+                return args[0]
             return _fill(args[0], source, _IN_PLACE[func.overloadpacket](*args[1:], **kwargs))
         if func in _FACTORIES:
             return _FACTORIES[func](source, *args, **kwargs)
@@ -69,6 +133,9 @@ class _PortableRandomness(TorchDispatchMode):
             f"This model draws its initial weights with {func}, for which there is no draw that "
             "is the same on every machine. Choose another model."
         )
+
+    def _is_undrawn(self, tensor: torch.Tensor) -> bool:
+        return _address(tensor) in (self._undrawn or {})
 
 
 def _is_random(operation: Any) -> bool:

@@ -9,6 +9,7 @@ import torch
 from stages.core.errors import RunError
 from stages.core.params import Params
 from stages.models import untrained
+from stages.models.initialization import to_be_filled
 from stages.models.neighbors import adopt_neighbors
 from stages.runs.weights_file import About, read_weights
 from stages.tasks import task_of
@@ -51,7 +52,8 @@ def filled(
     Raises RunError, naming `where`, for the weights of another model.
     """
     # Neither the library's weights nor frozen parts matter to a model that is filled here.
-    built = task_of(params).build(untrained(params), len(about.classes))
+    with to_be_filled():
+        built = task_of(params).build(untrained(params), len(about.classes))
     adopt_neighbors(built.model, weights, len(about.classes))
     try:
         built.model.load_state_dict(weights)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ from torch import nn
 
 from stages.core.errors import ModelError
 from stages.core.params import parse_params
-from stages.models import MODELS, build
-from stages.models.initialization import portable_randomness
+from stages.models import MODELS, build, initialization
+from stages.models.initialization import initialized, portable_randomness, to_be_filled
 from stages.models.spec import ModelConfig
 from tests.models.portable_hashes import hashes
 
@@ -49,6 +50,48 @@ def test_a_seed_gives_the_same_weights_and_another_seed_others() -> None:
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     differing = [not torch.equal(a, b) for a, b in zip(first, other, strict=True) if a.ndim > 1]
     assert all(differing)
+
+
+@pytest.mark.parametrize(
+    "model", ["lenet_small", "mobilenet_v3_small", "shufflenet_v2_x0_5", "vit_2l_2h_128",
+              "swin_tiny", "repvgg_a0", "convnext_v2_tiny", "timm/regnetx_002"],
+)  # fmt: skip
+def test_a_model_to_be_filled_is_in_all_else_the_drawn_one(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what no weights file holds: buffers that are made anew with every model."""
+    drawn = built(3, model)
+    drawn.load_state_dict(weights := built(4, model).state_dict())
+    monkeypatch.setattr(initialization, "_fill", lambda *drawn: pytest.fail("something is drawn"))
+    with to_be_filled():
+        filled = built(3, model)
+    filled.load_state_dict(weights)
+    for kind in (nn.Module.named_parameters, nn.Module.named_buffers):
+        theirs = dict(kind(drawn))
+        assert {name for name, tensor in kind(filled) if torch.equal(tensor, theirs[name])} == {
+            *theirs
+        }
+
+
+class Noisy(nn.Module):
+    """What it draws stands beside its weights, so that loading them brings none of it back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+        self.register_buffer("noise", torch.empty(9).normal_(), persistent=False)
+
+
+@dataclass
+class Made:
+    model: Noisy
+
+
+def test_what_no_weights_hold_is_drawn_all_the_same() -> None:
+    with to_be_filled():
+        made = initialized(lambda: Made(Noisy()), 5).model
+    drawn = initialized(lambda: Made(Noisy()), 5).model
+    assert torch.equal(made.get_buffer("noise"), drawn.get_buffer("noise"))
 
 
 def test_building_leaves_the_random_generators_alone() -> None:

@@ -37,6 +37,7 @@ def run(name: str, parted: int | None = None, milestones: bool = True, by: float
     whole = trace(256, parted, "forward")
     return Run(
         name,
+        params={"seed": 0},
         train={"weights_sha256": f"{parted}", "steps": 256},
         trace=whole[whole["step"].isin(TRACED)],
         inside=weights(parted, by) if milestones else None,

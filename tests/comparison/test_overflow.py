@@ -75,6 +75,7 @@ def fp16(name: str, distance: float) -> Run:
     """A run with two steps that overflowed and a third that is `distance` from the plain one's."""
     return Run(
         name,
+        params={"seed": 0},
         train={"weights_sha256": name, "precision": "fp16"},
         trace=with_gap(
             trace(parted=1 if distance else None, part="backward", distance=distance), np.nan

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from stages.comparison.analysis.compare_runs import Comparison, compare_runs
+from stages.comparison.analysis.findings import Rung
 from stages.comparison.analysis.matrix import compare_all
 from stages.comparison.page.overview import overview
 from stages.comparison.page.page import as_html
@@ -15,6 +16,7 @@ from stages.comparison.page.sections import sections_of, title_of
 from stages.comparison.page.terminal import as_text
 from stages.comparison.page.text import as_json, as_markdown, finite, markdown_table
 from stages.comparison.page.values import ratio_in_words, shown, shown_pair
+from stages.comparison.page.wording import sentence_of
 from stages.runs.run import Run
 from tests.comparison.made import made, markdown_of, predictions, readings, trace
 from tests.comparison.test_step_trace import inside
@@ -66,10 +68,13 @@ def test_missing_pieces_are_told_and_the_rest_answered(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("hardware", "told"),
     [
-        ({}, "Parameters, data, code and machine are the same."),
+        ({}, "Parameters, data and machine are the same; whether code is the same is not known."),
         ({"declared_id": "dddd"}, "The machines differ in their hardware DNA."),
         ({"numeric_id": "dddd"}, "The machines differ in their hardware DNA."),
-        ({"numeric_id": None}, "whether the machine is, is not known."),
+        (
+            {"numeric_id": None},
+            "and data are the same; whether code and machine are the same is not known.",
+        ),
     ],
 )
 def test_a_machine_is_the_same_where_both_ids_say_so(
@@ -77,7 +82,35 @@ def test_a_machine_is_the_same_where_both_ids_say_so(
 ) -> None:
     text = markdown_of(compare_runs(made(tmp_path / "a"), made(tmp_path / "b", hardware=hardware)))
     assert told in text
-    assert ("machine are the same" in text) == (not hardware)
+    assert ("data and machine are the same" in text) == (not hardware)
+
+
+def test_only_what_both_tell_is_called_the_same(tmp_path: Path) -> None:
+    whole = made(tmp_path / "a")
+    a, b = (replace(whole, name=name, code={"train": "1"}) for name in "ab")
+    assert "Parameters, data, code and machine are the same." in markdown_of(compare_runs(a, b))
+    b = replace(b, params={}, code={}, hardware={}, indices_sha256=None, train={})
+    said = "Whether parameters, data, code and machine are the same is not known."
+    assert said in markdown_of(compare_runs(a, b))
+
+
+def test_without_parameters_other_results_are_nobodys_fault(tmp_path: Path) -> None:
+    """They had been called different in the order of the images, of which the seed decides."""
+    a, b = made(tmp_path / "a"), made(tmp_path / "b", trace=trace(parted=1, part="forward"))
+    b = replace(b, train=b.train | {"weights_sha256": "other", "weights_hash": "other"})
+    b = replace(b, trace=b.trace.assign(order_hash="other"))
+    a = replace(a, trace=a.trace.assign(order_hash="one"))
+    assert compare_runs(a, b).verdict.rung is Rung.DIFFERENT
+    b = replace(b, params={})
+    verdict = compare_runs(a, b).verdict
+    assert (verdict.rung, verdict.exit_status) == (Rung.UNDECIDED, 2)
+    told = "Not decided: whether both runs had the same parameters is not known. Different in the "
+    assert sentence_of(verdict).startswith(told)
+    b = replace(b, hardware=b.hardware | {"seed": 1})
+    a = replace(a, hardware=a.hardware | {"seed": 0})
+    verdict = compare_runs(a, b).verdict
+    assert verdict.rung is Rung.INPUTS_DIFFER
+    assert "Inputs differ: seed (0 against 1)" in sentence_of(verdict)
 
 
 def test_json_holds_every_answer(found: Comparison) -> None:

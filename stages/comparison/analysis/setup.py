@@ -31,6 +31,8 @@ NEUTRAL = (
 runs made before 0.2). What the folder holds is compared by the images' digests."""
 
 IDENTIFIERS = ("id", "declared_id", "numeric_id", "run_id", "seed")
+ASKED = ("parameters", "data", "code", "machine")
+"""What two runs are held side by side in."""
 DNA = "machine (hardware DNA)"
 """The key under which two machines differ whose ids do, whatever else is known of them."""
 
@@ -81,6 +83,17 @@ def _ids(run: Run) -> tuple[Any, Any]:
     return run.hardware.get("declared_id"), run.hardware.get("numeric_id")
 
 
+def unknown_in(a: Run, b: Run) -> list[str]:
+    """What of `ASKED` the runs do not tell whether it is the same."""
+    told = (
+        a.params and b.params,
+        same_images(a, b) is not None,
+        a.code and b.code,
+        all(_ids(a)) and all(_ids(b)),
+    )
+    return [name for name, known in zip(ASKED, told, strict=True) if not known]
+
+
 def _params(a: Run, b: Run) -> Iterator[Difference]:
     """Where a run has no parameters, what the trainings tell: what is not known is no difference.
 
@@ -90,6 +103,9 @@ def _params(a: Run, b: Run) -> Iterator[Difference]:
         for key, one, other in _unequal(a.train, b.train):
             if key in ("model", "task", "epochs") and one and other:
                 yield Difference(key, one, other, "input")
+        seeds = a.hardware.get("seed"), b.hardware.get("seed")
+        if None not in seeds and seeds[0] != seeds[1]:
+            yield Difference("seed", *seeds, "input")
         return
     ours, theirs = flatten(a.params), flatten(b.params)
     defaults = flatten(Params().model_dump(mode="json"))

@@ -22,7 +22,16 @@ from stages.runs.run import Run
 
 
 def reach_verdict(a: Run, b: Run, evidence: Evidence) -> Verdict:
-    """Climb the ladder."""
+    """Climb the ladder. Other results are no fault of a machine's where not both runs tell their
+    parameters: such a verdict keeps what differs, and is not decided.
+    """
+    verdict = _climbed(a, b, evidence)
+    if verdict.rung is Rung.DIFFERENT and not (a.params and b.params):
+        return replace(verdict, rung=Rung.UNDECIDED)
+    return verdict
+
+
+def _climbed(a: Run, b: Run, evidence: Evidence) -> Verdict:
     plain = _described(a, b, evidence)
     if any(difference.kind == "input" for difference in evidence.differences):
         return replace(plain, rung=Rung.INPUTS_DIFFER)

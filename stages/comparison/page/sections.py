@@ -5,7 +5,7 @@ Whether a difference matters is left to `answers`.
 
 from stages.comparison.analysis.causes import from_settings
 from stages.comparison.analysis.compare_runs import Comparison
-from stages.comparison.analysis.setup import DNA, same_machine
+from stages.comparison.analysis.setup import ASKED, DNA, unknown_in
 from stages.comparison.page.answers import matters
 from stages.comparison.page.section import Grid, Section
 from stages.comparison.page.terms import MEANINGS, cause_in_words
@@ -50,9 +50,17 @@ def _setup(found: Comparison) -> Section:
 
 
 def _nothing_differs(found: Comparison) -> str:
-    if same_machine(found.a, found.b):
-        return "Parameters, data, code and machine are the same."
-    return "Parameters, data and code are the same; whether the machine is, is not known."
+    unknown = unknown_in(found.a, found.b)
+    same = [name for name in ASKED if name not in unknown]
+    told = [f"{_all_of(same)} the same"] if same else []
+    told += [f"whether {_all_of(unknown)} the same is not known"] if unknown else []
+    return f"{'; '.join(told).capitalize()}."
+
+
+def _all_of(names: list[str]) -> str:
+    """Names and their verb."""
+    first, last = ", ".join(names[:-1]), names[-1]
+    return f"{first} and {last} are" if first else f"{last} {'are' if last.endswith('s') else 'is'}"
 
 
 def _numerics(found: Comparison) -> Section:

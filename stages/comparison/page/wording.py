@@ -136,6 +136,9 @@ def _codes(verdict: Verdict) -> str:
 
 
 def _undecided(verdict: Verdict) -> str:
+    if verdict.fault is not None:
+        doubt = "Not decided: whether both runs had the same parameters is not known. "
+        return doubt + _different(verdict)
     started = _partly(verdict)
     head = f"{started}; after it not decided: " if started else "Not decided: "
     answers, seeds = verdict.evidence.answers, verdict.evidence.seeds

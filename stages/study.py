@@ -167,10 +167,12 @@ def _keep(arguments: argparse.Namespace) -> int:
 
 def _page(arguments: argparse.Namespace) -> int:
     from stages.studies.page.page import choose_study, write_page
+    from stages.studies.run.machine import about_weights
     from stages.studies.run.picture_cautions import about_pictures
 
     _say(write_page(arguments.study, arguments.revisions))
-    for note in about_pictures(choose_study(arguments.study)):
+    form = choose_study(arguments.study)
+    for note in [*about_pictures(form), *about_weights(form)]:
         _say(note, sys.stderr)
     return 0
 

@@ -8,8 +8,11 @@ import yaml
 
 from stages.core.errors import ChangedError
 from stages.models import build
+from stages.studies.jobs.status import status
 from stages.studies.page.page import write_page
-from stages.studies.run import machine
+from stages.studies.run import machine, plan
+from stages.studies.run.budget import choose
+from stages.studies.run.keep import keep_cells
 from stages.studies.run.plan import plan_of
 from stages.studies.spec.study_config import load_study_config
 from tests.studies.samples import make_study, write_cell
@@ -76,3 +79,38 @@ def test_replaced_weights_change_what_the_cells_depend_on(
     Path("w.pt").write_bytes(b"others")
     with pytest.raises(ChangedError, match="were replaced since the fingerprint"):
         machine.require_weights(form, form.params(form.cells[0]))
+    for look in (lambda: plan_of(form).text(), lambda: status(form)):
+        assert "Others than the fingerprint found: the weights w.pt. Cells are outdated" in look()
+    Path("w.pt").unlink()
+    assert machine.about_weights(form) == [
+        "Not here: the weights w.pt. Cells of them stand, and none can be made until they are back."
+    ]
+
+
+def test_the_plan_knows_cells_of_this_machine_that_are_kept_and_no_time_of_other_parameters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setattr(plan, "pace_of", lambda params, declared, log: None)
+    form = make_study(tmp_path, models=("lenet_small",), sizes=(100,), seeds=2)
+    own = f"{machine.declared_id(form.params(form.cells[0]))}-1111"
+    first, second = form.cells
+    write_cell(form, first.name, own)
+    keep_cells(form)
+    for cell in form.cells:
+        write_cell(form, cell.name, "aaaa-1111")
+    found = plan_of(form)
+    elsewhere = "missing here (the file is of DNA aaaa)"
+    assert [(one.state, one.kept) for one in found.planned] == [
+        (elsewhere, True),
+        (elsewhere, False),
+    ]
+    told = found.text()
+    assert "Of the missing, 1 are kept in studies/made/machines, of this machine, " in told
+    assert [one.cell for one in choose(found, 1e9, set())] == [second]
+    assert f"{first.name}  not submitted: the file is of DNA aaaa\n" in status(form)
+    write_cell(form, first.name, own)
+    path = form.folder / "params.yaml"
+    path.write_text(path.read_text().replace("epochs: 3", "epochs: 400"))
+    assert {one.time for one in plan_of(load_study_config("made")).planned} == {None}

@@ -10,8 +10,9 @@ from stages.runs.schema import CELL
 from stages.studies.jobs.results import result_of
 from stages.studies.jobs.slurm import queue
 from stages.studies.jobs.submission import EPOCH, LOCAL, Submission, fetch, log_on_node, submissions
+from stages.studies.run.machine import about_weights
 from stages.studies.run.picture_cautions import about_pictures, why_not
-from stages.studies.run.states import NEVER, states_of
+from stages.studies.run.states import ELSEWHERE, NEVER, states_of
 from stages.studies.spec.study_config import Cell, StudyConfig
 
 DONE, FINISHED, RUNNING, WAITING = "done", "finished, not gathered", "running", "waiting"
@@ -64,7 +65,7 @@ def status(form: StudyConfig) -> str:
         f"{one.cell.name:<{width}}  {one.state}{f': {one.detail}' if one.detail else ''}"
         for one in found
     ]
-    cautions = [*why_not(form), *about_pictures(form)]
+    cautions = [*why_not(form), *about_pictures(form), *about_weights(form)]
     return "\n".join([*lines, f"{form.name}: {summary(found)}.", *cautions])
 
 
@@ -86,7 +87,8 @@ def _standing(
             return Standing(cell, *found)
     if not of_cell:
         why = state.partition("(")[2].removesuffix(")")
-        return Standing(cell, OUTDATED, why) if why else Standing(cell, MISSING)
+        outdated = why and not state.startswith(ELSEWHERE)
+        return Standing(cell, OUTDATED if outdated else MISSING, why)
     latest = of_cell[0]
     left = latest.source(form, cell.name)
     if left is not None and left.read(Path(form.cells_folder.name) / cell.name / CELL) is not None:

@@ -50,11 +50,11 @@ def proposal(plan: Plan, hours: float) -> str:
 
 
 def choose(plan: Plan, seconds: float, needed: set[str]) -> list[Planned]:
-    """The missing cells of known time that fit, in order; `needed` are names of cells."""
-    left = [one for one in plan.missing if one.time is not None]
+    """The missing cells of known time that fit and are not kept, in order; `needed` are names."""
+    left = [one for one in plan.missing if one.time is not None and not one.kept]
     covered: Counter[tuple[str, ...]] = Counter()
     for one in plan.planned:
-        if one not in plan.missing:
+        if one.kept or one not in plan.missing:
             covered.update(_places(one.cell))
     chosen: list[Planned] = []
 

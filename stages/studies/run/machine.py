@@ -9,6 +9,7 @@ from typing import Any
 
 from stages.core import files
 from stages.core.device import prepare
+from stages.core.errors import ModelError
 from stages.core.params import Params
 from stages.core.paths import work_folder
 from stages.core.records import read_record, write_record
@@ -77,6 +78,33 @@ def require_weights(form: StudyConfig, params: Params) -> None:
     path = form.folder / STUDY_IDENTITY
     known = files.read_json(path).get("pretrained_sha256", {}) if path.is_file() else {}
     require_recorded_weights(params, known.get(_weights_name(params)))
+
+
+def about_weights(form: StudyConfig) -> list[str]:
+    """Notes on files of weights that are gone, or are others than the study's fingerprint found."""
+    path = form.folder / STUDY_IDENTITY
+    known = files.read_json(path).get("pretrained_sha256", {}) if path.is_file() else {}
+    gone, others = set[str](), set[str]()
+    for params in {_weights_name(own): own for own in map(form.params, form.cells)}.values():
+        if (recorded := known.get(_weights_name(params))) is None:
+            continue
+        try:
+            if pretrained_sha256(params) != recorded:
+                others.add(str(params.pretrained))
+        except ModelError:
+            gone.add(str(params.pretrained))
+    told = []
+    if gone:
+        told.append(
+            f"Not here: the weights {', '.join(sorted(gone))}. Cells of them stand, and none can "
+            "be made until they are back."
+        )
+    if others:
+        told.append(
+            f"Others than the fingerprint found: the weights {', '.join(sorted(others))}. Cells "
+            f"are outdated that are counted here; {form.repro('-k')} makes them anew."
+        )
+    return told
 
 
 def machine_of(params: Params) -> dict[str, Any]:

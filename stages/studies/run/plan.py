@@ -13,21 +13,34 @@ from stages.core.params import Params
 from stages.pages.formatting import duration
 from stages.studies.run.code import code_note
 from stages.studies.run.estimate import FROZEN, Estimate, Known, estimate, images_in
-from stages.studies.run.machine import declared_id, require_startable
+from stages.studies.run.machine import about_weights, declared_id, require_startable
 from stages.studies.run.picture_cautions import about_pictures, why_not
 from stages.studies.run.pictures import images_by_split, pictures_away
 from stages.studies.run.rehearsal import Pace, pace_of
-from stages.studies.run.states import ANEW, NEVER, is_of, machines_of, read_cells, states_of
+from stages.studies.run.states import (
+    ANEW,
+    NEVER,
+    is_of,
+    kept_here,
+    machines_of,
+    read_cells,
+    states_of,
+)
+from stages.studies.spec.identity import identity_of
 from stages.studies.spec.study_config import Cell, StudyConfig
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A cell, its state, and how long it will take where that can be said."""
+    """A cell, its state, and how long it will take where that can be said.
+
+    `kept` says that it is missing and that `machines/` has it of this machine.
+    """
 
     cell: Cell
     state: str
     time: Estimate | None
+    kept: bool = False
 
     @property
     def never(self) -> bool:
@@ -71,10 +84,22 @@ class Plan:
         if self.missing:
             run = f"Run them with: {self.form.repro('-k')}"
             lines.append(f"None of them can start. {self.refused}" if self.refused else run)
+            lines += self._kept()
             page = f"python -m stages.study page {self.form.name}"
             damaged = any(one.state.endswith(f"{ANEW})") for one in self.planned)
             lines += [f"A page of those that exist, meanwhile: {page}"] * (done and not damaged)
         return "\n".join([*lines, *self.notes])
+
+    def _kept(self) -> list[str]:
+        """A line on those of the missing that were made here before and are kept."""
+        if not (kept := [one for one in self.missing if one.kept]):
+            return []
+        others = [one.time.seconds for one in self.missing if one.time and not one.kept]
+        return [
+            f"Of the missing, {len(kept)} are kept in {self.form.machines_folder}, of this "
+            "machine, and are on the page. The others take about "
+            f"{duration(sum(others))}; --hours names them."
+        ]
 
 
 def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -> Plan:
@@ -89,10 +114,19 @@ def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -
     states = states_of(form)
     missing = {name for name, state in states.items() if state.startswith("missing")}
     refused = _refused(form) if missing else ""
-    known = _known(form, read, machines, log)
+    kept = {
+        name: found for name, found in kept_here(form, params, machines).items() if name in missing
+    }
+    mine = [found for name, found in read.items() if found and is_of(found, machines[name])]
+    current = {
+        name: found
+        for name, found in read.items()
+        if found and found["params_id"] == identity_of(params[name])
+    }
+    known = _known(form, current | kept, machines, log)
     known = replace(
         known,
-        fresh=_fresh(form, known.here),
+        fresh=_fresh(form, [*mine, *kept.values()]),
         features=_features(form, params, known),
         pace=(lambda params: None) if refused else known.pace,
     )
@@ -101,6 +135,7 @@ def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -
             cell,
             states[cell.name],
             estimate(cell, params[cell.name], known) if cell.name in missing else None,
+            cell.name in kept,
         )
         for cell in form.cells
     ]
@@ -108,7 +143,7 @@ def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -
         (name, found.get("code")) for name, found in read.items() if found and name not in missing
     ]
     note = code_note(form, codes)
-    notes = [*([note] if note else []), *why_not(form), *about_pictures(form)]
+    notes = [*([note] if note else []), *why_not(form), *about_pictures(form), *about_weights(form)]
     if idle := [name for name in form.file.recipes if name not in recipes]:
         notes.append(f"No grid names {', '.join(idle)} of the recipes.")
     if missing and (away := pictures_away(form)):
@@ -127,11 +162,11 @@ def _refused(form: StudyConfig) -> str:
 
 def _known(
     form: StudyConfig,
-    read: Mapping[str, dict[str, Any] | None],
+    cells: Mapping[str, Mapping[str, Any]],
     machines: Mapping[str, str | None],
     log: Callable[[str], None],
 ) -> Known:
-    """What the cells, the lists of pictures and rehearsals say about time."""
+    """What `cells`, by their names, the lists of pictures and rehearsals say about time."""
 
     def pace(params: Params) -> Pace | None:
         try:
@@ -141,11 +176,10 @@ def _known(
             return None
 
     listed = cache(lambda dataset: images_by_split(form, dataset))
-    mine = {name: found for name, found in read.items() if found}
-    ours = {name for name in mine if is_of(mine[name], machines[name])}
+    ours = {name for name, found in cells.items() if is_of(found, machines[name])}
     return Known(
-        here=[found for name, found in mine.items() if name in ours],
-        elsewhere=[found for name, found in mine.items() if name not in ours],
+        here=[found for name, found in cells.items() if name in ours],
+        elsewhere=[found for name, found in cells.items() if name not in ours],
         images=lambda params: images_in(params, listed(params.dataset)),
         pace=pace,
     )
@@ -183,6 +217,7 @@ def _features(form: StudyConfig, params: Mapping[str, Params], known: Known) -> 
 def _state(one: Planned) -> str:
     if one.never or not one.state.startswith("missing"):
         return one.state
+    state = f"{one.state}, kept" if one.kept else one.state
     if one.time is None:
-        return f"{one.state}, unknown time"
-    return f"{one.state}, {duration(one.time.seconds)} ({one.time.basis})"
+        return f"{state}, unknown time"
+    return f"{state}, {duration(one.time.seconds)} ({one.time.basis})"

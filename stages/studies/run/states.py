@@ -19,6 +19,8 @@ from stages.studies.spec.listed_pictures import (
 from stages.studies.spec.study_config import StudyConfig
 
 ANEW = "DVC makes it anew"
+ELSEWHERE = "missing here"
+"""How the state begins of a cell of which another machine's result is here."""
 NEVER = "missing for good"
 """The state of a cell whose images cannot be drawn out of those that there are."""
 
@@ -60,6 +62,19 @@ def machines_of(form: StudyConfig, params: Mapping[str, Params]) -> Mapping[str,
     return found
 
 
+def kept_here(
+    form: StudyConfig, params: Mapping[str, Params], machines: Mapping[str, str | None]
+) -> dict[str, dict[str, Any]]:
+    """The cells that `machines/` has of this very machine and these parameters."""
+    found = {}
+    for folder in form.machines_folder.glob("*/"):
+        for name in [name for name in params if folder.name.startswith(f"{machines[name]}-")]:
+            cell, fault = read_or_fault(folder / name)
+            if cell and not fault and cell["params_id"] == identity_of(params[name]):
+                found[name] = cell
+    return found
+
+
 def is_of(found: Mapping[str, Any], machine: str | None) -> bool:
     """Whether a cell is of a machine by its declared DNA; None stands for any."""
     return machine is None or bool(found["machine"]["declared_id"] == machine)
@@ -79,7 +94,7 @@ def state_of(
     if found is None:
         return "missing"
     if not is_of(found, machine):
-        return f"missing here (the file is of DNA {found['machine']['declared_id']})"
+        return f"{ELSEWHERE} (the file is of DNA {found['machine']['declared_id']})"
     if found["params_id"] != identity_of(params):
         return "missing (the parameters were changed)"
     if of_other_pictures(found, params.dataset, listed):

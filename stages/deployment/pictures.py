@@ -15,21 +15,22 @@ from stages.datasets.sources.image_folder import is_picture, told_of
 def find_pictures(named: Sequence[str]) -> Collection:
     """All of them in the order named, those of a folder by name; none is opened yet.
 
-    A file that is named itself counts as a picture whatever it is called; `left_out` has those
-    below a folder that do not. Raises DataError for what is no file or folder, a damaged zip,
-    and where a folder or a zip holds no picture.
+    A file that is named itself counts as a picture whatever it is called, and beside others one
+    that is not there as a picture that cannot be read; `left_out` has those below a folder that do
+    not. Raises DataError where nothing is there, for what is no file or folder, a damaged zip, and
+    where a folder or a zip holds no picture.
     """
+    if not any(Path(place).exists() for place in named):
+        raise DataError(
+            f"There is no {named[0]}. Name pictures, folders with pictures, or zips of them."
+        )
     names: list[str] = []
     contents: list[Callable[[], bytes]] = []
     left_out: dict[str, list[str]] = {}
     for place in map(Path, named):
-        if not place.exists():
-            raise DataError(
-                f"There is no {place}. Name pictures, folders with pictures, or zips of them."
-            )
-        if not place.is_file() and not place.is_dir():
+        if place.exists() and not place.is_file() and not place.is_dir():
             raise DataError(f"{place} is neither a file nor a folder, so it holds no picture.")
-        if place.is_file() and not _is_zip(place):
+        if not place.exists() or (place.is_file() and not _is_zip(place)):
             names.append(str(place))
             contents.append(partial(read_file, place))
             continue

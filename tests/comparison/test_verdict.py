@@ -228,7 +228,7 @@ def test_runs_without_anything_are_not_decided(tmp_path: Path) -> None:
     verdict = compared(tmp_path, nothing, **nothing).verdict
     assert verdict.rung is Rung.UNDECIDED
     assert all("plots/trace.csv" in files for files in verdict.missing.values())
-    assert "lacks" in sentence_of(verdict)
+    assert "Neither run has" in sentence_of(verdict)
 
 
 def test_equal_weights_without_predictions_are_compared_by_figures(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from stages.studies.analysis.reading import read_results
 from stages.studies.analysis.results import Head, Problem, Results
 from stages.studies.analysis.scaling import fit
 from stages.studies.analysis.spread import pooled
+from stages.studies.page.cautions import cautions
 from stages.studies.page.page import page_view
 from stages.studies.page.section import leader_tile
 from stages.studies.page.size_tables import images_told
@@ -123,8 +124,32 @@ def test_what_is_worth_fine_tuning_is_said_of_backbones_that_learned_alone() -> 
     assert one.figures == "only m0 is surely above one answer to every image at 100 images"
     assert "'model=m0'" in one.certainty
     assert "m1" not in one.certainty
-    assert one.certainty.startswith("below 200 images of a class fine-tuning cost accuracy")
+    assert one.certainty.startswith("in studies/transfer fine-tuning cost accuracy with 50 images")
     assert fine_tuning(made_view([bright, dull], labels, 2, 0)) == []  # these are no probes
+
+
+def test_a_series_with_the_bits_of_another_is_named_and_no_further_backbone() -> None:
+    """The same weights under two names had been called the only ones that ran, without a word."""
+    probes = {"finetune": "probe", "pretrained": True}
+    view = made_view([MadeUp(0.6, False, 1.0)] * 2, list(range(4)) * 50, 2, 0, probes)
+    cells = view.results.cells
+    first = cells[cells["model"] == "m0"]
+    twin = first.assign(model="m0", recipe="file", cell=[f"{cell}-file" for cell in first["cell"]])
+    form = replace(
+        view.form, file=view.form.file.model_copy(update={"recipes": {"r": {}, "f": {}}})
+    )
+    answers = view.predictions[view.predictions["cell"].isin(first["cell"])]
+    again = answers.assign(cell=answers["cell"] + "-file")
+    results = replace(
+        view.results,
+        cells=pd.concat([first, twin], ignore_index=True),
+        predictions=pd.concat([answers, again], ignore_index=True),
+    )
+    view = MachineResults(form, results, MACHINE)
+    assert view.repeated == {"m0 file": "m0 r"}
+    assert view.at(100)["series"].tolist() == ["m0 r"]
+    told = "m0 file gives the bits of m0 r again: it is shown in the results, and is no further"
+    assert cautions(view)[0].startswith(told)
 
 
 def test_runs_that_guess_are_rarely_taken_for_runs_that_know() -> None:

@@ -47,7 +47,7 @@ def test_equal_answers_hold(form: StudyConfig) -> None:
     assert found.swapped == found.beyond == ()
     assert found.beyond_seeds == ()
     text = " ".join(_page(form).split())
-    answer = "The answer holds on machine 2 (made-up chip) at 400 images: of the 3 "
+    answer = "The answer holds on machine 2 (made-up chip, DNA aaaa-1111) at 400 images: of the 3 "
     assert f"{answer}compared, good is first on both (Kendall's tau 1.00, interval " in text
 
 
@@ -61,7 +61,7 @@ def test_cells_of_other_pictures_are_not_compared(form: StudyConfig) -> None:
     for path in form.cells_folder.glob("good-*"):
         shutil.rmtree(path)
     text = " ".join(_page(form).split())
-    assert "good, the best of machine 1 (made-up chip) at 400 images with " in text
+    assert "good, the best of machine 1 (made-up chip, DNA aaaa-1111) at 400 images with " in text
     assert "the best of machine 2" not in text
 
 

@@ -131,6 +131,25 @@ def test_a_small_device_gets_what_is_accurate_enough_and_hears_of_what_may_be(
     )
 
 
+def test_a_curve_that_holds_even_chance_is_tied_with_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A forecast of 0 to 89 % had been called tied with the best."""
+    monkeypatch.chdir(tmp_path)
+    form = make_study(tmp_path, models=("good", "fair"), sizes=(100, 200, 400))
+    fill(form)
+    results = read_results(form)
+    cells, of_fair = results.cells, results.cells["model"] == "fair"
+    error = cells["train_images"].astype(float) ** -0.3 * (1 + 0.001 * cells["seed"])
+    bent = np.where(cells["train_images"] == 200, 1.6, 1.0) * (1 + 0.8 * cells["seed"])
+    top1 = 1 - error * np.where(of_fair, bent, 1.0)
+    view = MachineResults(form, replace(results, cells=cells.assign(test_top1=top1)), "aaaa-1111")
+    assert winner_beyond(view) == (
+        "At 800 images, which were not run, good is expected to lead with 87 %, ahead of all "
+        "others that can be told; the curve of fair is too uncertain to say."
+    )
+
+
 def test_nothing_is_told_beyond_two_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Probes whose seeds agree lie on a line through any two sizes, with no error to tell of."""
     monkeypatch.chdir(tmp_path)

@@ -184,7 +184,7 @@ def test_missing_and_diverged_cells_are_said(form: StudyConfig) -> None:
             del cell[key]
         files.write_json(path, cell)
     text, _ = page(form)
-    assert "1 of 18 runs are still missing" in text
+    assert "1 of 18 runs is still missing" in text
     rows = {row[0]: row for row in rows_of(text, "backbone | 100 images")}
     assert rows["poor"][3] == "diverged at epoch 7, fp16"
     assert rows["fair"][2].endswith("(1)")
@@ -202,6 +202,10 @@ def test_runs_of_other_parameters_are_left_out_and_named(form: StudyConfig) -> N
     text = (form.folder / "report.md").read_text()
     with pytest.raises(RunError, match=r"git knows no revision 'nope'\. .* the key `with` of "):
         read_results(form, ["nope"])
+    assert keep_cells(form).endswith(
+        f"{len(form.cells) - 1} of them are of other parameters than the study has now: the page "
+        "leaves such cells out."
+    )
     left = len(form.cells) - 1
     assert f"{left} runs of other parameters or pictures than now are left out, such as " in text
     kept = "of other machines or revisions are of other parameters than now and left out, such as "

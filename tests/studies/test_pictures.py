@@ -10,7 +10,7 @@ import yaml
 from PIL import Image
 
 from stages.core import files
-from stages.core.errors import DataError, RunError
+from stages.core.errors import DataError, ParamsError, RunError
 from stages.core.records import write_record
 from stages.studies.analysis.reading import read_results
 from stages.studies.jobs.status import status
@@ -226,6 +226,17 @@ def test_a_draw_that_cannot_be_is_told_before_any_cell_runs(form: StudyConfig) -
     values["grids"]["main"]["sizes"] = [1]
     files.write_text(path, yaml.safe_dump(values))
     with pytest.raises(DataError, match="none is of the class"):
+        list_pictures(load_study_config("made"))
+
+
+def test_two_names_of_one_size_are_refused(form: StudyConfig) -> None:
+    """Their runs would be the same, and count as further seeds."""
+    path = form.folder / "params.yaml"
+    values = yaml.safe_load(path.read_text())
+    values["base"]["subset"] = {"val": 0}
+    values["grids"]["main"]["sizes"] = [5, "1/2"]
+    files.write_text(path, yaml.safe_dump(values))
+    with pytest.raises(ParamsError, match=r"the sizes 5 and 1/2 of lenet_small are both 5 images"):
         list_pictures(load_study_config("made"))
 
 

@@ -213,7 +213,8 @@ def _quickest(view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFra
 def _alone(view: MachineResults, images: int) -> str | None:
     """Said instead of a comparison where there is nothing to compare with."""
     if len(view.at(images)) < 2:
-        return "only one has run at this size: nothing to compare it with"
+        but = f" but for {', '.join(view.repeated)}, the same to the bit" if view.repeated else ""
+        return f"only one has run at this size{but}: nothing to compare it with"
     if len(view.ranked(images)) < 2:
         return "the only one surely above one answer to every image"
     return None

@@ -17,7 +17,9 @@ from stages.studies.page.traced import Traced, cells_of, over
 
 USE = "fine-tuning"
 ENOUGH = 200
-"""Images of a class from which on fine-tuning was level with the probe in studies/transfer."""
+"""Images of a class at which fine-tuning was level with the probe in studies/transfer, where it was
+behind at 50, the next size below.
+"""
 RULE = (
     "the highest mean accuracy of the frozen features at the largest size, and of those that "
     "cannot be told from the second highest the one with the fewest multiply-accumulates"
@@ -38,6 +40,8 @@ def fine_tuning(view: MachineResults) -> list[Advice]:
     if len(rows) < 2:
         name = str(rows["series"].iloc[0])
         told = f"only {name} is surely above one answer to every image at {images:,} images"
+        if twins := [twin for twin, other in view.repeated.items() if other == name]:
+            told += f", but for {', '.join(twins)}, the same to the bit"
         figures = over(cells_of(view, name, images), told)
         certainty = "; ".join([*_caution(view, images), " && ".join(_commands(view, [name]))])
         return [Advice(USE, name, RULE, figures, certainty)]
@@ -71,8 +75,8 @@ def _caution(view: MachineResults, images: int) -> list[str]:
     if images >= ENOUGH * len(view.results.answers):
         return []
     return [
-        f"below {ENOUGH} images of a class fine-tuning cost accuracy in studies/transfer, so hold "
-        "its result against the probe's"
+        "in studies/transfer fine-tuning cost accuracy with 50 images of a class and none with "
+        f"{ENOUGH}, so hold its result against the probe's"
     ]
 
 

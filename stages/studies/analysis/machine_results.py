@@ -62,12 +62,16 @@ class MachineResults:
         return {cell: share for (machine, cell), share in every if machine == self.machine}
 
     @cached_property
-    def repeated(self) -> frozenset[str]:
-        """Series that repeat the runs of another to the bit: no further backbones to compare."""
+    def repeated(self) -> dict[str, str]:
+        """Series that repeat the runs of another to the bit, no further backbones to compare, and
+        which they repeat.
+        """
         if not set(SAME_RUN) <= set(self.cells.columns):
-            return frozenset()
+            return {}
         again = self.cells[SAME_RUN].duplicated().groupby(self.cells["series"]).all()
-        return frozenset(str(name) for name, repeats in again.items() if repeats)
+        first = self.cells.groupby(SAME_RUN, dropna=False)["series"].transform("first")
+        names = self.cells["series"]
+        return {str(name): str(first[names == name].iloc[0]) for name in again.index[again]}
 
     def measured(self, value: str) -> Measured:
         """A column of the cells, with what its means and differences leave uncertain."""
@@ -99,7 +103,7 @@ class MachineResults:
     def at(self, images: int) -> pd.DataFrame:
         """One size's rows of `main`, best first, without `repeated` series."""
         rows = self.main[self.main["train_images"] == images]
-        rows = rows[~rows["series"].isin(self.repeated)]
+        rows = rows[~rows["series"].isin(list(self.repeated))]
         return rows.sort_values("mean", ascending=False).reset_index(drop=True)
 
     def ranked(self, images: int) -> pd.DataFrame:

@@ -56,7 +56,9 @@ def gap_table(view: MachineResults) -> Table | None:
     metric = view.results.metrics[0]
     rows = []
     gaps = view.means(f"gap_{metric}")
-    gaps = gaps[view.main["learned"] & ~gaps["series"].isin(view.repeated)].sort_values("mean")
+    gaps = gaps[view.main["learned"] & ~gaps["series"].isin(list(view.repeated))].sort_values(
+        "mean"
+    )
     for row in gaps.to_dict("records"):
         cells = view.cells[
             (view.cells["series"] == row["series"])

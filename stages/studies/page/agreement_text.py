@@ -34,9 +34,11 @@ def compared(views: Sequence[MachineResults]) -> list[Compared]:
 
 def _compared(first: MachineResults, other: MachineResults, found: list[Agreement]) -> Compared:
     names = (f"machine {first.place}", f"machine {other.place}")
+    alike = _chip(first) == _chip(other)
+    named = (_named(first, alike), _named(other, alike))
     return Compared(
-        _sentence(found, (_named(first), _named(other)))
-        + "".join(_best_alone(view, found) for view in (first, other)),
+        _sentence(found, named)
+        + "".join(_best_alone(*one, found) for one in zip((first, other), named, strict=True)),
         [(_line(one, names), _table(one, names)) for one in found],
         [_chart(one, names, first) for one in found if one.changes],
     )
@@ -71,7 +73,7 @@ def _sentence(found: Sequence[Agreement], names: tuple[str, str]) -> str:
     return f"{holds} {names[1]} at {sizes} images: {_first(told)}; {moved}."
 
 
-def _best_alone(view: MachineResults, found: Sequence[Agreement]) -> str:
+def _best_alone(view: MachineResults, named: str, found: Sequence[Agreement]) -> str:
     """A sentence where a machine's best backbone is not among those compared."""
     images = view.sizes[-1]
     best = view.ranked(images)["series"].head(1).tolist()
@@ -79,7 +81,7 @@ def _best_alone(view: MachineResults, found: Sequence[Agreement]) -> str:
     if not best or best[0] in met:
         return ""
     score = percent(float(view.ranked(images)["mean"].iloc[0]))
-    where = f"the best of {_named(view)} at {images:,} images with {score}"
+    where = f"the best of {named} at {images:,} images with {score}"
     return f" {best[0]}, {where}, was run on it alone."
 
 
@@ -102,9 +104,14 @@ def _leading(one: Agreement, names: tuple[str, str]) -> str:
     return told + (f" (Kendall's tau {_between(one.tau)})" if one.tau is not None else "")
 
 
-def _named(view: MachineResults) -> str:
+def _chip(view: MachineResults) -> str:
     facts = view.results.machines[view.machine]
-    return f"machine {view.place} ({facts.get('accelerator') or facts.get('chip')})"
+    return str(facts.get("accelerator") or facts.get("chip"))
+
+
+def _named(view: MachineResults, alike: bool) -> str:
+    """A machine with its chip, and where another has the like, with its DNA."""
+    return f"machine {view.place} ({_chip(view)}{f', DNA {view.machine}' if alike else ''})"
 
 
 def _line(one: Agreement, names: tuple[str, str]) -> str:
@@ -125,8 +132,9 @@ def _line(one: Agreement, names: tuple[str, str]) -> str:
         runs = counted(sum(len(change.by_cell) for change in told_of), "run")
         ends = [f"{100 * end(change.seeds or 0.0 for change in told_of):.1f}" for end in (min, max)]
         told += (
-            f"; another seed alone moves a run by up to {' to '.join(dict.fromkeys(ends))} points, "
-            f"the other machine {len(one.beyond_seeds) or 'none'} of {runs} by more"
+            f"; of single runs, test images aside, another seed moves one by up to "
+            f"{' to '.join(dict.fromkeys(ends))} points, the other machine "
+            f"{len(one.beyond_seeds) or 'none'} of {runs} by more"
         )
     return told + "."
 

@@ -37,7 +37,8 @@ def data_size(view: MachineResults) -> list[Picture]:
         caption += " Lines and bands: power law of the error, fitted to all runs."
     caption += " Dotted: the score of one answer to every image."
     drawn = accuracy_by_size(view.main, fitted, label, view.chance)
-    caption = drawn_from(view.cells, caption, "every finished one")
+    whose = f" of machine {view.place}" if len(view.results.makers) > 1 else ""
+    caption = drawn_from(view.cells, caption, f"every finished one{whose}")
     described = f"Chart of test {label} against the number of training images, a line per backbone"
     return [drawing(drawn, described, caption)]
 

@@ -48,8 +48,21 @@ def _differ(view: MachineResults, pool: Pool | None) -> str:
 
 
 def cautions(view: MachineResults) -> list[str]:
-    """Seeds that disagree widely, runs that give one answer to all images, and runs at chance."""
-    return [*_erratic(view), *_constant(view), *_unlearned(view)]
+    """Runs that are those of another series, seeds that disagree widely, runs that give one answer
+    to all images, and runs at chance.
+    """
+    return [*_repeats(view), *_erratic(view), *_constant(view), *_unlearned(view)]
+
+
+def _repeats(view: MachineResults) -> list[str]:
+    return [
+        over(
+            cells_of(view, name),
+            f"{name} gives the bits of {other} again: it is shown in the results, and is no "
+            "further backbone to place or compare",
+        )
+        for name, other in view.repeated.items()
+    ]
 
 
 def _erratic(view: MachineResults) -> list[str]:

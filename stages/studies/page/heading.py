@@ -19,6 +19,8 @@ def lead(form: StudyConfig, results: Results, sections: Sequence[Section]) -> st
     """Which form was run, on what, where."""
     which = "small form" if form.name != form.study else "full form"
     if not sections:
+        if results.outdated or results.elsewhere:
+            return f"{which.capitalize()}; no cell is of the present parameters and pictures."
         return f"{which.capitalize()}; no cell has finished yet."
     machines = results.makers
     facts = results.machines[machines[0]]
@@ -53,7 +55,8 @@ def notes(form: StudyConfig, results: Results) -> list[str]:
     ran = set(results.cells["cell"])
     missing = [cell.name for cell in form.cells if cell.name not in ran]
     if missing:
-        said.append(f"{len(missing)} of {len(form.cells)} runs are still missing.")
+        be = "is" if len(missing) == 1 else "are"
+        said.append(f"{len(missing)} of {len(form.cells)} runs {be} still missing.")
     said += _of_pictures(form)
     if results.outdated:
         said.append(

@@ -3,7 +3,7 @@
 Curves are fitted to runs that are surely above one answer to every image, and to those alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -102,7 +102,7 @@ def winner_beyond(view: MachineResults) -> str | None:
     """Which series the curves expect to lead at twice the largest size, and how surely.
 
     Where a curve missed the largest size when it was left out, or is through two sizes alone,
-    nothing is expected of it.
+    nothing is expected of it, nor where its interval holds one answer to every image.
     """
     images = 2 * view.sizes[-1]
     every = fitted_curves(view)
@@ -117,16 +117,28 @@ def winner_beyond(view: MachineResults) -> str | None:
         of_two = all(found.of_two for found in every.values())
         why = ": any curve fits two sizes" if of_two else ""
         return f"Nothing can be said beyond the sizes that were run{why}.{doubts}"
-    best = max(expected, key=lambda name: expected[name][0])
-    rivals = [
-        name for name, ends in expected.items() if name != best and ends[2] >= expected[best][1]
-    ]
-    mean = percent(expected[best][0], 0)
+    sure = {name: ends for name, ends in expected.items() if ends[1] > view.chance}
+    vague = [name for name in expected if name not in sure]
+    if not sure:
+        return f"Nothing can be said beyond the sizes that were run: {_vague(vague)}.{doubts}"
+    best = max(sure, key=lambda name: sure[name][0])
+    rivals = [name for name, ends in sure.items() if name != best and ends[2] >= sure[best][1]]
+    mean = percent(sure[best][0], 0)
     if rivals:
         told = f"no leader can be told: {best} is expected at {mean}, tied with {', '.join(rivals)}"
     else:
         told = f"{best} is expected to lead with {mean}, ahead of all others"
-    return f"At {images:,} images, which were not run, {told}.{doubts}"
+        told += " that can be told" if len(sure) < len(every) else ""
+    unsaid = f"; {_vague(vague)}" if vague else ""
+    return f"At {images:,} images, which were not run, {told}{unsaid}.{doubts}"
+
+
+def _vague(names: Sequence[str]) -> str:
+    """That these curves reach down to what one answer to every image scores."""
+    whose = "the curve" if len(names) == 1 else "the curves"
+    return (
+        f"{whose} of {', '.join(names)} {'is' if len(names) == 1 else 'are'} too uncertain to say"
+    )
 
 
 def _exponent(curve: Curve) -> str:

@@ -8,6 +8,7 @@ import hashlib
 from collections import Counter
 from pathlib import Path
 
+from stages.core.counts import counted
 from stages.core.errors import RunError
 from stages.core.files import replacing
 from stages.core.records import FILES
@@ -15,6 +16,7 @@ from stages.runs.cell_file import disagreement, mend_of_cell, parse_cell, place_
 from stages.runs.schema import CELL, CELL_FILES, CELL_PREDICTIONS
 from stages.runs.sources import WORKSPACE
 from stages.studies.analysis.reading import cells_of
+from stages.studies.spec.identity import identity_of
 from stages.studies.spec.study_config import StudyConfig
 
 
@@ -24,6 +26,7 @@ def keep_cells(form: StudyConfig, revision: str | None = None) -> str:
     Raises RunError when there are none or one is damaged.
     """
     counts: Counter[str] = Counter()
+    outdated = 0
     cells = cells_of(form, revision or WORKSPACE)
     for cell in form.cells:
         source = cells.within(Path(cell.name))
@@ -49,12 +52,19 @@ def keep_cells(form: StudyConfig, revision: str | None = None) -> str:
                 with replacing(form.machines_folder / machine / cell.name / name) as new:
                     new.write_bytes(content)
         counts[machine] += 1
+        outdated += found["params_id"] != identity_of(form.params(cell))
     if not counts:
         raise RunError(
             f"{form.name} has no finished cell{f' in {revision}' if revision else ''}: run "
             f"`{form.repro('-k')}` first, or name a branch with `--from` that has some."
         )
-    return "\n".join(
+    told = [
         f"{form.machines_folder / machine}: {count} of {len(form.cells)} cells"
         for machine, count in counts.items()
-    )
+    ]
+    if outdated:
+        told.append(
+            f"{counted(outdated, 'of them is', 'of them are')} of other parameters than the study "
+            "has now: the page leaves such cells out."
+        )
+    return "\n".join(told)

@@ -7,7 +7,8 @@ largest draw, or under two classes. Apart from `pictures.json`, for a note makes
 import json
 from typing import Any
 
-from stages.core.errors import DataError
+from stages.core.errors import DataError, ParamsError
+from stages.core.paths import PARAMS
 from stages.core.sections import Subset
 from stages.datasets.findings import (
     Pairs,
@@ -64,16 +65,32 @@ def _draws(form: StudyConfig, name: str, kept: Kept) -> tuple[Pairs, Selection, 
     """
     leaks: list[tuple[Pairs, Selection]] = []
     refused: list[Refused] = []
+    drawn: dict[tuple[object, ...], Cell] = {}
     for subset, cells in _subsets(form, name).items():
         try:
             selection = choose(kept.pool, Subset.model_validate_json(subset), _dataset(form, cells))
         except DataError as error:
             refused.append((cells, subset, in_the_studys_words(form, error)))
         else:
+            _require_other_images(form, cells, len(selection.train), drawn)
             leaks.append((across_splits(kept.alike, kept.pool, selection), selection))
     if not leaks:
         raise DataError(" ".join([refused[0][2], *_unreadable(kept)]))
     return *max(leaks, key=lambda one: len(one[0])), refused
+
+
+def _require_other_images(
+    form: StudyConfig, cells: list[Cell], images: int, drawn: dict[tuple[object, ...], Cell]
+) -> None:
+    """Raise ParamsError where a size trains the very cells that another name of it did."""
+    for cell in cells:
+        rest = form.params(cell).subset.model_copy(update={"train": "full"}).model_dump_json()
+        twin = drawn.setdefault((cell.model, cell.recipe, cell.seed, rest, images), cell)
+        if twin is not cell:
+            raise ParamsError(
+                f"{form.folder / PARAMS}: the sizes {twin.size} and {cell.size} of {cell.model} "
+                f"are both {images:,} images, so the same runs would count twice. Leave one out."
+            )
 
 
 def _unreadable(kept: Kept) -> list[str]:

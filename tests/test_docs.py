@@ -26,3 +26,17 @@ def test_the_readme_is_short() -> None:
 def test_links_lead_to_files(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", page.read_text("utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_list_of_studies_counts_their_runs() -> None:
+    """So many as the page of each says, so that the list is brought along."""
+    listed = re.findall(
+        r"\]\((\w+)/report\.md\) \|.*?([\d,]+ of [\d,]+) runs",
+        (ROOT / "studies/README.md").read_text(),
+    )
+    shown = {
+        page.parent.name: found[1]
+        for page in (ROOT / "studies").glob("*/report.md")
+        if (found := re.search(r"^- runs: \*\*(.*?)\*\*", page.read_text("utf-8"), re.MULTILINE))
+    }
+    assert dict(listed) == shown

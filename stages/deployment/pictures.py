@@ -15,10 +15,10 @@ from stages.datasets.sources.image_folder import is_picture, told_of
 def find_pictures(named: Sequence[str]) -> Collection:
     """All of them in the order named, those of a folder by name; none is opened yet.
 
-    A file that is named itself counts as a picture whatever it is called, and beside others one
-    that is not there as a picture that cannot be read; `left_out` has those below a folder that do
-    not. Raises DataError where nothing is there, for what is no file or folder, a damaged zip, and
-    where a folder or a zip holds no picture.
+    A file that is named itself counts as a picture whatever it is called; `left_out` has those
+    below a folder that do not. Raises DataError where nothing is there, for what is no file or
+    folder, and for a damaged zip, a folder and a zip without pictures; beside others these count
+    as pictures that cannot be read, as a file does that is not there.
     """
     if not any(Path(place).exists() for place in named):
         raise DataError(
@@ -34,8 +34,16 @@ def find_pictures(named: Sequence[str]) -> Collection:
             names.append(str(place))
             contents.append(partial(read_file, place))
             continue
-        listing = list_folder(place) if place.is_dir() else list_zip(place, str(place))
-        for name in _pictures(listing, place):
+        try:
+            listing = list_folder(place) if place.is_dir() else list_zip(place, str(place))
+            found = _pictures(listing, place)
+        except DataError as error:
+            if len(named) == 1:
+                raise
+            names.append(str(place))
+            contents.append(partial(_raise, str(error)))
+            continue
+        for name in found:
             names.append(f"{place}/{name}")
             contents.append(partial(listing.read, name))
         for reason, files in listing.left_out.items():
@@ -49,6 +57,10 @@ def find_pictures(named: Sequence[str]) -> Collection:
         picture=picture_of,
         left_out=left_out,
     )
+
+
+def _raise(told: str) -> bytes:
+    raise ValueError(told.removesuffix("."))
 
 
 def _is_zip(place: Path) -> bool:

@@ -129,7 +129,8 @@ def _require_recorded(stage: str, present: str) -> None:
     if recorded not in (None, present):
         raise ChangedError(
             f"The code of stage {stage} is {present} but was {recorded} when the fingerprint was "
-            f"taken ({CODE}): it was edited in between. Nothing was run; run `dvc repro` again."
+            f"taken ({CODE}): it was edited in between, or the settings that choose it were. "
+            "Nothing was run; run `dvc repro` again."
         )
 
 

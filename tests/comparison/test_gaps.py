@@ -82,6 +82,11 @@ def test_a_bracket_is_said_in_words() -> None:
     assert section.sentences[0] == "Between steps 145 and 160."
 
 
+def test_where_all_steps_agree_none_is_left_to_diverge_in() -> None:
+    a, b = run("a"), replace(run("b"), train={})
+    assert "the bit, up to the last, step 256" in divergence_in_words(compare_runs(a, b).verdict)
+
+
 def test_agreement_is_told_up_to_its_last_step() -> None:
     a, b = run("a"), replace(run("b"), train={"weights_sha256": "other"})
     assert "the last is step 256; the runs diverge later" in divergence_in_words(

@@ -61,11 +61,15 @@ def test_what_is_no_picture_is_named_and_the_others_are_answered(
     (here / "film.mp4").touch()
     os.truncate(here / "film.mp4", 3 * 10**9)
     shown = [str(one), str(pictures / "notes.txt"), "film.mp4"]
-    assert main(["gone.jpg", *shown, "--top", "1"]) == 1
+    (here / "bad.zip").write_bytes(b"PK\3\4 and no end")
+    (here / "none").mkdir()
+    assert main(["gone.jpg", "bad.zip", "none", *shown, "--top", "1"]) == 1
     said = capsys.readouterr()
     assert said.out.startswith(f"{one}: ")
     assert said.out.endswith(" %\n")
-    assert "3 of 4 pictures cannot be read: gone.jpg (it is gone" in " ".join(said.err.split())
+    assert "5 of 6 pictures cannot be read: gone.jpg (it is gone" in " ".join(said.err.split())
+    assert "bad.zip (bad.zip is a file but no complete zip" in " ".join(said.err.split())
+    assert "none (none holds no pictures: it is empty)" in " ".join(said.err.split())
     assert "it is no picture of a known format" in " ".join(said.err.split())
     assert "film.mp4 (it has 3,000 MB, more than" in " ".join(said.err.split())
 

@@ -161,6 +161,16 @@ def test_models_are_covered_first_then_sizes_then_seeds(plan: Plan) -> None:
     ]  # fmt: skip
 
 
+def test_the_first_of_a_network_bears_its_profile_whichever_it_is(plan: Plan) -> None:
+    first = next(one for one in plan.planned if one.cell.name == "poor-100-plain-0")
+    dear = replace(first, time=Estimate(61.0, "made up", 50.0))
+    plan = replace(plan, planned=[dear if one is first else one for one in plan.planned])
+    chosen = [one for one in choose(plan, 1e9, set()) if one.cell.model == "poor"]
+    assert chosen[0].cell.name != first.cell.name
+    assert [one.time.seconds for one in chosen if one.time] == [61.0, 11.0, 11.0, 11.0]
+    assert all(one.cell.model != "poor" for one in choose(plan, 60.0, set()))
+
+
 def test_what_open_claims_need_comes_before_all(plan: Plan) -> None:
     needed = needed_by_claims(plan.form, plan.machine)
     assert "good-100-plain-1" in needed

@@ -208,8 +208,8 @@ def test_runs_of_other_parameters_are_left_out_and_named(form: StudyConfig) -> N
     )
     left = len(form.cells) - 1
     assert f"{left} runs of other parameters or pictures than now are left out, such as " in text
-    kept = "of other machines or revisions are of other parameters than now and left out, such as "
-    assert f"{len(form.cells)} runs {kept}studies/made/machines/aaaa-1111/" in text
+    kept = "of other machines or revisions are of other parameters or pictures than now and left "
+    assert f"{len(form.cells)} runs {kept}out, such as studies/made/machines/aaaa-1111/" in text
     assert f"**1 of {len(form.cells)}**" in text
 
 

@@ -14,8 +14,11 @@ from stages.core.errors import DataError, ParamsError, RunError
 from stages.core.records import write_record
 from stages.studies.analysis.reading import read_results
 from stages.studies.jobs.status import status
+from stages.studies.page.heading import notes
 from stages.studies.page.heading import notes as page_notes
+from stages.studies.run.keep import keep_cells
 from stages.studies.run.losses import require_pictures_of_outdated
+from stages.studies.run.machine import declared_id
 from stages.studies.run.picture_cautions import about_pictures
 from stages.studies.run.pictures import images_by_split, list_pictures, pool_for
 from stages.studies.run.plan import plan_of
@@ -253,6 +256,12 @@ def test_a_size_that_was_added_after_the_listing_is_told_by_the_plan(form: Study
     assert "`subset.train` is 500" in told
     assert f"In a study `subset.train` is a value of `sizes` in {path}." in told
     assert told.endswith("No grid names spare of the recipes.")
+    values["base"]["subset"] = {"val": 0}
+    values["grids"]["main"]["sizes"] = [5, "1/2"]
+    files.write_text(path, yaml.safe_dump(values))
+    plan = plan_of(load_study_config("made"))
+    assert [one.state for one in plan.planned] == ["missing", "missing for good"]
+    assert "the sizes 5 and 1/2 of lenet_small are both 5 images" in plan.text()
 
 
 def test_a_class_that_cannot_be_read_is_told_as_such(form: StudyConfig) -> None:
@@ -281,6 +290,7 @@ def test_a_refused_list_is_told_until_one_is_accepted(form: StudyConfig) -> None
         list_pictures(form)
     (told,) = about_pictures(form)
     assert told.startswith(f"Others than were listed: the pictures of {PLACE}.")
+    assert told in notes(form, read_results(form))
     for index in range(6):
         draw("dog", index, shade=3)
     list_pictures(form)
@@ -322,6 +332,28 @@ def test_a_cell_of_other_pictures_is_outdated_for_plan_and_page(form: StudyConfi
     assert read_results(form).outdated == (cell.name,)
     again = plan_of(form).text()
     assert "Not read here" not in again
+
+
+def test_kept_cells_of_other_pictures_are_left_out_and_counted_as_missing(
+    form: StudyConfig,
+) -> None:
+    """A page had shown them beside new ones, which other test images judged."""
+    first = listed(form)
+    (cell,) = form.cells
+    own = f"{declared_id(form.params(cell))}-1111"
+    write_cell(form, cell.name, own, dataset="pets")
+    about = form.cell_folder(cell) / "cell.json"
+    files.write_json(about, files.read_json(about) | {"pictures_sha256": first["sha256"]})
+    keep_cells(form)
+    shutil.rmtree(form.cells_folder)
+    assert [one.kept for one in plan_of(form).planned] == [True]
+    assert len(read_results(form).cells) == 1
+    draw("cat", 9)
+    list_pictures(form)
+    assert [one.kept for one in plan_of(form).planned] == [False]
+    results = read_results(form)
+    assert results.cells.empty
+    assert results.elsewhere == (f"studies/made/machines/{own}/{cell.name}",)
 
 
 def test_outdated_results_are_not_given_up_while_the_pictures_are_away(form: StudyConfig) -> None:

@@ -78,12 +78,22 @@ def test_the_largest_size_that_is_taken_runs_and_one_more_is_refused(
     assert f"--sizes names {most + 1}, but" in said
     assert f"60 pictures in pictures {most} can train, the others test" in said
     assert not Path("studies").exists()
-    assert new(*kind, "--sizes", f"{most},0.9,full") == 0
+    assert new(*kind, "--sizes", f"{most},0.9,full") == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"--sizes names {most} and full, which are as many pictures here." in said
+    assert new(*kind, "--sizes", f"{most},0.9") == 0
     form = load_study_config("mine")
     list_pictures(form)
     for one in map(form.params, form.cells):
         pool, _ = pool_for(form, one.dataset, one.input_size)
         assert len(choose(pool, one.subset, "pictures").train) <= most
+
+
+def test_a_default_size_that_is_all_pictures_is_left_out_for_full() -> None:
+    draw(500, "train")
+    draw(10, "test")
+    assert new(*TRAINED) == 0
+    assert sizes() == ["full"]
 
 
 def test_sizes_without_a_picture_for_every_class_are_refused(

@@ -97,9 +97,10 @@ def _ought_to_be_equal(a: Run, b: Run, evidence: Evidence) -> bool:
     """Whether nothing that decides the bits differs, so that no rounding explains other ones.
 
     Not where a probe or the settings allow bits that vary, nor for trainings shared by processes,
-    of which a run does not record how many nodes they were on.
+    of which a run does not record how many nodes they were on, nor where a record is damaged, whose
+    figures may be of another run.
     """
-    if same_weights(a, b) is None or not same_machine(a, b):
+    if same_weights(a, b) is None or not same_machine(a, b) or a.damaged or b.damaged:
         return False
     told = a.params and b.params and a.code and a.code == b.code
     alike = all(difference.kind == "neutral" for difference in evidence.differences)

@@ -195,6 +195,8 @@ def divergence_in_words(verdict: Verdict) -> str:
     if where.part == "later":
         later = "the runs diverge later" if where.name else "they may diverge later"
         last = (where.first or 1) - 1
+        if last == verdict.steps and not where.name:
+            return f"all compared steps agree to the bit, up to the last, step {last}"
         return f"all compared steps agree to the bit, the last is step {last}; {later}"
     return f"first divergence {where_in_words(where)}"
 

@@ -20,8 +20,7 @@ from stages.runs.sources import WORKSPACE, Source, open_source
 from stages.runs.tables import CELL_TABLES, Lack, read_table, require_whole
 from stages.studies.analysis.network_costs import of_networks
 from stages.studies.analysis.results import Head, Problem, Results
-from stages.studies.spec.identity import identity_of
-from stages.studies.spec.listed_pictures import listed_pictures, of_other_pictures
+from stages.studies.spec.listed_pictures import is_current, listed_pictures
 from stages.studies.spec.study_config import StudyConfig
 
 Found = tuple[dict[str, Any], pd.DataFrame | None, pd.DataFrame | None]
@@ -36,9 +35,9 @@ TRAINED = ("train_loss", "val_loss", "train_seconds", "epoch_seconds_p50", "best
 def read_results(form: StudyConfig, revisions: Sequence[str] = ()) -> Results:
     """All cells of the form in the working tree, those kept of other machines, and of revisions.
 
-    Left out are cells that are of other parameters than the study has now, its own that are of
-    other pictures, and a cell of another revision where the same machine's is here already. Raises
-    RunError for a damaged file or an unknown revision.
+    Left out are cells that are of other parameters or pictures than the study has now, and a cell
+    of another revision where the same machine's is here already. Raises RunError for a damaged file
+    or an unknown revision.
     """
     found: dict[tuple[str, str], Found] = {}
     outdated, elsewhere, damaged = list[str](), list[str](), []
@@ -55,15 +54,12 @@ def read_results(form: StudyConfig, revisions: Sequence[str] = ()) -> Results:
                 continue
             if read is None:
                 continue
-            params = form.params(cell)
-            current = read[0]["params_id"] == identity_of(params)
-            redrawn = of_other_pictures(read[0], params.dataset, listed)
-            if cells is own and (redrawn or not current):
-                outdated.append(cell.name)
-            elif not current:
-                elsewhere.append(place_of(source.name))
-            else:
+            if is_current(read[0], form.params(cell), listed):
                 found.setdefault((cell.name, read[0]["machine"]["id"]), read)
+            elif cells is own:
+                outdated.append(cell.name)
+            else:
+                elsewhere.append(place_of(source.name))
     if damaged:
         also = ", ".join(name for name, _ in damaged[1:])
         raise RunError(f"{damaged[0][1]}{also and f' Damaged are also: {also}.'}")

@@ -11,6 +11,8 @@ from stages.studies.page.section import Section
 from stages.studies.page.verdicts import Judged, claims_tile
 from stages.studies.run.checks import checks_of, checks_told
 from stages.studies.run.code import code_note
+from stages.studies.run.machine import changed_weights
+from stages.studies.run.picture_cautions import changed_pictures
 from stages.studies.spec.listed_pictures import UNFETCHED, listed_pictures, noted_pictures
 from stages.studies.spec.study_config import StudyConfig
 
@@ -57,7 +59,7 @@ def notes(form: StudyConfig, results: Results) -> list[str]:
     if missing:
         be = "is" if len(missing) == 1 else "are"
         said.append(f"{len(missing)} of {len(form.cells)} runs {be} still missing.")
-    said += _of_pictures(form)
+    said += [*changed_pictures(form), *changed_weights(form), *_of_pictures(form)]
     if results.outdated:
         said.append(
             f"{counted(len(results.outdated), 'run')} of other parameters or pictures than now "
@@ -68,8 +70,8 @@ def notes(form: StudyConfig, results: Results) -> list[str]:
         be, them = ("is", "it") if len(results.elsewhere) == 1 else ("are", "them")
         said.append(
             f"{counted(len(results.elsewhere), 'run')} of other machines or revisions {be} of "
-            f"other parameters than now and left out, such as {results.elsewhere[0]}: make {them} "
-            f"anew there, or delete {them}."
+            f"other parameters or pictures than now and left out, such as {results.elsewhere[0]}: "
+            f"make {them} anew there, or delete {them}."
         )
     for row in results.cells[results.cells["status"] == "diverged"].to_dict("records"):
         said.append(f"{row['cell']} {row['why']}; it has no accuracy.")

@@ -8,6 +8,7 @@ sizes, recipes and seeds; of equals the quickest. A cell that no longer fits is 
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from stages.core.counts import counted
 from stages.core.errors import ParamsError
@@ -52,6 +53,11 @@ def proposal(plan: Plan, hours: float) -> str:
 def choose(plan: Plan, seconds: float, needed: set[str]) -> list[Planned]:
     """The missing cells of known time that fit and are not kept, in order; `needed` are names."""
     left = [one for one in plan.missing if one.time is not None and not one.kept]
+    profiles = {
+        _network(plan, one): one.time.profile_seconds
+        for one in left
+        if one.time and one.time.profile_seconds
+    }
     covered: Counter[tuple[str, ...]] = Counter()
     for one in plan.planned:
         if one.kept or one not in plan.missing:
@@ -65,11 +71,22 @@ def choose(plan: Plan, seconds: float, needed: set[str]) -> list[Planned]:
     while left:
         best = min(left, key=rank)
         left.remove(best)
-        if best.time and best.time.seconds <= seconds:
-            seconds -= best.time.seconds
+        if best.time is None:
+            continue
+        # Whichever cell comes first of a network measures it, and is charged with that.
+        once = profiles.get(_network(plan, best), 0.0)
+        own = best.time.seconds - best.time.profile_seconds + once
+        if own <= seconds:
+            seconds -= own
+            profiles.pop(_network(plan, best), None)
             covered.update(_places(best.cell))
-            chosen.append(best)
+            chosen.append(replace(best, time=replace(best.time, seconds=own)))
     return chosen
+
+
+def _network(plan: Plan, one: Planned) -> tuple[str, int]:
+    """What is measured once: the model at an input size."""
+    return one.cell.model, plan.form.params(one.cell).input_size
 
 
 def needed_by_claims(form: StudyConfig, declared: str | None) -> set[str]:

@@ -25,10 +25,11 @@ Found = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds, and what they were taken from."""
+    """Seconds, what they were taken from, and the share that measures the network once."""
 
     seconds: float
     basis: str
+    profile_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ def estimate(cell: Cell, params: Params, known: Known) -> Estimate | None:
             return Estimate(seconds, f"from its recipe with {near[0]['size']} images")
         if (pace := known.pace(params)) is not None:
             seconds = rehearsed(params, images, pace, known.features.get(cell.name))
-            seconds += profiling(params, pace) if cell.name in known.fresh else 0.0
-            return Estimate(seconds, "from a rehearsal of its steps")
+            once = profiling(params, pace) if cell.name in known.fresh else 0.0
+            return Estimate(seconds + once, "from a rehearsal of its steps", once)
     if (seconds := _of_other_seeds(cell, known.elsewhere)) is not None:
         return Estimate(seconds, "as on another machine")
     return None

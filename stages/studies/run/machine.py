@@ -82,6 +82,26 @@ def require_weights(form: StudyConfig, params: Params) -> None:
 
 def about_weights(form: StudyConfig) -> list[str]:
     """Notes on files of weights that are gone, or are others than the study's fingerprint found."""
+    gone, _ = _other_weights(form)
+    told = (
+        f"Not here: the weights {', '.join(gone)}. Cells of them stand, and none can be made until "
+        "they are back."
+    )
+    return [*([told] if gone else []), *changed_weights(form)]
+
+
+def changed_weights(form: StudyConfig) -> list[str]:
+    """A note on files of weights that were replaced, which makes cells outdated."""
+    _, others = _other_weights(form)
+    told = (
+        f"Others than the fingerprint found: the weights {', '.join(others)}. Cells are outdated "
+        f"that are counted here; {form.repro('-k')} makes them anew."
+    )
+    return [told] if others else []
+
+
+def _other_weights(form: StudyConfig) -> tuple[list[str], list[str]]:
+    """Files of weights that are gone, and such as are not those that the fingerprint found."""
     path = form.folder / STUDY_IDENTITY
     known = files.read_json(path).get("pretrained_sha256", {}) if path.is_file() else {}
     gone, others = set[str](), set[str]()
@@ -93,18 +113,7 @@ def about_weights(form: StudyConfig) -> list[str]:
                 others.add(str(params.pretrained))
         except ModelError:
             gone.add(str(params.pretrained))
-    told = []
-    if gone:
-        told.append(
-            f"Not here: the weights {', '.join(sorted(gone))}. Cells of them stand, and none can "
-            "be made until they are back."
-        )
-    if others:
-        told.append(
-            f"Others than the fingerprint found: the weights {', '.join(sorted(others))}. Cells "
-            f"are outdated that are counted here; {form.repro('-k')} makes them anew."
-        )
-    return told
+    return sorted(gone), sorted(others)
 
 
 def machine_of(params: Params) -> dict[str, Any]:

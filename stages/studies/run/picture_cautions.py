@@ -21,9 +21,16 @@ def about_pictures(form: StudyConfig) -> list[str]:
             f"Not read here as they lie now: the pictures of {', '.join(names)}. If they were "
             f"changed, cells are outdated that are counted here; to find out: {listing}"
         )
-    if names := not_as_listed(form):
-        said.append(
-            f"Others than were listed: the pictures of {', '.join(names)}. Cells are outdated that "
-            f"are counted here. To list them, or to be told why that is refused: {listing}"
-        )
-    return said
+    return [*said, *changed_pictures(form)]
+
+
+def changed_pictures(form: StudyConfig) -> list[str]:
+    """A note on pictures that are others than were listed, which makes cells outdated."""
+    listed = (form.folder / STUDY_PICTURES).exists()
+    if not (names := not_as_listed(form) if listed else []):
+        return []
+    return [
+        f"Others than were listed: the pictures of {', '.join(names)}. Cells are outdated that are "
+        "counted here. To list them, or to be told why that is refused: "
+        f"{form.repro('-s', 'pictures')}"
+    ]

@@ -7,8 +7,7 @@ largest draw, or under two classes. Apart from `pictures.json`, for a note makes
 import json
 from typing import Any
 
-from stages.core.errors import DataError, ParamsError
-from stages.core.paths import PARAMS
+from stages.core.errors import DataError
 from stages.core.sections import Subset
 from stages.datasets.findings import (
     Pairs,
@@ -25,6 +24,7 @@ from stages.studies.spec.listed_pictures import (
     in_the_studys_words,
     listed_name,
     notes_path,
+    require_other_images,
     told_without_a_draw,
 )
 from stages.studies.spec.study_config import Cell, StudyConfig
@@ -72,25 +72,12 @@ def _draws(form: StudyConfig, name: str, kept: Kept) -> tuple[Pairs, Selection, 
         except DataError as error:
             refused.append((cells, subset, in_the_studys_words(form, error)))
         else:
-            _require_other_images(form, cells, len(selection.train), drawn)
+            for cell in cells:
+                require_other_images(form, cell, len(selection.train), drawn)
             leaks.append((across_splits(kept.alike, kept.pool, selection), selection))
     if not leaks:
         raise DataError(" ".join([refused[0][2], *_unreadable(kept)]))
     return *max(leaks, key=lambda one: len(one[0])), refused
-
-
-def _require_other_images(
-    form: StudyConfig, cells: list[Cell], images: int, drawn: dict[tuple[object, ...], Cell]
-) -> None:
-    """Raise ParamsError where a size trains the very cells that another name of it did."""
-    for cell in cells:
-        rest = form.params(cell).subset.model_copy(update={"train": "full"}).model_dump_json()
-        twin = drawn.setdefault((cell.model, cell.recipe, cell.seed, rest, images), cell)
-        if twin is not cell:
-            raise ParamsError(
-                f"{form.folder / PARAMS}: the sizes {twin.size} and {cell.size} of {cell.model} "
-                f"are both {images:,} images, so the same runs would count twice. Leave one out."
-            )
 
 
 def _unreadable(kept: Kept) -> list[str]:

@@ -12,6 +12,7 @@ from stages.runs.cell_file import read_or_fault
 from stages.studies.run.machine import declared_id
 from stages.studies.spec.identity import identity_of
 from stages.studies.spec.listed_pictures import (
+    is_current,
     listed_pictures,
     of_other_pictures,
     without_a_draw,
@@ -65,12 +66,12 @@ def machines_of(form: StudyConfig, params: Mapping[str, Params]) -> Mapping[str,
 def kept_here(
     form: StudyConfig, params: Mapping[str, Params], machines: Mapping[str, str | None]
 ) -> dict[str, dict[str, Any]]:
-    """The cells that `machines/` has of this very machine and these parameters."""
-    found = {}
+    """The cells that `machines/` has of this very machine, the parameters and the pictures."""
+    found, listed = {}, listed_pictures(form)
     for folder in form.machines_folder.glob("*/"):
         for name in [name for name in params if folder.name.startswith(f"{machines[name]}-")]:
             cell, fault = read_or_fault(folder / name)
-            if cell and not fault and cell["params_id"] == identity_of(params[name]):
+            if cell and not fault and is_current(cell, params[name], listed):
                 found[name] = cell
     return found
 

@@ -9,13 +9,15 @@ from typing import Any
 
 from stages.core import files
 from stages.core.counts import counted
-from stages.core.errors import DataError, RunError
+from stages.core.errors import DataError, ParamsError, RunError
+from stages.core.params import Params
 from stages.core.paths import PARAMS
 from stages.core.records import read_record
-from stages.core.sections import Dataset, Subset
+from stages.core.sections import Dataset
 from stages.datasets.selection import require_enough
 from stages.runs.schema import STUDY_PICTURE_NOTES, STUDY_PICTURES
-from stages.studies.spec.study_config import StudyConfig
+from stages.studies.spec.identity import identity_of
+from stages.studies.spec.study_config import Cell, StudyConfig
 
 UNFETCHED = {"note": "not fetched when the pictures were listed; its archive is pinned by a hash"}
 NO_DRAW = "without_a_draw"
@@ -61,12 +63,12 @@ def without_a_draw(form: StudyConfig) -> dict[str, str]:
     Raises RunError as `noted_pictures`.
     """
     noted, listed = noted_pictures(form), listed_pictures(form)
-    found = {}
+    found, drawn = dict[str, str](), dict[tuple[object, ...], Cell]()
     for cell in form.cells:
         params = form.params(cell)
         name, subset = listed_name(params.dataset), params.subset.model_dump(mode="json")
         images = listed.get(name, {}).get("images")
-        if images and (why := _too_few(form, params.subset, images)):
+        if images and (why := _refused(form, cell, images, drawn)):
             found[cell.name] = why
         for refused in noted.get(name, {}).get(NO_DRAW, []):
             if refused["subset"] == subset:
@@ -74,13 +76,33 @@ def without_a_draw(form: StudyConfig) -> dict[str, str]:
     return found
 
 
-def _too_few(form: StudyConfig, subset: Subset, images: Mapping[str, int]) -> str:
-    """Why so many images per split cannot be enough; empty where they may be."""
+def _refused(
+    form: StudyConfig, cell: Cell, images: Mapping[str, int], drawn: dict[tuple[object, ...], Cell]
+) -> str:
+    """Why so many images per split cannot be enough, or are those of another size; else empty."""
     try:
-        require_enough(subset, images)
+        require_other_images(form, cell, require_enough(form.params(cell).subset, images), drawn)
     except DataError as error:
         return in_the_studys_words(form, error)
+    except ParamsError as error:
+        return str(error)
     return ""
+
+
+def require_other_images(
+    form: StudyConfig, cell: Cell, images: int, drawn: dict[tuple[object, ...], Cell]
+) -> None:
+    """Raise ParamsError where a size trains the very cell that another name of it does.
+
+    `images` are trained; `drawn` holds the cells before it, and takes it up.
+    """
+    rest = form.params(cell).subset.model_copy(update={"train": "full"}).model_dump_json()
+    twin = drawn.setdefault((cell.model, cell.recipe, cell.seed, rest, images), cell)
+    if twin is not cell:
+        raise ParamsError(
+            f"{form.folder / PARAMS}: the sizes {twin.size} and {cell.size} of {cell.model} are "
+            f"both {images:,} images, so the same runs would count twice. Leave one out."
+        )
 
 
 def in_the_studys_words(form: StudyConfig, error: DataError) -> str:
@@ -107,6 +129,12 @@ def listed_name(dataset: Dataset) -> str:
     if dataset.name != "image_folder":
         return dataset.name
     return dataset.folder + (f" by {dataset.labels}" if dataset.labels else "")
+
+
+def is_current(found: Mapping[str, Any], params: Params, listed: Mapping[str, Any]) -> bool:
+    """Whether a cell's file is of these parameters and, as far as it tells, of what is `listed`."""
+    of_others = of_other_pictures(found, params.dataset, listed)
+    return found["params_id"] == identity_of(params) and not of_others
 
 
 def of_other_pictures(

@@ -116,10 +116,10 @@ def _with_room(name: str, values: Mapping[str, Any]) -> tuple[StudyConfig, Mappi
     room = room_for(form)
     if any(grid["sizes"] is not None for grid in values["grids"].values()):
         refuse_unfit(room)
-    fitting = [size for size in SIZES if str(size) not in room.unfit]
-    values = _sized(values, fitting)
-    told = f" Of the default sizes {' and '.join(room.unfit)} are left out: {room.told}."
-    return _form(name, values), values, told if room.unfit else ""
+    left_out = [*room.unfit, *room.twins]
+    values = _sized(values, [size for size in SIZES if str(size) not in left_out])
+    told = f" Of the default sizes {' and '.join(left_out)} are left out: {room.told}."
+    return _form(name, values), values, told if left_out else ""
 
 
 def _sized(values: Mapping[str, Any], sizes: Sequence[int | str]) -> dict[str, Any]:

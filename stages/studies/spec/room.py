@@ -6,7 +6,7 @@ Copies and pictures that cannot be read are found later, when the pictures are l
 from bisect import bisect
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stages.core.counts import counted
 from stages.core.errors import DataError, ParamsError
@@ -21,9 +21,13 @@ from stages.studies.spec.study_config import StudyConfig
 
 @dataclass(frozen=True)
 class Room:
-    """The sizes that the pictures do not allow, the counts that they do, and a clause on that."""
+    """The sizes that the pictures do not allow, the counts that they do, and a clause on that.
+
+    `twins` are sizes that come to as many images as a later one, with that.
+    """
 
     unfit: Sequence[str] = ()
+    twins: Mapping[str, str] = field(default_factory=dict)
     least: int = 0
     most: int = 0
     told: str = ""
@@ -55,14 +59,31 @@ def room_for(form: StudyConfig) -> Room:
             f"{counted(total, 'picture')} in {params.dataset.folder} are too few for {least} "
             f"classes: {most:,} can train. Add pictures, or remove classes."
         )
-    unfit = [size for size, own in at.items() if _training(own.subset, images) < least]
+    trained = {size: _training(own.subset, images) for size, own in at.items()}
+    unfit = [size for size, count in trained.items() if count < least]
     others = "test" if subset.val == 0 else "test and validate"
     pictures = f"{counted(total, 'picture')} in {params.dataset.folder}"
-    return Room(unfit, least, most, f"of the {pictures} {most:,} can train, the others {others}")
+    return Room(
+        unfit,
+        _twins(trained),
+        least,
+        most,
+        f"of the {pictures} {most:,} can train, the others {others}",
+    )
+
+
+def _twins(trained: Mapping[str, int]) -> dict[str, str]:
+    """Which sizes come to as many images as a later one."""
+    last = {count: size for size, count in trained.items()}
+    return {size: last[count] for size, count in trained.items() if count and last[count] != size}
 
 
 def refuse_unfit(room: Room) -> None:
     """Raise ParamsError for sizes, named by the user, that the pictures do not allow."""
+    for size, other in room.twins.items():
+        raise ParamsError(
+            f"--sizes names {size} and {other}, which are as many pictures here. Leave one out."
+        )
     if room.unfit:
         raise ParamsError(
             f"--sizes names {', '.join(room.unfit)}, but {room.told}. Name counts from "

@@ -17,8 +17,8 @@ from stages.studies.page.traced import Traced, cells_of, over
 
 USE = "fine-tuning"
 ENOUGH = 200
-"""Images of a class at which fine-tuning was level with the probe in studies/transfer, where it was
-behind at 50, the next size below.
+"""Images of a class at which fine-tuning was not behind the probe in studies/transfer, as it was at
+50, the next size below.
 """
 RULE = (
     "the highest mean accuracy of the frozen features at the largest size, and of those that "

@@ -5,6 +5,8 @@ Stage modules parse, load, call and write. What is worth knowing lives in the ro
 `training`, `measures` and `charts`.
 """
 
+import atexit
+import gc
 import os
 
 from stages.core.interpreter import ensure_packages
@@ -19,3 +21,9 @@ ensure_packages()
 # the user's own setting wins.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+# Python looks for cycles among all objects after every 700 new ones, and once more as it ends.
+# Loading torch, timm and scikit-learn makes a million that stay: together a fifth of the start, and
+# a second at the end, when the system takes all memory back anyway (`benchmarks/starts.py`).
+gc.set_threshold(10_000)
+atexit.register(gc.freeze)

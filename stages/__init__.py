@@ -8,6 +8,7 @@ Stage modules parse, load, call and write. What is worth knowing lives in the ro
 import atexit
 import gc
 import os
+import sys
 
 from stages.core.interpreter import ensure_packages
 
@@ -26,4 +27,11 @@ if "OMP_WAIT_POLICY" not in os.environ:
 # Loading torch, timm and scikit-learn makes a million that stay: together a fifth of the start, and
 # a second at the end, when the system takes all memory back anyway (`benchmarks/starts.py`).
 gc.set_threshold(10_000)
-atexit.register(gc.freeze)
+
+
+@atexit.register  # before all others, so that it is the last to be called
+def _end_at_once() -> None:
+    gc.freeze()
+    if "triton" in sys.modules:  # comes with torchvision, and lists on stderr what is not collected
+        print(end="", flush=True)  # while a full disk can still be told
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -33,5 +33,5 @@ gc.set_threshold(10_000)
 def _end_at_once() -> None:
     gc.freeze()
     if "triton" in sys.modules:  # comes with torchvision, and lists on stderr what is not collected
-        print(end="", flush=True)  # while a full disk can still be told
+        sys.stdout.flush()  # while a full disk can still be told
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -43,6 +43,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     every = find_pictures([str(options.pictures)])
+    if len(every.names) < 2:
+        parser.error(f"{options.pictures} holds one picture; a rate takes more")
     with tempfile.TemporaryDirectory() as folder:
         one = Path(folder, "one").with_suffix(Path(every.names[0]).suffix)
         one.write_bytes(every.content(0))

@@ -107,7 +107,7 @@ def test_the_plan_knows_cells_of_this_machine_that_are_kept_and_no_time_of_other
         (elsewhere, False),
     ]
     told = found.text()
-    assert "Of the missing, 1 are kept in studies/made/machines, of this machine, " in told
+    assert "Of the missing, 1 is kept in studies/made/machines, of this machine, " in told
     assert [one.cell for one in choose(found, 1e9, set())] == [second]
     assert f"{first.name}  not submitted: the file is of DNA aaaa\n" in status(form)
     write_cell(form, first.name, own)

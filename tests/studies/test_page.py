@@ -203,8 +203,8 @@ def test_runs_of_other_parameters_are_left_out_and_named(form: StudyConfig) -> N
     with pytest.raises(RunError, match=r"git knows no revision 'nope'\. .* the key `with` of "):
         read_results(form, ["nope"])
     assert keep_cells(form).endswith(
-        f"{len(form.cells) - 1} of them are of other parameters than the study has now: the page "
-        "leaves such cells out."
+        f"{len(form.cells) - 1} of them are of other parameters or pictures than the study has "
+        "now: the page leaves such cells out."
     )
     left = len(form.cells) - 1
     assert f"{left} runs of other parameters or pictures than now are left out, such as " in text

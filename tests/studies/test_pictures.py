@@ -351,6 +351,10 @@ def test_kept_cells_of_other_pictures_are_left_out_and_counted_as_missing(
     draw("cat", 9)
     list_pictures(form)
     assert [one.kept for one in plan_of(form).planned] == [False]
+    write_cell(form, cell.name, own, dataset="pets")
+    files.write_json(about, files.read_json(about) | {"pictures_sha256": first["sha256"]})
+    assert "1 of them is of other parameters or pictures" in keep_cells(form)
+    shutil.rmtree(form.cells_folder)
     results = read_results(form)
     assert results.cells.empty
     assert results.elsewhere == (f"studies/made/machines/{own}/{cell.name}",)

@@ -16,7 +16,7 @@ from stages.runs.cell_file import disagreement, mend_of_cell, parse_cell, place_
 from stages.runs.schema import CELL, CELL_FILES, CELL_PREDICTIONS
 from stages.runs.sources import WORKSPACE
 from stages.studies.analysis.reading import cells_of
-from stages.studies.spec.identity import identity_of
+from stages.studies.spec.listed_pictures import is_current, listed_pictures
 from stages.studies.spec.study_config import StudyConfig
 
 
@@ -26,7 +26,7 @@ def keep_cells(form: StudyConfig, revision: str | None = None) -> str:
     Raises RunError when there are none or one is damaged.
     """
     counts: Counter[str] = Counter()
-    outdated = 0
+    outdated, listed = 0, listed_pictures(form)
     cells = cells_of(form, revision or WORKSPACE)
     for cell in form.cells:
         source = cells.within(Path(cell.name))
@@ -52,7 +52,7 @@ def keep_cells(form: StudyConfig, revision: str | None = None) -> str:
                 with replacing(form.machines_folder / machine / cell.name / name) as new:
                     new.write_bytes(content)
         counts[machine] += 1
-        outdated += found["params_id"] != identity_of(form.params(cell))
+        outdated += not is_current(found, form.params(cell), listed)
     if not counts:
         raise RunError(
             f"{form.name} has no finished cell{f' in {revision}' if revision else ''}: run "
@@ -64,7 +64,7 @@ def keep_cells(form: StudyConfig, revision: str | None = None) -> str:
     ]
     if outdated:
         told.append(
-            f"{counted(outdated, 'of them is', 'of them are')} of other parameters than the study "
-            "has now: the page leaves such cells out."
+            f"{counted(outdated, 'of them is', 'of them are')} of other parameters or pictures "
+            "than the study has now: the page leaves such cells out."
         )
     return "\n".join(told)

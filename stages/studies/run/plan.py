@@ -95,11 +95,13 @@ class Plan:
         if not (kept := [one for one in self.missing if one.kept]):
             return []
         others = [one.time.seconds for one in self.missing if one.time and not one.kept]
-        return [
-            f"Of the missing, {len(kept)} are kept in {self.form.machines_folder}, of this "
-            "machine, and are on the page. The others take about "
-            f"{duration(sum(others))}; --hours names them."
-        ]
+        be = "is" if len(kept) == 1 else "are"
+        told = (
+            f"Of the missing, {len(kept)} {be} kept in {self.form.machines_folder}, of this "
+            f"machine, and {be} on the page."
+        )
+        rest = f" The others take about {duration(sum(others))}; --hours names them."
+        return [told + (rest if others else "")]
 
 
 def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -> Plan:

@@ -1,7 +1,8 @@
 """List what is cached under `.work` (decoded images, checkpoints), or remove it.
 
-Nothing there is a result: decoded images are made again when needed, and removing the checkpoints
-of an interrupted training has it begin anew. Those of a training under way are left alone.
+What is removed is no result: decoded images are made again when needed, and without the checkpoints
+of an interrupted training it begins anew. Left alone are those of a training under way, and
+cells of a study that were submitted as jobs: nothing else has them until they are gathered.
 """
 
 import argparse
@@ -11,37 +12,39 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from stages.core.cli import reporting_errors
-from stages.core.paths import work_folder
+from stages.core.paths import SUBMITTED, work_folder
 
 
 def main(clear: bool) -> int:
-    """Print a line per entry with its size; when `clear`, remove all that no process holds."""
+    """Print a line per entry with its size; when `clear`, remove what may go, and say so."""
     folder = work_folder()
     entries = sorted(folder.glob("*/*"))
     for entry in entries:
         files = [entry] if entry.is_file() else [p for p in entry.rglob("*") if p.is_file()]
         megabytes = sum(file.stat().st_size for file in files) / 1e6
-        kept = ", kept: a training under way holds it" if clear and not _removed(entry) else ""
-        sys.stdout.write(f"{megabytes:10.1f} MB  {entry.relative_to(folder)}{kept}\n")
-    sys.stdout.write("removed\n" if clear and entries else "" if entries else "nothing is cached\n")
+        done = f", {_cleared(entry) or 'removed'}" if clear else ""
+        sys.stdout.write(f"{megabytes:10.1f} MB  {entry.relative_to(folder)}{done}\n")
+    sys.stdout.write("" if entries else "nothing is cached\n")
     return 0
 
 
-def _removed(entry: Path) -> bool:
-    """Remove an entry; False when a process holds its lock."""
+def _cleared(entry: Path) -> str:
+    """Remove an entry; where it is kept, why."""
     from filelock import FileLock, Timeout
 
+    if entry.parent.name == SUBMITTED:
+        return "kept: cells submitted as jobs, which `python -m stages.study gather` brings"
     lock = entry / "lock"
     try:
         with FileLock(lock, timeout=0) if lock.exists() else nullcontext():
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     except Timeout:
-        return False
-    return True
+        return "kept: a training under way holds it"
+    return ""
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m stages.cache", description=__doc__)
-    parser.add_argument("--clear", action="store_true", help="remove everything listed")
+    parser.add_argument("--clear", action="store_true", help="remove what may be removed")
     arguments = parser.parse_args()
     sys.exit(reporting_errors(lambda: main(arguments.clear)))

@@ -107,7 +107,7 @@ def _here(
 
     runs = [(source, group[0]) for source, group in zip(sources, groups, strict=True)]
     if arguments.save_ops:
-        sys.stdout.write(here.save_ops(sources[0], arguments.save_ops) + "\n")
+        sys.stderr.write(here.save_ops(sources[0], arguments.save_ops) + "\n")
     if arguments.replay:
         of, other = (runs[1], runs[0][1]) if len(runs) > 1 else (runs[0], None)
         section, again = here.local_replay(*of, arguments.replay_seconds, other)
@@ -167,14 +167,19 @@ def _matrix(
     sections: "Sequence[Section]",
     arguments: argparse.Namespace,
 ) -> "list[Rung]":
+    from dataclasses import asdict
+
     from stages.comparison.analysis.matrix import compare_all
     from stages.comparison.page.overview import TITLE, overview
     from stages.comparison.page.text import verdict_as_json
 
     pairs = compare_all(records, arguments.margin / 100, perturbed)
     shown = [*overview(pairs, records), *sections]
-    rows = [verdict_as_json(pair) for pair in pairs]
-    _put(arguments, rows, TITLE, shown, lambda: _page(TITLE, shown))
+    value = {
+        "pairs": [verdict_as_json(pair) for pair in pairs],
+        "here": [asdict(section) for section in sections],
+    }
+    _put(arguments, value, TITLE, shown, lambda: _page(TITLE, shown))
     return [pair.rung for pair in pairs]
 
 

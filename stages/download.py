@@ -18,42 +18,20 @@ NAMED = 10  # classes in the line on the screen
 
 if TYPE_CHECKING:
     from stages.core.params import Params
-    from stages.datasets.findings import Findings
-    from stages.datasets.near_duplicates import Alike
-    from stages.datasets.pool import Collection, Pool
-    from stages.datasets.reading import Reading
+    from stages.datasets.data_set import DataSet
+    from stages.datasets.pool import Pool
 
 
 def download(params: "Params") -> None:
-    """Write the pool and the manifest of `dataset`.
+    """Write the pool and the manifest of `dataset`."""
+    from stages.datasets.data_set import read_data_set
 
-    `input_size` is the size at which decoded pixels are kept, and near-duplicates looked for.
-    """
-    from stages.datasets import open_collection
-    from stages.datasets.findings import findings_of
-    from stages.datasets.near_duplicates import Thumbnails, near_duplicates
-    from stages.datasets.pixel_cache import pack_folder, save_pack
-    from stages.datasets.pool import pool_of
-    from stages.datasets.reading import fits_in_a_pack, read_collection
-
-    dataset = params.dataset
-    collection = open_collection(dataset)
-    images = len(collection.names)
-    keep = fits_in_a_pack(images, params.input_size)
-    thumbnails = Thumbnails()
-    reading = read_collection(
-        collection, range(images), params.input_size, dataset.on_corrupt, keep, thumbnails.add
-    )
-    if keep:
-        save_pack(pack_folder(dataset.name), reading.pack)
-    pool = pool_of(collection, reading.rows, reading.pack.digests)
-    files.write_csv(paths.POOL, pool.table())
-    alike = near_duplicates(pool, reading.rows, thumbnails)
-    files.write_csv(paths.NEAR_DUPLICATES, alike.table)
-    found = findings_of(collection, reading, alike)
-    about = manifest(dataset.name, collection, reading, pool, alike, found)
+    found = read_data_set(params.dataset, params.input_size)
+    files.write_csv(paths.POOL, found.pool.table())
+    files.write_csv(paths.NEAR_DUPLICATES, found.alike.table)
+    about = manifest(params.dataset.name, found)
     write_record(paths.MANIFEST, about)
-    sys.stdout.write(f"{images_and_classes(pool)}\n")
+    sys.stdout.write(f"{images_and_classes(found.pool)}\n")
     for note in about["notes"]:
         sys.stderr.write(f"{note}.\n")
 
@@ -65,20 +43,16 @@ def images_and_classes(pool: "Pool") -> str:
     return f"{len(pool.names):,} images of {len(pool.classes)} classes: {named}"
 
 
-def manifest(
-    name: str,
-    collection: "Collection",
-    reading: "Reading",
-    pool: "Pool",
-    alike: "Alike",
-    found: "Findings",
-) -> dict[str, Any]:
-    """What the data set is: classes, images per split, sizes, checksums; what is not in it."""
-    native_px = reading.pack.native_px
+def manifest(name: str, found: "DataSet") -> dict[str, Any]:
+    """What the data set is: classes, images per split, sizes, checksums; what is not in it.
+
+    The pool and its near-duplicates are those written.
+    """
+    native_px, alike = found.reading.pack.native_px, found.alike
     return {
         "dataset": name,
-        "classes": pool.classes,
-        "images": {split: pool.splits.count(split) for split in sorted(set(pool.splits))},
+        "classes": found.pool.classes,
+        "images": found.pool.images_by_split(),
         "short_side_px_min": int(native_px.min()),
         "short_side_px_max": int(native_px.max()),
         "files": [
@@ -87,13 +61,13 @@ def manifest(
                 "bytes": file.stat().st_size,
                 "sha256": files.sha256_of_file(file),
             }
-            for file in collection.files
+            for file in found.collection.files
         ],
-        "skipped": found.skipped,
-        "left_out": found.left_out,
-        "near_duplicates": {"compared": alike.compared, "px": reading.pack.largest_px}
+        "skipped": found.findings.skipped,
+        "left_out": found.findings.left_out,
+        "near_duplicates": {"compared": alike.compared, "px": found.reading.pack.largest_px}
         | {"images": len(alike.table), "groups": int(alike.table["group"].nunique())},
-        "notes": found.sentences(str(paths.MANIFEST)),
+        "notes": found.findings.sentences(str(paths.MANIFEST)),
         "pool_sha256": files.sha256_of_file(paths.POOL),
         "near_duplicates_sha256": files.sha256_of_file(paths.NEAR_DUPLICATES),
     }

@@ -6,7 +6,7 @@ from filelock import FileLock
 from stages.cache import main
 
 
-def test_what_a_training_holds_is_left_alone_and_told(tmp_path, monkeypatch, capsys):
+def test_what_is_no_cache_or_held_is_left_alone_and_told(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     checkpoints = tmp_path / ".work/checkpoints"
     for name in ("held", "done"):
@@ -15,9 +15,18 @@ def test_what_a_training_holds_is_left_alone_and_told(tmp_path, monkeypatch, cap
         (checkpoints / name / "step.pt").touch()
     (tmp_path / ".work/pools").mkdir()
     (tmp_path / ".work/pools/a.csv").touch()
+    submitted = tmp_path / ".work/submitted/pets"
+    cell = submitted / "1/repository/studies/pets/cells/a/cell.json"
+    cell.parent.mkdir(parents=True)
+    cell.touch()
+    (submitted / "lock").touch()
     with FileLock(checkpoints / "held/lock"):
         assert main(clear=True) == 0
-    assert "checkpoints/held, kept" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "checkpoints/held, kept" in told
+    assert "checkpoints/done, removed" in told
+    assert "submitted/pets, kept: cells submitted as jobs" in told
+    assert cell.exists()
     assert [path.name for path in checkpoints.iterdir()] == ["held"]
     assert (checkpoints / "held/step.pt").exists()
     assert not list((tmp_path / ".work/pools").iterdir())

@@ -50,7 +50,9 @@ def test_json_and_page(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out)["verdict"] == "rounding-equivalent"
     assert (runs / "report/page.html").read_text().startswith("<!doctype html>")
     assert main(["a", "near", "far", "--json", "--html", "report/matrix.html"]) == 1
-    assert len(json.loads(capsys.readouterr().out)) == 3
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["pairs"]) == 3
+    assert found["here"] == []
     page = (runs / "report/matrix.html").read_text()
     assert "Runs compared with one another" in page
     assert page.count("Rounding-equivalent:") == 1
@@ -74,6 +76,8 @@ def test_seeds_are_paired_across_machines(runs: Path, capsys: pytest.CaptureFixt
         (["a", "same", "--margin", "0"], "--margin is 0"),
         (["a", "near", "--perturbed", "same"], "same is no run perturbed by one ULP"),
         (["a,else", "same", "near"], "More than two machines are compared by one run each"),
+        (["a,else", "same,near", "--replay"], "name no seeds joined by commas"),
+        (["a", "--origin", "same"], "with --origin behind the runs"),
         (["a", "same", "--replay"], "has no state to replay from"),
         (["a", "--origin", "none.json"], "--origin: there is no file none.json"),
         (["a", "--origin", "."], "--origin: there is no file ."),

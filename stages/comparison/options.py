@@ -63,12 +63,18 @@ def require_sensible(arguments: argparse.Namespace) -> None:
         raise RunError(
             "One run alone cannot be compared: name two, or add --replay, --origin or --save-ops."
         )
+    if any("," in name for name in arguments.runs) and (arguments.replay or arguments.origin):
+        raise RunError(
+            "--replay and --origin compute one run of each side again: name no seeds joined by "
+            "commas."
+        )
     if not 0 < arguments.replay_seconds < math.inf:
         raise RunError(f"--replay-seconds is {arguments.replay_seconds:g}; allowed are above 0.")
     if isinstance(arguments.origin, Path) and not arguments.origin.is_file():
         raise RunError(
             f"--origin: there is no file {arguments.origin}. Make a log on the other machine with "
-            "--save-ops, or name none: then both sides are computed here."
+            "--save-ops, or name none, with --origin behind the runs: then both sides are computed "
+            "here."
         )
     for name, path in (("--html", arguments.html), ("--save-ops", arguments.save_ops)):
         if path is not None and path.is_dir():

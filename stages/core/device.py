@@ -32,6 +32,11 @@ def prepare(params: "Params") -> "torch.device":
     return device
 
 
+def device_of(backend: str) -> str:
+    """The device type of a backend as the hardware DNA names it: PyTorch calls ROCm's `cuda`."""
+    return {"rocm": "cuda"}.get(backend, backend)
+
+
 def choose_device(name: str) -> "torch.device":
     """The torch device that `auto`, `cpu`, `cuda`, `cuda:1` or `mps` means here.
 

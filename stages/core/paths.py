@@ -41,13 +41,14 @@ RELIABILITY = Path("plots/reliability.csv")
 PROFILE_TABLE = Path("plots/profile.csv")
 PROFILE_BLOCKS = Path("plots/profile_blocks.csv")
 PICTURES = Path("plots/pictures")
-PLOTS = Path("plots")
 
 REPORT_HTML = Path("report/index.html")
 REPORT_MD = Path("report/report.md")
 MODEL_CARD = Path("report/model_card.md")
 ZOO_CSV = Path("report/zoo.csv")
 ZOO_MD = Path("report/zoo.md")
+
+SUBMITTED = "submitted"  # below `work_folder`: cells that run as jobs, until they are gathered
 
 
 def dvc_root() -> Path:
@@ -66,5 +67,8 @@ def raw_folder() -> Path:
 
 
 def work_folder() -> Path:
-    """Caches and checkpoints: never in git, never a DVC output, safe to delete between runs."""
+    """Caches and checkpoints: never in git, never a DVC output.
+
+    Safe to delete between runs, but for what was `SUBMITTED` and is not gathered yet.
+    """
     return dvc_root() / ".work"

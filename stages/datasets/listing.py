@@ -39,6 +39,15 @@ class Listing:
         self.left_out.setdefault(reason, []).append(name)
 
 
+@dataclass(frozen=True)
+class Step:
+    """A folder, the names of its files, and those of its links that lead `back`."""
+
+    folder: Path
+    files: list[str]
+    back: list[str]
+
+
 def list_folder(source: Path) -> Listing:
     """All files below a folder; links are followed, but not back to where they are.
 
@@ -55,15 +64,14 @@ def list_folder(source: Path) -> Listing:
 
     stored: dict[str, str] = {}
     listing = Listing(read)
-    for folder, inner, files in os.walk(source, followlinks=True, onerror=refuse):
-        here = Path(folder).relative_to(source)
+    for step in walk(source, refuse):
+        here = step.folder.relative_to(source)
         listing.folders.append(_as_text(here))
-        for name in [name for name in inner if _leads_back(Path(folder), name)]:
-            inner.remove(name)
+        for name in step.back:
             listing.leave_out("links to a folder that they lie in", _as_text(here / name))
-        for name in files:
+        for name in step.files:
             text = _as_text(here / name)
-            if not (Path(folder) / name).is_file():
+            if not (step.folder / name).is_file():
                 listing.leave_out(NO_FILES, text)
                 continue
             listing.names.append(text)
@@ -92,10 +100,23 @@ def _as_text(path: Path) -> str:
         return stored.decode("latin-1")
 
 
-def _leads_back(folder: Path, name: str) -> bool:
-    """Whether a link leads to the folder that it lies in, or to one above."""
-    place = folder / name
-    return place.is_symlink() and folder.resolve().is_relative_to(place.resolve())
+def walk(source: Path, onerror: Callable[[OSError], object] | None = None) -> Iterator[Step]:
+    """The folders below one, as `os.walk`; links are followed, but not those that lead back.
+
+    These are links to a folder on the way to them, or to one around it.
+    """
+    ways = {source: [source.resolve()]}
+    for folder, inner, files in os.walk(source, followlinks=True, onerror=onerror):
+        way, back = ways.pop(Path(folder)), list[str]()
+        for name in list(inner):
+            place = Path(folder) / name
+            real = place.resolve() if place.is_symlink() else way[-1] / name
+            if place.is_symlink() and any(one.is_relative_to(real) for one in way):
+                inner.remove(name)
+                back.append(name)
+            else:
+                ways[place] = [*way, real]
+        yield Step(Path(folder), files, back)
 
 
 def list_zip(source: Path, where: str) -> Listing:

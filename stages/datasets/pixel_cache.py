@@ -103,8 +103,6 @@ def find_pack(folder: Path, digests: Sequence[str], largest_px: int) -> Pack | N
     """A pack in the folder that has all these images at this size, undamaged, or None."""
     for index in sorted(folder.glob("*.index")):
         stored = index.with_suffix(".pixels")
-        if not stored.exists():
-            continue
         try:
             pack, hashes = _open_pack(index.read_bytes(), index.stem, stored)
             rows = pack.rows_of(digests, largest_px)
@@ -113,6 +111,8 @@ def find_pack(folder: Path, digests: Sequence[str], largest_px: int) -> Pack | N
             if not np.array_equal(np.fromiter(_hashes(pack, rows), np.uint64), hashes[rows]):
                 raise ValueError("pixels")
             return pack
+        except FileNotFoundError:  # not written yet, or another process found it damaged
+            continue
         except ValueError:
             sys.stderr.write(f"Decoded images in {stored} are damaged; decoding them anew.\n")
             index.unlink(missing_ok=True)

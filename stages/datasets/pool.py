@@ -55,6 +55,10 @@ class Pool:
     names: list[str]
     digests: list[str]
 
+    def images_by_split(self) -> dict[str, int]:
+        """How many images the pool has of each split."""
+        return {split: self.splits.count(split) for split in sorted(set(self.splits))}
+
     def table(self) -> "pd.DataFrame":
         """A row per image: split, name, label, digest."""
         import pandas as pd

@@ -90,16 +90,17 @@ def choose(pool: Pool, subset: "Subset", dataset: str) -> Selection:
     )
 
 
-def require_enough(subset: "Subset", images: Mapping[str, int]) -> int:
+def require_enough(subset: "Subset", images: Mapping[str, int]) -> tuple[int, int, int]:
     """Raise DataError when so many images per split (train, test, val, any) cannot be enough.
 
-    Returns how many train. Copies and what cannot be read, which only `choose` knows of, are not
-    left out.
+    Returns how many train, validate and test. Copies and what cannot be read, which only `choose`
+    knows of, are not left out.
     """
     everything, official = sum(images.values()), images.get("test", 0)
     test = _test_count(subset, official or everything, official > 0)
     own_val = images.get("val", 0)
-    return _train_and_val_counts(subset, everything - (official or test) - own_val, own_val)[0]
+    rest = everything - (official or test) - own_val
+    return *_train_and_val_counts(subset, rest, own_val), test
 
 
 def nested_order(pool: Pool, rows: Rows, dataset: str, purpose: str, seed: int) -> Rows:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ from stages.core.metrics import all_values
 from stages.core.params import Params, load_params
 from stages.core.sections import Dataset
 from stages.reporting.repeat import changes, experiment
+from stages.runs.cell import params_of_cell
 from stages.runs.cell_file import parse_cell
 from stages.runs.schema import CELL
 from stages.runs.sources import WORKSPACE, Source
@@ -60,7 +60,7 @@ def _without_weights(source: Source) -> str:
         return (
             f"{source.name} is a cell of a study, which keeps figures and answers but no weights. "
             "This makes it a run of the pipeline, after which the workspace, without `--run`, is "
-            f"it:\n  {_as_run(parse_cell(cell, f'{source.name}/{CELL}'))}"
+            f"it:\n  {_as_run(source, parse_cell(cell, f'{source.name}/{CELL}'))}"
         )
     if source.name == WORKSPACE:
         return f"There is no trained model here yet: {paths.WEIGHTS} is missing. Run `dvc repro`."
@@ -71,10 +71,18 @@ def _without_weights(source: Source) -> str:
     )
 
 
-def _as_run(cell: Mapping[str, Any]) -> str:
-    """The command that trains a cell's model in the pipeline of the working tree."""
-    folder = Dataset(folder=cell["params"]["dataset"]["folder"])
-    params = params_behind(cell, Params(dataset=folder))
+def _as_run(source: Source, cell: dict[str, Any]) -> str:
+    """The command that trains a cell's model in the pipeline of the working tree.
+
+    Raises RunError for a cell of before 0.2 whose study was changed since.
+    """
+    if not (told := params_of_cell(source, cell)):
+        raise RunError(
+            f"{source.name} is a cell of a study, which keeps figures and answers but no weights, "
+            "and neither its file nor its study tells by which parameters they were trained."
+        )
+    folder = Dataset(folder=told["dataset"]["folder"])
+    params = params_behind(cell | {"params": told}, Params(dataset=folder))
     here = load_params(paths.PARAMS) if paths.PARAMS.exists() else Params()
     differ = changes(params, here)
     values = {key: value for key, (value, _) in differ.items()}

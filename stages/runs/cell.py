@@ -48,6 +48,11 @@ def run_of_cell(source: Source, content: bytes) -> Run:
     return replace(run, missing=(*as_told(lacks), *never), damaged=damaged_of(lacks))
 
 
+def params_of_cell(source: Source, cell: Json) -> Json:
+    """The parameters a cell was made with; {} where neither it nor its study tells them."""
+    return _params(_study(source, cell), cell, [])
+
+
 def _study(source: Source, cell: Json) -> Source:
     """The study's folder: `cells/NAME` is below it, or `machines/DNA/NAME` of another machine."""
     deep = len(Path(str(cell.get("cell"))).parts)

@@ -113,7 +113,10 @@ def _read(folder: Path, log: Callable[[str], None]) -> dict[Digest, Row]:
     """Every row of the folder's whole packs by its image's digest."""
     found: dict[Digest, Row] = {}
     for path in sorted(folder.glob("*.npz")):
-        content = path.read_bytes()
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:  # another process found it damaged
+            continue
         if hashlib.sha256(content).hexdigest() != path.stem:
             log(f"{path} is damaged: removed, and its features are computed anew")
             path.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ import pytest
 
 from stages.core.errors import DataError
 from stages.datasets import listing
+from stages.datasets.listing import walk
 from stages.datasets.sources.image_folder import open_collection
 from tests.datasets.samples import image_folder, write_pictures
 
@@ -103,6 +104,18 @@ def test_a_loop_of_links_lists_each_picture_once(tmp_path):
     collection = open_collection(image_folder(folder))
     assert len(collection.names) == 4
     assert collection.left_out == {"links to a folder that they lie in": ["cat/again"]}
+
+
+def test_links_that_lead_round_in_circles_end(tmp_path):
+    folder = write_pictures(tmp_path / "a", {"cat": 2, "dog": 2})
+    for number in range(3):
+        (folder / f"cat/up{number}").symlink_to(tmp_path)
+        (folder / f"dog/cat{number}").symlink_to(folder / "cat")
+    (folder / "cat/dog").symlink_to("../dog")
+    steps = list(walk(folder))
+    assert len(steps) < 30
+    files = [(step.folder / name).resolve() for step in steps for name in step.files]
+    assert set(files) == set(folder.glob("*/*.png"))
 
 
 def packed(path: Path, names: list[str], method: int = zipfile.ZIP_DEFLATED) -> Path:

@@ -16,6 +16,8 @@ from stages.core.sections import Dataset, Train
 from stages.export import main as export
 from stages.predict import main
 
+ROOT = Path(__file__).parents[2]
+
 
 def test_answers_are_those_of_the_evaluation(
     here: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
@@ -118,3 +120,16 @@ def test_a_cell_of_a_study_says_which_command_trains_its_model(
     write_record(tmp_path / "cell.json", cell)
     assert export(["--onnx", "--run", str(tmp_path)]) == 1
     assert " -S dataset.folder=/srv/pets" in capsys.readouterr().err
+
+
+def test_a_cell_of_before_records_had_parameters(
+    here: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    old = ROOT / "studies/vit_vs_resnet/small/cells/resnet18-2000-scratch_c10-0"
+    assert "params" not in json.loads((old / "cell.json").read_text())
+    assert export(["--onnx", "--run", str(old)]) == 1
+    assert "  dvc exp run -S model=resnet18" in capsys.readouterr().err
+    shutil.copytree(old, tmp_path / "alone")
+    assert export(["--onnx", "--run", str(tmp_path / "alone")]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "neither its file nor its study tells by which parameters" in said

@@ -85,5 +85,7 @@ def test_a_container_s_limit_counts(tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("3000000\n")
     (tmp_path / "memory.current").write_text("1000000\n")
     assert free_mb(CPU, tmp_path) == 2.0
+    (tmp_path / "memory.stat").write_text("anon 7\ninactive_file 500000\nactive_file 9\n")
+    assert free_mb(CPU, tmp_path) == 2.5
     (tmp_path / "memory.max").write_text("max\n")
     assert free_mb(CPU, tmp_path) == free_mb(CPU, tmp_path / "absent")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from stages.core.errors import ParamsError
 from stages.core.params import Params, parse_params
@@ -129,7 +130,9 @@ def test_a_rehearsal_is_measured_once(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_pools_with_and_without_official_splits() -> None:
     assert images_in(params(), {"any": 103}) is None
-    assert images_in(params("1/2"), {"train": 400, "test": 80, "val": 7}) == (200, 7, 80)
+    assert images_in(params("1/2"), {"train": 400, "test": 80, "val": 7}) is None  # 100 are asked
+    loose = parse_params({"subset": {"val": 0.1, "test": 0.5}}, "test")
+    assert images_in(loose, {"any": 1000}) == (450, 50, 500)
     assert images_in(params(), {"train": 400, "test": 80, "val": 400}) == (400, 100, 80)
     shares = parse_params({"subset": {"val": 0.1}}, "test")
     assert images_in(shares, {"train": 400, "test": 80, "val": 60}) == (400, 60, 80)
@@ -181,6 +184,20 @@ def test_what_open_claims_need_comes_before_all(plan: Plan) -> None:
     assert "made/dvc.yaml:main@" in told
     with pytest.raises(ParamsError, match="--hours is 0"):
         require_hours(0)
+
+
+def test_a_claim_needs_the_cells_it_will_be_judged_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the largest size that both sides have, whatever comes last in the grid."""
+    monkeypatch.chdir(tmp_path)
+    form = make_study(tmp_path, sizes=(400, 100))
+    path = form.folder / "study.yaml"
+    claims = [{"claim": "good is faster than fair", "source": "made up"}]
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"claims": claims}))
+    assert needed_by_claims(form, None) == {
+        f"{model}-400-plain-{seed}" for model in ("good", "fair") for seed in (0, 1)
+    }
 
 
 def test_another_machine_is_named_as_such() -> None:

@@ -22,6 +22,7 @@ from stages.studies.run.machine import declared_id
 from stages.studies.run.picture_cautions import about_pictures
 from stages.studies.run.pictures import images_by_split, list_pictures, pool_for
 from stages.studies.run.plan import plan_of
+from stages.studies.run.pools import kept_here, located
 from stages.studies.run.states import states_of
 from stages.studies.spec.listed_pictures import noted_pictures
 from stages.studies.spec.study_config import StudyConfig, load_study_config
@@ -75,7 +76,7 @@ def test_the_list_changes_with_the_pictures_and_with_nothing_else(form: StudyCon
 
 def test_pictures_are_read_once(form: StudyConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     first = listed(form)
-    monkeypatch.setattr("stages.studies.run.pools.open_collection", None)
+    monkeypatch.setattr("stages.studies.run.pools.read_data_set", None)
     assert listed(form) == first
 
 
@@ -105,6 +106,18 @@ def test_a_data_set_that_cannot_be_fetched_holds_up_no_other(
     (form.folder / "pictures.json").unlink()
     with pytest.raises(DataError, match="cannot be reached"):
         list_pictures(load_study_config("made"))
+
+
+def test_near_duplicates_are_looked_for_though_the_pictures_were_read_smaller(
+    form: StudyConfig,
+) -> None:
+    photo = Image.effect_noise((96, 96), 80).resize((12, 12)).resize((96, 96)).convert("RGB")
+    photo.save(PLACE / "cat/photo.png")
+    photo.save(PLACE / "dog/photo.jpg", quality=95)
+    dataset = form.params(form.cells[0]).dataset
+    assert len(kept_here(located(dataset), 28).alike) == 0
+    assert len(kept_here(located(dataset), 64).alike) == 2
+    assert len(kept_here(located(dataset), 28).alike) == 2
 
 
 def test_a_link_to_nothing_is_a_paragraph(form: StudyConfig) -> None:

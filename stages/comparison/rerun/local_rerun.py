@@ -20,6 +20,7 @@ from stages.comparison.rerun.origin import (
 from stages.comparison.rerun.replay import SECONDS, replay
 from stages.core.combinations import AT_ONCE
 from stages.core.counts import counted
+from stages.core.device import device_of
 from stages.core.files import write_json
 from stages.runs.run import Run
 from stages.runs.sources import Source
@@ -71,13 +72,14 @@ def local_replay(
 
 
 def _elsewhere(found: Replay, record: Run) -> str:
-    own = record.hardware.get("backend", found.device)
+    own = device_of(record.hardware.get("backend", found.device))
     return f", on {found.device} instead of {own}" if own != found.device else ""
 
 
 def _crossed(found: Replay, record: Run, other: Run | None) -> Iterator[str]:
     """Whether this was the arithmetic of another run's kind of device."""
-    if other and _elsewhere(found, record) and other.hardware.get("backend") == found.device:
+    theirs = device_of(other.hardware.get("backend", "")) if other else ""
+    if other and _elsewhere(found, record) and theirs == found.device:
         yield (
             f"So its steps are held, from its own states, against {found.device}, on which "
             f"{other.name} was computed."

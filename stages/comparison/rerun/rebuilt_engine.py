@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from stages.core import paths
-from stages.core.device import memory_advice, prepare
+from stages.core.device import device_of, memory_advice, prepare
 from stages.core.errors import DeviceError, RunError
 from stages.core.files import parse_csv
 from stages.core.params import Params, load_params, read_params
@@ -52,7 +52,7 @@ def on_device_of(other: Run | None, record: Run, params: Params) -> Params:
     ours, own = (run.hardware.get("backend") if run else None for run in (other, record))
     if ours is None or own is None or ours == own:
         return params
-    return params.model_copy(update={"device": ours})
+    return params.model_copy(update={"device": device_of(ours)})
 
 
 def _fallen_back(source: Source) -> dict[str, str]:

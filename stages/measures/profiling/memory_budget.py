@@ -59,7 +59,18 @@ def free_mb(device: torch.device, cgroup: Path = CGROUP) -> float:
         return own / 1e6
     free = psutil.virtual_memory().available
     limit, used = _number(cgroup / "memory.max"), _number(cgroup / "memory.current")
-    return (free if limit is None or used is None else min(free, limit - used)) / 1e6
+    if limit is not None and used is not None:
+        free = min(free, limit - used + _reclaimable(cgroup))
+    return free / 1e6
+
+
+def _reclaimable(cgroup: Path) -> int:
+    """Bytes of files that a container's memory caches, and gives up when it needs room."""
+    try:
+        lines = (cgroup / "memory.stat").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
 
 
 def _number(path: Path) -> int | None:

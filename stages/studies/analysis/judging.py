@@ -50,12 +50,11 @@ def judge(claim: str, form: StudyConfig, results: Results, machine: str) -> Verd
     if stand_ins and column in COSTS:
         told = " and ".join(f"{ours} ran in place of {theirs}" for theirs, ours in stand_ins)
         return Verdict("not run", f"{told}, whose cost is another", (), stand_ins)
-    cells = _within_half_width(parsed, form, results, machine)
+    cells = _may_stand(parsed, form, results, machine)
     if column not in cells:
         return Verdict("not run", "no run measured it", (), stand_ins)
     known = cells.dropna(subset=[column])
-    named = [_named(known, side, machine) for side in parsed.sides]
-    picked = _alike(named, parsed.sides)
+    named, picked = sides_of(parsed, known, machine)
     reason = _absent(parsed, form, named, picked) or _one_device(parsed, form, results, picked)
     if reason:
         return Verdict("not run", reason, (), stand_ins)
@@ -71,9 +70,7 @@ def judge(claim: str, form: StudyConfig, results: Results, machine: str) -> Verd
     return Verdict(status, told, used, stand_ins)
 
 
-def _within_half_width(
-    parsed: Parsed, form: StudyConfig, results: Results, machine: str
-) -> pd.DataFrame:
+def _may_stand(parsed: Parsed, form: StudyConfig, results: Results, machine: str) -> pd.DataFrame:
     """The cells that may stand on a side: the machine's, or its host's where devices differ."""
     cells = results.finished
     if len(_devices(parsed, form)) < 2:
@@ -94,6 +91,17 @@ def _devices(parsed: Parsed, form: StudyConfig) -> set[str]:
     return {str(recipe.get("device", common)) for recipe in recipes}
 
 
+def sides_of(
+    parsed: Parsed, cells: pd.DataFrame, machine: str
+) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
+    """The cells that each side names, and those of them that are compared.
+
+    What a side leaves open is that of the other: the largest size, then the last recipe.
+    """
+    named = [_named(cells, side, machine) for side in parsed.sides]
+    return named, _alike(named, parsed.sides)
+
+
 def _named(cells: pd.DataFrame, side: Side, machine: str) -> pd.DataFrame:
     """The runs that a side names; the machine's own before those of its host's other devices."""
     for kind in ("model", "recipe", "size"):
@@ -106,7 +114,6 @@ def _named(cells: pd.DataFrame, side: Side, machine: str) -> pd.DataFrame:
 
 
 def _alike(named: Sequence[pd.DataFrame], sides: Sequence[Side]) -> list[pd.DataFrame]:
-    """What a side leaves open is that of the other: the largest size, then the last recipe."""
     found = list(named)
     for kind in ("size", "recipe"):
         column = "train_images" if kind == "size" else kind

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from stages.core import files
 from stages.core.errors import RunError
-from stages.core.paths import work_folder
+from stages.core.paths import SUBMITTED, work_folder
 from stages.runs.sources import Source, open_source
 from stages.studies.run.machine import fingerprint
 from stages.studies.run.pictures import list_pictures
@@ -185,7 +185,7 @@ def next_folder(form: StudyConfig) -> Path:
 
 def submitted(form: StudyConfig) -> Path:
     """The folder of a form's submissions, absolute, for nodes start elsewhere."""
-    return work_folder().resolve() / "submitted" / form.name
+    return work_folder().resolve() / SUBMITTED / form.name
 
 
 def log_on_node(form: StudyConfig, task: str) -> str:

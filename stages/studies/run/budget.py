@@ -7,20 +7,24 @@ sizes, recipes and seeds; of equals the quickest. A cell that no longer fits is 
 """
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 
+import pandas as pd
+
+from stages.core.amounts import images_of
 from stages.core.counts import counted
 from stages.core.errors import ParamsError
 from stages.pages.formatting import duration
-from stages.studies.analysis.judging import judge
+from stages.studies.analysis.judging import judge, sides_of
 from stages.studies.analysis.reading import read_results
 from stages.studies.analysis.results import Results
 from stages.studies.run.plan import Plan, Planned
-from stages.studies.spec.claims import Side, parse
+from stages.studies.spec.claims import parse
 from stages.studies.spec.study_config import Cell, StudyConfig
 from stages.studies.spec.study_source import load_study_source
 
+ANY = "any"
+POOL = 10**9  # images; more than any count, for a share of pictures that were not listed
 SETTLED = ("holds", "does not hold")
 
 
@@ -94,15 +98,26 @@ def needed_by_claims(form: StudyConfig, declared: str | None) -> set[str]:
 
     Where it is None, as with `machines: any`, on all machines.
     """
-    results, found = read_results(form), set()
+    results, found, every = read_results(form), set[str](), _as_if_run(form)
     own = [
         name for name, facts in results.machines.items() if declared in (None, facts["declared_id"])
     ]
     for claim in load_study_source(form).claims:
         if not any(_is_settled(claim.claim, form, results, machine) for machine in own):
-            for side in parse(claim.claim, form).sides:
-                found |= {cell.name for cell in _cells(side, form.cells)}
+            _, compared = sides_of(parse(claim.claim, form), every, ANY)
+            found |= {name for cells in compared for name in cells["cell"]}
     return found
+
+
+def _as_if_run(form: StudyConfig) -> pd.DataFrame:
+    """A row per cell of the grids, as the claims would find them if all had run on one machine."""
+    rows = []
+    for cell in form.cells:
+        amount = form.params(cell).subset.train
+        images = images_of(amount, POOL) or POOL
+        row = {"cell": cell.name, "machine": ANY, "model": cell.model, "recipe": cell.recipe}
+        rows.append(row | {"size": cell.size, "train_images": images})
+    return pd.DataFrame(rows)
 
 
 def _is_settled(claim: str, form: StudyConfig, results: Results, machine: str) -> bool:
@@ -110,16 +125,6 @@ def _is_settled(claim: str, form: StudyConfig, results: Results, machine: str) -
         judge(claim, form, results.of(problem), machine).status in SETTLED
         for problem in results.heads
     )
-
-
-def _cells(side: Side, cells: Sequence[Cell]) -> list[Cell]:
-    """The cells that a side names; without a size those of the largest, the last in the grid."""
-    for kind in ("model", "recipe", "size"):
-        wanted = getattr(side, kind)
-        if wanted is not None:
-            cells = [cell for cell in cells if getattr(cell, kind) == wanted]
-    largest = cells[-1].size if cells and side.size is None else side.size
-    return [cell for cell in cells if cell.size == largest]
 
 
 def _places(cell: Cell) -> list[tuple[str, ...]]:

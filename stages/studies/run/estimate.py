@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from statistics import mean
 from typing import Any
 
-from stages.core.amounts import images_of
 from stages.core.combinations import AT_ONCE
+from stages.core.errors import DataError
 from stages.core.params import Params
+from stages.datasets.selection import require_enough
 from stages.studies.run.rehearsal import Pace
 from stages.studies.spec.study_config import Cell
 
@@ -135,21 +136,14 @@ def _passes(train: int, val: int) -> float:
 def images_in(params: Params, by_split: Mapping[str, int] | None) -> tuple[int, int, int] | None:
     """How many images train, validate and test, of those of each split.
 
-    Shares are of the pool, `full` without validation; of a pool without an official split a fifth
-    is set aside for testing. None for a share of what is not known, where tests are taken as none,
-    and where nothing is left to train on.
+    None where too few are left to train on. Where the splits are not known, a share of them is not
+    either: None of training, and nothing of the others.
     """
-    subset, listed = params.subset, by_split or {}
-    if by_split is None and not isinstance(subset.train, int):
-        return None
-    loose = listed.get("any", 0)
-    pool = listed.get("train", 0) + loose * 4 // 5
-    tests = listed.get("test", 0) + loose - loose * 4 // 5
-    official = listed.get("val", 0)
-    val = images_of(subset.val, pool) or 0
-    if official:
-        val = min(subset.val, official) if isinstance(subset.val, int) else official
-    train, test = images_of(subset.train, pool), images_of(subset.test, tests)
-    left = pool if official else pool - val
-    train = left if train is None else train
-    return (train, val, tests if test is None else test) if train > 0 else None
+    subset = params.subset
+    if by_split is not None:
+        try:
+            return require_enough(subset, by_split)
+        except DataError:
+            return None
+    val, test = (amount if isinstance(amount, int) else 0 for amount in (subset.val, subset.test))
+    return (subset.train, val, test) if isinstance(subset.train, int) else None

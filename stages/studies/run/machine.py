@@ -15,6 +15,7 @@ from stages.core.paths import work_folder
 from stages.core.records import read_record, write_record
 from stages.dna.declared import Declared, read_declared, short_id
 from stages.models import pretrained_sha256, require_recorded_weights, resolve
+from stages.runs.code import code_files, code_id
 from stages.runs.schema import STUDY_HARDWARE, STUDY_IDENTITY
 from stages.studies.spec.study_config import StudyConfig
 from stages.tasks import task_of
@@ -142,7 +143,8 @@ def _measure(params: Params, declared: Declared) -> str:
 
 
 def _kept(declared: Declared) -> Path:
-    return work_folder() / "studies" / f"probes-{short_id(declared.identity())}.json"
+    code = code_id(code_files("stages.dna.numerics", Params()))
+    return work_folder() / "studies" / f"probes-{short_id(declared.identity())}-{code}.json"
 
 
 def _machine(declared: Declared, numerics: str) -> dict[str, Any]:

@@ -5,8 +5,8 @@ folder; any other data set by its name, for its archive is verified. Shared by a
 fetching and decoding to `stages.datasets` and what git keeps of a pool to `pictures`.
 """
 
-import os
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,19 +17,19 @@ from stages.core.params import Params
 from stages.core.paths import dvc_root, work_folder
 from stages.core.records import read_record, write_record
 from stages.core.sections import Dataset
-from stages.datasets import open_collection
+from stages.datasets.data_set import read_data_set
 from stages.datasets.decoding import SUFFIXES
-from stages.datasets.findings import Findings, findings_of
-from stages.datasets.near_duplicates import Thumbnails, near_duplicates, read_near_duplicates
-from stages.datasets.pixel_cache import pack_folder, save_pack
-from stages.datasets.pool import Pool, pool_of, read_pool
-from stages.datasets.reading import fits_in_a_pack, read_collection
+from stages.datasets.findings import Findings
+from stages.datasets.listing import walk
+from stages.datasets.near_duplicates import SMALLEST_PX, read_near_duplicates
+from stages.datasets.pool import Pool, read_pool
 from stages.runs.code import code_files, code_id
 
 if TYPE_CHECKING:
     import pandas as pd
 
 READING = (  # what they execute decides what is found
+    "stages.datasets.data_set",
     "stages.datasets.reading",
     "stages.datasets.near_duplicates",
     "stages.datasets.findings",
@@ -105,13 +105,15 @@ def kept_here(dataset: Dataset, input_px: int) -> Kept:
 def _keep(dataset: Dataset, input_px: int) -> _Files:
     """The files, written now unless they are kept."""
     place = _kept(dataset)
-    if not (place.table.exists() and place.about.exists() and _whole(place)):
+    if not (place.table.exists() and place.about.exists() and _serves(place, input_px)):
         _read(dataset, input_px, place)
     return place
 
 
-def _whole(place: _Files) -> bool:
-    """Whether the kept files are as they were written; said, and made anew, where they are not."""
+def _serves(place: _Files, input_px: int) -> bool:
+    """Whether the kept files are as they were written, which is said where they are not, and
+    whether near-duplicates were looked for in them if they are at this size.
+    """
     try:
         known = read_record(place.about)
         hashes = [files.sha256_of_file(table) for table in (place.table, place.alike)]
@@ -120,28 +122,24 @@ def _whole(place: _Files) -> bool:
     whole = bool(known) and known["sha256"] == hashes
     if not whole:
         sys.stderr.write(f"The list of images {place.table} is damaged; reading the images anew.\n")
-    return whole
+    return whole and known["compared_px"] >= min(input_px, SMALLEST_PX)
 
 
 def _read(dataset: Dataset, input_px: int, place: _Files) -> None:
     """Read every image and keep what is found."""
-    collection = open_collection(dataset)
-    rows = range(len(collection.names))
-    keep, thumbnails = fits_in_a_pack(len(rows), input_px), Thumbnails()
-    reading = read_collection(collection, rows, input_px, dataset.on_corrupt, keep, thumbnails.add)
-    if keep:
-        save_pack(pack_folder(dataset.name), reading.pack)
-    pool = pool_of(collection, reading.rows, reading.pack.digests)
-    alike = near_duplicates(pool, reading.rows, thumbnails)
-    files.write_csv(place.table, pool.table())
-    files.write_csv(place.alike, alike.table)
-    images = {split: pool.splits.count(split) for split in sorted(set(pool.splits))}
+    found = read_data_set(dataset, input_px)
+    files.write_csv(place.table, found.pool.table())
+    files.write_csv(place.alike, found.alike.table)
     hashes = [files.sha256_of_file(table) for table in (place.table, place.alike)]
-    digest = files.sha256_of_json([pool.classes, hashes[0]])
     about = {
-        "classes": pool.classes,
-        "summary": {"images": images, "classes": len(pool.classes), "sha256": digest},
-        "findings": asdict(findings_of(collection, reading, alike)),
+        "classes": found.pool.classes,
+        "summary": {
+            "images": found.pool.images_by_split(),
+            "classes": len(found.pool.classes),
+            "sha256": files.sha256_of_json([found.pool.classes, hashes[0]]),
+        },
+        "findings": asdict(found.findings),
+        "compared_px": min(input_px, SMALLEST_PX),
         "sha256": hashes,
     }
     write_record(place.about, about)
@@ -179,10 +177,8 @@ def _stamp(name: str, path: Path) -> tuple[str, int, int]:
     return name, found.st_size, found.st_mtime_ns
 
 
-def _names(place: Path) -> list[str]:
+def _names(place: Path) -> Iterator[str]:
     """Every file below a folder, relative to it; none where there is no folder."""
-    return [
-        (Path(folder) / name).relative_to(place).as_posix()
-        for folder, _, names in os.walk(place, followlinks=True)
-        for name in names
-    ]
+    for step in walk(place):
+        for name in step.files:
+            yield (step.folder / name).relative_to(place).as_posix()

@@ -81,7 +81,7 @@ def _refused(
 ) -> str:
     """Why so many images per split cannot be enough, or are those of another size; else empty."""
     try:
-        require_other_images(form, cell, require_enough(form.params(cell).subset, images), drawn)
+        require_other_images(form, cell, require_enough(form.params(cell).subset, images)[0], drawn)
     except DataError as error:
         return in_the_studys_words(form, error)
     except ParamsError as error:

@@ -95,6 +95,6 @@ def refuse_unfit(room: Room) -> None:
 def _training(subset: Subset, images: Mapping[str, int]) -> int:
     """How many images train; 0 where there are not enough."""
     try:
-        return require_enough(subset, images)
+        return require_enough(subset, images)[0]
     except DataError:
         return 0

@@ -1,11 +1,10 @@
 """Record the hardware DNA of this machine, declared and measured.
 
-Reads `device`, `threads`, `seed`, `pretrained`, `train.precision`, `train.memory_format`,
-`train.deterministic` and `evaluate.batch_size`. Writes `metrics/machine.json` (all that was read),
-`metrics/hardware.json` (the little of it that is worth a row in DVC's tables),
-`metrics/numerics.json` (the probes), `metrics/identity.json` (what decides bits: training,
-evaluation and profile run again when it changes) and `metrics/code.json` (what each stage
-executes: it runs again when that changes). It is the first stage and DVC keeps its files until they
+Reads the parameters that decide what a machine computes with, which `dvc.yaml` lists. Writes
+`metrics/machine.json` (all that was read), `metrics/hardware.json` (the little of it that is worth
+a row in DVC's tables), `metrics/numerics.json` (the probes), `metrics/identity.json` (what decides
+bits: training, evaluation and profile run again when it changes) and `metrics/code.json` (what each
+stage executes: it runs again when that changes). It is the first stage and DVC keeps its files until they
 are replaced, so what the parameters cannot mean is refused here, by `preflight`, before any older
 result is gone. What is recorded is left to `dna`.
 """
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def fingerprint(params: "Params") -> None:
-    """Apply the settings of the run, read and measure the machine, write the four files.
+    """Apply the settings of the run, read and measure the machine, write the five files.
 
     Raises ModelError, DataError and DeviceError as `preflight` does.
     """

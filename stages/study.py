@@ -65,10 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_jobs(added["submit"])
     added["gather"].add_argument("--wait", action="store_true", help="until no job is left")
     _add_revisions(added["gather"], "--from", "also take the cells of {} that are missing here")
-    added["keep"].add_argument(
-        "--from", dest="revision", metavar="REVISION",
-        help="keep the cells of this branch or experiment instead",
-    )  # fmt: skip
+    _add_revisions(added["keep"], "--from", "keep the cells of {} instead")
     _add_revisions(added["page"], "--with", "also show the cells of {}, e.g. machine/mac")
     add_options(added["new"])
     return parser
@@ -162,7 +159,8 @@ def _gather(arguments: argparse.Namespace) -> int:
 def _keep(arguments: argparse.Namespace) -> int:
     from stages.studies.run.keep import keep_cells
 
-    return _log(keep_cells(_form(arguments), arguments.revision))
+    form = _form(arguments)
+    return _log("\n".join(keep_cells(form, name) for name in arguments.revisions or [None]))
 
 
 def _page(arguments: argparse.Namespace) -> int:

@@ -61,9 +61,5 @@ class ChangedError(UserError):
     """Parameters or code were edited while a result was made from them."""
 
 
-class StorageError(UserError):
-    """A file or folder cannot be written: disk full, read-only, no permission."""
-
-
 class RunError(UserError):
     """Results of an earlier stage or of another run are missing or do not fit together."""

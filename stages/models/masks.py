@@ -30,7 +30,7 @@ def portable_masks(
 ) -> AbstractContextManager[Any]:
     """Draw the masks of one forward pass from the streams of `seed`, in the order of the calls.
 
-    `step` counts from the start of training, `part` the micro-batches of a step. Does nothing
+    `step` counts from the start of training, `part` the processes that share a batch. Does nothing
     for a model that drops nothing.
     """
     if model not in _drops:

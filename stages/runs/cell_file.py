@@ -12,11 +12,11 @@ from pydantic_core import PydanticCustomError
 
 from stages.core.errors import RunError
 from stages.core.files import sha256_of_file
+from stages.core.mistakes import first_mistake
 from stages.core.paths import STUDIES
 from stages.core.records import FILES, SEAL, unsealed
 from stages.runs.schema import CELL, CELL_PREDICTIONS, accuracies_of
 from stages.runs.sources import WORKSPACE
-from stages.studies.spec.mistakes import first_mistake
 
 Section = dict[str, Any] | None
 

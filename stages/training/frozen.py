@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from stages.core.combinations import AT_ONCE
 from stages.core.device import send
 from stages.core.errors import ModelError
 from stages.core.params import Params
@@ -27,8 +28,6 @@ from stages.training.features import Features, feature_folder, features_of, thro
 from stages.training.images import gather_images
 from stages.training.inference import Evaluator, Outputs
 from stages.training.trace import hash_tensors
-
-AT_ONCE = ("probe", "knn")  # values of `finetune` whose head is fitted and not trained
 
 
 def engine_for(

@@ -107,17 +107,17 @@ class _Fit:
             last = index + 1 == self.engine.steps_per_epoch
             if every and self.state.steps % every == 0 and not last:
                 pending = self._flush(pending, number)
-                started = self._clock(started)
-                self._checkpoint()
+                self._clock(started)
+                self._checkpoint()  # whose time counts as little as after an epoch
+                started = time.perf_counter()
         self._flush(pending, number)
         self._close_epoch(number, started)
 
-    def _clock(self, started: float) -> float:
-        """Count the time since `started`, of this epoch and of the run; return the present."""
-        now = time.perf_counter()
-        self.state.epoch_seconds += now - started
-        self.state.seconds += now - started
-        return now
+    def _clock(self, started: float) -> None:
+        """Count the time since `started`, of this epoch and of the run."""
+        seconds = time.perf_counter() - started
+        self.state.epoch_seconds += seconds
+        self.state.seconds += seconds
 
     def _step(self, epoch: Epoch, index: int) -> StepResult:
         self.recorder.before_step(epoch, index)

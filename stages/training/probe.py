@@ -34,9 +34,12 @@ def fit_at_once(engine: FrozenEngine, val: Split | None, log: Callable[[str], No
     """
     precision = engine.params.train.precision
     if not torch.isfinite(engine.train_features).all():
+        cure = (
+            "Use `train.precision: fp32`, or set `train.on_nonfinite: fp32` to have that done."
+            if precision != "fp32" else "Its weights are damaged, or unfit for these images."
+        )  # fmt: skip
         raise DivergedError(
-            f"The features of {engine.params.model} are not finite in {precision}. Use "
-            "`train.precision: fp32`, or set `train.on_nonfinite: fp32` to have that done.",
+            f"The features of {engine.params.model} are not finite in {precision}. {cure}",
             epoch=1, step=1, precision=precision,
         )  # fmt: skip
     log(f"fitting a head of {engine.params.model} to {counted(engine.count, 'image')}")

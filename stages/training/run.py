@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from stages.core.combinations import AT_ONCE
 from stages.core.counts import counted
 from stages.core.determinism import keep_freed_memory
 from stages.core.device import memory_advice, precision_note, prepare
@@ -21,7 +22,7 @@ from stages.training.checkpoint import Checkpoints, run_key
 from stages.training.distributed import barrier, process_group
 from stages.training.dry_run import SMALLER_BATCH, CompileGain, dry_run, measure_compile
 from stages.training.engine import Engine
-from stages.training.frozen import AT_ONCE, FrozenEngine, engine_for
+from stages.training.frozen import FrozenEngine, engine_for
 from stages.training.loop import Trained, fit
 from stages.training.probe import fit_at_once
 

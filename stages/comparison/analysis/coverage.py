@@ -122,14 +122,9 @@ def uncovered_parts(a: Run, b: Run, evidence: Evidence, until: int) -> tuple[Par
         Part.SCHEDULE: a.history is not None and b.history is not None,
     }
     answers = _answers_agree(a, b, evidence)
-    covered[Part.KEPT] = to_the_end and (_keeps_the_last(a, b) or answers)
+    covered[Part.KEPT] = to_the_end and (bool(same_weights(a, b)) or answers)
     covered[Part.EVALUATION] = answers
     return tuple(part for part, known in covered.items() if not known)
-
-
-def _keeps_the_last(a: Run, b: Run) -> bool:
-    """Whether the kept weights are those after the last step, which were compared."""
-    return bool(same_weights(a, b))
 
 
 def _answers_agree(a: Run, b: Run, evidence: Evidence) -> bool:

@@ -171,7 +171,7 @@ other bits may be; measured at no more than a third of that."""
 
 
 def gradient_limit(places: list[Place], limits: Limits) -> float:
-    """Up to where `gradient_apart` is rounding: a floor, or more where one ULP carries far."""
+    """How far gradients may lie apart by rounding: a floor, or more where one ULP carries far."""
     return max(limits.gradient, limits.ulps * one_ulp_in_gradients(places))
 
 

@@ -42,7 +42,7 @@ class Seeds:
 
     @property
     def differ(self) -> bool:
-        """Whether the interval leaves no difference out."""
+        """Whether the interval excludes a difference of zero."""
         return self.low > 0 or self.high < 0
 
     @property
@@ -98,7 +98,7 @@ def seeds_needed(sd: float, margin: float, power: float = 0.8, most: int = 10_00
 def tost_power(error: float, dof: int, margin: float) -> float:
     """Exact power of TOST when there is no true difference.
 
-    `error` is the standard error of the difference, known with `freedom` degrees of freedom: n
+    `error` is the standard error of the difference, known with `dof` degrees of freedom: n
     pairs whose differences spread by sd have sd / √n and n - 1. Integrates the normal difference
     over the distribution of the estimated standard error (Phillips 1990, "Power of the two
     one-sided tests procedure").

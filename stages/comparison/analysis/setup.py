@@ -163,14 +163,7 @@ def _machine(a: Run, b: Run) -> Iterator[Difference]:
     if any(one and other and one != other for one, other in zip(*ids, strict=True)):
         shown = ["-".join(str(half or "?") for half in halves) for halves in ids]
         yield Difference(DNA, shown[0], shown[1], "computation")
-    decisive = {
-        *DECIDES_BITS,
-        *USUAL,
-        "precision",
-        "memory_format",
-        "deterministic",
-        "evaluate_batch_size",
-    }
+    decisive = {*DECIDES_BITS, *USUAL, "deterministic"}
     ours, theirs = flatten(a.hardware), flatten(b.hardware)
     variables = "environment" in a.hardware and "environment" in b.hardware
     for key, one, other in _unequal(ours, theirs):

@@ -7,6 +7,7 @@ two are named (the ranks agree, by and large: Kornblith et al., arXiv:1805.08974
 from collections.abc import Sequence
 from typing import Any
 
+from stages.core.combinations import AT_ONCE
 from stages.core.sections import Dataset, Section, Subset
 from stages.pages.formatting import percent
 from stages.reporting.repeat import experiment
@@ -29,7 +30,7 @@ RULE = (
 def fine_tuning(view: MachineResults) -> list[Advice]:
     """The advice, where every run is a probe; "none yet" below two that have surely learned."""
     form = view.form
-    frozen = {form.params(cell).finetune for cell in form.cells} <= {"probe", "knn"}
+    frozen = {form.params(cell).finetune for cell in form.cells} <= set(AT_ONCE)
     images = view.sizes[-1]
     rows = view.ranked(images)
     if not frozen or view.cells.empty or view.main["series"].nunique() < 2:

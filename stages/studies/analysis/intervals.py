@@ -26,7 +26,7 @@ NORMAL = float(stats.norm.ppf(LEVEL))
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean or difference and half its interval; `reach` is None where no interval can be given.
+    """A mean or difference and half its interval, `half_width`: None where none can be given.
 
     Of a time both are logarithms.
     """
@@ -131,7 +131,7 @@ class Measured:
 
 
 def latency_difference(a: pd.DataFrame, b: pd.DataFrame) -> Estimate:
-    """How much longer `a` takes than `b`, in logarithms; no reach where no repeats were timed.
+    """How much longer `a` takes than `b`, in logarithms; no interval where no repeats were timed.
 
     A network is timed a few times in a row, whatever the seeds. Three repeats may all lie on one
     side of the truth, so half their span is too little: Student's t of three normal draws asks

@@ -19,9 +19,8 @@ import pandas as pd
 from stages.pages.formatting import percent, rounded
 from stages.studies.analysis.answers import ImageErrors, image_errors
 from stages.studies.analysis.intervals import Estimate, Measured, is_time, latency_difference
-from stages.studies.analysis.machine_results import series_of
+from stages.studies.analysis.machine_results import HOST, series_of
 from stages.studies.analysis.results import Results
-from stages.studies.page.machine_tables import HOST
 from stages.studies.spec.claims import COSTS, LATENCY, Parsed, Side, parse
 from stages.studies.spec.study_config import StudyConfig
 

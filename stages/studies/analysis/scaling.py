@@ -22,8 +22,8 @@ FARTHEST = 10  # times the largest size, beyond which nothing is predicted
 class Curve:
     """A fitted line ln(error) = intercept + slope · (ln(n) - centre), and its uncertainty.
 
-    `reach` is half the 95 % interval of one run about the line and `common` that of an error that
-    all runs share, both in ln(error); `largest` is the largest size.
+    `half_width` is half the 95 % interval of one run about the line and `common` that of an error
+    that all runs share, both in ln(error); `largest` is the largest size.
     """
 
     slope: float

@@ -10,12 +10,10 @@ import pandas as pd
 
 from stages.pages.blocks import Table
 from stages.pages.formatting import NONE, duration, rounded
-from stages.studies.analysis.machine_results import MachineResults
+from stages.studies.analysis.machine_results import HOST, MachineResults
 from stages.studies.page.traced import over
 from stages.studies.spec.identity import work_of
 from stages.studies.spec.study_config import StudyConfig
-
-HOST = ("chip", "os", "macos")  # of the facts of a machine: the same for all its devices
 
 
 def machine_table(views: Sequence[MachineResults]) -> Table:

@@ -14,10 +14,10 @@ from pydantic import ValidationError
 from stages.core import files
 from stages.core.counts import counted
 from stages.core.errors import ParamsError
+from stages.core.mistakes import first_mistake
 from stages.core.paths import STUDIES
 from stages.core.yaml_text import is_text
 from stages.models import build, resolve
-from stages.studies.spec.mistakes import first_mistake
 from stages.studies.spec.pipeline_file import pipeline
 from stages.studies.spec.room import refuse_unfit, room_for
 from stages.studies.spec.study_config import (

@@ -15,11 +15,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from stages.core.errors import ParamsError
+from stages.core.mistakes import first_mistake
 from stages.core.params import Params, parse_params
 from stages.core.paths import STUDIES
 from stages.core.validation_messages import shown, unknown_name
 from stages.core.yaml_text import YamlError, parse_yaml
-from stages.studies.spec.mistakes import first_mistake
 from stages.studies.spec.study_file import NAME, StudyFile
 
 SMALL = "small"

@@ -12,11 +12,11 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stages.core.errors import ParamsError
+from stages.core.mistakes import first_mistake
 from stages.core.paths import STUDIES
 from stages.core.validation_messages import shown, unknown_name
 from stages.core.yaml_text import YamlError, parse_yaml
 from stages.studies.spec.claims import parse
-from stages.studies.spec.mistakes import first_mistake
 from stages.studies.spec.names import KINDS, is_backbone, names_of
 from stages.studies.spec.study_config import StudyConfig
 

@@ -4,9 +4,9 @@ Reads the parameters that decide what a machine computes with, which `dvc.yaml` 
 `metrics/machine.json` (all that was read), `metrics/hardware.json` (the little of it that is worth
 a row in DVC's tables), `metrics/numerics.json` (the probes), `metrics/identity.json` (what decides
 bits: training, evaluation and profile run again when it changes) and `metrics/code.json` (what each
-stage executes: it runs again when that changes). It is the first stage and DVC keeps its files until they
-are replaced, so what the parameters cannot mean is refused here, by `preflight`, before any older
-result is gone. What is recorded is left to `dna`.
+stage executes: it runs again when that changes). It is the first stage and DVC keeps its files
+until they are replaced, so what the parameters cannot mean is refused here, by `preflight`, before
+any older result is gone. What is recorded is left to `dna`.
 """
 
 import sys

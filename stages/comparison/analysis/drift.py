@@ -17,7 +17,7 @@ from stages.comparison.analysis.rounding import Limits
 from stages.comparison.analysis.step_trace import recorded_steps
 from stages.runs.run import Run
 
-STILL_TOGETHER = 1e-5
+GROWTH_BY_NOISE = 1e-5
 """Relative growth of the distance of the weights from which it is more than noise."""
 
 CARRIED_INTO_LOSS = 500
@@ -108,7 +108,7 @@ def loss_gaps(a: Run, b: Run) -> pd.DataFrame | None:
             continue
         distance, weights = entered
         carried = max(CARRIED_INTO_LOSS, 10 * norm * weights)  # first order, and room for curvature
-        limit = STILL_TOGETHER + carried * distance
+        limit = GROWTH_BY_NOISE + carried * distance
         rows.append((step, abs(one - other) / max(abs(one), abs(other), SMALL_LOSS), limit))
     return pd.DataFrame(rows, columns=["step", "gap", "limit"])
 
@@ -123,7 +123,7 @@ def _in_weights(a: Run, b: Run, limits: Limits, part: float = 1.0) -> Fault | No
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Milestones:
     """Steps between two milestones, and distances relative to A's weights.
 
     `grown` is by how much A and B parted, `limit` how much rounding explains, `moved` A's own way.
@@ -136,7 +136,7 @@ class Stretch:
     moved: float
 
 
-def weight_gaps(a: Run, b: Run, limits: Limits) -> Iterator[Stretch]:
+def weight_gaps(a: Run, b: Run, limits: Limits) -> Iterator[Milestones]:
     """How far the weights part from milestone to milestone while A's move.
 
     Two runs that rounding drives apart still move about as far as each other, so their distance
@@ -150,6 +150,6 @@ def weight_gaps(a: Run, b: Run, limits: Limits) -> Iterator[Stretch]:
         before, moved = growth.distance[index - 1], growth.moved[index]
         share = next((s for most, s in PARTING if limits.follows and before <= most), 3.0)
         if moved > 0:  # fp16 may skip a step
-            limit = max(STILL_TOGETHER, share * moved)
+            limit = max(GROWTH_BY_NOISE, share * moved)
             grown = growth.distance[index] - before
-            yield Stretch(growth.steps[index - 1] + 1, growth.steps[index], grown, limit, moved)
+            yield Milestones(growth.steps[index - 1] + 1, growth.steps[index], grown, limit, moved)

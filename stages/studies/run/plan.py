@@ -21,7 +21,7 @@ from stages.studies.run.states import (
     ANEW,
     NEVER,
     is_of,
-    kept_here,
+    kept_cells,
     machines_of,
     read_cells,
     states_of,
@@ -117,7 +117,7 @@ def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -
     missing = {name for name, state in states.items() if state.startswith("missing")}
     refused = _refused(form) if missing else ""
     kept = {
-        name: found for name, found in kept_here(form, params, machines).items() if name in missing
+        name: found for name, found in kept_cells(form, params, machines).items() if name in missing
     }
     mine = [found for name, found in read.items() if found and is_of(found, machines[name])]
     current = {

@@ -63,7 +63,7 @@ def machines_of(form: StudyConfig, params: Mapping[str, Params]) -> Mapping[str,
     return found
 
 
-def kept_here(
+def kept_cells(
     form: StudyConfig, params: Mapping[str, Params], machines: Mapping[str, str | None]
 ) -> dict[str, dict[str, Any]]:
     """The cells that `machines/` has of this very machine, the parameters and the pictures."""

@@ -38,8 +38,14 @@ def main(argv: list[str] | None = None) -> int:
     either.add_argument("--exported-program", action="store_true", help="model.pt2, for PyTorch")
     either.add_argument("--torchscript", action="store_true", help="model.ts.pt, for C++")
     add("--safetensors-timm", action="store_true", help="weights that timm or torchvision loads")
-    add("--run", default="workspace", metavar="REVISION", help="(%(default)s)")
-    add("--out", default=Path("exported"), type=Path, metavar="FOLDER", help="(%(default)s)")
+    add("--run", default="workspace", metavar="REVISION", help="(default: %(default)s)")
+    add(
+        "--out",
+        default=Path("exported"),
+        type=Path,
+        metavar="FOLDER",
+        help="(default: %(default)s)",
+    )
     arguments = parser.parse_args(argv)
     return reporting_errors(lambda: export(arguments))
 

@@ -34,8 +34,12 @@ def main(argv: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="a file, folder or zip")
-    parser.add_argument("--run", default="workspace", metavar="REVISION", help="(%(default)s)")
-    parser.add_argument("--top", type=int, default=5, metavar="N", help="classes to show (5)")
+    parser.add_argument(
+        "--run", default="workspace", metavar="REVISION", help="(default: %(default)s)"
+    )
+    parser.add_argument(
+        "--top", type=int, default=5, metavar="N", help="classes (default: %(default)s)"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="a row per picture and class")
     form.add_argument("--json", action="store_true", help="one document with the model's facts")

@@ -20,7 +20,7 @@ def parsed(argv: Sequence[str] | None, description: str) -> argparse.Namespace:
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="two runs, or more for a matrix")
     parser.add_argument(
-        "--margin", type=float, default=0.5, help="points of accuracy that do not matter (0.5)"
+        "--margin", type=float, default=0.5, help="points that do not matter (default: %(default)s)"
     )
     parser.add_argument(
         "--perturbed",
@@ -41,7 +41,7 @@ def parsed(argv: Sequence[str] | None, description: str) -> argparse.Namespace:
         type=float,
         default=40.0,
         metavar="S",
-        help="time for the stretches between those states (40)",
+        help="for the stretches between those states (default: %(default)s)",
     )
     parser.add_argument(
         "--origin",

@@ -111,6 +111,26 @@ def test_advice_that_rests_on_a_noisy_latency_says_so(
         assert told == ({"small devices", "balanced"} if span > 1 else set())
 
 
+def test_of_level_latencies_a_small_device_gets_the_fewest_macs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    form = make_study(tmp_path, models=("good", "fair"), sizes=(100,))
+    fill(form)
+    results = read_results(form)
+    good = results.cells["model"] == "good"
+    for span, taken in ((0.01, "fair"), (3.0, "good")):
+        cells = results.cells.assign(
+            latency_ms_p50=np.where(good, 9.0, 8.0),
+            macs_g=np.where(good, 1.0, 2.0),
+            latency_spread=span,
+            **{results.main: 0.8},
+        )
+        view = MachineResults(form, replace(results, cells=cells), "aaaa-1111")
+        (advice,) = (one for one in advise(view) if one.use == "small devices")
+        assert advice.series == taken
+
+
 def test_a_small_device_gets_what_is_accurate_enough_and_hears_of_what_may_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,7 +90,8 @@ def _edge(view: MachineResults) -> Advice | None:
     every = view.costs()
     rule = (
         f"lowest latency at batch 1 among those whose mean accuracy reaches {percent(WITHIN, 0)} "
-        "of the best at the largest size"
+        "of the best at the largest size; of those that its repeats cannot tell from the lowest, "
+        "the one with the fewest MACs"
     )
     if every["latency_ms_p50"].isna().all():
         return None
@@ -98,18 +99,22 @@ def _edge(view: MachineResults) -> Advice | None:
     if rows.empty:
         return _none_yet(view, "small devices", rule, view.sizes[-1])
     enough = rows[rows["mean"] >= WITHIN * rows["mean"].max()]
-    chosen = enough.sort_values(["latency_ms_p50", "mean"], ascending=[True, False]).iloc[0]
+    lowest = enough.loc[enough["latency_ms_p50"].idxmin()]
+    level = enough[enough["series"].isin([lowest["series"], *_as_fast(view, lowest, enough)])]
+    level = level.assign(macs=level.get("macs_g", math.nan))  # where no run counted any
+    chosen = level.sort_values(["macs", "mean"], ascending=[True, False]).iloc[0]
     told = f"its mean reaches {percent(WITHIN, 0)} of the best"
     beyond = [_over_share_of_best(view, name, rows) for name in rows["series"]]
     able = rows[[found.value >= 0 or found.open for found in beyond]]
-    faster = able.loc[able["latency_ms_p50"] < chosen["latency_ms_p50"], "series"]
+    quicker = able[~able["series"].isin([chosen["series"], *_as_fast(view, chosen, able)])]
+    faster = quicker.loc[quicker["latency_ms_p50"] < chosen["latency_ms_p50"], "series"]
     told += f"; faster, and may reach it too: {', '.join(faster)}" if len(faster) else ""
     return Advice(
         "small devices",
         str(chosen["series"]),
         rule,
         _figures(view, chosen, f"{_latency(view, chosen)}, {percent(chosen['mean'])}"),
-        (_alone(view, view.sizes[-1]) or told) + _as_fast(view, chosen, able),
+        (_alone(view, view.sizes[-1]) or told) + _too_noisy(view, chosen, able),
     )
 
 
@@ -137,7 +142,7 @@ def _balanced(view: MachineResults) -> Advice | None:
         str(chosen["series"]),
         rule,
         _figures(view, chosen, f"{told}, {_latency(view, chosen)}"),
-        (_alone(view, view.sizes[-1]) or _not_apart(others)) + _as_fast(view, chosen, rows),
+        (_alone(view, view.sizes[-1]) or _not_apart(others)) + _too_noisy(view, chosen, rows),
     )
 
 
@@ -181,18 +186,23 @@ def _over_share_of_best(view: MachineResults, series: str, rows: pd.DataFrame) -
     return view.scores.difference(runs, leading, WITHIN)
 
 
-def _as_fast(view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFrame) -> str:
-    """Names those whose latency the repeats cannot tell from the chosen one's."""
+def _as_fast(
+    view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFrame
+) -> dict[str, bool]:
+    """Those whose latency is not told from the chosen one's, and whether of the same network."""
     own = cells_of(view, chosen["series"], view.sizes[-1])
-    others = {name: cells_of(view, name, view.sizes[-1]) for name in rows["series"]}
-    found = {name: latency_difference(cells, own) for name, cells in others.items()}
-    same = [
-        str(name)
-        for name, difference in found.items()
-        if not others[name]["model"].isin(own["model"]).any()  # recipes of one network
-        and difference.half_width is not None
-        and difference.open
-    ]
+    found: dict[str, bool] = {}
+    for name in map(str, rows["series"]):
+        cells = cells_of(view, name, view.sizes[-1])
+        difference = latency_difference(cells, own)
+        if difference.half_width is not None and difference.open:
+            found[name] = bool(cells["model"].isin(own["model"]).any())
+    return found
+
+
+def _too_noisy(view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFrame) -> str:
+    """Names the other networks whose latency the repeats cannot tell from the chosen one's."""
+    same = [name for name, alike in _as_fast(view, chosen, rows).items() if not alike]
     return f"; latencies too noisy to tell it from {', '.join(same)}" if same else ""
 
 

@@ -76,8 +76,8 @@ def _caution(view: MachineResults, images: int) -> list[str]:
     if images >= ENOUGH * len(view.results.answers):
         return []
     return [
-        "in studies/transfer fine-tuning cost accuracy with 50 images of a class and none with "
-        f"{ENOUGH}, so hold its result against the probe's"
+        "in studies/transfer fine-tuning cost accuracy with 50 images of a class, and with "
+        f"{ENOUGH} it was not shown to, so hold its result against the probe's"
     ]
 
 

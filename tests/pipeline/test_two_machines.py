@@ -64,7 +64,9 @@ def test_verbs_in_a_fresh_clone(fresh: Path) -> None:
     verb(fresh, "plots", "show")
     verb(fresh, *LEAN, columns=160)
     assert verb(fresh, "stage", "list", rows=7).count("\n") == 7
-    verb(fresh, "dag", columns=180, rows=2 * ROWS)  # DVC draws it anew each time, 142 to 163 wide
+    # DVC draws it by chance: of 400 drawings 385 were 142 to 172 wide, and 15 were 182.
+    drawings = (verb(fresh, "dag", rows=2 * ROWS).splitlines() for _ in range(3))
+    assert any(max(map(len, lines)) <= 180 for lines in drawings)
     verb(fresh, "checkout", "--allow-missing")
     verb(fresh, "status", rows=60)
     for words in (["queue", "status"], ["exp", "list"], ["doctor"]):

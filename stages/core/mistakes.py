@@ -1,4 +1,4 @@
-"""What pydantic finds wrong in a study's files, in words. Parameters of cells have `core`'s own."""
+"""What pydantic finds wrong in a file of a study, in words. Parameters have `params`'s own."""
 
 from pydantic import ValidationError
 

@@ -106,8 +106,8 @@ def _edge(view: MachineResults) -> Advice | None:
     told = f"its mean reaches {percent(WITHIN, 0)} of the best"
     beyond = [_over_share_of_best(view, name, rows) for name in rows["series"]]
     able = rows[[found.value >= 0 or found.open for found in beyond]]
-    quicker = able[~able["series"].isin([chosen["series"], *_as_fast(view, chosen, able)])]
-    faster = quicker.loc[quicker["latency_ms_p50"] < chosen["latency_ms_p50"], "series"]
+    apart = able[~able["series"].isin(list(_as_fast(view, chosen, able)))]
+    faster = apart.loc[apart["latency_ms_p50"] < chosen["latency_ms_p50"], "series"]
     told += f"; faster, and may reach it too: {', '.join(faster)}" if len(faster) else ""
     return Advice(
         "small devices",
@@ -135,8 +135,7 @@ def _balanced(view: MachineResults) -> Advice | None:
     chosen, best = rows.iloc[place], rows.iloc[0]
     tied = rows[tied_with(view.scores, rows, place)]
     others = [str(name) for name in tied["series"] if name != chosen["series"]]
-    told = percent(chosen["mean"])
-    told += "" if place == 0 else f" ({percent(best['mean'])} at best)"
+    told = percent(chosen["mean"]) + f" ({percent(best['mean'])} at best)" * (place > 0)
     return Advice(
         "balanced",
         str(chosen["series"]),
@@ -186,18 +185,15 @@ def _over_share_of_best(view: MachineResults, series: str, rows: pd.DataFrame) -
     return view.scores.difference(runs, leading, WITHIN)
 
 
-def _as_fast(
-    view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFrame
-) -> dict[str, bool]:
-    """Those whose latency is not told from the chosen one's, and whether of the same network."""
-    own = cells_of(view, chosen["series"], view.sizes[-1])
-    found: dict[str, bool] = {}
-    for name in map(str, rows["series"]):
-        cells = cells_of(view, name, view.sizes[-1])
-        difference = latency_difference(cells, own)
-        if difference.half_width is not None and difference.open:
-            found[name] = bool(cells["model"].isin(own["model"]).any())
-    return found
+def _as_fast(view: MachineResults, one: "pd.Series[float]", rows: pd.DataFrame) -> dict[str, bool]:
+    """Those whose latency repeats cannot tell from that of `one`, and whether of its network."""
+    own = cells_of(view, one["series"], view.sizes[-1])
+    others = {str(name): cells_of(view, name, view.sizes[-1]) for name in rows["series"]}
+    return {
+        name: bool(cells["model"].isin(own["model"]).any())
+        for name, cells in others.items()
+        if (apart := latency_difference(cells, own)).half_width is not None and apart.open
+    }
 
 
 def _too_noisy(view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFrame) -> str:
@@ -231,8 +227,8 @@ def _alone(view: MachineResults, images: int) -> str | None:
 
 
 def _scaled(values: "pd.Series[float]") -> "pd.Series[float]":
-    half_width = values.max() - values.min()
-    return (values - values.min()) / half_width if half_width else values * 0.0
+    span = values.max() - values.min()
+    return (values - values.min()) / span if span else values * 0.0
 
 
 def _tie(view: MachineResults, tied: pd.DataFrame, chosen: "pd.Series[float]") -> str:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TASK = "classify"
 AT_ONCE = ("probe", "knn")
+FROZEN = (*AT_ONCE, "head")  # values of `finetune` with a trunk whose features may be kept
 
 
 def mistake_between(params: "Params") -> str | None:

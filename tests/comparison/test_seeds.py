@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.comparison.analysis.seeds import compare_seeds, seeds_needed, tost_power
-from stages.comparison.analysis.statistics import ALPHA, paired_difference, tost
+from stages.comparison.analysis.statistics import ALPHA, paired_error, tost
 
 
 def test_seeds_are_paired() -> None:
@@ -21,7 +21,7 @@ def test_seeds_are_paired() -> None:
 
 def test_equal_differences_of_two_seeds_prove_nothing() -> None:
     """0.4 points twice: what 40 images of 10,000 do by chance spreads more than that."""
-    error = paired_difference(0, 40, 10_000)[1]
+    error = paired_error(0, 40, 10_000)
     found = compare_seeds([0.95, 0.96], [0.954, 0.964], 0.005, [error, error])
     assert found is not None
     assert found.low < 0 < found.high
@@ -33,7 +33,7 @@ def test_equal_differences_of_two_seeds_prove_nothing() -> None:
 def test_seeds_without_any_difference_are_as_sure_as_their_images(
     images: int, equivalent: bool
 ) -> None:
-    error = paired_difference(0, 0, images)[1]
+    error = paired_error(0, 0, images)
     found = compare_seeds([0.9, 0.91, 0.92], [0.9, 0.91, 0.92], 0.005, [error] * 3)
     assert found is not None
     assert found.difference == 0

@@ -4,13 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from stages.comparison.analysis.statistics import (
+    ALPHA,
     align,
     compare_answers,
     compare_classes,
     exact_mcnemar,
-    paired_difference,
+    paired_error,
+    paired_interval,
+    paired_tost,
 )
 from tests.comparison.made import predictions
 
@@ -25,11 +29,43 @@ def test_mcnemar_is_the_exact_binomial_test() -> None:
 
 @given(counts, counts, st.integers(400, 5000))
 def test_the_difference_changes_sign_with_the_order(only_a: int, only_b: int, n: int) -> None:
-    one, error = paired_difference(only_a, only_b, n)
-    other, same_error = paired_difference(only_b, only_a, n)
-    assert one == -other
-    assert error == pytest.approx(same_error)
-    assert error > 0
+    low, high = paired_interval(only_a, only_b, n)
+    assert paired_interval(only_b, only_a, n) == pytest.approx((-high, -low))
+    assert low < (only_b - only_a) / n < high
+    assert paired_error(only_a, only_b, n) == pytest.approx(paired_error(only_b, only_a, n))
+    assert paired_tost(only_a, only_b, n, 0.01) == pytest.approx(
+        paired_tost(only_b, only_a, n, 0.01)
+    )
+
+
+def test_the_interval_is_the_published_one() -> None:
+    """Airways before and after a transplant, 21 children: Fagerland, Lydersen & Laake (2014)."""
+    assert paired_interval(7, 1, 21) == pytest.approx((-0.517, -0.026), abs=0.0005)
+
+
+@pytest.mark.parametrize("n", [1, 44])
+def test_intervals_end_at_all_images(n: int) -> None:
+    assert paired_interval(0, n, n)[1] == 1.0
+    assert paired_interval(n, 0, n)[0] == -1.0
+    low, high = paired_interval(0, 0, n)
+    assert low == pytest.approx(-high)
+    assert -1 < low < 0
+
+
+@pytest.mark.parametrize("images", [360, 800, 2000])
+@pytest.mark.parametrize("only_a", [0.0, 0.0005, 0.002])
+def test_runs_at_the_margin_are_seldom_called_equivalent(images: int, only_a: float) -> None:
+    """The test's level, summed over all outcomes that are likelier than one in a billion."""
+    margin = 0.005
+    shares = only_a, only_a + margin
+    level = 0.0
+    for discordant in range(int(images * sum(shares)) + 60):
+        chance = stats.binom.pmf(discordant, images, sum(shares))
+        for b in range(discordant + 1):
+            own = chance * stats.binom.pmf(b, discordant, shares[1] / sum(shares))
+            if own > 1e-9 and paired_tost(discordant - b, b, images, margin) < ALPHA:
+                level += own
+    assert level < 1.1 * ALPHA
 
 
 def test_the_interval_of_paired_shares_keeps_its_promise() -> None:
@@ -37,8 +73,8 @@ def test_the_interval_of_paired_shares_keeps_its_promise() -> None:
     p_a, p_b, n, covered, trials = 0.03, 0.05, 400, 0, 1000
     for _ in range(trials):
         only_a, only_b, _ = generator.multinomial(n, [p_a, p_b, 1 - p_a - p_b])
-        difference, error = paired_difference(only_a, only_b, n)
-        covered += abs(difference - (p_b - p_a)) < 1.96 * error
+        low, high = paired_interval(int(only_a), int(only_b), n)
+        covered += low < p_b - p_a < high
     assert 0.93 < covered / trials < 0.975
 
 

@@ -19,7 +19,7 @@ from stages.studies.analysis.judging import judge
 from stages.studies.analysis.machine_results import MachineResults
 from stages.studies.analysis.reading import read_results
 from stages.studies.analysis.results import Head, Problem, Results
-from stages.studies.analysis.scaling import fit
+from stages.studies.analysis.scaling import Doubt, fit
 from stages.studies.analysis.spread import pooled
 from stages.studies.page.cautions import cautions
 from stages.studies.page.page import page_view
@@ -166,7 +166,10 @@ def test_one_answer_to_all_images_is_left_out_of_the_pooled_spread() -> None:
     """Ten runs that agree because they say one thing say nothing of how seeds differ."""
     values = {"a": [0.40, 0.44], "dull": [0.1] * 5, "duller": [0.1] * 5, "mixed": [0.1, 0.5]}
     cells = runs(values)
-    constant = [cell for cell in cells["cell"] if cell.startswith("dull")] + ["mixed-0"]
+    names = [cell for cell in cells["cell"] if cell.startswith("dull")] + ["mixed-0"]
+    constant = [("m", cell) for cell in names]
+    elsewhere = [("another", cell) for cell in names]
+    assert pooled(cells, cells["test_top1"], elsewhere).pools[False].sd == pytest.approx(0.0)
     assert pooled(cells, cells["test_top1"]).pools[False].sd == pytest.approx(0.0)
     found = pooled(cells, cells["test_top1"], constant)
     pool = found.pools[False]
@@ -175,7 +178,7 @@ def test_one_answer_to_all_images_is_left_out_of_the_pooled_spread() -> None:
     mixed = next(group for group in found.own if group[1] == "mixed")
     t = stats.t.ppf(0.975, 1)  # its seeds do differ
     assert found.half_width(mixed) == pytest.approx(t * np.std(values["mixed"], ddof=1))
-    only = pooled(cells, cells["test_top1"], list(cells["cell"]))
+    only = pooled(cells, cells["test_top1"], [("m", cell) for cell in cells["cell"]])
     assert only.pools[False].sd is None
     assert only.half_width(mixed) is not None
 
@@ -188,7 +191,7 @@ def test_no_number_beyond_ten_times_the_data_is_printed(
     sizes = np.repeat([250, 500, 1000], 2)
     shares = 1 - (1 - a) * (sizes / 250.0) ** -b * np.exp(0.02 * draws.standard_normal(6))
     table = pd.DataFrame({"train_images": sizes, "test_images": 10_000, "top1": shares})
-    curve = fit(table, "top1", seeds=0.03, images=0.02)
+    curve = fit(table, "top1", Doubt(seeds=0.03, images=0.02))
     assert curve is not None
     told = images_told(curve, target, 250)
     numbers = [int(found.replace(",", "")) for found in re.findall(r"\d[\d,]*", told)]
@@ -198,7 +201,7 @@ def test_no_number_beyond_ten_times_the_data_is_printed(
 def test_two_pairs_on_a_line_by_chance_do_not_make_a_curve_sure() -> None:
     table = pd.DataFrame({"train_images": [250, 250, 500, 500], "top1": [0.2, 0.2, 0.28, 0.28]})
     table = table.assign(test_images=2000)
-    sure, honest = fit(table, "top1"), fit(table, "top1", seeds=0.04, images=0.02)
+    sure, honest = fit(table, "top1"), fit(table, "top1", Doubt(seeds=0.04, images=0.02))
     assert sure is not None
     assert honest is not None
     _, low, high = honest.accuracy(500)

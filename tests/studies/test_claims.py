@@ -136,7 +136,7 @@ def test_recipes_for_two_devices_are_compared_across_the_devices_of_one_host(
 def test_stand_ins_are_marked_and_kept_out_of_the_count(form: StudyConfig) -> None:
     """A network of 0.4 M parameters says nothing of the cost of the 86 M one it stands for."""
     form = rewritten(form, stands_for={"fair": "huge", 100: 5000})
-    fill(form)
+    fill(form, images_per_class=100)
     claims = ["good beats huge at 5000", "huge trains faster than good", "good reaches 10 %"]
     story = StudySource(
         title="", question="", source="", claims=[Claim(claim=c, source="") for c in claims],

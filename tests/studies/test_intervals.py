@@ -55,6 +55,18 @@ def test_the_spread_is_pooled_within_groups_only() -> None:
     assert pool.sd == pytest.approx(math.sqrt(0.02 / stats.chi2.median(1)))
 
 
+def test_two_seeds_that_agree_by_luck_spread_as_their_answers_do() -> None:
+    """One pair with the same accuracy once made the spread of every run zero."""
+    right = {"a-0": np.arange(1000) < 600, "a-1": np.arange(1000) >= 400}
+    cells = runs({"a": [0.6, 0.6]})
+    found = Measured(cells, "test_top1", image_errors(answered(right), "test_top1"))
+    assert pooled(cells, cells["test_top1"]).pools[False].sd == 0
+    assert found.spread.pools[False].sd == pytest.approx(math.sqrt(0.8 / 1000 / 2))
+    same = {"a-0": right["a-0"], "a-1": right["a-0"]}
+    found = Measured(cells, "test_top1", image_errors(answered(same), "test_top1"))
+    assert found.spread.pools[False].sd == pytest.approx(0.0)
+
+
 def test_heads_fitted_at_once_say_nothing_of_how_trainings_differ() -> None:
     """Probes' seeds agree to 0.05 points and once gave trainings their narrow intervals."""
     cells = runs({

@@ -18,7 +18,7 @@ from stages.comparison.analysis.statistics import (
     Paired,
     compare_answers,
     compare_classes,
-    paired_difference,
+    paired_error,
 )
 from stages.comparison.analysis.verdict import reach_verdict
 from stages.runs.run import Run
@@ -133,7 +133,7 @@ def _image_error(a: Run, b: Run, difference: float) -> float | None:
     images = a.evaluate.get("test_images")
     if not isinstance(images, int) or images < 1:
         return None
-    return paired_difference(0, round(abs(difference) * images), images)[1]
+    return paired_error(0, round(abs(difference) * images), images)
 
 
 def test_accuracy(run: Run) -> float | None:

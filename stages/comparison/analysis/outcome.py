@@ -11,7 +11,7 @@ from scipy import stats
 
 from stages.comparison.analysis.findings import Evidence, Fault, Kind, Rung, Verdict, Where
 from stages.comparison.analysis.seeds import ASSUMED_SD, seeds_needed
-from stages.comparison.analysis.statistics import ALPHA, Paired, more_churn
+from stages.comparison.analysis.statistics import ALPHA, Paired, discordance, more_churn
 
 SURE = 0.001
 """McNemar's p below which two runs that should agree are called different all the same."""
@@ -85,10 +85,14 @@ def contradicts_rounding(evidence: Evidence) -> Fault | None:
 
 
 def images_needed(answers: Paired) -> int:
-    """Test images at which TOST would pass with a power of 80 % if there is no difference."""
-    spread = (answers.only_a + answers.only_b + 1) / (answers.images + 2)
-    reach = stats.norm.ppf(1 - ALPHA) + stats.norm.ppf(0.9)
-    return math.ceil(spread * (reach / answers.margin) ** 2)
+    """Test images at which TOST would pass with a power of 80 % if there is no difference.
+
+    Liu et al., Statistics in Medicine 21 (2002): the test's variance is that at the margin.
+    """
+    half = (answers.only_a + answers.only_b + 1) / (answers.images + 2) / 2
+    at_margin = stats.norm.ppf(1 - ALPHA) * math.sqrt(discordance(half, half, answers.margin))
+    reach = at_margin + stats.norm.ppf(0.9) * math.sqrt(2 * half)
+    return math.ceil((reach / answers.margin) ** 2)
 
 
 def seeds_needed_by_assumption(margin: float) -> int | None:

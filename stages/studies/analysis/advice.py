@@ -13,7 +13,16 @@ from dataclasses import dataclass
 import pandas as pd
 
 from stages.pages.formatting import duration, percent
-from stages.studies.analysis.intervals import Estimate, latency_difference, tied_with
+from stages.studies.analysis.certainty import (
+    alone,
+    as_fast,
+    may_reach,
+    not_apart,
+    quickest,
+    tied,
+    too_noisy,
+)
+from stages.studies.analysis.intervals import tied_with
 from stages.studies.analysis.machine_results import MachineResults, front
 from stages.studies.page.traced import cells_of, latency_text, over, share_text
 
@@ -73,16 +82,16 @@ def _small_data(view: MachineResults) -> Advice:
         return _none_yet(view, use, rule, images)
     sizes = view.cells.groupby("series")["params_total"].median().rename("params_total")
     rows = rows.merge(sizes.reset_index(), on="series", how="left")
-    tied = rows[rows["tied"]]
-    chosen = tied.iloc[int(tied["params_total"].argmin())]
+    first = rows[rows["tied"]]
+    chosen = first.iloc[int(first["params_total"].argmin())]
     figures = f"{percent(chosen['mean'])}, {chosen['params_total'] / 1e6:.2f} M parameters"
-    figures += ", the fewest of those tied" if len(tied) > 1 else ""
+    figures += ", the fewest of those tied" if len(first) > 1 else ""
     return Advice(
         use,
         str(chosen["series"]),
         rule,
         over(cells_of(view, chosen["series"], images), figures),
-        _alone(view, images) or _tie(view, tied, chosen),
+        alone(view, images) or tied(view, images, str(chosen["series"])),
     )
 
 
@@ -100,13 +109,12 @@ def _edge(view: MachineResults) -> Advice | None:
         return _none_yet(view, "small devices", rule, view.sizes[-1])
     enough = rows[rows["mean"] >= WITHIN * rows["mean"].max()]
     lowest = enough.loc[enough["latency_ms_p50"].idxmin()]
-    level = enough[enough["series"].isin([lowest["series"], *_as_fast(view, lowest, enough)])]
+    level = enough[enough["series"].isin([lowest["series"], *as_fast(view, lowest, enough)])]
     level = level.assign(macs=level.get("macs_g", math.nan))  # where no run counted any
     chosen = level.sort_values(["macs", "mean"], ascending=[True, False]).iloc[0]
     told = f"its mean reaches {percent(WITHIN, 0)} of the best"
-    beyond = [_over_share_of_best(view, name, rows) for name in rows["series"]]
-    able = rows[[found.value >= 0 or found.open for found in beyond]]
-    apart = able[~able["series"].isin(list(_as_fast(view, chosen, able)))]
+    able = may_reach(view, rows, WITHIN)
+    apart = able[~able["series"].isin(list(as_fast(view, chosen, able)))]
     faster = apart.loc[apart["latency_ms_p50"] < chosen["latency_ms_p50"], "series"]
     told += f"; faster, and may reach it too: {', '.join(faster)}" if len(faster) else ""
     return Advice(
@@ -114,7 +122,7 @@ def _edge(view: MachineResults) -> Advice | None:
         str(chosen["series"]),
         rule,
         _figures(view, chosen, f"{_latency(view, chosen)}, {percent(chosen['mean'])}"),
-        (_alone(view, view.sizes[-1]) or told) + _too_noisy(view, chosen, able),
+        (alone(view, view.sizes[-1]) or told) + too_noisy(view, chosen, able),
     )
 
 
@@ -133,15 +141,16 @@ def _balanced(view: MachineResults) -> Advice | None:
     score = score.where(front(rows, "latency_ms_p50"), -1.0)
     place = int(score.argmax())
     chosen, best = rows.iloc[place], rows.iloc[0]
-    tied = rows[tied_with(view.scores, rows, place)]
-    others = [str(name) for name in tied["series"] if name != chosen["series"]]
+    level = rows[tied_with(view.scores, rows, place)]
+    others = [str(name) for name in level["series"] if name != chosen["series"]]
     told = percent(chosen["mean"]) + f" ({percent(best['mean'])} at best)" * (place > 0)
     return Advice(
         "balanced",
         str(chosen["series"]),
         rule,
         _figures(view, chosen, f"{told}, {_latency(view, chosen)}"),
-        (_alone(view, view.sizes[-1]) or _not_apart(others)) + _too_noisy(view, chosen, rows),
+        (alone(view, view.sizes[-1]) or not_apart(view, others, rows))
+        + too_noisy(view, chosen, rows),
     )
 
 
@@ -160,12 +169,15 @@ def _quick(view: MachineResults) -> Advice | None:
     rows = learned[learned["mean"] >= enough]
     chosen = rows.iloc[int(rows["train_seconds"].argmin())]
     told = f"{duration(chosen['train_seconds'], 2)} per training, {percent(chosen['mean'])}"
+    able = may_reach(view, learned, PART_WAY, view.chance)
+    sooner = able.loc[able["train_seconds"] < chosen["train_seconds"], "series"]
+    also = f"; quicker, and may reach it too: {', '.join(sooner)}" if len(sooner) else ""
     return Advice(
         "quick experiments",
         str(chosen["series"]),
         rule,
         _figures(view, chosen, told),
-        _alone(view, view.sizes[-1]) or _quickest(view, chosen, rows),
+        (alone(view, view.sizes[-1]) or quickest(view, chosen, rows)) + also,
     )
 
 
@@ -178,73 +190,6 @@ def _latency(view: MachineResults, chosen: "pd.Series[float]") -> str:
     return f"{latency_text(cells_of(view, chosen['series'], view.sizes[-1]).iloc[-1])} ms"
 
 
-def _over_share_of_best(view: MachineResults, series: str, rows: pd.DataFrame) -> Estimate:
-    """How far a series lies above what is enough beside the best of `rows`, at the largest size."""
-    best = rows.iloc[int(rows["mean"].argmax())]["series"]
-    runs, leading = (cells_of(view, name, view.sizes[-1]) for name in (series, best))
-    return view.scores.difference(runs, leading, WITHIN)
-
-
-def _as_fast(view: MachineResults, one: "pd.Series[float]", rows: pd.DataFrame) -> dict[str, bool]:
-    """Those whose latency repeats cannot tell from that of `one`, and whether of its network."""
-    own = cells_of(view, one["series"], view.sizes[-1])
-    others = {str(name): cells_of(view, name, view.sizes[-1]) for name in rows["series"]}
-    return {
-        name: bool(cells["model"].isin(own["model"]).any())
-        for name, cells in others.items()
-        if (apart := latency_difference(cells, own)).half_width is not None and apart.open
-    }
-
-
-def _too_noisy(view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFrame) -> str:
-    """Names the other networks whose latency the repeats cannot tell from the chosen one's."""
-    same = [name for name, alike in _as_fast(view, chosen, rows).items() if not alike]
-    return f"; latencies too noisy to tell it from {', '.join(same)}" if same else ""
-
-
-def _quickest(view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFrame) -> str:
-    seconds = view.measured("train_seconds")
-    own = cells_of(view, chosen["series"], view.sizes[-1])
-    same = [
-        str(name)
-        for name in rows["series"]
-        if name != chosen["series"]
-        and seconds.difference(cells_of(view, name, view.sizes[-1]), own).open
-    ]
-    if same:
-        return f"times too noisy to tell it from {', '.join(same)}"
-    return "quicker than all others that are accurate enough"
-
-
-def _alone(view: MachineResults, images: int) -> str | None:
-    """Said instead of a comparison where there is nothing to compare with."""
-    if len(view.at(images)) < 2:
-        but = f" but for {', '.join(view.repeated)}, the same to the bit" if view.repeated else ""
-        return f"only one has run at this size{but}: nothing to compare it with"
-    if len(view.ranked(images)) < 2:
-        return "the only one surely above one answer to every image"
-    return None
-
-
 def _scaled(values: "pd.Series[float]") -> "pd.Series[float]":
     span = values.max() - values.min()
     return (values - values.min()) / span if span else values * 0.0
-
-
-def _tie(view: MachineResults, tied: pd.DataFrame, chosen: "pd.Series[float]") -> str:
-    others = [str(name) for name in tied["series"] if name != chosen["series"]]
-    if not others:
-        told = "ahead of all others that ran at this size"
-        once = ", on these test images: no seed was repeated"
-        runs = view.cells[
-            (view.cells["series"] == chosen["series"])
-            & (view.cells["train_images"] == chosen["train_images"])
-        ]
-        return told + once * (not view.scores.seeds_told(runs))
-    return f"statistically tied with {', '.join(others)}"
-
-
-def _not_apart(others: list[str]) -> str:
-    if not others:
-        return "its accuracy differs from every other's"
-    return f"its accuracy is statistically tied with {', '.join(others)}"

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.studies.analysis.answers import image_errors
 from stages.studies.analysis.intervals import NORMAL, Estimate, Measured
 from stages.studies.analysis.machine_results import MachineResults
 from stages.studies.analysis.spread import GROUP
@@ -89,12 +88,7 @@ def agreements(first: MachineResults, second: MachineResults) -> list[Agreement]
     if both.empty:
         return []
     results = first.results
-    answers = results.predictions
-    if not answers.empty:
-        answers = answers[answers["cell"].isin(common)]
-    constant = [*first.constant, *second.constant]
-    errors = image_errors(answers, results.main)
-    measured = Measured(both, results.main, errors, constant, results.finished)
+    measured = Measured(both, results.main, results.errors, results.constant, results.finished)
     machines = (first.machine, second.machine)
     chances = (first.chance, second.chance)
     return [

@@ -14,10 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
-from stages.studies.analysis.spread import GROUP
+from stages.studies.analysis.spread import GROUP, Run
 
 CONSTANT = 0.95  # of the answers alike: the run tells (nearly) nothing apart
-Run = tuple[str, str]  # machine and cell
 
 
 @dataclass(frozen=True)
@@ -42,16 +41,33 @@ class ImageErrors:
         Where no answers are known it is binomial, p · (1 − p) / images: whole between runs of one
         group, which is the worst case, and none between groups.
         """
-        runs = list(zip(cells["machine"], cells["cell"], strict=True)) if "cell" in cells else []
-        if column == self.column and runs and all(run in self._places for run in runs):
-            places = [self._places[run] for run in runs]
-            return self.covariance[np.ix_(places, places)]
+        known = self._known(cells, column)
+        if known is not None:
+            return known
         shares, images = (cells[name].to_numpy(float) for name in (column, "test_images"))
         variance = np.clip(shares * (1 - shares), 0, None) / images
         sd = np.sqrt(np.where(variance == 0, _all_alike(images), variance))
         group = cells.groupby(GROUP, sort=False).ngroup().to_numpy()
         same = group[:, None] == group[None, :]
         return np.asarray(np.outer(sd, sd) * same)
+
+    def by_discordance(self, cells: pd.DataFrame, column: str) -> float | None:
+        """The variance of one run's accuracy if each image on which these runs differ fell to
+        right or wrong by itself; None where no answers are known.
+        """
+        known, runs = self._known(cells, column), len(cells)
+        if known is None or runs < 2:
+            return None
+        own = float(known.trace())
+        return own / runs - (float(known.sum()) - own) / (runs * (runs - 1))
+
+    def _known(self, cells: pd.DataFrame, column: str) -> NDArray[np.float64] | None:
+        """The covariance of these cells; None where the answers of one of them are not known."""
+        runs = list(zip(cells["machine"], cells["cell"], strict=True)) if "cell" in cells else []
+        if column != self.column or not runs or any(run not in self._places for run in runs):
+            return None
+        places = [self._places[run] for run in runs]
+        return self.covariance[np.ix_(places, places)]
 
 
 def image_errors(predictions: pd.DataFrame, column: str) -> ImageErrors:

@@ -19,7 +19,7 @@ import pandas as pd
 from scipy import stats
 
 from stages.studies.analysis.answers import ImageErrors
-from stages.studies.analysis.spread import GROUP, LEVEL, Group, Spread, pooled
+from stages.studies.analysis.spread import GROUP, LEVEL, Group, Run, Spread, among, pooled
 
 NORMAL = float(stats.norm.ppf(LEVEL))
 
@@ -67,7 +67,7 @@ class Measured:
     cells: pd.DataFrame
     column: str
     errors: ImageErrors
-    constant: Collection[str] = ()  # cells that give one answer to every image
+    constant: Collection[Run] = ()  # that give one answer to every image
     everywhere: pd.DataFrame | None = None  # the finished cells of all machines
 
     @cached_property
@@ -86,11 +86,21 @@ class Measured:
         """
         if is_time(self.column):
             return pooled(self.cells.loc[self.values.index], self.values)
-        own = pooled(self.cells.loc[self.values.index], self.values, self.constant)
+        own = self._pooled(self.cells.loc[self.values.index])
         if self.everywhere is None:
             return own
-        known = self.everywhere.dropna(subset=[self.column])
-        return own.filled_from(pooled(known, known[self.column].astype(float), self.constant))
+        return own.filled_from(self._pooled(self.everywhere.dropna(subset=[self.column])))
+
+    def _pooled(self, cells: pd.DataFrame) -> Spread:
+        """Of cells that have the figure; of a share no less than their answers to images make."""
+        share = tested(self.column)
+        by_images = {}
+        for key, runs in cells.groupby(GROUP, sort=False) if share else ():
+            answering = runs[~among(runs, self.constant)]
+            variance = self.errors.by_discordance(answering, str(share))
+            if variance is not None:
+                by_images[tuple(str(part) for part in _tuple(key))] = variance
+        return pooled(cells, cells[self.column].astype(float), self.constant, by_images)
 
     def seeds_told(self, *picked: pd.DataFrame) -> bool:
         """Whether it is known of all these runs how far another seed would move them."""

@@ -17,7 +17,6 @@ from typing import Literal
 import pandas as pd
 
 from stages.pages.formatting import percent, rounded
-from stages.studies.analysis.answers import ImageErrors, image_errors
 from stages.studies.analysis.intervals import Estimate, Measured, is_time, latency_difference
 from stages.studies.analysis.machine_results import HOST, series_of
 from stages.studies.analysis.results import Results
@@ -58,13 +57,13 @@ def judge(claim: str, form: StudyConfig, results: Results, machine: str) -> Verd
     if reason:
         return Verdict("not run", reason, (), stand_ins)
     used = tuple(dict.fromkeys(name for runs in picked for name in runs["cell"]))
-    errors, constant = _errors(results, picked), [cell for _, cell in results.constant]
+    common = results.errors, results.constant, results.finished
     if parsed.column in ("main", "gap"):
-        scores = Measured(known, results.main, errors, constant, results.finished)
+        scores = Measured(known, results.main, *common)
         reason = _at_chance(form, scores, picked, results)
         if reason:
             return Verdict("not judged", reason, used, stand_ins)
-    measured = Measured(known, column, errors, constant, results.finished)
+    measured = Measured(known, column, *common)
     status, told = _status(parsed, measured, picked)
     return Verdict(status, told, used, stand_ins)
 
@@ -177,13 +176,6 @@ def _at_chance(
         f"because {' and '.join(told)} {'is' if len(told) == 1 else 'are'} not surely above "
         f"{percent(max(told.values()))}, the score of one answer to every image"
     )
-
-
-def _errors(results: Results, picked: Sequence[pd.DataFrame]) -> ImageErrors:
-    used = results.predictions
-    if len(used):
-        used = used[used["cell"].isin([name for runs in picked for name in runs["cell"]])]
-    return image_errors(used, results.main)
 
 
 def _status(

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stages.studies.analysis.answers import ImageErrors, image_errors
 from stages.studies.analysis.intervals import Measured, summarize, tied_with
 from stages.studies.analysis.results import Results
 from stages.studies.analysis.spread import SAME_RUN
@@ -48,11 +47,6 @@ class MachineResults:
         return every if every.empty else every[every["machine"] == self.machine]
 
     @cached_property
-    def errors(self) -> ImageErrors:
-        """What the test images leave uncertain in the main accuracy."""
-        return image_errors(self.predictions, self.results.main)
-
-    @cached_property
     def chance(self) -> float:
         """The main accuracy of one answer to every test image."""
         return self.results.chance(self.machine)
@@ -77,8 +71,8 @@ class MachineResults:
 
     def measured(self, value: str) -> Measured:
         """A column of the cells, with what its means and differences leave uncertain."""
-        every = self.results.finished
-        return Measured(self.cells, value, self.errors, list(self.constant), every)
+        results = self.results
+        return Measured(self.cells, value, results.errors, results.constant, results.finished)
 
     @cached_property
     def scores(self) -> Measured:

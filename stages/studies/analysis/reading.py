@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from stages.core.combinations import AT_ONCE
+from stages.core.combinations import AT_ONCE, FROZEN
 from stages.core.errors import RunError
 from stages.core.records import FILES
 from stages.runs.cell_file import disagreement, mend_of_cell, parse_cell, place_of
@@ -141,14 +141,15 @@ def _row(cell: Mapping[str, Any]) -> dict[str, Any]:
     told = diverged and f"diverged at epoch {diverged['epoch']}, {diverged['precision']}"
     row = {name: cell.get(name) for name in LISTED} | {"size": str(cell["size"]), "why": told}
     row |= {name: train.get(name) for name in TRAINED}
-    fitted = (cell.get("params") or {}).get("finetune") in AT_ONCE
+    finetune = (cell.get("params") or {}).get("finetune", "full")
+    fitted = finetune in AT_ONCE
     if train.get("feature_seconds") and not fitted:
         row["train_seconds"] += train["feature_seconds"]  # which only a fitted head's holds already
     row |= {key: value for key, value in train.items() if key.endswith("top1")}
     row |= {key: value for key, value in evaluate.items() if not isinstance(value, dict)}
     row |= cell.get("profile") or {}
     row |= {"machine": cell["machine"]["id"], "cell_seconds": cell.get("cell_seconds")}
-    row["fitted"] = fitted
+    row |= {"fitted": fitted, "frozen": finetune in FROZEN}
     for metric in accuracies_of(evaluate):
         row[f"gap_{metric}"] = row[f"train_{metric}"] - row[f"test_{metric}"]
     return row

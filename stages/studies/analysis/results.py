@@ -9,7 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from stages.studies.analysis.answers import Run, constant_runs, label_shares
+from stages.studies.analysis.answers import (
+    ImageErrors,
+    constant_runs,
+    image_errors,
+    label_shares,
+)
+from stages.studies.analysis.spread import Run
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,11 @@ class Results:
     def main(self) -> str:
         """The column of the main test accuracy."""
         return f"test_{self.metrics[0]}"
+
+    @cached_property
+    def errors(self) -> ImageErrors:
+        """What the test images leave uncertain in the main accuracy."""
+        return image_errors(self.predictions, self.main)
 
     @cached_property
     def constant(self) -> dict[Run, float]:

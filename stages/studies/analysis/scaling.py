@@ -1,38 +1,57 @@
 """Learning curves: the test error as a power of the number of training images.
 
 error(n) = a · n^(-b), a straight line in logarithms (Hestness et al., arXiv:1712.00409), fitted
-to every run of one model by least squares. The band is the 95 % interval of the line, by
-Student's t, and no narrower than the seeds of the whole study and the number of test images allow:
-two pairs of runs may lie on a line by chance. A floor below which more images do not help cannot be
-told from the few sizes of a study, so nothing is predicted beyond ten times the largest size.
-Checked by leaving out the largest size and predicting it.
+to the mean of each size by least squares: runs repeated at one size say nothing more of how curves
+bend. How far sizes lie off such a line is pooled over the curves of a study, as few sizes tell it
+badly. The band is the 95 % interval of the line, by Student's t, and no narrower than the seeds of
+the whole study and the number of test images allow. A floor below which more images do not help
+cannot be told from the few sizes of a study, so nothing is predicted beyond ten times the largest
+size. Checked by leaving out the largest size and predicting it.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import optimize, stats
 
+from stages.studies.analysis.spread import middle_sd
+
 FARTHEST = 10  # times the largest size, beyond which nothing is predicted
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Half the 95 % intervals of what else moves the points of a curve.
+
+    `seeds` of one run's share over seeds, `images` of a mean share over draws of test images, and
+    `bend` of one size's mean about a power law, in ln(error), as many curves tell it; where `bend`
+    is None, the curve's own points do.
+    """
+
+    seeds: float = 0.0
+    images: float = 0.0
+    bend: float | None = None
 
 
 @dataclass(frozen=True)
 class Curve:
     """A fitted line ln(error) = intercept + slope · (ln(n) - centre), and its uncertainty.
 
-    `half_width` is half the 95 % interval of one run about the line and `common` that of an error
-    that all runs share, both in ln(error); `largest` is the largest size.
+    `places` are ln(n) - centre of its sizes, `half_widths` half the 95 % interval of each about the
+    line, `common` that of an error that all sizes share, all in ln(error); `largest` is the largest
+    size.
     """
 
     slope: float
     intercept: float
     centre: float
-    half_width: float
+    places: NDArray[np.float64]
+    half_widths: NDArray[np.float64]
     common: float
-    squares: float
-    runs: int
     largest: float
 
     @property
@@ -43,20 +62,20 @@ class Curve:
     @property
     def exponent_half_width(self) -> float:
         """Half the 95 % interval of the exponent."""
-        return self.half_width / math.sqrt(self.squares)
+        return float(np.linalg.norm(self.half_widths * self.places)) / self._squares
 
     @property
     def farthest(self) -> float:
         """Images beyond which nothing is predicted."""
         return FARTHEST * self.largest
 
+    @property
+    def _squares(self) -> float:
+        return float((self.places**2).sum())
+
     def accuracy(self, images: float) -> tuple[float, float, float]:
         """Expected accuracy at `images` with its 95 % interval, for the mean of many runs."""
-        return self._at(images, 0.0)
-
-    def one_run(self, images: float) -> tuple[float, float, float]:
-        """The same for a single new run."""
-        return self._at(images, 1.0)
+        return self.interval(images, self.common)
 
     def images_for(self, target: float) -> tuple[float | None, float | None, float | None]:
         """Images until the expected accuracy is `target`, and where the band reaches it.
@@ -65,13 +84,12 @@ class Curve:
         """
         return tuple(self._crossing(target, which) for which in (0, 2, 1))  # type: ignore[return-value]
 
-    def _at(self, images: float, own: float) -> tuple[float, float, float]:
+    def interval(self, images: float, own: float) -> tuple[float, float, float]:
+        """The same where the line's interval is joined by that of an error `own`, in ln(error)."""
         offset = math.log(images) - self.centre
         line = self.intercept + self.slope * offset
-        line_half_width = self.half_width * math.sqrt(
-            own + 1 / self.runs + offset**2 / self.squares
-        )
-        half_width = math.hypot(line_half_width, self.common)
+        weights = 1 / len(self.places) + offset * self.places / self._squares
+        half_width = math.hypot(float(np.linalg.norm(weights * self.half_widths)), own)
         middle, worst, best = (
             math.exp(min(0.0, line + by)) for by in (0.0, half_width, -half_width)
         )
@@ -113,48 +131,97 @@ class Check:
         return self.low <= self.measured <= self.high
 
 
-def fit(runs: pd.DataFrame, value: str, seeds: float = 0.0, images: float = 0.0) -> Curve | None:
-    """Fit the runs of one model; None for fewer than two sizes or three runs.
+def fit(runs: pd.DataFrame, value: str, doubt: Doubt = Doubt()) -> Curve | None:
+    """Fit the runs of one model; None for fewer than two sizes.
 
-    `runs` has `train_images`, `test_images` and `value`, a share of these. `seeds` and `images` are
-    half the 95 % intervals of one run's share over seeds, as known from more runs than these, and
-    of a mean over draws of test images. A run without a mistake counts as half of one.
+    `runs` has `train_images`, `test_images` and `value`, a share of these. A size without a mistake
+    counts as half of one.
     """
-    known = runs.dropna(subset=[value])
-    if known["train_images"].nunique() < 2 or len(known) < 3:
+    sizes = _means(runs, value)
+    if len(sizes) < 2:
         return None
-    least = 0.5 / known["test_images"].to_numpy(float)
-    x = np.log(known["train_images"].to_numpy(float))
-    y = np.log(np.maximum(1 - known[value].to_numpy(float), least))
+    x, y = np.log(sizes.index.to_numpy(float)), np.log(sizes["error"].to_numpy(float))
     centre = float(x.mean())
     line = stats.linregress(x - centre, y)
-    squares = float(((x - centre) ** 2).sum())
-    left = y - line.intercept - line.slope * (x - centre)
-    residual = math.sqrt(float((left**2).sum()) / (len(x) - 2))
-    error = float(np.exp(y.mean()))
+    bend = doubt.bend if doubt.bend is not None else half_width_of(bends([runs], value))
     return Curve(
         slope=float(line.slope),
         intercept=float(line.intercept),
         centre=centre,
-        half_width=max(float(stats.t.ppf(0.975, len(x) - 2)) * residual, seeds / error),
-        common=images / error,
-        squares=squares,
-        runs=len(x),
-        largest=float(known["train_images"].max()),
+        places=x - centre,
+        half_widths=np.array(
+            [_about(error, count, doubt.seeds, bend) for error, count in sizes.to_numpy(float)]
+        ),
+        common=doubt.images / float(sizes["error"].iloc[-1]),
+        largest=float(sizes.index[-1]),
     )
 
 
+def bends(series: Iterable[pd.DataFrame], value: str) -> list[tuple[float, int]]:
+    """How far the sizes of each series lie off its line: variance in ln(error), and its degrees of
+    freedom; nothing of series with fewer than three sizes, which any line fits.
+    """
+    found = []
+    for runs in series:
+        sizes = _means(runs, value)
+        if len(sizes) < 3:
+            continue
+        x, y = np.log(sizes.index.to_numpy(float)), np.log(sizes["error"].to_numpy(float))
+        left = y - np.polynomial.Polynomial.fit(x, y, 1)(x)
+        found.append((float((left**2).sum()) / (len(x) - 2), len(x) - 2))
+    return found
+
+
+def half_width_of(found: Sequence[tuple[float, int]]) -> float:
+    """Half the 95 % interval of one size about a power law, pooled over `bends`; 0 without any."""
+    if not found:
+        return 0.0
+    variances, dof = np.array([one for one, _ in found]), np.array([count for _, count in found])
+    return float(stats.t.ppf(0.975, dof.sum())) * middle_sd(variances, dof)
+
+
+def without_largest(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs of all sizes but the largest."""
+    fewer: pd.DataFrame = runs[runs["train_images"] < runs["train_images"].max()]
+    return fewer
+
+
+def leaning(checks: Sequence[Check]) -> bool:
+    """Whether so many predictions err one way that it is none of chance: a two-sided sign test."""
+    below = sum(check.measured < check.predicted for check in checks)
+    return bool(checks) and float(stats.binomtest(below, len(checks)).pvalue) < 0.05
+
+
 def leave_out_largest(
-    runs: pd.DataFrame, value: str, seeds: float = 0.0, images: float = 0.0
+    runs: pd.DataFrame,
+    value: str,
+    doubt: Doubt = Doubt(),
 ) -> Check | None:
     """Fit without the largest size and predict the mean of its runs; None where that cannot be.
 
-    `seeds` and `images` are those of `fit`.
+    `doubt.bend` is to be of curves without their largest size too. The test images are the same on
+    both sides, so they are no doubt here. None also where there is nothing by which to say how far
+    off is too far.
     """
-    largest = runs["train_images"].max()
-    last = runs[runs["train_images"] == largest]
-    curve = fit(runs[runs["train_images"] < largest], value, seeds, images)
-    if curve is None:
+    fewer = without_largest(runs)
+    bend = doubt.bend if doubt.bend is not None else half_width_of(bends([fewer], value))
+    curve = fit(fewer, value, replace(doubt, images=0.0, bend=bend))
+    if curve is None or not curve.half_widths.any():
         return None
-    predicted, low, high = curve.one_run(float(largest))
-    return Check(int(largest), predicted, low, high, float(last[value].mean()))
+    sizes = _means(runs, value)
+    largest, (error, count) = sizes.index[-1], sizes.to_numpy(float)[-1]
+    own = _about(1 - curve.accuracy(largest)[0], count, doubt.seeds, bend)
+    return Check(int(largest), *curve.interval(largest, own), 1 - float(error))
+
+
+def _about(error: float, runs: float, seeds: float, bend: float) -> float:
+    """Half the interval of a size's mean about the line: by its seeds, or by what bends curves."""
+    return max(seeds / math.sqrt(runs) / error, bend)
+
+
+def _means(runs: pd.DataFrame, value: str) -> pd.DataFrame:
+    """By ascending size the mean `error` and the number of `runs`."""
+    known = runs.dropna(subset=[value])
+    error = np.maximum(1 - known[value].to_numpy(float), 0.5 / known["test_images"].to_numpy(float))
+    by_size = pd.Series(error).groupby(known["train_images"].to_numpy(int))
+    return pd.DataFrame({"error": by_size.mean(), "runs": by_size.size()})

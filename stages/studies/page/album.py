@@ -14,8 +14,8 @@ from stages.charts.study_matrix import WIDE, class_heat_map
 from stages.charts.study_points import cost_against_accuracy
 from stages.charts.style import metric_label
 from stages.pages.blocks import Picture, drawing
+from stages.studies.analysis.fitted_curves import fitted_curves
 from stages.studies.analysis.machine_results import MachineResults, front
-from stages.studies.page.size_tables import fitted_curves
 from stages.studies.page.traced import Traced
 
 FRONT = (
@@ -46,8 +46,7 @@ def data_size(view: MachineResults) -> list[Picture]:
 def bands(view: MachineResults) -> dict[str, Band]:
     """The fitted curve of each series at 40 places over the sizes and twice the largest.
 
-    Of a curve that missed the largest size when it was left out, or is through two sizes alone,
-    nothing is drawn.
+    Of a curve for which nothing speaks nothing is drawn.
     """
     images = np.geomspace(view.sizes[0], 2 * view.sizes[-1], 40)
     found = {}

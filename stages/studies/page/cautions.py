@@ -22,14 +22,16 @@ def interval_text(view: MachineResults) -> str:
             "of the test images and say nothing of how another seed would do."
         )
         return over(view.cells, told)
-    left_out = ", runs with one answer to all images left out" if view.constant else ""
+    left_out = ", runs with one answer to all images left out" if view.results.constant else ""
     differ = ", ".join(
         (RUN[kind] if len(kinds) > 1 else "") + _differ(view, pool) for kind, pool in pools.items()
     )
     told = (
         "Mean ± 95 % interval (number of runs), for other seeds and other test images: the error "
-        "of both, added in quadrature. Standard deviation of one run over the seeds of its "
-        f"backbone and size, the median over all of them{left_out}: {differ}. With it goes "
+        "of both, added in quadrature. The training images of a size are the same for all: what "
+        "others would change is not in it. Standard deviation of one run over the seeds of its "
+        f"backbone and size, the median over all of them{left_out}, and no less than the images "
+        f"make on which seeds differ: {differ}. With it goes "
         "Student's t; where seeds differ more, their own spread counts. Two figures are tied when "
         "the interval of their difference, paired image by image, holds zero; their own intervals "
         "may overlap all the same."

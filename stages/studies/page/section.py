@@ -11,6 +11,7 @@ from stages.core.combinations import DEFAULT_TASK
 from stages.pages.blocks import Tile
 from stages.studies.analysis.advice import NONE_YET, advise, unlearned_text
 from stages.studies.analysis.fine_tuning import fine_tuning
+from stages.studies.analysis.fitted_curves import fitted_curves
 from stages.studies.analysis.machine_results import MachineResults
 from stages.studies.page import accuracy_tables as accuracy
 from stages.studies.page import album, cost_tables, size_tables
@@ -118,7 +119,7 @@ def _winner(view: MachineResults) -> str | None:
     told = size_tables.winner_beyond(view)
     if told is None:
         return None
-    fitted = size_tables.fitted_curves(view).values()
+    fitted = fitted_curves(view).values()
     return Traced(told, [str(cell) for found in fitted for cell in found.cells["cell"]])
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from statistics import mean
 from typing import Any
 
-from stages.core.combinations import AT_ONCE
+from stages.core.combinations import AT_ONCE, FROZEN
 from stages.core.errors import DataError
 from stages.core.params import Params
 from stages.datasets.selection import require_enough
@@ -19,7 +19,6 @@ from stages.studies.run.rehearsal import Pace
 from stages.studies.spec.study_config import Cell
 
 PROCESS_SECONDS = 4.0  # until a fresh process has imported PyTorch and the models
-FROZEN = (*AT_ONCE, "head")  # values of `finetune` with a trunk whose features may be kept
 PEAK_STEPS = 6  # that a profile takes of the largest batch, for its peak memory
 Found = Mapping[str, Any]
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from stages.core.combinations import FROZEN
 from stages.core.errors import UserError
 from stages.core.params import Params
 from stages.pages.formatting import duration
 from stages.studies.run.code import code_note
-from stages.studies.run.estimate import FROZEN, Estimate, Known, estimate, images_in
+from stages.studies.run.estimate import Estimate, Known, estimate, images_in
 from stages.studies.run.machine import about_weights, declared_id, require_startable
 from stages.studies.run.picture_cautions import about_pictures, why_not
 from stages.studies.run.pictures import images_by_split, pictures_away

@@ -1,0 +1,96 @@
+"""How sure a piece of advice is: who else may be as accurate, as fast or as quick.
+
+What is advised, and by which rule, is left to `advice`.
+"""
+
+import pandas as pd
+
+from stages.studies.analysis.intervals import latency_difference
+from stages.studies.analysis.machine_results import MachineResults
+from stages.studies.page.traced import cells_of
+
+ONCE = ", on these test images: not of all is it known how far seeds differ"
+
+
+def alone(view: MachineResults, images: int) -> str | None:
+    """Said instead of a comparison where there is nothing to compare with."""
+    if len(view.at(images)) < 2:
+        but = f" but for {', '.join(view.repeated)}, the same to the bit" if view.repeated else ""
+        return f"only one has run at this size{but}: nothing to compare it with"
+    if len(view.ranked(images)) < 2:
+        return "the only one surely above one answer to every image"
+    return None
+
+
+def tied(view: MachineResults, images: int, chosen: str) -> str:
+    """Which are statistically tied with the chosen one among those ranked at a size."""
+    ranked = view.ranked(images)
+    others = [str(name) for name in ranked.loc[ranked["tied"], "series"] if name != chosen]
+    if others:
+        return f"statistically tied with {', '.join(others)}"
+    unranked = len(ranked) < len(view.at(images))
+    of_whom = "are surely above one answer to every image" if unranked else "ran at this size"
+    return f"ahead of all others that {of_whom}" + _once(view, ranked, images)
+
+
+def not_apart(view: MachineResults, others: list[str], rows: pd.DataFrame) -> str:
+    """Which of `rows`, of the largest size, the accuracy cannot be told from."""
+    if others:
+        return f"its accuracy is statistically tied with {', '.join(others)}"
+    return "its accuracy differs from every other's" + _once(view, rows, view.sizes[-1])
+
+
+def may_reach(
+    view: MachineResults, rows: pd.DataFrame, share: float, least: float = 0.0
+) -> pd.DataFrame:
+    """Those of `rows` that come, or may come, `share` of the way from `least` to the best of them,
+    at the largest size.
+    """
+    leading = cells_of(view, rows.iloc[int(rows["mean"].argmax())]["series"], view.sizes[-1])
+    aim, able = (1 - share) * least, []
+    for name in rows["series"]:
+        over = view.scores.difference(cells_of(view, name, view.sizes[-1]), leading, share)
+        able.append(over.value >= aim or over.high is None or over.high >= aim)
+    return rows[able]
+
+
+def as_fast(view: MachineResults, one: "pd.Series[float]", rows: pd.DataFrame) -> dict[str, bool]:
+    """Those whose latency repeats cannot tell from that of `one`, and whether of its network."""
+    own = cells_of(view, one["series"], view.sizes[-1])
+    others = {str(name): cells_of(view, name, view.sizes[-1]) for name in rows["series"]}
+    return {
+        name: bool(cells["model"].isin(own["model"]).any())
+        for name, cells in others.items()
+        if (apart := latency_difference(cells, own)).half_width is not None and apart.open
+    }
+
+
+def too_noisy(view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFrame) -> str:
+    """Names the other networks whose latency the repeats cannot tell from the chosen one's."""
+    same = [name for name, alike in as_fast(view, chosen, rows).items() if not alike]
+    return f"; latencies too noisy to tell it from {', '.join(same)}" if same else ""
+
+
+def quickest(view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFrame) -> str:
+    """Which of `rows` the training time cannot be told from."""
+    same = [
+        str(name)
+        for name in rows["series"]
+        if name != chosen["series"] and _as_quick(view, name, chosen["series"])
+    ]
+    if same:
+        return f"times too noisy to tell it from {', '.join(same)}"
+    return "quicker than all others whose mean comes as far"
+
+
+def _as_quick(view: MachineResults, *names: object) -> bool:
+    """Whether two trainings' times cannot be told apart, as where no repeat tells their spread."""
+    seconds = view.measured("train_seconds")
+    a, b = (cells_of(view, name, view.sizes[-1]) for name in names)
+    return not seconds.seeds_told(a, b) or seconds.difference(a, b).open
+
+
+def _once(view: MachineResults, rows: pd.DataFrame, images: int) -> str:
+    """Said where a comparison is of these runs alone, since another seed may move them anywhere."""
+    runs = [cells_of(view, name, images) for name in rows["series"]]
+    return ONCE * (not view.scores.seeds_told(*runs))

@@ -34,7 +34,7 @@ def data_size(view: MachineResults) -> list[Picture]:
     fitted = bands(view)
     caption = "Points: means over seeds with 95 % intervals."
     if fitted:
-        caption += " Lines and bands: power law of the error, fitted to all runs."
+        caption += " Lines and bands: power law of the error, where it foretold the largest size."
     caption += " Dotted: the score of one answer to every image."
     drawn = accuracy_by_size(view.main, fitted, label, view.chance)
     whose = f" of machine {view.place}" if len(view.results.makers) > 1 else ""

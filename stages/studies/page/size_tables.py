@@ -113,7 +113,8 @@ def _doubts(every: Mapping[str, Fitted], chance: float) -> str:
         for name, found in every.items()
         if found.check and found.missed
     ]
-    told = f" The curve of the smaller sizes missed {', '.join(missed)}: it is not used."
+    whose, used = ("The curves", "they are") if len(missed) > 1 else ("The curve", "it is")
+    told = f" {whose} of the smaller sizes missed {', '.join(missed)}: {used} not used."
     return told * bool(missed) + _leaning_told(every)
 
 

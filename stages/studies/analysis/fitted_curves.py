@@ -85,7 +85,8 @@ def _fitted(view: MachineResults, series: Mapping[str, pd.DataFrame]) -> dict[st
     for name, cells in series.items():
         doubt = _doubt(view, cells)
         if (curve := fit(cells, value, replace(doubt, bend=bend))) is not None:
-            check = leave_out_largest(cells, value, replace(doubt, bend=bend_of_fewer))
+            images = view.results.errors.among(cells, value)
+            check = leave_out_largest(cells, value, replace(doubt, bend=bend_of_fewer), images)
             found[name] = Fitted(curve, check, cells, view.chance)
     lean = leaning([one.check for one in found.values() if one.check])
     return {name: replace(one, leaning=lean) for name, one in found.items()}

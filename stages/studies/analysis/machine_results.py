@@ -17,7 +17,7 @@ from stages.studies.analysis.results import Results
 from stages.studies.analysis.spread import SAME_RUN
 from stages.studies.spec.study_config import StudyConfig
 
-HOST = ("chip", "os", "macos")  # of the facts of a machine: the same for all its devices
+HOST = ("chip", "os", "macos", "torch")  # of the facts of a machine: the same for all its devices
 
 
 @dataclass(frozen=True)

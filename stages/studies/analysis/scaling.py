@@ -20,6 +20,7 @@ from scipy import optimize, stats
 
 from stages.studies.analysis.spread import middle_sd
 
+NORMAL = float(stats.norm.ppf(0.975))
 FARTHEST = 10  # times the largest size, beyond which nothing is predicted
 
 
@@ -84,12 +85,17 @@ class Curve:
         """
         return tuple(self._crossing(target, which) for which in (0, 2, 1))  # type: ignore[return-value]
 
+    def weights(self, images: float) -> NDArray[np.float64]:
+        """How much of a change of each size's ln(error) the line shows at `images`."""
+        offset = math.log(images) - self.centre
+        return 1 / len(self.places) + offset * self.places / self._squares
+
     def interval(self, images: float, own: float) -> tuple[float, float, float]:
         """The same where the line's interval is joined by that of an error `own`, in ln(error)."""
         offset = math.log(images) - self.centre
         line = self.intercept + self.slope * offset
-        weights = 1 / len(self.places) + offset * self.places / self._squares
-        half_width = math.hypot(float(np.linalg.norm(weights * self.half_widths)), own)
+        moved = float(np.linalg.norm(self.weights(images) * self.half_widths))
+        half_width = math.hypot(moved, own)
         middle, worst, best = (
             math.exp(min(0.0, line + by)) for by in (0.0, half_width, -half_width)
         )
@@ -196,12 +202,14 @@ def leave_out_largest(
     runs: pd.DataFrame,
     value: str,
     doubt: Doubt = Doubt(),
+    covariance: NDArray[np.float64] | None = None,
 ) -> Check | None:
     """Fit without the largest size and predict the mean of its runs; None where that cannot be.
 
     `doubt.bend` is to be of curves without their largest size too. The test images are the same on
-    both sides, so they are no doubt here. None also where there is nothing by which to say how far
-    off is too far.
+    both sides: what they leave open is by `covariance` [runs, runs], of the shares over draws of
+    them, and `doubt.images` does not count. None also where there is nothing by which to say how
+    far off is too far.
     """
     fewer = without_largest(runs)
     bend = doubt.bend if doubt.bend is not None else half_width_of(bends([fewer], value))
@@ -211,6 +219,11 @@ def leave_out_largest(
     sizes = _means(runs, value)
     largest, (error, count) = sizes.index[-1], sizes.to_numpy(float)[-1]
     own = _about(1 - curve.accuracy(largest)[0], count, doubt.seeds, bend)
+    if covariance is not None:
+        moved = [*curve.weights(largest) / sizes["error"].to_numpy(float)[:-1], -1 / error]
+        by_run = pd.Series(moved, sizes.index) / sizes["runs"]
+        weights = by_run[runs["train_images"].astype(int)].to_numpy(float)
+        own = math.hypot(own, NORMAL * math.sqrt(max(0.0, float(weights @ covariance @ weights))))
     return Check(int(largest), *curve.interval(largest, own), 1 - float(error))
 
 

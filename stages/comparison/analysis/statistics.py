@@ -138,13 +138,13 @@ def paired_error(only_a: int, only_b: int, n: int) -> float:
 
 
 def discordance(a: float, b: float, delta: float) -> float:
-    """The variance of B minus A for one image, were `delta` the difference (Tango, eq. 6 f.).
+    """The variance of B minus A for one image, were `delta` the difference.
 
     `a` and `b` are the shares of images that one alone has right; the likeliest shares with that
     difference are taken.
     """
-    half = -a - b + (2 - b + a) * delta
-    only_a = (math.sqrt(max(0.0, half**2 + 8 * a * delta * (1 - delta))) - half) / 4
+    linear = -a - b + (2 - b + a) * delta  # of the quadratic whose root is the likeliest share
+    only_a = (math.sqrt(max(0.0, linear**2 + 8 * a * delta * (1 - delta))) - linear) / 4
     return 2 * only_a + delta * (1 - delta)
 
 

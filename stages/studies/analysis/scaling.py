@@ -18,9 +18,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
+from stages.studies.analysis.intervals import NORMAL
 from stages.studies.analysis.spread import middle_sd
 
-NORMAL = float(stats.norm.ppf(0.975))
 FARTHEST = 10  # times the largest size, beyond which nothing is predicted
 
 

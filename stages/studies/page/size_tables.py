@@ -48,8 +48,8 @@ def sample_table(view: MachineResults, target: float | None) -> Table | None:
 def winner_beyond(view: MachineResults) -> str | None:
     """Which series the curves expect to lead at twice the largest size, and how surely.
 
-    Where a curve missed the largest size when it was left out, or is through two sizes alone,
-    nothing is expected of it, nor where its interval holds one answer to every image.
+    Nothing is expected of a curve for which nothing speaks, nor where its interval holds one answer
+    to every image.
     """
     images = 2 * view.sizes[-1]
     every = fitted_curves(view)

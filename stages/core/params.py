@@ -97,13 +97,18 @@ def read_params(text: str, where: str) -> Params:
 
     Raises ParamsError as `load_params` does.
     """
+    return parse_params(read_values(text, where), where)
+
+
+def read_values(text: str, where: str) -> dict[str, Any]:
+    """The keys and values of a parameter file's text. Raises ParamsError when it holds none."""
     try:
         values = parse_yaml(text)
     except YamlError as error:
         raise ParamsError(f"{where} is not valid YAML: {error}.") from None
     if not isinstance(values, dict):
         raise ParamsError(f"{where} must be a mapping of keys to values, as in the README.")
-    return parse_params(values, where)
+    return values
 
 
 def parse_params(values: dict[str, Any], where: str) -> Params:

@@ -17,6 +17,7 @@ from stages.core.metrics import all_values
 from stages.core.records import FILES
 from stages.core.yaml_text import parse_yaml
 from stages.runs.code import code_key
+from stages.runs.recorded_params import recorded_params
 from stages.runs.schema import CELL, KEYS, Types
 from stages.runs.sources import Source
 from stages.runs.tables import TABLES, Lack, as_recorded, read_table, require_whole
@@ -119,10 +120,11 @@ def read_run(source: Source) -> Run:
     values = _read(source, COMPARED, lacks)
     values["numerics"] = _numerics(values["numerics"])
     params = parsed(source, paths.PARAMS, parse_yaml, lacks)
+    lock = parsed(source, paths.LOCK, parse_yaml, lacks)
     return Run(
         name=source.name,
-        params=params,
-        code=_code(parsed(source, paths.LOCK, parse_yaml, lacks)),
+        params=recorded_params(source, params, lock),
+        code=_code(lock),
         indices_sha256=_indices_sha256(source, values["train"]),
         missing=as_told(lacks),
         damaged=damaged_of(lacks),

@@ -1,6 +1,7 @@
 """Convolutions and products whose backward PyTorch makes slowly on a CPU, computed otherwise.
 
 Each function takes and gives what `F.conv2d`, `F.linear` or `Tensor.norm` would, up to rounding.
+PyTorch's own are bound here by name, for `F` may have these in their place.
 When to call which is told by `training.fast_kernels`.
 """
 
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.nn import functional as F
+from torch.nn.functional import conv2d, linear, pad
 
 Pair = tuple[int, int]
 NARROW = 16  # channels
@@ -22,18 +23,20 @@ def cut_taps(x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: P
 
     The rest only ever multiplies zeros. Unchanged where the part would need unequal padding.
     """
-    parts, pads = [], []
-    for size, taps, step, pad, gap in zip(
-        x.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True
-    ):
-        first, end, kept = _meeting(size, taps, step, pad, gap)
-        parts.append(slice(first, end))
-        pads.append(kept)
-    kernel = weight[:, :, parts[0], parts[1]]
-    return (weight, padding) if kernel.shape == weight.shape else (kernel, tuple(pads))
+    cut = _cut(x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    return (weight, padding) if cut is None else (weight[:, :, *cut[0]], cut[1])
 
 
 @cache
+def _cut(size: Any, taps: Any, *geometry: Pair) -> tuple[tuple[slice, slice], Pair] | None:
+    """Which taps to keep, by axis, and the padding that they need; None for all of them."""
+    found = [_meeting(*axis) for axis in zip(size, taps, *geometry, strict=True)]
+    if all(end - first == count for (first, end, _), count in zip(found, taps, strict=True)):
+        return None
+    (up, down, high), (left, right, wide) = found
+    return (slice(up, down), slice(left, right)), (high, wide)
+
+
 def _meeting(size: int, taps: int, stride: int, pad: int, gap: int) -> tuple[int, int, int]:
     """First and end of the taps that meet `size` pixels, and the padding that they need."""
     outputs = (size + 2 * pad - gap * (taps - 1) - 1) // stride + 1
@@ -66,9 +69,9 @@ class _Product(Function):
         ctx.axis = axis
         rows = _rows(x, axis)
         if _folds(rows):
-            y = _rows(F.conv2d(_images(rows), weight[:, :, None, None], bias), 1)
+            y = _rows(conv2d(_images(rows), weight[:, :, None, None], bias), 1)
         else:
-            y = F.linear(rows, weight, bias)
+            y = linear(rows, weight, bias)
         return _unrolled(y, x, axis)
 
     @staticmethod
@@ -145,7 +148,7 @@ class _WindowConvolution(Function):
     ) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.stride, ctx.padding = stride, padding
-        return F.conv2d(x, weight, bias, stride, padding)
+        return conv2d(x, weight, bias, stride, padding)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
@@ -169,7 +172,7 @@ class _WindowConvolution(Function):
 def _windows(x: Tensor, taps: torch.Size, stride: Pair, padding: Pair) -> Tensor:
     """What each output pixel sees, [n*oh*ow, kh*kw*c]."""
     (up, left), pixels = padding, x.permute(0, 2, 3, 1)
-    padded = F.pad(pixels, (0, 0, left, left, up, up)) if up or left else pixels
+    padded = pad(pixels, (0, 0, left, left, up, up)) if up or left else pixels
     seen = padded.unfold(1, taps[0], stride[0]).unfold(2, taps[1], stride[1])
     return seen.permute(0, 1, 2, 4, 5, 3).reshape(-1, taps.numel() * x.shape[1])
 
@@ -193,7 +196,7 @@ class _DepthwiseConvolution(Function):
     ) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.stride, ctx.padding = stride, padding
-        return F.conv2d(x, weight, bias, stride, padding, groups=len(weight))
+        return conv2d(x, weight, bias, stride, padding, groups=len(weight))
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:

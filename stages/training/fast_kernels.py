@@ -4,17 +4,20 @@ PyTorch's convolutions (oneDNN) are made for large maps. On the 8x8 to 1x1 maps 
 their gradients cost up to twenty times what the same sums cost as a matrix product, and in
 bfloat16 threads wait for each other spinning, which beside other work takes a hundred times as
 long. The rules below are measured (docs/speed.md). The model stays as it is: while the context is
-active its calls are answered by `training.convolution_kernels`, and outside of it (export,
-counting, Grad-CAM) nothing is different. Nothing happens on CUDA and MPS.
+active its calls of `F.conv2d`, `F.linear` and `Tensor.norm` are answered by
+`training.convolution_kernels`, and outside of it (export, counting, Grad-CAM) nothing is different.
+Nothing happens on CUDA and MPS.
 """
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
+from torch.nn.functional import conv2d, linear
 
 from stages.training.convolution_kernels import (
     FOLD,
@@ -32,21 +35,27 @@ MODERATE_PIXELS = 256  # beyond, windows would take more memory than they are wo
 WORTH_A_PRODUCT = 2**24  # multiplications of a linear layer, below which the call itself counts
 
 
-def fast_kernels(wanted: bool) -> AbstractContextManager[Any]:
+_plain_norm = Tensor.norm
+
+
+def fast_kernels(wanted: bool = True) -> AbstractContextManager[None]:
     """The context in which a model on the CPU runs forward, if `wanted`."""
-    return FastKernels() if wanted else nullcontext()
+    return _answered() if wanted else nullcontext()
 
 
-class FastKernels(TorchFunctionMode):
-    """Answers `F.conv2d`, `F.linear` and `Tensor.norm` with faster computations where there are."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        handler = _HANDLERS.get(func)
-        if handler is None:
-            return func(*args, **(kwargs or {}))
-        return handler(*args, **(kwargs or {}))
+@contextmanager
+def _answered() -> Iterator[None]:
+    """No `TorchFunctionMode`, which would take all other calls through Python too: 5 % of a step
+    of ShuffleNet.
+    """
+    before = [(owner, name, getattr(owner, name)) for owner, name, _ in _ANSWERS]
+    for owner, name, answer in _ANSWERS:
+        setattr(owner, name, answer)
+    try:
+        yield
+    finally:
+        for owner, name, answer in before:
+            setattr(owner, name, answer)
 
 
 def _convolution(
@@ -56,20 +65,19 @@ def _convolution(
     """`F.conv2d`, by the rule that fits its shape."""
     channels_last = x.is_contiguous(memory_format=torch.channels_last)
     if x.ndim != 4 or isinstance(padding, str) or not channels_last:
-        return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
+        return conv2d(x, weight, bias, stride, padding, dilation, groups)
     steps, pads, gaps = _pair(stride), _pair(padding), _pair(dilation)
     kernel, pads = cut_taps(x, weight, steps, pads, gaps)
     if kernel.shape[2:] == (1, 1):
         gaps = (1, 1)
     depthwise = groups > 1 and groups == x.shape[1] == len(weight)
     half = _autocast_dtype()
-    if depthwise and half is not None:
-        x, kernel, bias = x.float(), kernel.float(), None if bias is None else bias.float()
-    elif half is not None:
-        x, kernel, bias = x.to(half), kernel.to(half), None if bias is None else bias.to(half)
+    if half is None:
+        return _by_rule(x, kernel, bias, steps, pads, gaps, groups, depthwise)
+    used = torch.float32 if depthwise else half
+    x, kernel, bias = x.to(used), kernel.to(used), None if bias is None else bias.to(used)
     with torch.autocast("cpu", enabled=False):
-        y = _by_rule(x, kernel, bias, steps, pads, gaps, groups, depthwise)
-    return y if half is None else y.to(half)
+        return _by_rule(x, kernel, bias, steps, pads, gaps, groups, depthwise).to(half)
 
 
 def _by_rule(
@@ -86,7 +94,7 @@ def _by_rule(
         return window_convolution(x, weight, bias, stride, padding)
     if depthwise and dilation == (1, 1) and _pays_in_pairs(x, taps, outputs):
         return depthwise_convolution(x, weight, bias, stride, padding)
-    return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
+    return conv2d(x, weight, bias, stride, padding, dilation, groups)
 
 
 def _pays_as_product(x: Tensor, stride: Pair, outputs: int) -> bool:
@@ -100,9 +108,12 @@ def _pays_in_pairs(x: Tensor, taps: int, outputs: int) -> bool:
 
 
 def _pays_in_windows(x: Tensor, stride: Pair, outputs: int) -> bool:
-    """In bfloat16 oneDNN's threads spin for each other also where it strides, and in the stem."""
+    """In bfloat16 oneDNN's threads spin for each other also where it strides, and in the stem,
+    but in the stem not where it has matrix units to compute on.
+    """
     strides = max(stride) > 1 and outputs <= MODERATE_PIXELS
-    if x.dtype == torch.bfloat16 and (strides or x.shape[1] < NARROW):
+    stem = x.shape[1] < NARROW and not _has_matrix_units()
+    if x.dtype == torch.bfloat16 and (strides or stem):
         return True
     return outputs <= FEW_PIXELS and x.shape[1] >= NARROW
 
@@ -113,7 +124,7 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     worth = rows >= 8 * FOLD and x.numel() * len(weight) >= WORTH_A_PRODUCT
     if worth and x.dtype == torch.float32 and _autocast_dtype() is None:
         return product(x, weight, bias, -1)
-    return F.linear(x, weight, bias)
+    return linear(x, weight, bias)
 
 
 def _norm(
@@ -121,9 +132,15 @@ def _norm(
 ) -> Tensor:
     """`Tensor.norm` of order 2 over given dims, as global response normalisation asks for it."""
     if p != 2 or not isinstance(dim, tuple) or not keepdim or dtype is not None:
-        plain: Tensor = x.norm(p, dim, keepdim, dtype)
+        plain: Tensor = _plain_norm(x, p, dim, keepdim, dtype)
         return plain
     return euclidean_norm(x, dim)
+
+
+@cache
+def _has_matrix_units() -> bool:
+    """Whether the CPU has AMX, for bfloat16 products of 16x32 tiles."""
+    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
 
 
 def _autocast_dtype() -> torch.dtype | None:
@@ -143,4 +160,8 @@ def _size(x: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> int:
     return high * wide
 
 
-_HANDLERS: dict[Any, Any] = {F.conv2d: _convolution, F.linear: _linear, Tensor.norm: _norm}
+_ANSWERS: tuple[tuple[Any, str, Any], ...] = (
+    (F, "conv2d", _convolution),
+    (F, "linear", _linear),
+    (Tensor, "norm", _norm),
+)

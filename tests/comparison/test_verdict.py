@@ -24,6 +24,7 @@ def test_bit_identical(tmp_path: Path) -> None:
     verdict = compared(tmp_path).verdict
     assert verdict.rung is Rung.BIT_IDENTICAL
     assert sentence_of(verdict) == "Bit-identical: the same weights and predictions on 100 images."
+    assert verdict.divergence is None
 
 
 def test_bit_identical_although_the_environment_differs(tmp_path: Path) -> None:
@@ -209,6 +210,15 @@ def test_statistically_equivalent(tmp_path: Path) -> None:
     found = by_outcome(tmp_path, many, predictions(8999, 10_000, moved=2), 0.005)
     assert found.verdict.rung is Rung.STATISTICAL
     assert "within ±0.50 points" in sentence_of(found.verdict)
+
+
+def test_models_that_learnt_nothing_are_not_called_equivalent_without_a_word(
+    tmp_path: Path,
+) -> None:
+    cats = predictions(500, 1000).assign(predicted="cat")
+    found = by_outcome(tmp_path, cats, cats, 0.05).verdict
+    assert found.rung is Rung.STATISTICAL
+    assert sentence_of(found).endswith("to all images, so neither has learnt anything.")
 
 
 def test_not_significant_is_not_equal(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 from math import isfinite
+from unittest import mock
 
 import pytest
 import torch
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from stages.training.fast_kernels import FastKernels, fast_kernels
+from stages.training.fast_kernels import fast_kernels
 
 PRECISIONS = (torch.float32, torch.bfloat16)
 
@@ -63,18 +64,21 @@ def convolution_inputs(
     channels=st.sampled_from([4, 16, 130]),
     bias=st.booleans(),
     dtype=st.sampled_from(PRECISIONS),
+    units=st.booleans(),
 )
 def test_convolutions_are_as_exact_as_pytorchs(
-    kind, size, taps, stride, padding, dilation, channels, bias, dtype
+    kind, size, taps, stride, padding, dilation, channels, bias, dtype, units
 ) -> None:
     assume(size + 2 * padding > dilation * (taps - 1))
+    units = mock.patch("stages.training.fast_kernels._has_matrix_units", return_value=units)
     groups = {"dense": 1, "depthwise": channels, "grouped": 2}[kind]
     tensors = convolution_inputs(4, channels, channels, size, taps, groups, bias)
 
     def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
 
-    assert_as_exact(convolve, tensors, dtype)
+    with units:
+        assert_as_exact(convolve, tensors, dtype)
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
@@ -109,7 +113,16 @@ def test_what_is_not_asked_for_is_pytorchs_own() -> None:
     weight = torch.randn(32, 32, 1, 1)
     with fast_kernels(False):
         plain = F.conv2d(x, weight)
-    with FastKernels():
+    with fast_kernels():
         assert torch.equal(F.conv2d(x.contiguous(), weight), F.conv2d(x.contiguous(), weight))
         assert torch.equal(x.norm(), torch.linalg.vector_norm(x))
         assert torch.allclose(F.conv2d(x, weight, padding="same"), plain)
+
+
+def test_pytorchs_own_functions_are_back_after_an_error_and_between_two_contexts() -> None:
+    own = F.conv2d, F.linear, Tensor.norm
+    with fast_kernels():
+        with pytest.raises(RuntimeError), fast_kernels():
+            F.linear(torch.ones(2), torch.ones(3, 3))
+        assert F.conv2d is not own[0]
+    assert (F.conv2d, F.linear, Tensor.norm) == own

@@ -164,6 +164,23 @@ def test_the_layout_in_memory_does_not_matter(name: str) -> None:
         torch.testing.assert_close(ours, theirs, atol=1e-9, rtol=1e-9)
 
 
+@pytest.mark.parametrize("own", [torch.optim.Adam, torch.optim.AdamW])
+def test_adams_step_copies_no_kernel_and_has_pytorchs_bits(own: type) -> None:
+    ours, theirs = (network(memory_format=torch.channels_last) for _ in range(2))
+    train = Train(optimizer=own.__name__.lower(), lr=0.01, weight_decay=0.1)
+    optimizer = make_optimizer(groups_of(ours), train)
+    learn(ours, optimizer, range(3))
+    groups = [{"lr": 0.01, "weight_decay": 0.1, **group} for group in groups_of(theirs)]
+    reference = own(groups, fused=True)
+    learn(theirs, reference, range(3))
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(one, other)
+        assert torch.equal(optimizer.state[one]["exp_avg"], reference.state[other]["exp_avg"])
+    with torch.profiler.profile() as profile:
+        optimizer.step()
+    assert not [event for event in profile.events() or [] if event.name == "aten::clone"]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_resumed_run_has_the_same_bits(name: str) -> None:
     straight, resumed = network(), network()

@@ -25,7 +25,8 @@ class Paired:
     `only_a` and `only_b` count images that one alone has right. `low`, `high` bound the
     difference with 95 % confidence; `tost_p` below 0.05 shows it to lie within ± `margin`.
     `churn` is the share of images, and `changed` the number, that the two answer differently, right
-    or wrong; `gap` is the mean difference of their confidence.
+    or wrong; `gap` is the mean difference of their confidence. `one_answer` says that each run
+    gives a single answer to all images, as a model that learnt nothing does.
     """
 
     images: int
@@ -44,6 +45,7 @@ class Paired:
     churn_low: float
     churn_high: float
     gap: float
+    one_answer: bool
 
     @property
     def error(self) -> float:
@@ -54,11 +56,6 @@ class Paired:
     def equivalent(self) -> bool:
         """Whether TOST shows the difference to lie within the margin."""
         return self.tost_p < ALPHA
-
-    @property
-    def beyond_margin(self) -> bool:
-        """Whether the whole interval lies outside the margin."""
-        return self.low > self.margin or self.high < -self.margin
 
 
 def compare_answers(a: pd.DataFrame, b: pd.DataFrame, margin: float) -> Paired | None:
@@ -89,6 +86,7 @@ def compare_answers(a: pd.DataFrame, b: pd.DataFrame, margin: float) -> Paired |
         churn_low=float(churn.low),
         churn_high=float(churn.high),
         gap=float((both["confidence_a"] - both["confidence_b"]).abs().mean()),
+        one_answer=n > 1 and all(both[f"predicted_{run}"].nunique() == 1 for run in "ab"),
     )
 
 

@@ -36,7 +36,7 @@ def _climbed(a: Run, b: Run, evidence: Evidence) -> Verdict:
     if any(difference.kind == "input" for difference in evidence.differences):
         return replace(plain, rung=Rung.INPUTS_DIFFER)
     if _identical(a, b):
-        return replace(plain, rung=Rung.BIT_IDENTICAL)
+        return replace(plain, rung=Rung.BIT_IDENTICAL, divergence=None, probability_gap=None)
     precisions = {effective_precision(a), effective_precision(b)}
     if len(precisions) > 1:  # declared, and more than rounding: only the outcome can tell
         rung, fault = by_outcome(evidence)

@@ -80,7 +80,7 @@ _LOOK_AT = {
 HERE = "this machine"
 
 
-def fault_in_words(fault: Fault, a: str, b: str, over_seeds: bool = False) -> str:
+def fault_in_words(fault: Fault, a: str, b: str) -> str:
     """What shows that runs `a` and `b` differ, without the place."""
     value, limit = fault.value or 0.0, fault.limit or 0.0
     words: dict[Kind, Callable[[], str]] = {
@@ -119,7 +119,7 @@ def fault_in_words(fault: Fault, a: str, b: str, over_seeds: bool = False) -> st
             "training agrees to the bit, but the validation loss differs from epoch "
             f"{fault.where.epoch} on"
         ),
-        Kind.ANSWERS: lambda: _answers(fault, over_seeds),
+        Kind.ANSWERS: lambda: _answers(fault),
         Kind.ACCURACY: lambda: "the accuracies differ",
         Kind.OPTIMIZER: lambda: f"{fault.where.name} is {fault.a} for {a}, {fault.b} for {b}",
         Kind.SAME_MACHINE: lambda: _OTHER_BITS,
@@ -166,15 +166,16 @@ def _probabilities(fault: Fault) -> str:
     )
 
 
-def _answers(fault: Fault, over_seeds: bool) -> str:
+def _answers(fault: Fault) -> str:
     told = {
         "McNemar": f"McNemar p {fault.value:.1g}",
         "churn": f"{fault.value:.2%} of answers differ, where one ULP changes {fault.limit:.2%}",
-        None: "the whole interval lies beyond the margin",
+        None: "the interval over the seeds lies beyond the margin",
     }[fault.a]
-    if over_seeds:
-        told = "the interval over the seeds lies beyond the margin"
-    return f"the first steps agree, yet the answers are not those of equal models ({told})"
+    return (
+        "the first steps agree but for rounding, yet the answers are not those of equal models "
+        f"({told})"
+    )
 
 
 _SETTINGS = {

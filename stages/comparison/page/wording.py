@@ -122,7 +122,7 @@ def _different(verdict: Verdict) -> str:
     where = where_in_words(fault.where)
     if fault.here:
         return f"Different {replayed_in_words(fault, verdict.b)}." + accuracy_in_words(verdict)
-    proof = fault_in_words(fault, verdict.a, verdict.b, verdict.evidence.seeds is not None)
+    proof = fault_in_words(fault, verdict.a, verdict.b)
     told = f"Different {where}: {proof}.{_codes(verdict)}"
     return told + accuracy_in_words(verdict)
 
@@ -149,9 +149,10 @@ def _undecided(verdict: Verdict) -> str:
     if seeds is not None:
         more = f"; equivalence takes about {seeds.needed:,} seeds per machine"
         told += more if seeds.needed else ""
-    elif answers is not None and verdict.replayed and (answers.low > 0 or answers.high < 0):
+    elif answers is not None and started and (answers.low > 0 or answers.high < 0):
+        alone = "alone drove" if verdict.replayed else "alone may drive"
         told = (
-            "these two runs differ in accuracy, and rounding alone drove them apart; whether the "
+            f"these two runs differ in accuracy, and rounding {alone} them apart; whether the "
             "machines differ takes several seeds on each"
         )
     elif answers is not None:
@@ -211,8 +212,15 @@ def accuracy_in_words(verdict: Verdict) -> str:
     return (
         f" Accuracy, second run minus first: {points(answers.difference, sign=True)} points "
         f"(95 % interval {points(answers.low, sign=True)} to {points(answers.high, sign=True)}, "
-        f"margin {points(answers.margin)}, n = {answers.images:,})."
+        f"margin {points(answers.margin)}, n = {answers.images:,}).{_unlearnt(answers)}"
     )
+
+
+def _unlearnt(answers: Paired) -> str:
+    """A warning where equal accuracy is that of two models that know nothing."""
+    if not answers.one_answer:
+        return ""
+    return " Each of them gives a single answer to all images, so neither has learnt anything."
 
 
 def _seeds(seeds: Seeds) -> str:

@@ -14,8 +14,10 @@ from stages.core import paths
 from stages.core.device import device_of, memory_advice, prepare
 from stages.core.errors import DeviceError, RunError
 from stages.core.files import parse_csv
-from stages.core.params import Params, load_params, read_params
+from stages.core.params import Params, load_params, parse_params, read_values
 from stages.core.sections import Precision
+from stages.core.yaml_text import parse_yaml
+from stages.runs.recorded_params import recorded_params
 from stages.runs.run import Run, parse_json, parsed
 from stages.runs.sources import Source
 from stages.training.frozen import engine_for
@@ -39,7 +41,10 @@ def params_of(source: Source) -> Params:
     content = source.read(paths.PARAMS)
     if content is None:
         raise RunError(f"{source.name} has no {paths.PARAMS}, so nothing of it can be repeated.")
-    params = read_params(content.decode(), f"{paths.PARAMS} of {source.name}")
+    where = f"{paths.PARAMS} of {source.name}"
+    lock = parsed(source, paths.LOCK, parse_yaml, [])
+    values = recorded_params(source, read_values(content.decode(), where), lock)
+    params = parse_params(values, where)
     train = params.train.model_copy(update=_fallen_back(source))
     return params.model_copy(update={"dataset": _dataset_here(params), "train": train})
 

@@ -17,7 +17,7 @@ from stages.measures.profiling.onnx import OnnxRuntime
 from stages.measures.profiling.profiled_model import Inputs
 from stages.measures.profiling.reparameterize import merge_branches
 from stages.measures.profiling.try_measure import Unmeasured
-from stages.training.fast_kernels import FastKernels
+from stages.training.fast_kernels import fast_kernels
 
 EAGER = "eager"
 # Largest relative difference of fp32 outputs from eager ones that still counts as the same network:
@@ -102,7 +102,7 @@ def _fast(variant: Variant, inputs: Inputs) -> Variant:
         raise Unmeasured("fast kernels are for the CPU")
 
     def forward(*placed: torch.Tensor) -> Any:
-        with FastKernels():
+        with fast_kernels():
             return variant.forward(*placed)
 
     return replace(variant, forward=forward)

@@ -49,3 +49,13 @@ def test_cells_of_other_code_are_kept_and_told(form: StudyConfig) -> None:
     for text in (plan.text(), page):
         assert told in text
         assert "dvc --cd studies repro -f -k made/dvc.yaml (one: " in text
+
+
+def test_verified_cells_count_and_many_versions_are_not_all_named(form: StudyConfig) -> None:
+    made = [(cell.name, f"{place}" * 12) for place, cell in enumerate(form.cells)]
+    told = code_note(form, made, verified=3)
+    assert told is not None
+    assert told.startswith(
+        "4 of 7 runs were made by other code than the present one (by version 00000000, 11111111, "
+        "22222222 and 1 more), and are not among the 3 that were verified. They are kept."
+    )

@@ -75,14 +75,17 @@ def _sentence(found: Sequence[Agreement], names: tuple[str, str]) -> str:
 
 def _best_alone(view: MachineResults, named: str, found: Sequence[Agreement]) -> str:
     """A sentence where a machine's best backbone is not among those compared."""
-    images = view.sizes[-1]
-    best = view.ranked(images)["series"].head(1).tolist()
-    met = {change.series for one in found if one.images == images for change in one.changes}
-    if not best or best[0] in met:
-        return ""
-    score = percent(float(view.ranked(images)["mean"].iloc[0]))
-    where = f"the best of {named} at {images:,} images with {score}"
-    return f" {best[0]}, {where}, was run on it alone."
+    alone: dict[str, list[str]] = {}
+    for one in found:
+        ranked = view.ranked(one.images)
+        met = {change.series for change in one.changes}
+        if len(ranked) and (best := str(ranked["series"].iloc[0])) not in met:
+            score = percent(float(ranked["mean"].iloc[0]))
+            alone.setdefault(best, []).append(f"{one.images:,} ({score})")
+    return "".join(
+        f" {best}, the best of {named} at {_listed(sizes)} images, was run on it alone."
+        for best, sizes in alone.items()
+    )
 
 
 def _first(told: Sequence[Agreement]) -> str:

@@ -83,7 +83,7 @@ def notes(form: StudyConfig, results: Results) -> list[str]:
         for row in results.cells.to_dict("records")
         if (row["cell"], row["machine"]) not in verified
     ]
-    if note := code_note(form, codes):
+    if note := code_note(form, codes, len(results.cells) - len(codes)):
         said.append(note)
     makers = results.finished["machine"].value_counts()
     if form.any_machine and len(makers) > 1:

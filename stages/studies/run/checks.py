@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from stages.comparison.analysis.findings import Rung
 from stages.core.records import read_record, write_record
 from stages.studies.spec.study_config import StudyConfig
 
@@ -48,11 +49,18 @@ def checks_told(checks: Sequence[Check]) -> list[str]:
             f"({facts.get('backend')}), hardware DNA {machine}, at commit {commit}."
         )
         said += [
-            f"{check['cell']} was not verified: {check['told']}"
+            f"{check['cell']} {_refused(check)}: {check['told']}"
             for check in drawn
             if not check["verified"]
         ]
     return said
+
+
+def _refused(check: Check) -> str:
+    """Why a check is none: another machine that rounds otherwise may be unable to tell."""
+    if check["result"] == Rung.UNDECIDED.words and check["machine"]["id"] != check["made_on"]:
+        return f"was made on DNA {check['made_on']}, and this machine cannot tell"
+    return "was not verified"
 
 
 def _place(check: Check) -> tuple[str, str, str]:

@@ -12,6 +12,7 @@ from stages.studies.spec.study_config import StudyConfig
 
 MODULE = "stages.studies.run.cell"
 SHOWN = 8  # hex digits
+NAMED = 3  # versions
 
 
 def cell_code(params: Params) -> str:
@@ -19,10 +20,13 @@ def cell_code(params: Params) -> str:
     return code_id(code_files(MODULE, params))
 
 
-def code_note(form: StudyConfig, made: Iterable[tuple[str, str | None]]) -> str | None:
+def code_note(
+    form: StudyConfig, made: Iterable[tuple[str, str | None]], verified: int = 0
+) -> str | None:
     """How many of the cells that exist other code made, and how to repeat them; None if none.
 
-    `made` has (name of the cell, what its file says); None for a file that does not say.
+    `made` has (name of the cell, what its file says); None for a file that does not say. The
+    `verified` ones are not in it: whatever code made them, a later one made them again.
     """
     present = {cell.name: cell_code(form.params(cell)) for cell in form.cells}
     codes = [(code, present.get(name)) for name, code in made]
@@ -30,10 +34,12 @@ def code_note(form: StudyConfig, made: Iterable[tuple[str, str | None]]) -> str 
     if not other:
         return None
     named = sorted({code[:SHOWN] for code in other if code})
-    told = [f"by version {', '.join(named)}"] if named else []
+    more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+    told = [f"by version {', '.join(named[:NAMED])}{more}"] if named else []
     told += [f"{other.count(None)} by a version that they do not name"] if None in other else []
+    apart = f", and are not among the {verified} that were verified" if verified else ""
     return (
-        f"{len(other)} of {len(codes)} runs were made by other code than the present one "
-        f"({'; '.join(told)}). They are kept. All are repeated by: "
+        f"{len(other)} of {len(codes) + verified} runs were made by other code than the present "
+        f"one ({'; '.join(told)}){apart}. They are kept. All are repeated by: "
         f"{form.repro('-f -k')} (one: {form.repro('-f', 'GRID@CELL')})."
     )

@@ -56,6 +56,7 @@ def evaluate(params: "Params") -> None:
     tables = [paths.ALL_PREDICTIONS, paths.PREDICTIONS, paths.PER_CLASS, paths.RELIABILITY]
     written = hashes_of([*tables, *sorted(paths.PICTURES.iterdir())])
     values = evaluation.metrics | {"evaluate_seconds": seconds, FILES: written}
+    values["weights_sha256"] = recorded
     shown = [f"test_{metric}" for metric in heads]
     shown += ["test_balanced_accuracy"] * ("test_balanced_accuracy" in values)
     write_metrics(paths.EVALUATE_METRICS, values, shown)

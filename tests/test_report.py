@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -162,6 +163,15 @@ def test_without_validation_no_best_epoch_is_claimed(
     html, _ = made(tmp_path, monkeypatch)
     assert "no validation split" in html
     assert ">validation<" not in html
+
+
+def test_a_model_that_may_have_learned_nothing_is_called_that(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    run, params = read_strictly(open_source(str(tmp_path))), load_params(tmp_path / paths.PARAMS)
+    assert not [note for note in notes(params, run) if "one answer" in note]
+    chance = {"test_top1": 0.13, "test_top1_low": 0.09, "test_top1_high": 0.18}
+    told = notes(params, replace(run, evaluate=run.evaluate | chance))[-1]
+    assert "not surely above 10.0 %, the score of one answer to every image" in told
 
 
 def test_the_puzzle_shows_both_its_accuracies(

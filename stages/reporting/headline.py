@@ -123,10 +123,11 @@ def _cost_tiles(run: Run) -> list[Tile]:
 
 def notes(params: Params, run: Run) -> list[str]:
     """What a reader must know before believing the page: missing parts, changed plans."""
+    lacking = {told.partition(" ")[0]: told for told in run.missing}
     said = [
-        f"No {what}: {path.as_posix()} is missing. Run `dvc repro {stage}`."
+        f"No {what}: {lacking[path.as_posix()]} is missing. Run `dvc repro {stage}`."
         for path, (stage, what) in WRITTEN_BY.items()
-        if path.as_posix() in run.missing
+        if path.as_posix() in lacking
     ]
     said += [f"{note}." for note in run.subset.get("data_notes", [])]
     train = run.train
@@ -139,7 +140,21 @@ def notes(params: Params, run: Run) -> list[str]:
         said.append(f"The run {train['fell_back_to_fp32']} and was repeated in fp32.")
     if run.history is not None and not _validated(run):
         said.append("There was no validation split: the last epoch was kept, not the best.")
-    return said
+    return said + _unlearned(run)
+
+
+def _unlearned(run: Run) -> list[str]:
+    """A warning where a model that answers the commonest class alone may be as good."""
+    found, table = accuracies(run), run.per_class
+    if not found or table is None or (low := found[0].low) is None:
+        return []
+    chance = float(table["images"].max() / table["images"].sum())
+    if low > chance:
+        return []
+    return [
+        f"The test {found[0].label} is not surely above {percent(chance)}, the score of one answer "
+        "to every image: the model may have learned nothing yet."
+    ]
 
 
 def _validated(run: Run) -> bool:

@@ -16,8 +16,7 @@ from stages.core.errors import RunError
 from stages.core.metrics import all_values
 from stages.core.records import FILES
 from stages.core.yaml_text import parse_yaml
-from stages.runs.code import code_key
-from stages.runs.recorded_params import recorded_params
+from stages.runs.locked import is_locked, locked_code, locked_params
 from stages.runs.schema import CELL, KEYS, Types
 from stages.runs.sources import Source
 from stages.runs.tables import TABLES, Lack, as_recorded, read_table, require_whole
@@ -38,6 +37,7 @@ JSON_FILES = {
 OLDER = {paths.MACHINE: paths.HARDWARE}
 """Where runs of an earlier layout have what a file holds."""
 COMPARED = (*JSON_FILES, "predictions", "history", "trace", "tensors", "inside")
+OF_EVALUATION = {"predictions", "all_predictions", "per_class", "reliability"}
 REPORTED = (
     "hardware", "subset", "train", "evaluate", "profile", "history", "predictions",
     "all_predictions", "per_class", "reliability", "profile_table", "profile_blocks",
@@ -121,10 +121,12 @@ def read_run(source: Source) -> Run:
     values["numerics"] = _numerics(values["numerics"])
     params = parsed(source, paths.PARAMS, parse_yaml, lacks)
     lock = parsed(source, paths.LOCK, parse_yaml, lacks)
+    if lock and values["train"] and not is_locked(source, lock):
+        lacks.append(Lack(paths.LOCK, "of other results; the parameters are those of params.yaml"))
     return Run(
         name=source.name,
-        params=recorded_params(source, params, lock),
-        code=_code(lock),
+        params=locked_params(source, params, lock),
+        code=locked_code(lock),
         indices_sha256=_indices_sha256(source, values["train"]),
         missing=as_told(lacks),
         damaged=damaged_of(lacks),
@@ -138,7 +140,7 @@ def read_strictly(source: Source) -> Run:
     values = _read(source, REPORTED, lacks)
     recorded = _recorded({name: values[name] for name in JSON_FILES if name in values})
     pictures = {}
-    for name in map(Path, source.names(paths.PICTURES)):
+    for name in map(Path, source.names(paths.PICTURES) if values["evaluate"] else ()):
         place = paths.PICTURES / name
         if (picture := source.read(place)) is not None:
             pictures[name.stem] = picture
@@ -170,11 +172,17 @@ def _read(source: Source, parts: Sequence[str], lacks: list[Lack]) -> dict[str, 
         if name in parts
     }
     recorded = _recorded(values)
-    return values | {
+    tables = {
         name: read_table(source, TABLES[name], lacks, recorded)
         for name in parts
         if name not in JSON_FILES
     }
+    shown, trained = (values[name].get("weights_sha256") for name in ("evaluate", "train"))
+    if shown is not None and shown != trained:
+        lacks.append(Lack(paths.EVALUATE_METRICS, "of other weights than were trained"))
+        values["evaluate"] = {}
+        tables |= dict.fromkeys(OF_EVALUATION & tables.keys())
+    return values | tables
 
 
 def _recorded(values: Mapping[str, Json]) -> dict[str, str]:
@@ -227,17 +235,6 @@ def _numerics(told: Json) -> Json:
         "readings": {name: fields for name, fields in readings.items() if isinstance(fields, dict)},
         "not_repeatable": [str(name) for name in names if name != "none"],
     }
-
-
-def _code(lock: Json) -> dict[str, str]:
-    """The identity of code that DVC recorded with the results, by stage."""
-    found: dict[str, str] = {}
-    for stage in lock.get("stages", {}).values():
-        params = stage.get("params") if isinstance(stage, dict) else None
-        known = params.get(paths.CODE.as_posix()) if isinstance(params, dict) else None
-        if isinstance(known, dict):
-            found |= {str(key): str(value) for key, value in known.items()}
-    return {key: found[key] for key in map(code_key, ("train", "evaluate")) if key in found}
 
 
 def _indices_sha256(source: Source, train: Json) -> str | None:

@@ -63,7 +63,7 @@ KEYS: dict[Path, Types] = {
     },
     paths.EVALUATE_METRICS: {
         **dict.fromkeys(("test_loss", "test_top1", "test_quadrant_top1", "ece"), _NUMBER),
-        "top1_per_class": (dict,),
+        "top1_per_class": (dict,), "weights_sha256": (str,),
     },
     paths.LOCK: {"stages": (dict,)},
 }  # fmt: skip

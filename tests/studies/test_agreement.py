@@ -61,8 +61,8 @@ def test_cells_of_other_pictures_are_not_compared(form: StudyConfig) -> None:
     for path in form.cells_folder.glob("good-*"):
         shutil.rmtree(path)
     text = " ".join(_page(form).split())
-    assert "good, the best of machine 1 (made-up chip, DNA aaaa-1111) at 400 (" in text
-    assert "images, was run on it alone." in text
+    assert "good, the best of machine 1 (made-up chip, DNA aaaa-1111) at 400 images (" in text
+    assert "%), was run on it alone." in text
     assert "the best of machine 2" not in text
 
 

@@ -79,7 +79,8 @@ def _bit_identical(verdict: Verdict) -> str:
         sentence += f"; {verdict.not_evaluated[0]} was not evaluated"
     if verdict.no_predictions:
         sentence += f"; predictions of {' and '.join(verdict.no_predictions)} are missing"
-    return sentence + "."
+    answers = verdict.evidence.answers
+    return f"{sentence}.{_unlearnt(answers) if answers else ''}"
 
 
 def _rounding(verdict: Verdict) -> str:

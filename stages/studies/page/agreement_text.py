@@ -81,9 +81,9 @@ def _best_alone(view: MachineResults, named: str, found: Sequence[Agreement]) ->
         met = {change.series for change in one.changes}
         if len(ranked) and (best := str(ranked["series"].iloc[0])) not in met:
             score = percent(float(ranked["mean"].iloc[0]))
-            alone.setdefault(best, []).append(f"{one.images:,} ({score})")
+            alone.setdefault(best, []).append(f"{one.images:,} images ({score})")
     return "".join(
-        f" {best}, the best of {named} at {_listed(sizes)} images, was run on it alone."
+        f" {best}, the best of {named} at {_listed(sizes)}, was run on it alone."
         for best, sizes in alone.items()
     )
 

@@ -7,7 +7,8 @@ import pytest
 
 from stages.comparison.rerun.rebuilt_engine import params_of
 from stages.core import paths
-from stages.runs.run import load_run
+from stages.core.metrics import read_metrics, write_metrics
+from stages.runs.run import load_run, read_strictly
 from stages.runs.sources import open_source
 
 
@@ -42,9 +43,28 @@ def test_results_of_a_stage_run_without_dvc_are_those_of_the_file(edited: Path) 
     metrics.write_text(f"{metrics.read_text(encoding='utf-8')} ", encoding="utf-8")
     run = load_run(open_source(str(edited)))
     assert (run.params["model"], run.params["subset"]["train"]) == ("resnet18", "full")
+    assert "dvc.lock (of other results; the parameters are those of params.yaml)" in run.missing
 
 
-@pytest.mark.parametrize("lock", ["", "stages: []\n", "stages:\n  train: 3\n"])
+@pytest.mark.parametrize(
+    "lock",
+    ["", "stages: []\n", "stages:\n  train: 3\n", "stages: {train: {outs: 5, params: [1]}}\n",
+     "stages: {train: {outs: [3, {path: metrics/train.json, md5: 7}], params: {x: 1}}}\n"],
+)  # fmt: skip
 def test_without_a_lock_the_file_is_all_there_is(edited: Path, lock: str) -> None:
     (edited / paths.LOCK).write_text(lock, encoding="utf-8")
     assert load_run(open_source(str(edited))).params["model"] == "resnet18"
+
+
+def test_answers_of_other_weights_are_no_answers_of_the_run(edited: Path) -> None:
+    """A training that was killed, or repeated without its evaluation."""
+    metrics = edited / paths.EVALUATE_METRICS
+    found = read_metrics(metrics)
+    for of, known in [(read_metrics(edited / paths.TRAIN_METRICS)["weights_sha256"], True),
+                      ("0" * 64, False)]:  # fmt: skip
+        write_metrics(metrics, found | {"weights_sha256": of}, ["test_top1"])
+        run = load_run(open_source(str(edited)))
+        assert (run.predictions is not None) == bool(run.evaluate) == known
+    assert "metrics/evaluate.json (of other weights than were trained)" in run.missing
+    report = read_strictly(open_source(str(edited)))
+    assert (report.evaluate, report.per_class, report.pictures) == ({}, None, {})

@@ -68,8 +68,6 @@ def _convolution(
         return conv2d(x, weight, bias, stride, padding, dilation, groups)
     steps, pads, gaps = _pair(stride), _pair(padding), _pair(dilation)
     kernel, pads = cut_taps(x, weight, steps, pads, gaps)
-    if kernel.shape[2:] == (1, 1):
-        gaps = (1, 1)
     depthwise = groups > 1 and groups == x.shape[1] == len(weight)
     half = _autocast_dtype()
     if half is None:
@@ -85,7 +83,7 @@ def _by_rule(
     groups: int, depthwise: bool,
 ) -> Tensor:  # fmt: skip
     taps = weight.shape[2:].numel()
-    dense = groups == 1 and dilation == (1, 1)
+    dense = groups == 1 and (dilation == (1, 1) or taps == 1)
     outputs = _size(x, weight, stride, padding)
     if dense and taps == 1 and padding == (0, 0) and _pays_as_product(x, stride, outputs):
         seen = x if max(stride) == 1 else x[:, :, :: stride[0], :: stride[1]]

@@ -3,7 +3,7 @@ from unittest import mock
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
@@ -54,6 +54,18 @@ def convolution_inputs(
 
 
 @settings(max_examples=60)
+@example(
+    kind="depthwise",
+    size=9,
+    taps=1,
+    stride=2,
+    padding=0,
+    dilation=2,
+    channels=4,
+    bias=True,
+    dtype=torch.float32,
+    units=False,
+)  # of one tap, whose dilation is none: but the bias' gradient was summed in another order
 @given(
     kind=st.sampled_from(["dense", "depthwise", "grouped"]),
     size=st.integers(1, 12),

@@ -8,9 +8,9 @@ from stages.comparison.analysis.compare_runs import Comparison
 from stages.comparison.analysis.setup import ASKED, DNA, unknown_in
 from stages.comparison.page.answers import matters
 from stages.comparison.page.section import Grid, Section
-from stages.comparison.page.terms import MEANINGS, cause_in_words
+from stages.comparison.page.terms import MEANINGS, cause_in_words, lacking_in_words
 from stages.comparison.page.values import UNKNOWN, heads, is_same, ratio_in_words, shown_pair
-from stages.comparison.page.wording import divergence_in_words, lacking_in_words
+from stages.comparison.page.wording import divergence_in_words
 from stages.core.counts import counted
 from stages.pages.formatting import number
 from stages.runs.run import Run

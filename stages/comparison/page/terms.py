@@ -1,6 +1,6 @@
-"""Places, proofs and causes in words, as they stand in the sentence of a verdict."""
+"""Places, proofs, causes and what is lacking in words, as they stand in a verdict's sentence."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from stages.comparison.analysis.causes import LIBRARY_SWITCHES
 from stages.comparison.analysis.findings import Cause, Fault, Kind, Where
@@ -234,3 +234,12 @@ def cause_in_words(cause: Cause) -> str:
 def format_value(value: object) -> str:
     """A setting as it stands in a sentence."""
     return "not set" if value is None else str(value)
+
+
+def lacking_in_words(missing: Mapping[str, Sequence[str]]) -> list[str]:
+    """What each of the runs lacks, and what both do; sentences without their stop."""
+    every = list(missing.values())
+    both = [file for file in every[0] if file in every[1]] if len(every) == 2 else []
+    own = {name: [one for one in files if one not in both] for name, files in missing.items()}
+    told = [f"{name} lacks {', '.join(files)}" for name, files in own.items() if files]
+    return [*told, *([f"Neither run has {', '.join(both)}"] if both else [])]

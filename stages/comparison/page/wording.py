@@ -3,7 +3,7 @@
 The findings are data (`analysis/findings.py`); this file and `terms` word them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 from stages.comparison.analysis.findings import Kind, Rung, Verdict
 from stages.comparison.analysis.outcome import images_needed, seeds_needed_by_assumption
@@ -13,6 +13,7 @@ from stages.comparison.page.terms import (
     cause_in_words,
     fault_in_words,
     format_value,
+    lacking_in_words,
     replayed_in_words,
     where_in_words,
 )
@@ -236,15 +237,6 @@ def _seeds(seeds: Seeds) -> str:
 def _lacking(verdict: Verdict) -> str:
     named = ". ".join(lacking_in_words(verdict.missing))
     return f"there is too little to go by. {named or 'The runs share no test image'}."
-
-
-def lacking_in_words(missing: Mapping[str, Sequence[str]]) -> list[str]:
-    """What each of the runs lacks, and what both do; sentences without their stop."""
-    every = list(missing.values())
-    both = [file for file in every[0] if file in every[1]] if len(every) == 2 else []
-    own = {name: [one for one in files if one not in both] for name, files in missing.items()}
-    told = [f"{name} lacks {', '.join(files)}" for name, files in own.items() if files]
-    return [*told, *([f"Neither run has {', '.join(both)}"] if both else [])]
 
 
 def _needed(answers: Paired) -> str:

@@ -25,6 +25,7 @@ def evaluate(params: "Params") -> None:
     from stages.datasets.pixels import load_splits, read_indices
     from stages.measures.evaluation.test_figures import evaluate_outputs
     from stages.measures.interpretation.album import augmentation_picture, pictures_of_test
+    from stages.runs.made_with import made_with
     from stages.tasks import task_of
     from stages.training.inference import Evaluator
     from stages.training.trained import load_trained
@@ -56,7 +57,7 @@ def evaluate(params: "Params") -> None:
     tables = [paths.ALL_PREDICTIONS, paths.PREDICTIONS, paths.PER_CLASS, paths.RELIABILITY]
     written = hashes_of([*tables, *sorted(paths.PICTURES.iterdir())])
     values = evaluation.metrics | {"evaluate_seconds": seconds, FILES: written}
-    values["weights_sha256"] = recorded
+    values |= {"weights_sha256": recorded, **made_with("evaluate", params)}
     shown = [f"test_{metric}" for metric in heads]
     shown += ["test_balanced_accuracy"] * ("test_balanced_accuracy" in values)
     write_metrics(paths.EVALUATE_METRICS, values, shown)

@@ -29,6 +29,7 @@ def subset(params: "Params") -> None:
     from stages.datasets.near_duplicates import across_classes, across_splits, read_near_duplicates
     from stages.datasets.pool import read_pool
     from stages.datasets.selection import choose, class_counts, indices_table
+    from stages.runs.made_with import made_with
 
     manifest = read_record(paths.MANIFEST)
     classes = manifest["classes"]
@@ -50,6 +51,7 @@ def subset(params: "Params") -> None:
         "near_duplicates_train_test": len(leaks),
         "near_duplicates_conflicting": len(conflicts),
         "data_notes": [*manifest.get("notes", []), *notes],
+        **made_with("subset", params),
     }
     write_metrics(paths.SUBSET_METRICS, metrics(pool, selection, digest) | told, ["id"])
     for note in notes:

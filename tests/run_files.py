@@ -134,7 +134,7 @@ def write_run(
     train = {
         "model": "lenet_large", "epochs": 12, "epochs_run": 12, "best_epoch": 9,
         "train_seconds": 148.7, "epoch_seconds_p50": 7.2, "params_total": 1_982_602,
-        "fell_back_to_fp32": None,
+        "fell_back_to_fp32": None, "params": {"model": "lenet_large"},
         "adapted": {"stem": "3×3 in place of 7×7", "weights": "published weights of timm/x"},
     }  # fmt: skip
     write_text(root / paths.PARAMS, params)

@@ -188,7 +188,8 @@ def test_the_puzzle_shows_both_its_accuracies(
         assert label in html
         assert label in markdown
     assert "Accuracy (turn top-1)" in html
-    assert "The weights are those of lenet_large" in html
+    edited = "made with `model` lenet_large, which is shufflenet_v2_x0_5 in params.yaml now"
+    assert edited in html
 
 
 def test_a_hundred_classes_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

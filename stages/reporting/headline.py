@@ -6,11 +6,13 @@ from stages.charts.style import metric_label
 from stages.core import paths
 from stages.core.combinations import DEFAULT_TASK
 from stages.core.counts import counted
+from stages.core.dotted import flatten
 from stages.core.metrics import Metrics
 from stages.core.params import Params
 from stages.measures.evaluation.unequal import BALANCED
 from stages.pages.blocks import Tile
 from stages.pages.formatting import duration, interval, large, number, percent, plain
+from stages.runs.made_with import told_params
 from stages.runs.run import Run
 from stages.runs.schema import accuracies_of
 
@@ -130,17 +132,24 @@ def notes(params: Params, run: Run) -> list[str]:
         if path.as_posix() in lacking
     ]
     said += [f"{note}." for note in run.subset.get("data_notes", [])]
-    train = run.train
-    if train and train.get("model") not in (None, params.model):
-        said.append(
-            f"The weights are those of {train['model']}, but params.yaml says {params.model}: "
-            "run `dvc repro`."
-        )
-    if train.get("fell_back_to_fp32"):
-        said.append(f"The run {train['fell_back_to_fp32']} and was repeated in fp32.")
+    if edited := _edited(params, run):
+        said.append(f"The results were made with {', '.join(edited)}: run `dvc repro`.")
+    if fell_back := run.train.get("fell_back_to_fp32"):
+        said.append(f"The run {fell_back} and was repeated in fp32.")
     if run.history is not None and not _validated(run):
         said.append("There was no validation split: the last epoch was kept, not the best.")
     return said + _unlearned(run)
+
+
+def _edited(params: Params, run: Run) -> list[str]:
+    """Parameters of which the subset and the training tell another value than there is now."""
+    now = flatten(params.model_dump(mode="json"))
+    made = flatten(told_params({}, run.subset, run.train))
+    return [
+        f"`{key}` {plain(made[key])}, which is {plain(value)} in params.yaml now"
+        for key, value in now.items()
+        if made.get(key, value) != value and key != "dataset.folder"  # which may tell a name
+    ]
 
 
 def _unlearned(run: Run) -> list[str]:

@@ -16,7 +16,7 @@ from stages.core.errors import RunError
 from stages.core.metrics import all_values
 from stages.core.records import FILES
 from stages.core.yaml_text import parse_yaml
-from stages.runs.locked import is_locked, locked_code, locked_params
+from stages.runs.made_with import PARAMS, told_code, told_params
 from stages.runs.schema import CELL, KEYS, Types
 from stages.runs.sources import Source
 from stages.runs.tables import TABLES, Lack, as_recorded, read_table, require_whole
@@ -120,13 +120,14 @@ def read_run(source: Source) -> Run:
     values = _read(source, COMPARED, lacks)
     values["numerics"] = _numerics(values["numerics"])
     params = parsed(source, paths.PARAMS, parse_yaml, lacks)
-    lock = parsed(source, paths.LOCK, parse_yaml, lacks)
-    if lock and values["train"] and not is_locked(source, lock):
-        lacks.append(Lack(paths.LOCK, "of other results; the parameters are those of params.yaml"))
+    subset, train, evaluate = (values[name] for name in ("subset", "train", "evaluate"))
+    if params and train and PARAMS not in train:
+        lacks.append(Lack(paths.TRAIN_METRICS, "without its parameters, which are params.yaml's"))
+    told = told_params(params, evaluate, subset, train)
     return Run(
         name=source.name,
-        params=locked_params(source, params, lock),
-        code=locked_code(lock),
+        params=well_typed(told, KEYS[paths.PARAMS], paths.TRAIN_METRICS, lacks),
+        code=told_code(train=train, evaluate=evaluate),
         indices_sha256=_indices_sha256(source, values["train"]),
         missing=as_told(lacks),
         damaged=damaged_of(lacks),

@@ -54,18 +54,20 @@ KEYS: dict[Path, Types] = {
     paths.PARAMS: dict.fromkeys(("train", "dataset"), (dict,)),
     paths.MACHINE: {"environment": (dict,)},
     paths.NUMERICS: {"readings": (dict,), "bits": (dict,), "not_repeatable": (list, str)},
+    paths.SUBSET_METRICS: {"params": (dict,)},
     paths.TRAIN_METRICS: {
         **dict.fromkeys(("steps", "epochs_run"), _NUMBER),
         **dict.fromkeys(
             ("weights_sha256", "weights_hash", "initial_weights_hash", "indices_sha256",
-             "digests_sha256"), (str,),
+             "digests_sha256", "code"), (str,),
         ),
+        "params": (dict,),
     },
     paths.EVALUATE_METRICS: {
         **dict.fromkeys(("test_loss", "test_top1", "test_quadrant_top1", "ece"), _NUMBER),
-        "top1_per_class": (dict,), "weights_sha256": (str,),
+        **dict.fromkeys(("weights_sha256", "code"), (str,)),
+        **dict.fromkeys(("top1_per_class", "params"), (dict,)),
     },
-    paths.LOCK: {"stages": (dict,)},
 }  # fmt: skip
 """Keys of JSON and YAML whose values are worked with, and as what."""
 

@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from stages.training.run import Run
 
 
-def write_training(run: "Run", classes: list[str], pictures_px: int, data: dict[str, str]) -> None:
+def write_training(run: "Run", classes: list[str], pictures_px: int, told: dict[str, Any]) -> None:
     """Weights, metrics, history, record of steps and snapshots.
 
-    `pictures_px` is the side of the images as they were stored, `data` are hashes of them.
+    `pictures_px` is the side of the images as they were stored, `told` is what else belongs to
+    the metrics: hashes of them, parameters and code.
     """
     write_weights(paths.WEIGHTS, about_of(run, classes, pictures_px), run.trained.weights)
     history, record = run.trained.progress.history, run.trained.record
@@ -45,7 +46,7 @@ def write_training(run: "Run", classes: list[str], pictures_px: int, data: dict[
         "id": digest[:12],
         **training_metrics(run),
         "weights_sha256": digest,
-        **data,
+        **told,
         FILES: hashes_of(
             [paths.HISTORY, paths.TRACE, paths.STEPS, *sorted(paths.SNAPSHOTS.iterdir())]
         ),

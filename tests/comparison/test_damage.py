@@ -15,7 +15,7 @@ from stages.runs.tables import TABLES
 from tests.comparison.made import made, markdown_of, write_run
 from tests.comparison.test_step_trace import inside
 
-TEXTS = [*JSON_FILES.values(), paths.PARAMS, Path("dvc.lock")]
+TEXTS = [*JSON_FILES.values(), paths.PARAMS]
 CSVS = [
     TABLES[name].path for name in COMPARED if name in TABLES and TABLES[name].path.suffix == ".csv"
 ]
@@ -25,7 +25,6 @@ def told_of(tmp_path: Path, path: Path, content: bytes) -> str:
     """What a comparison with a run says whose file holds `content`."""
     for name in "ab":
         write_run(tmp_path / name, inside=inside())
-        (tmp_path / name / "dvc.lock").write_text("stages: {}\n")
     (tmp_path / "b" / path).write_bytes(content)
     a, b = (read_run(open_source(str(tmp_path / name))) for name in "ab")
     assert any(entry.startswith(f"{path} (") for entry in b.missing)

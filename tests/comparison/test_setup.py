@@ -74,18 +74,8 @@ def test_the_machine(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_code_is_compared_by_the_lock_file(tmp_path: Path) -> None:
-    for name, digest in (("a", "1"), ("b", "2")):
-        made(tmp_path / name)
-        (tmp_path / name / "dvc.lock").write_text(
-            "stages:\n  train:\n    params:\n"
-            f"      metrics/code.json: {{stages/train: '{digest}'}}\n"
-            "      params.yaml: {seed: 0}\n"
-        )
-    from stages.runs.run import read_run
-    from stages.runs.sources import open_source
-
-    a, b = (read_run(open_source(str(tmp_path / name))) for name in "ab")
+def test_code_is_compared_as_the_results_tell_it(tmp_path: Path) -> None:
+    a, b = (made(tmp_path / digest, train={"code": digest}) for digest in "12")
     (difference,) = setup_differences(a, b)
     assert (difference.key, difference.kind) == ("code of stages/train", "computation")
 

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
+from stages.comparison.analysis.setup import setup_differences
 from stages.core.params import load_params
 from stages.runs.code import code_files
 from stages.runs.pipeline import declared_stages
+from stages.runs.run import load_run
+from stages.runs.sources import open_source
 from stages.runs.tree import SourceTree
 from tests.pipeline.running import BIN, Dvc, stages_run
 
@@ -140,3 +144,17 @@ def test_what_is_edited_while_it_trains_refuses_the_result(clone: Path, dvc: Dvc
     set_keys(clone, "train", lr=0.001)  # undone: it goes on where it was
     assert f"going on after epoch {EPOCHS} of {EPOCHS}" in dvc("repro", "train").stdout
     assert (clone / "data/weights.safetensors").exists()
+
+
+def test_results_of_a_stage_run_without_dvc_tell_what_made_them(clone: Path) -> None:
+    before, lr = load_run(open_source(str(clone))), 0.0321
+    set_keys(clone, "train", epochs=1, lr=lr)
+    command = [sys.executable, "-m", "stages.train"]
+    subprocess.run(command, cwd=clone, check=True, capture_output=True)
+    set_keys(clone, "train", **before.params["train"])
+    after = load_run(open_source(str(clone)))
+    found = {difference.key: (difference.a, difference.b)
+             for difference in setup_differences(before, after)}  # fmt: skip
+    assert found == {
+        "train.epochs": (EPOCHS, 1), "train.lr": (before.params["train"]["lr"], lr),
+    }  # fmt: skip

@@ -16,8 +16,7 @@ from stages.core.errors import DeviceError, RunError
 from stages.core.files import parse_csv
 from stages.core.params import Params, load_params, parse_params, read_values
 from stages.core.sections import Precision
-from stages.core.yaml_text import parse_yaml
-from stages.runs.locked import locked_params
+from stages.runs.made_with import told_params
 from stages.runs.run import Run, parse_json, parsed
 from stages.runs.sources import Source
 from stages.training.frozen import engine_for
@@ -42,8 +41,10 @@ def params_of(source: Source) -> Params:
     if content is None:
         raise RunError(f"{source.name} has no {paths.PARAMS}, so nothing of it can be repeated.")
     where = f"{paths.PARAMS} of {source.name}"
-    lock = parsed(source, paths.LOCK, parse_yaml, [])
-    values = locked_params(source, read_values(content.decode(), where), lock)
+    results = (
+        parsed(source, path, parse_json, []) for path in (paths.SUBSET_METRICS, paths.TRAIN_METRICS)
+    )
+    values = told_params(read_values(content.decode(), where), *results)
     params = parse_params(values, where)
     train = params.train.model_copy(update=_fallen_back(source))
     return params.model_copy(update={"dataset": _dataset_here(params), "train": train})

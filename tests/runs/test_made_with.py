@@ -1,4 +1,4 @@
-"""A run is known by what it was made with, whatever became of `params.yaml` since."""
+"""A run is known by what its results tell, whatever became of `params.yaml` since."""
 
 import shutil
 from pathlib import Path
@@ -8,16 +8,22 @@ import pytest
 from stages.comparison.rerun.rebuilt_engine import params_of
 from stages.core import paths
 from stages.core.metrics import read_metrics, write_metrics
+from stages.core.params import load_params
+from stages.runs.made_with import made_with
 from stages.runs.run import load_run, read_strictly
 from stages.runs.sources import open_source
 
 
 @pytest.fixture
-def edited(root: Path, tmp_path: Path) -> Path:
-    """The committed run, under parameters that were edited after it."""
+def edited(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run of the committed parameters, which were edited after it."""
+    monkeypatch.chdir(root)
     for name in ("metrics", "plots"):
         shutil.copytree(root / name, tmp_path / name)
-    shutil.copy(root / paths.LOCK, tmp_path)
+    params = load_params(paths.PARAMS)
+    for path in (paths.SUBSET_METRICS, paths.TRAIN_METRICS):
+        metrics = read_metrics(path) | made_with(path.stem, params)
+        write_metrics(tmp_path / path, metrics, ["id"])
     text = (root / paths.PARAMS).read_text(encoding="utf-8")
     for old, new in [("model: lenet_large", "model: resnet18"), ("epochs: 20", "epochs: 7"),
                      ("train: full ", "train: 500 "),
@@ -28,32 +34,28 @@ def edited(root: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_an_edit_after_the_run_is_not_the_runs(edited: Path) -> None:
+def test_an_edit_after_the_run_is_not_the_runs(edited: Path, root: Path) -> None:
     source = open_source(str(edited))
-    run, params = load_run(source), params_of(source)
-    assert (run.params["model"], run.params["train"]["epochs"]) == ("lenet_large", 20)
+    run, params, made = load_run(source), params_of(source), load_params(root / paths.PARAMS)
+    assert run.params == made.model_dump(mode="json") | {"profile": run.params["profile"]}
     assert (run.params["subset"]["train"], run.is_perturbed) == ("full", False)
-    assert (params.model, params.train.epochs, params.train.perturb_one_ulp) == (
-        "lenet_large", 20, False,
-    )  # fmt: skip
+    assert params == made
+    assert run.code.keys() == {"stages/train"}  # the answers are committed ones
+    assert not any("params.yaml" in lack for lack in run.missing)
 
 
-def test_results_of_a_stage_run_without_dvc_are_those_of_the_file(edited: Path) -> None:
-    metrics = edited / paths.TRAIN_METRICS
-    metrics.write_text(f"{metrics.read_text(encoding='utf-8')} ", encoding="utf-8")
+def test_without_the_file_the_run_is_still_known(edited: Path) -> None:
+    (edited / paths.PARAMS).unlink()
+    assert load_run(open_source(str(edited))).params["train"]["epochs"] == 20
+
+
+@pytest.mark.parametrize("told", [None, "x", [1]], ids=str)
+def test_results_that_tell_no_parameters_are_known_by_the_file(edited: Path, told: object) -> None:
+    for path in (edited / paths.SUBSET_METRICS, edited / paths.TRAIN_METRICS):
+        write_metrics(path, read_metrics(path) | {"params": told}, ["id"])
     run = load_run(open_source(str(edited)))
-    assert (run.params["model"], run.params["subset"]["train"]) == ("resnet18", "full")
-    assert "dvc.lock (of other results; the parameters are those of params.yaml)" in run.missing
-
-
-@pytest.mark.parametrize(
-    "lock",
-    ["", "stages: []\n", "stages:\n  train: 3\n", "stages: {train: {outs: 5, params: [1]}}\n",
-     "stages: {train: {outs: [3, {path: metrics/train.json, md5: 7}], params: {x: 1}}}\n"],
-)  # fmt: skip
-def test_without_a_lock_the_file_is_all_there_is(edited: Path, lock: str) -> None:
-    (edited / paths.LOCK).write_text(lock, encoding="utf-8")
-    assert load_run(open_source(str(edited))).params["model"] == "resnet18"
+    assert (run.params["model"], run.params["subset"]["train"]) == ("resnet18", 500)
+    assert "metrics/train.json (without its parameters, which are params.yaml's)" in run.missing
 
 
 def test_answers_of_other_weights_are_no_answers_of_the_run(edited: Path) -> None:

@@ -4,9 +4,7 @@ A fault of the evaluation is found whatever the training did.
 """
 
 import hashlib
-import tempfile
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.comparison.analysis.evaluation import confidence_gap, evaluation_fault
@@ -85,16 +83,15 @@ def _prepared(
 ) -> "tuple[TrainedModel, Evaluator, list[str]]":
     from stages.comparison.rerun.rebuilt_engine import images_of
     from stages.datasets.pixels import load_splits
+    from stages.runs.weights_file import read_weights
     from stages.tasks import task_of
     from stages.training.inference import Evaluator
-    from stages.training.trained import load_trained
+    from stages.training.trained import filled
 
     indices, _ = images_of(source)
     test = load_splits(params.dataset, indices, params.input_size, ["test"])["test"]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / paths.WEIGHTS.name
-        path.write_bytes(weights)
-        trained = load_trained(params, path, device)
+    where = f"{paths.WEIGHTS} of {source.name}"
+    trained = filled(params, *read_weights(weights, where), device, where)
     evaluator = Evaluator(task_of(params), test, trained.view, device, params.seed, "test")
     return trained, evaluator, test.names
 

@@ -29,6 +29,7 @@ from stages.studies.spec.new_study import new_study
 from stages.studies.spec.pipeline_file import pipeline
 from stages.studies.spec.study_config import StudyConfig, load_study_config
 
+PICTURES = {"name": "image_folder", "folder": "data/images"}
 BASE = {
     "input_size": 16,
     "device": "cpu",
@@ -188,7 +189,7 @@ def test_a_study_goes_on_where_it_stopped(form: StudyConfig) -> None:
 def test_own_pictures_become_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     grid = {"models": ["resnet18", "lenet_small"], "sizes": [100, "full"], "seeds": [0, 1]}
-    told = new_study("pets", Path("data/images"), grid, epochs=5, px=32)
+    told = new_study("pets", PICTURES, grid, epochs=5, px=32)
     assert "8 cells" in told
     form = load_study_config("pets")
     assert len(form.cells) == 8
@@ -206,9 +207,9 @@ def test_a_mistaken_study_of_own_pictures_leaves_nothing(
     monkeypatch.chdir(tmp_path)
     grid = {"models": ["lenet_small"], "sizes": [100], "seeds": [0]}
     with pytest.raises(UserError, match=said):
-        new_study("pets", Path("data/images"), grid | wrong, epochs=5, px=32)
+        new_study("pets", PICTURES, grid | wrong, epochs=5, px=32)
     assert not list(tmp_path.iterdir())
-    new_study("pets", Path("data/images"), grid, epochs=5, px=32)
+    new_study("pets", PICTURES, grid, epochs=5, px=32)
 
 
 def test_the_fingerprint_is_that_of_the_cells(form: StudyConfig) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from stages.studies.spec.study_config import load_study_config
 from stages.study import main
 
 
@@ -45,6 +46,14 @@ def test_what_is_empty_is_refused_by_the_name_of_its_option(
     options: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert told in refused(capsys, *options)
+
+
+@pytest.mark.parametrize("kind", [[], ["--trained", "--models", "resnet18"]])
+def test_how_pictures_are_read_is_asked_for(kind: list[str]) -> None:
+    assert new(*kind, "--sizes", "10", "--skip-corrupt", "--labels", "table.csv") == 0
+    form = load_study_config("mine")
+    dataset = form.params(form.cells[0]).dataset
+    assert (dataset.on_corrupt, dataset.labels) == ("skip", "table.csv")
 
 
 @pytest.mark.parametrize("kind", [[], ["--trained", "--models", "resnet18"]])

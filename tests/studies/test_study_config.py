@@ -117,7 +117,7 @@ def test_a_name_that_is_no_name_is_refused(
     with pytest.raises(ParamsError, match="letters, digits, - and _"):
         load_study_config(name)
     with pytest.raises(ParamsError, match="letters, digits, - and _"):
-        new_study(name, Path("pictures"), {}, epochs=1, px=32)
+        new_study(name, {"folder": "pictures"}, {}, epochs=1, px=32)
     assert not list(tmp_path.iterdir())
 
 

@@ -23,6 +23,7 @@ from stages.studies.spec import trained_study
 from stages.studies.spec.study_config import load_study_config
 from stages.studies.spec.trained_study import new_trained_study
 
+PICTURES = {"name": "image_folder", "folder": "pictures"}
 GRID = {"models": None, "sizes": [60, 120], "seeds": [0]}
 TINY = {
     "device": "cpu",
@@ -47,7 +48,7 @@ def test_probes_are_ranked_and_two_are_named(
         state = {name: value.contiguous() for name, value in made.state_dict().items()}
         save_file(state, f"{model}.safetensors", {"about": json.dumps(SHOWN)})
         given.append(f"{model}={model}.safetensors")
-    new_trained_study("pets", Path("pictures"), GRID, given, px=16)
+    new_trained_study("pets", PICTURES, GRID, given, px=16)
     form = load_study_config("pets")
     values = yaml.safe_load((form.folder / "params.yaml").read_text())
     files.write_text(
@@ -82,7 +83,7 @@ def test_two_files_of_one_model_are_two_grids(
     for name in "ab":
         torch.save(state, f"{name}.pth")
     given = ["lenet_small=a.pth", "lenet_small=b.pth"]
-    new_trained_study("pets", Path("1e3"), GRID, given, px=16)
+    new_trained_study("pets", PICTURES | {"folder": "1e3"}, GRID, given, px=16)
     form = load_study_config("pets")  # whose folder is a name, though YAML has it for a number
     found = {cell.recipe: form.params(cell).pretrained for cell in form.cells}
     assert {Path(str(path)).name for path in found.values()} == {"a.pth", "b.pth"}
@@ -95,10 +96,10 @@ def test_nothing_at_hand_and_mistaken_files_are_told(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(trained_study, "trained_at_hand", list)
     with pytest.raises(ParamsError, match="No trained weights are at hand"):
-        new_trained_study("pets", Path("pictures"), GRID, [], px=16)
+        new_trained_study("pets", PICTURES, GRID, [], px=16)
     with pytest.raises(ParamsError, match="must be MODEL=PATH"):
-        new_trained_study("pets", Path("pictures"), GRID, ["resnet18"], px=16)
+        new_trained_study("pets", PICTURES, GRID, ["resnet18"], px=16)
     Path("notes.txt").write_text("no weights")
     with pytest.raises(ModelError, match=r"notes\.txt, which cannot be read as weights"):
-        new_trained_study("pets", Path("pictures"), GRID, ["lenet_small=notes.txt"], px=16)
+        new_trained_study("pets", PICTURES, GRID, ["lenet_small=notes.txt"], px=16)
     assert not Path("studies/pets").exists()

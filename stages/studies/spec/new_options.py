@@ -19,6 +19,10 @@ def add_options(command: argparse.ArgumentParser) -> None:
     columns = "a table in the folder with the columns file, label and maybe split"
     command.add_argument("--labels", metavar="TABLE", help=columns)
     command.add_argument(
+        "--skip-corrupt", action="store_true",
+        help="leave out pictures that cannot be read, and say which (default: they end the run)",
+    )  # fmt: skip
+    command.add_argument(
         "--models",
         help=f"names from `python -m stages.models` (default: {UNTRAINED}; with --trained all "
         "backbones whose weights are at hand)",
@@ -68,13 +72,18 @@ def study_asked_for(arguments: argparse.Namespace) -> str:
         "seeds": list(range(arguments.seeds)),
     }
     _refuse_doubles("--sizes", grid["sizes"] or [])  # once more, for 010 is 10
-    place = arguments.study, arguments.folder, grid
+    dataset = {"name": "image_folder", "folder": arguments.folder.as_posix()}
+    if arguments.labels:
+        dataset["labels"] = arguments.labels
+    if arguments.skip_corrupt:
+        dataset["on_corrupt"] = "skip"
+    place = arguments.study, dataset, grid
     px, epochs = arguments.px, arguments.epochs
     if arguments.trained:
         px = TRAINED_PX if px is None else px
-        return new_trained_study(*place, arguments.weights, px, arguments.labels)
+        return new_trained_study(*place, arguments.weights, px)
     px, epochs = PX if px is None else px, EPOCHS if epochs is None else epochs
-    return new_study(*place, epochs, px, arguments.labels)
+    return new_study(*place, epochs, px)
 
 
 def _listed(option: str, text: str | None) -> list[str] | None:

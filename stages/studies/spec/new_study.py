@@ -35,22 +35,21 @@ HEADER = """# Models x sizes x seeds on your own pictures. Change a list and run
 
 def new_study(
     name: str,
-    folder: Path,
+    dataset: Mapping[str, str],
     grid: Mapping[str, Any],
     epochs: int,
     px: int,
-    labels: str | None = None,
 ) -> str:
     """Write `studies/<name>`, trained from scratch; return what to run next.
 
-    `grid` holds models, seeds and sizes, None for those of SIZES that there are pictures for;
-    `labels` is a table of labels in the folder. Raises as `write_study` does.
+    `dataset` is that section of the parameters; `grid` holds models, seeds and sizes, None for
+    those of SIZES that there are pictures for. Raises as `write_study` does.
     """
     values = {
         "grids": {"backbones": {**grid, "recipes": ["default"]}},
         "base": {
             "input_size": px,
-            "dataset": dataset_of(folder, labels),
+            "dataset": dict(dataset),
             "train": {"epochs": epochs, "warmup_epochs": min(1, epochs // 5),
                       "augment": ["crop", "flip"], "trace_steps": 20, "snapshots": False},
             "profile": {"variants": [], "seconds": 0.5},
@@ -58,18 +57,12 @@ def new_study(
         "recipes": {"default": {}},
     }  # fmt: skip
     story = {
-        "title": f"Which backbone for {folder.stem}?",
+        "title": f"Which backbone for {Path(dataset['folder']).stem}?",
         "question": "Which backbone is best on these pictures, at which cost, and would more "
         "pictures help?",
         "source": "A study of your own pictures has no source to be held against.",
     }
     return write_study(name, values, story)
-
-
-def dataset_of(folder: Path, labels: str | None) -> dict[str, str]:
-    """The section `dataset` of a study of own pictures."""
-    table = {"labels": labels} if labels else {}
-    return {"name": "image_folder", "folder": folder.as_posix(), **table}
 
 
 def write_study(name: str, values: Mapping[str, Any], story: Mapping[str, Any]) -> str:

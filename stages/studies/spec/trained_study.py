@@ -12,21 +12,21 @@ from stages.core.errors import ParamsError
 from stages.models import resolve
 from stages.models.at_hand import trained_at_hand
 from stages.models.checkpoints import weights_file
-from stages.studies.spec.new_study import dataset_of, write_study
+from stages.studies.spec.new_study import write_study
 
 
 def new_trained_study(
     name: str,
-    folder: Path,
+    dataset: Mapping[str, str],
     grid: Mapping[str, Any],
     given: Sequence[str],
     px: int,
-    labels: str | None = None,
 ) -> str:
     """Write `studies/<name>`; return what to run next.
 
-    `grid` holds seeds, models, which are all at hand where they are None, and sizes, which are then
-    those by default; `given` are files of weights as MODEL=PATH, `labels` a table in the folder.
+    `dataset` is that section of the parameters; `grid` holds seeds, models, which are all at hand
+    where they are None, and sizes, which are then those by default; `given` are files of weights as
+    MODEL=PATH.
     Raises ParamsError when nothing is at hand or a model has no weights, and as `write_study` does;
     ModelError for a file that is missing or does not fit its model.
     """
@@ -55,14 +55,14 @@ def new_trained_study(
         "base": {
             "input_size": px,
             "finetune": "probe",
-            "dataset": dataset_of(folder, labels),
+            "dataset": dict(dataset),
             "subset": {"val": 0},  # folds of the training images choose the regularisation
             "train": {"augment": [], "trace_steps": 1, "snapshots": False},
             "profile": {"variants": [], "seconds": 0.25, "repeats": 3},
         },
         "recipes": recipes,
     }
-    return write_study(name, values, _story(folder))
+    return write_study(name, values, _story(Path(dataset["folder"])))
 
 
 def _story(folder: Path) -> dict[str, Any]:

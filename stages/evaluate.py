@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 def evaluate(params: "Params") -> None:
     """The stage. Raises UserError subclasses for what the user can mend."""
     from stages.charts.style import save
-    from stages.core import paths
+    from stages.core import files, paths
     from stages.core.device import memory_advice, prepare
     from stages.core.metrics import read_metrics, write_metrics
     from stages.core.records import FILES, hashes_of, require_recorded
     from stages.datasets.pixels import load_splits, read_indices
     from stages.measures.evaluation.test_figures import evaluate_outputs
     from stages.measures.interpretation.album import augmentation_picture, pictures_of_test
-    from stages.runs.made_with import made_with
+    from stages.runs.made_with import made_here, made_with
     from stages.tasks import task_of
     from stages.training.inference import Evaluator
     from stages.training.trained import load_trained
@@ -52,12 +52,13 @@ def evaluate(params: "Params") -> None:
     album["augmentation"] = augmentation_picture(
         train, params.train.augment, params.seed, len(trained.classes)
     )
+    files.emptied(paths.PICTURES)
     for name, drawn in album.items():
         save(drawn, paths.PICTURES / f"{name}.png")
     tables = [paths.ALL_PREDICTIONS, paths.PREDICTIONS, paths.PER_CLASS, paths.RELIABILITY]
     written = hashes_of([*tables, *sorted(paths.PICTURES.iterdir())])
     values = evaluation.metrics | {"evaluate_seconds": seconds, FILES: written}
-    values |= {"weights_sha256": recorded, **made_with("evaluate", params)}
+    values |= {"weights_sha256": recorded, **made_with("evaluate", params), **made_here()}
     shown = [f"test_{metric}" for metric in heads]
     shown += ["test_balanced_accuracy"] * ("test_balanced_accuracy" in values)
     write_metrics(paths.EVALUATE_METRICS, values, shown)

@@ -32,6 +32,7 @@ def profile(params: "Params") -> None:
     from stages.core.records import FILES, hashes_of, read_record
     from stages.measures.profiling.profiled_model import profiled_model
     from stages.measures.profiling.sheet import measure
+    from stages.runs.made_with import made_here, made_with
 
     classes = len(read_record(paths.MANIFEST)["classes"])
     device, build = prepare(params), partial(profiled_model, params, classes)
@@ -40,7 +41,8 @@ def profile(params: "Params") -> None:
     files.write_csv(paths.PROFILE_BLOCKS, sheet.blocks)
     tables = {FILES: hashes_of([paths.PROFILE_TABLE, paths.PROFILE_BLOCKS])}
     shown = ["latency_ms_p50", "peak_memory_mb"]
-    write_metrics(paths.PROFILE_METRICS, sheet.metrics | tables, shown)
+    told = made_with("profile", params) | made_here()
+    write_metrics(paths.PROFILE_METRICS, sheet.metrics | tables | told, shown)
     _log(f"{sheet.metrics['best']}.")
 
 

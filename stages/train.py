@@ -21,7 +21,7 @@ def train(params: "Params") -> None:
     from stages.core.records import read_record
     from stages.datasets.pixels import load_splits, read_indices
     from stages.models import require_recorded_weights
-    from stages.runs.made_with import made_with
+    from stages.runs.made_with import made_here, made_with
     from stages.runs.training_record import digests_sha256, write_training
     from stages.training.distributed import is_distributed, launch, rank
     from stages.training.run import training
@@ -45,7 +45,7 @@ def train(params: "Params") -> None:
     }
     with training(params, splits, len(classes), inputs, _log if rank() == 0 else _silent) as run:
         if rank() == 0:
-            told = data | made_with("train", params)
+            told = data | made_with("train", params) | made_here()
             write_training(run, classes, splits["train"].pixels.shape[-1], told)
 
 

@@ -94,7 +94,7 @@ def test_copies_in_a_folder_are_counted(tmp_path, capsys):
     assert (found["train_images"], found["test_images"]) == (18, 4)
     said = capsys.readouterr().err
     assert "train/x/001.png and train/y/as-another-class.png" in said
-    assert "1 image to train with is a copy of a test image byte for byte, and left out." in said
+    assert "1 image to train or validate with is a copy of ones that test or validate, byte" in said
     assert "2 second copies byte for byte among images to train with, left out." in said
     assert len(found["data_notes"]) == 3
 

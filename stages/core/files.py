@@ -79,6 +79,12 @@ def write_csv(path: Path | str, table: "pd.DataFrame") -> None:
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
+def emptied(folder: Path) -> None:
+    """Make a folder, without what an earlier run left in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
 def parse_csv(
     text: str, words: Collection[str] = (), names: Collection[str] = ()
 ) -> "pd.DataFrame":

@@ -72,3 +72,8 @@ def work_folder() -> Path:
     Safe to delete between runs, but for what was `SUBMITTED` and is not gathered yet.
     """
     return dvc_root() / ".work"
+
+
+def shown_path(path: str) -> str:
+    """A path to be shown or recorded: where it lies on a disk may tell a user's name."""
+    return f"/path/to/{Path(path).name}" if Path(path).expanduser().is_absolute() else path

@@ -74,9 +74,9 @@ def near_duplicate_notes(leaks: Pairs, tested: int, conflicts: Pairs, where: str
     said = []
     if leaks:
         said.append(
-            f"{len(leaks):,} of {counted(tested, 'test image')} with a near-duplicate among those "
-            "that train or validate, which makes the accuracy look better than it is: "
-            f"{_named(leaks, 'like', where)}"
+            f"{len(leaks):,} of {counted(tested, 'test image')} with a near-duplicate, or a chain "
+            "of them, among those that train or validate, which makes the accuracy look better "
+            f"than it is: {_named(leaks, 'like', where)}"
         )
     if conflicts:
         said.append(
@@ -102,7 +102,7 @@ def conflict_notes(pairs: Pairs, where: str) -> list[str]:
     does = ("occurs", "trains") if len(pairs) == 1 else ("occur", "train")
     return [
         f"{counted(len(pairs), 'image')} that {does[0]} under more than one class, and {does[1]} "
-        f"under the first alone: {_named(pairs, 'and', where)}"
+        f"under one at most: {_named(pairs, 'and', where)}"
     ]
 
 
@@ -110,8 +110,11 @@ def copy_notes(selection: "Selection") -> list[str]:
     """What to say of copies byte for byte, and what became of them; nothing for none."""
     said = []
     if apart := selection.duplicates_train_test:
-        be = "is a copy of a test image" if apart == 1 else "are copies of test images"
-        said.append(f"{counted(apart, 'image')} to train with {be} byte for byte, and left out")
+        be = "is a copy" if apart == 1 else "are copies"
+        said.append(
+            f"{counted(apart, 'image')} to train or validate with {be} of ones that test or "
+            "validate, byte for byte, and left out"
+        )
     if again := selection.duplicates_within_train:
         second = counted(again, "second copy", "second copies")
         said.append(f"{second} byte for byte among images to train with, left out")

@@ -121,12 +121,31 @@ def _refuse_splits_within(parts: Parts, roles: dict[str, str], where: str) -> No
                 f"{where} has splits within the class {top}: {listed(found)}. Turn them around, so "
                 f"that the folder is {LAYOUT}."
             )
-    if roles and len(set.intersection(*inner.values())) > 1:
+    if _look_like_parts(inner, roles):
+        others = inner.keys() - roles or set(inner)
+        beside = f" beside {listed(set(roles))}" if others < inner.keys() else ""
         raise DataError(
-            f"{where} has {listed(inner.keys() - roles)} beside {listed(set(roles))}, all with the "
-            f"same folders, so these are parts and no classes. Keep parts of one name each, so "
-            f"that the folder is {LAYOUT}."
+            f"{where} has {listed(others)}{beside}: they look like parts and no classes, but not "
+            f"like one part of each kind. Keep one folder for each, so that the folder is {LAYOUT}."
         )
+
+
+def _look_like_parts(inner: "dict[str, set[str]]", roles: dict[str, str]) -> bool:
+    """Whether folders that were not taken for splits are no classes either: beside one that is
+    named as a split all have the same folders in them, or it alone has some (`train/cat`,
+    `train/dog` and `unlabeled`), or several are named so but for numbers (`train.X1`, `train.X2`).
+    """
+    named = {top for top in inner if _role_but_for_numbers(top)}
+    divided = {top for top, folders in inner.items() if len(folders) > 1}
+    if roles and len(set.intersection(*inner.values())) > 1:
+        return True
+    alone = divided == named and len(named) == 1
+    return bool(divided & named) and (alone or len(named) > 1)
+
+
+def _role_but_for_numbers(top: str) -> str | None:
+    words = [word for word in _WORDS.findall(top) if len(word) > 1 and not word.isdecimal()]
+    return role_of(" ".join(words))
 
 
 def _notes_on_inner(parts: Parts, depth: int) -> list[str]:

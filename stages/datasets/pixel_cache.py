@@ -101,7 +101,7 @@ def pack_folder(name: str) -> Path:
 
 def find_pack(folder: Path, digests: Sequence[str], largest_px: int) -> Pack | None:
     """A pack in the folder that has all these images at this size, undamaged, or None."""
-    for index in sorted(folder.glob("*.index")):
+    for index in sorted(folder.glob("[!.]*.index")):  # without those that are being written
         stored = index.with_suffix(".pixels")
         try:
             pack, hashes = _open_pack(index.read_bytes(), index.stem, stored)

@@ -64,6 +64,11 @@ def choose(pool: Pool, subset: "Subset", dataset: str) -> Selection:
     test = test_order[: _test_count(subset, len(test_pool), bool(official.any()))]
     barred = test_pool if official.any() else test
     own_val, val_in_test, val_copies = _without_copies(pool, everything[validating], barred)
+    if validating.any() and not len(own_val):
+        raise DataError(
+            "Every image of the validation part is a copy of one that tests. Give it other "
+            "pictures, or take it away, and validation is drawn from the training part."
+        )
     rest = np.setdiff1d(everything[~validating], barred)
     kept_apart = np.concatenate([barred, own_val])
     train_pool, seen, copies = _without_copies(pool, rest, kept_apart)

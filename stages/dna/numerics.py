@@ -6,6 +6,7 @@ bits of all probes that repeat themselves.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -15,12 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages.core.device import autocast
+from stages.core.device import autocast, memory_advice
 from stages.dna.probe import Probe
 from stages.dna.probes import IN_RUN_PRECISION, OF_METAL, SUITE
 from stages.dna.references import references, sample
 
 REPEATS = 10
+MEMORY_ADVICE = "The probes need little: close what else uses it."
 
 
 @dataclass(frozen=True)
@@ -115,9 +117,15 @@ def digest(readings: Readings, device: torch.device) -> str:
     counted = (
         f"{name}={reading.bits}"
         for name, reading in sorted(readings.items())
-        if strict or not (name in SUITE and SUITE[name].adds_atomically)
+        if strict or not adds_atomically(name)
     )
     return hashlib.sha256("\n".join(counted).encode()).hexdigest()[:16]
+
+
+def adds_atomically(name: str) -> bool:
+    """Whether a probe, also in a reduced precision, may vary without deterministic algorithms."""
+    probe = SUITE.get(re.sub(r"_(bf16|fp16)$", "", name))
+    return probe is not None and probe.adds_atomically
 
 
 def as_fields(readings: Readings) -> dict[str, Any]:
@@ -141,7 +149,7 @@ def _measure(probe: Probe, device: torch.device, precision: str) -> Reading:
         nullcontext() if precision == "fp32" else autocast(device, precision)
     )
     try:
-        with context:
+        with context, memory_advice(device, MEMORY_ADVICE):
             first = probe.compute(*inputs)
             hashes = {_bits(first), *(_bits(probe.compute(*inputs)) for _ in range(REPEATS - 1))}
     except (RuntimeError, NotImplementedError, TypeError) as error:

@@ -7,6 +7,7 @@ them to `core.determinism` and `core.device`.
 import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from stages.dna.machine import Facts
@@ -47,6 +48,8 @@ def environment_switches() -> dict[str, str]:
     from stages.core.determinism import CUBLAS_WORKSPACE
 
     found = {name: os.environ.get(name, "").strip() for name in ENVIRONMENT}
+    tuned = "PYTORCH_TUNABLEOP_FILENAME"  # where it lies may tell a user's name
+    found[tuned] = Path(found[tuned]).name
     if found["CUBLAS_WORKSPACE_CONFIG"] == CUBLAS_WORKSPACE:
         del found["CUBLAS_WORKSPACE_CONFIG"]
     return {name: value for name, value in found.items() if value}

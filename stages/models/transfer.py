@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from stages.core.errors import ModelError
 from stages.core.files import sha256_of_file
+from stages.core.paths import shown_path
 from stages.models.checkpoints import State, read_checkpoint, weights_file, without_prefixes
 from stages.models.data_config import published_config, recorded_config
 from stages.models.heads import CLASSIFIERS, head_names
@@ -52,7 +53,8 @@ def trained_weights(spec: ModelSpec, pretrained: bool | str) -> TrainedWeights:
     if isinstance(pretrained, str):
         path = weights_file(pretrained)
         state, place = read_checkpoint(path)
-        origin = f"{pretrained}{place and f', {place}'} (SHA-256 {sha256_of_file(path)[:12]})"
+        digest = sha256_of_file(path)[:12]
+        origin = f"{shown_path(pretrained)}{place and f', {place}'} (SHA-256 {digest})"
         config = recorded_config(path)
         if config is None and published is not None:
             config = replace(published, origin=f"{published.origin}, for the file does not say")

@@ -45,7 +45,7 @@ def large(count: float | None) -> str:
         return NONE
     count = float(count or 0)
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(count) >= size:
+        if abs(count) >= size * 0.9995:  # which three digits round up to it
             return f"{count / size:.3g} {letter}"
     return f"{count:g}"
 

@@ -12,6 +12,7 @@ from stages.core.params import Params
 from stages.measures.evaluation.unequal import BALANCED
 from stages.pages.blocks import Tile
 from stages.pages.formatting import duration, interval, large, number, percent, plain
+from stages.reporting.repeat import flat
 from stages.runs.made_with import told_params
 from stages.runs.run import Run
 from stages.runs.schema import accuracies_of
@@ -143,12 +144,12 @@ def notes(params: Params, run: Run) -> list[str]:
 
 def _edited(params: Params, run: Run) -> list[str]:
     """Parameters of which the subset and the training tell another value than there is now."""
-    now = flatten(params.model_dump(mode="json"))
+    now = flat(params)
     made = flatten(told_params({}, run.subset, run.train))
     return [
         f"`{key}` {plain(made[key])}, which is {plain(value)} in params.yaml now"
         for key, value in now.items()
-        if made.get(key, value) != value and key != "dataset.folder"  # which may tell a name
+        if made.get(key, value) != value
     ]
 
 

@@ -13,6 +13,7 @@ from stages.core import paths
 from stages.core.dotted import flatten
 from stages.core.errors import ParamsError
 from stages.core.params import Params, read_params
+from stages.core.paths import shown_path
 from stages.core.yaml_text import is_text
 
 # What decides a run besides params.yaml; results in git do not make a tree unclean.
@@ -32,13 +33,11 @@ class Origin:
 
 
 def flat(params: Params) -> dict[str, Any]:
-    """All parameters by dotted key, such as `train.lr`; of an absolute folder the name alone.
-
-    Where it lies differs elsewhere, and may tell a user's name.
-    """
-    values, folder = flatten(params.model_dump()), Path(params.dataset.folder)
-    if folder.is_absolute():
-        values["dataset.folder"] = f"/path/to/{folder.name}"
+    """All parameters by dotted key, such as `train.lr`, without where things lie on a disk."""
+    values = flatten(params.model_dump())
+    for key in ("dataset.folder", "pretrained"):
+        if isinstance(values[key], str):
+            values[key] = shown_path(values[key])
     return values
 
 

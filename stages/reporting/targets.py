@@ -72,7 +72,14 @@ def load_targets(path: Path) -> list[Target]:
             f"{path}: `{key}` is wrong: {first['msg']}. A target has name, model, dataset, "
             "minimum_top1, recipe and perhaps reported_top1."
         ) from None
+    known = flat(Params())
     for target in targets:
+        for key, value in target.overrides.items():
+            if isinstance(value, Mapping) or key.partition(".")[0] in known.keys() - {key}:
+                raise ParamsError(
+                    f"{path}, target {target.name!r}: `{key}` in its recipe is no parameter; "
+                    "nested ones are written with dots, such as train.lr."
+                )
         parse_params(_nested(target.overrides), f"{path}, target {target.name!r}")
     return targets
 

@@ -1,37 +1,58 @@
-"""What results were made with, as they tell it themselves: parameters, and the identity of code.
+"""What results were made with, as they tell it themselves: parameters, code and machine.
 
-`params.yaml` may have been edited since, or be that of an experiment which failed, and `dvc.lock`
-knows nothing of a stage that was run without DVC. A study's cell tells its own (`runs.cell`).
+`params.yaml` may have been edited since, or be that of an experiment which failed; `dvc.lock`
+knows nothing of a stage that was run without DVC; and the fingerprint of another machine comes
+before its results. A study's cell tells its own (`runs.cell`).
 """
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from stages.core import paths
+from stages.core.records import read_record
 from stages.runs.code import code_files, code_id, code_key, covers
 from stages.runs.pipeline import declared_stages
 
 if TYPE_CHECKING:
     from stages.core.params import Params
 
-PARAMS, CODE = "params", "code"
+PARAMS, CODE, MACHINE = "params", "code", "machine"
 
 
 def made_with(stage: str, params: "Params") -> dict[str, Any]:
-    """For a stage's metrics: the sections of the parameters that it depends on, and its code."""
+    """For a stage's metrics: the sections of the parameters that it depends on, and its code.
+
+    Without where pictures and weights lie, which may tell a user's name and means nothing
+    elsewhere: both are known by hashes.
+    """
     declared = declared_stages().get(stage)
     keys = declared.keys if declared else None
-    sections = params.model_dump(mode="json").items()
+    sections = params.model_dump(mode="json", exclude={"dataset": {"folder"}})
+    if isinstance(params.pretrained, str):
+        del sections["pretrained"]
     return {
-        PARAMS: {name: value for name, value in sections if keys is None or covers(keys, name)},
+        PARAMS: {
+            name: value for name, value in sections.items() if keys is None or covers(keys, name)
+        },
         CODE: code_id(code_files(f"stages.{stage}", params, keys)),
     }
+
+
+def made_here() -> dict[str, str]:
+    """For the metrics of a stage that depends on the machine: its hardware DNA.
+
+    Raises RunError where the fingerprint was not taken.
+    """
+    return {MACHINE: str(read_record(paths.MACHINE)["id"])}
 
 
 def told_params(params: Mapping[str, Any], *results: Mapping[str, Any]) -> dict[str, Any]:
     """The content of `params.yaml`, with the sections that results tell as these tell them."""
     known = dict(params)
     for result in results:
-        known |= result.get(PARAMS) or {}
+        for name, value in (result.get(PARAMS) or {}).items():
+            sections = isinstance(value, dict) and isinstance(known.get(name), dict)
+            known[name] = known[name] | value if sections else value
     return known
 
 

@@ -16,6 +16,7 @@ from stages.core.errors import RunError
 from stages.core.metrics import all_values
 from stages.core.records import FILES
 from stages.core.yaml_text import parse_yaml
+from stages.runs.belonging import strangers
 from stages.runs.made_with import PARAMS, told_code, told_params
 from stages.runs.schema import CELL, KEYS, Types
 from stages.runs.sources import Source
@@ -37,7 +38,6 @@ JSON_FILES = {
 OLDER = {paths.MACHINE: paths.HARDWARE}
 """Where runs of an earlier layout have what a file holds."""
 COMPARED = (*JSON_FILES, "predictions", "history", "trace", "tensors", "inside")
-OF_EVALUATION = {"predictions", "all_predictions", "per_class", "reliability"}
 REPORTED = (
     "hardware", "subset", "train", "evaluate", "profile", "history", "predictions",
     "all_predictions", "per_class", "reliability", "profile_table", "profile_blocks",
@@ -123,7 +123,7 @@ def read_run(source: Source) -> Run:
     subset, train, evaluate = (values[name] for name in ("subset", "train", "evaluate"))
     if params and train and PARAMS not in train:
         lacks.append(Lack(paths.TRAIN_METRICS, "without its parameters, which are params.yaml's"))
-    told = told_params(params, evaluate, subset, train)
+    told = told_params(params, values["profile"], evaluate, subset, train)
     return Run(
         name=source.name,
         params=well_typed(told, KEYS[paths.PARAMS], paths.TRAIN_METRICS, lacks),
@@ -178,12 +178,9 @@ def _read(source: Source, parts: Sequence[str], lacks: list[Lack]) -> dict[str, 
         for name in parts
         if name not in JSON_FILES
     }
-    shown, trained = (values[name].get("weights_sha256") for name in ("evaluate", "train"))
-    if shown is not None and shown != trained:
-        lacks.append(Lack(paths.EVALUATE_METRICS, "of other weights than were trained"))
-        values["evaluate"] = {}
-        tables |= dict.fromkeys(OF_EVALUATION & tables.keys())
-    return values | tables
+    left_out = strangers(values, lacks)
+    values |= {name: {} for name in left_out & values.keys()}
+    return values | tables | dict.fromkeys(left_out & tables.keys())
 
 
 def _recorded(values: Mapping[str, Json]) -> dict[str, str]:

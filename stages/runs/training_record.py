@@ -115,7 +115,7 @@ def about_of(run: "Run", classes: list[str], pictures_px: int) -> About:
 
 
 def _write_snapshots(run: "Run") -> None:
-    paths.SNAPSHOTS.mkdir(parents=True, exist_ok=True)
+    files.emptied(paths.SNAPSHOTS)
     kept = run.checkpoints.snapshots()
     for snapshot in kept:
         shutil.copyfile(snapshot, paths.SNAPSHOTS / snapshot.name)

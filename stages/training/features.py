@@ -112,7 +112,7 @@ def through_trunk(model: nn.Module, head_name: str, evaluator: Evaluator) -> Ten
 def _read(folder: Path, log: Callable[[str], None]) -> dict[Digest, Row]:
     """Every row of the folder's whole packs by its image's digest."""
     found: dict[Digest, Row] = {}
-    for path in sorted(folder.glob("*.npz")):
+    for path in sorted(folder.glob("[!.]*.npz")):  # without those that are being written
         try:
             content = path.read_bytes()
         except FileNotFoundError:  # another process found it damaged

@@ -115,6 +115,20 @@ def test_rounding_in_all_steps_does_not_outweigh_the_seeds(tmp_path: Path) -> No
     assert "the interval over the seeds lies beyond the margin" in sentence_of(found.verdict)
 
 
+def test_seeds_that_differ_within_the_margin_prove_no_more_than_rounding(tmp_path: Path) -> None:
+    """Whole steps agree but for rounding, which may move the mean of a few seeds by some tenths."""
+    near: dict[str, Any] = {"train": OTHER, "trace": trace(parted=1)}
+    pairs = []
+    for seed, less in enumerate((0.0045, 0.0046, 0.0044, 0.0045)):
+        a, b = pair(tmp_path, seed, evaluate={"test_top1": 0.9 - less}, **near)
+        right = (predictions(9000, 10_000), predictions(round(10_000 * (0.9 - less)), 10_000))
+        pairs.append((replace(a, predictions=right[0]), replace(b, predictions=right[1])))
+    found = compared(pairs)
+    assert found.seeds is not None
+    assert found.seeds.differ
+    assert found.verdict.rung is not Rung.DIFFERENT
+
+
 def test_one_pair_is_told_how_many_seeds_by_an_assumed_spread(tmp_path: Path) -> None:
     made_of: dict[str, Any] = {"params": BF16, "train": OTHER | {"precision": "bf16"}}
     found = compared([pair(tmp_path, 0, predictions=predictions(moved=1), **made_of)])

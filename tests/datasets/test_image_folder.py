@@ -301,6 +301,22 @@ def test_an_official_validation_part_is_used(tmp_path, val):
 def test_classes_may_bear_the_names_of_splits(tmp_path):
     folder = write_pictures(tmp_path / "a", {"test": 1, "car": 1, "dev": 1, "train ticket": 1})
     assert len(open_collection(image_folder(folder)).classes) == 4
+    numbered = {"car/old": 1, "car/new": 1, "bus": 1, "train 1": 1, "train 2": 1}
+    folder = write_pictures(tmp_path / "b", numbered)
+    assert len(open_collection(image_folder(folder)).classes) == 4
+
+
+@pytest.mark.parametrize(
+    ("folders", "told"),
+    [(("train/cat", "train/dog", "train2/cat", "train2/dog"), "train, train2: "),
+     (("train.X1/cat", "train.X1/dog", "train.X2/cow", "train.X2/pig", "val.X/cat"), "train.X1, "),
+     (("train/cat", "train/dog", "test1"), "test1 beside train"),
+     (("train/cat", "train/dog", "unlabeled"), "unlabeled beside train")],
+)  # fmt: skip
+def test_parts_of_one_kind_are_never_taken_for_classes(tmp_path, folders, told):
+    said = refused(write_pictures(tmp_path / "a", dict.fromkeys(folders, 1)))
+    assert f"has {told}" in said
+    assert "look like parts and no classes" in said
 
 
 @pytest.mark.parametrize(

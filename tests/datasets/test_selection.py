@@ -230,3 +230,9 @@ def test_an_official_validation_set_validates_whole_and_copies_of_it_do_not_trai
     assert names(pool, "val", val=7) == names(pool, "val")[:7]
     assert names(pool, "val", val=0) == []
     assert "has 19 images" in refused(pool, val=20)
+
+
+def test_a_validation_part_of_copies_alone_is_refused():
+    pool = joined(OFFICIAL, make_pool([1] * 5, "val", start=300))
+    pool.digests[-5:] = [pool.digests[pool.splits.index("test")]] * 5
+    assert "Every image of the validation part is a copy of one that tests" in refused(pool)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from stages.core.errors import DeviceError
 from stages.dna import numerics
 from stages.dna.numerics import Reading, audit, digest, measure_in_precision, measure_suite
 from stages.dna.probe import Probe, dyadic
@@ -134,6 +135,23 @@ def test_sums_by_atomics_count_only_where_they_must_repeat(readings: dict[str, R
     finally:
         torch.set_deterministic_debug_mode(mode)
     assert digest(changed, CPU) != digest(readings, CPU)
+
+
+def test_atomic_sums_are_known_in_a_reduced_precision_too() -> None:
+    assert numerics.adds_atomically("index_add")
+    assert numerics.adds_atomically("conv3x3_grad_weight_bf16")
+    assert not numerics.adds_atomically("mm_bf16")
+
+
+def test_a_full_memory_is_no_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else another user of a GPU would make it another machine."""
+
+    def full(*inputs: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 MiB")
+
+    monkeypatch.setattr(numerics, "SUITE", {"mm": replace(numerics.SUITE["mm"], compute=full)})
+    with pytest.raises(DeviceError, match="close what else uses it"):
+        numerics.measure_suite(CPU)
 
 
 def test_algorithms_are_not_picked_by_stopwatch_while_probing(

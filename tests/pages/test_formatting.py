@@ -28,6 +28,8 @@ def test_unknown_is_a_dash(value: float | None) -> None:
         (large(11173962), "11.2 M"),
         (large(62006), "62 k"),
         (large(10), "10"),
+        (large(999_700), "1 M"),
+        (large(999_400), "999 k"),
         (duration(12.345), "12.3 s"),
         (duration(600), "10 min"),
         (duration(7200), "2 h"),

@@ -95,3 +95,13 @@ def test_mistakes_are_told_in_a_paragraph(tmp_path: Path, text: str, said: str) 
 def test_default_parameters_are_no_target(root: Path) -> None:
     verdicts = [judge(t, Params(), result(0.99)) for t in load_targets(root / "targets.yaml")]
     assert {verdict.status for verdict in verdicts} == {"not run"}
+
+
+@pytest.mark.parametrize("recipe", ["{model.x: 1}", "{train: {lr: 0.1}}"])
+def test_what_is_no_parameter_is_refused(recipe: str, tmp_path: Path) -> None:
+    path = tmp_path / "targets.yaml"
+    path.write_text(
+        f"targets: [{{name: a, model: lenet_small, dataset: digits, minimum_top1: 0.5, recipe: {recipe}}}]\n"
+    )
+    with pytest.raises(ParamsError, match="in its recipe is no parameter"):
+        load_targets(path)

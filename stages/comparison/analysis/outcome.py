@@ -46,24 +46,27 @@ def with_replay(verdict: Verdict, fault: Fault | None, whole: bool = False) -> V
     return replace(verdict, rung=Rung.DIFFERENT, fault=fault)
 
 
-def by_outcome(evidence: Evidence, alpha: float = ALPHA) -> tuple[Rung, Fault | None]:
-    """What the answers alone tell, those over several seeds rather than one pair's.
-
-    `alpha` is McNemar's p below which one pair is called different.
-    """
+def by_outcome(evidence: Evidence) -> tuple[Rung, Fault | None]:
+    """What the answers alone tell, those over several seeds rather than one pair's."""
     answers, seeds = evidence.answers, evidence.seeds
-    fault = Fault(Kind.ACCURACY, Where("accuracy"))
-    if seeds is not None:
-        if seeds.equivalent:
-            return Rung.STATISTICAL, None
-        return (Rung.DIFFERENT, fault) if seeds.differ else (Rung.UNDECIDED, None)
-    if answers is None:
-        return Rung.UNDECIDED, None
-    if answers.equivalent:
+    if shows_equivalence(evidence):
         return Rung.STATISTICAL, None
-    if answers.mcnemar_p < alpha and (answers.low > 0 or answers.high < 0):
-        return Rung.DIFFERENT, fault
-    return Rung.UNDECIDED, None
+    if seeds is not None:
+        differ = seeds.differ
+    else:
+        differ = (
+            answers is not None
+            and answers.mcnemar_p < ALPHA
+            and (answers.low > 0 or answers.high < 0)
+        )
+    fault = Fault(Kind.ACCURACY, Where("accuracy"))
+    return (Rung.DIFFERENT, fault) if differ else (Rung.UNDECIDED, None)
+
+
+def shows_equivalence(evidence: Evidence) -> bool:
+    """Whether accuracy agrees within the margin: over the seeds, or else of the one pair."""
+    told = evidence.seeds or evidence.answers
+    return told is not None and told.equivalent
 
 
 def contradicts_rounding(evidence: Evidence) -> Fault | None:

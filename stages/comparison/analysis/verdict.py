@@ -14,7 +14,11 @@ from stages.comparison.analysis.evaluation import same_weights
 from stages.comparison.analysis.fault import find_fault, first_step_distance, rounding_explains
 from stages.comparison.analysis.findings import Evidence, Fault, Kind, Rung, Verdict, Where
 from stages.comparison.analysis.first_divergence import find_first_divergence
-from stages.comparison.analysis.outcome import SURE, by_outcome, contradicts_rounding
+from stages.comparison.analysis.outcome import (
+    by_outcome,
+    contradicts_rounding,
+    shows_equivalence,
+)
 from stages.comparison.analysis.setup import effective_precision, same_images, same_machine
 from stages.comparison.analysis.statistics import probability_gap
 from stages.comparison.analysis.step_trace import first_bits, places_at
@@ -63,8 +67,7 @@ def _after_equal_steps(a: Run, b: Run, plain: Verdict, precision: str) -> Verdic
         return replace(partly, rung=Rung.DIFFERENT, fault=fault)
     if not uncovered and not beyond_the_perturbed(evidence):
         return replace(partly, rung=Rung.ROUNDING)
-    rung, fault = by_outcome(evidence, SURE)
-    return replace(partly, rung=rung, fault=fault)
+    return replace(partly, rung=Rung.STATISTICAL if shows_equivalence(evidence) else Rung.UNDECIDED)
 
 
 def _described(a: Run, b: Run, evidence: Evidence) -> Verdict:

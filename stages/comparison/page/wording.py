@@ -118,9 +118,7 @@ def _different(verdict: Verdict) -> str:
     if fault is None:
         return "Different."
     if fault.kind is Kind.ACCURACY:
-        started = _partly(verdict)
-        head = f"{started}; after it different in accuracy" if started else "Different in accuracy"
-        return head + "." + accuracy_in_words(verdict)
+        return "Different in accuracy." + accuracy_in_words(verdict)
     where = where_in_words(fault.where)
     if fault.here:
         return f"Different {replayed_in_words(fault, verdict.b)}." + accuracy_in_words(verdict)
@@ -148,7 +146,11 @@ def _undecided(verdict: Verdict) -> str:
         return head + _lacking(verdict)
     margin = seeds.margin if seeds else answers.margin if answers else 0.0
     told = f"neither a difference nor equivalence within ±{points(margin)} points is shown"
-    if seeds is not None:
+    if seeds is not None and seeds.differ:
+        told = (
+            f"accuracy differs, and whether by more than {points(margin)} points takes more seeds"
+        )
+    elif seeds is not None:
         more = f"; equivalence takes about {seeds.needed:,} seeds per machine"
         told += more if seeds.needed else ""
     elif answers is not None and started and (answers.low > 0 or answers.high < 0):

@@ -101,7 +101,8 @@ def test_default_parameters_are_no_target(root: Path) -> None:
 def test_what_is_no_parameter_is_refused(recipe: str, tmp_path: Path) -> None:
     path = tmp_path / "targets.yaml"
     path.write_text(
-        f"targets: [{{name: a, model: lenet_small, dataset: digits, minimum_top1: 0.5, recipe: {recipe}}}]\n"
+        "targets: [{name: a, model: lenet_small, dataset: digits, minimum_top1: 0.5, "
+        f"recipe: {recipe}}}]\n"
     )
     with pytest.raises(ParamsError, match="in its recipe is no parameter"):
         load_targets(path)

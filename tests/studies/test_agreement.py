@@ -101,3 +101,38 @@ def test_nothing_to_keep_is_a_mistake(tmp_path: Path, monkeypatch: pytest.Monkey
 def _page(form: StudyConfig) -> str:
     write_page(form.name)
     return (form.folder / "report.md").read_text()
+
+
+def test_what_is_current_is_not_overwritten_by_what_is_not(form: StudyConfig) -> None:
+    """A branch may have the cells as they were before a parameter was changed."""
+    place = form.machines_folder / ONE / "good-400-plain-0" / "cell.json"
+    before = place.read_bytes()
+    path = form.cells_folder / "good-400-plain-0" / "cell.json"
+    path.write_text(json.dumps(files.read_json(path) | {"params_id": "older"}))
+    told = keep_cells(form)
+    assert "1 cell is of other parameters or pictures than the study has now, and not kept" in told
+    assert place.read_bytes() == before
+
+
+def test_seeds_that_machines_divided_are_no_run_of_one_alone(form: StudyConfig) -> None:
+    samples.fill(form, OTHER, images_per_class=200)
+    shutil.rmtree(form.machines_folder / ONE / "good-400-plain-1")
+    shutil.rmtree(form.cells_folder / "good-400-plain-0")
+    text = " ".join(_page(form).split())
+    assert "%), is in no run that both did." in text
+    assert "was run on it alone" not in text
+
+
+def test_two_further_machines_are_compared_where_the_first_ran_nothing_of_theirs(
+    form: StudyConfig,
+) -> None:
+    samples.fill(form, OTHER, images_per_class=200)
+    keep_cells(form)
+    for cell in form.cells:
+        shutil.rmtree(form.cell_folder(cell))
+        if cell.model != "good":
+            samples.write_cell(form, cell.name, "cccc-3333", images_per_class=200)
+            for machine in (ONE, OTHER):
+                shutil.rmtree(form.machines_folder / machine / cell.name)
+    text = " ".join(_page(form).split())
+    assert "DNA aaaa-1111) and machine 3 (made-up chip, DNA bbbb-2222) there is no ranking" in text

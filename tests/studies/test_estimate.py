@@ -11,7 +11,7 @@ from stages.core.errors import ParamsError
 from stages.core.params import Params, parse_params
 from stages.studies.run.budget import choose, needed_by_claims, proposal, require_hours
 from stages.studies.run.estimate import Estimate, Known, estimate, images_in
-from stages.studies.run.plan import Plan, Planned, _features
+from stages.studies.run.plan import Plan, Planned, _features, plan_of
 from stages.studies.run.rehearsal import Pace, pace_of
 from stages.studies.spec.study_config import Cell
 from tests.studies.samples import make_study, write_cell
@@ -54,6 +54,14 @@ def test_other_seeds_come_first() -> None:
     cells = [found(size="full", cell_seconds=seconds) for seconds in (80.0, 90.0)]
     answer = estimate(CELL, params(), known(found(), *cells))
     assert answer == Estimate(85.0, "as with its other seeds")
+
+
+def test_of_a_frozen_trunk_the_seed_that_computed_features_does_not_stand_for_all() -> None:
+    probe = params().model_copy(update={"finetune": "probe"})
+    first, *others = (found(size="full", cell_seconds=seconds) for seconds in (900.0, 14.0, 13.0))
+    assert estimate(CELL, probe, known(first, pool=None)) is None
+    answer = estimate(CELL, probe, known(first, *others))
+    assert answer == Estimate(13.0, "as with its other seeds")
 
 
 def test_full_is_what_validation_leaves_of_the_listed_pool() -> None:
@@ -198,6 +206,19 @@ def test_a_claim_needs_the_cells_it_will_be_judged_on(
     assert needed_by_claims(form, None) == {
         f"{model}-400-plain-{seed}" for model in ("good", "fair") for seed in (0, 1)
     }
+
+
+def test_with_any_machine_the_times_of_others_are_not_taken_for_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("stages.studies.run.plan.pace_of", lambda *asked: PACE)
+    form = make_study(tmp_path, ("lenet_small",), (100,), more={"machines": "any"})
+    write_cell(form, form.cells[0].name, "aaaa-1111")
+    plan = plan_of(form)
+    first, second = plan.planned
+    assert first.state == "finished"
+    assert second.time is None or second.time.basis != "as with its other seeds"
 
 
 def test_another_machine_is_named_as_such() -> None:

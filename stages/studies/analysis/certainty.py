@@ -5,7 +5,7 @@ What is advised, and by which rule, is left to `advice`.
 
 import pandas as pd
 
-from stages.studies.analysis.intervals import latency_difference
+from stages.studies.analysis.intervals import latency_difference, tied_with
 from stages.studies.analysis.machine_results import MachineResults
 from stages.studies.page.traced import cells_of
 
@@ -25,9 +25,13 @@ def alone(view: MachineResults, images: int) -> str | None:
 def tied(view: MachineResults, images: int, chosen: str) -> str:
     """Which are statistically tied with the chosen one among those ranked at a size."""
     ranked = view.ranked(images)
-    others = [str(name) for name in ranked.loc[ranked["tied"], "series"] if name != chosen]
+    place = ranked["series"].tolist().index(chosen)
+    level = tied_with(view.scores, ranked, place)
+    others = [str(name) for name in ranked.loc[level, "series"] if name != chosen]
     if others:
-        return f"statistically tied with {', '.join(others)}"
+        better = ", ".join(map(str, ranked.loc[~level, "series"].loc[: place - 1] if place else ()))
+        behind = f", surely behind {better}" if better else ""
+        return f"statistically tied with {', '.join(others)}{behind}"
     unranked = len(ranked) < len(view.at(images))
     of_whom = "are surely above one answer to every image" if unranked else "ran at this size"
     return f"ahead of all others that {of_whom}" + _once(view, ranked, images)
@@ -73,21 +77,19 @@ def too_noisy(view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFra
 
 def quickest(view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFrame) -> str:
     """Which of `rows` the training time cannot be told from."""
-    same = [
-        str(name)
-        for name in rows["series"]
-        if name != chosen["series"] and _as_quick(view, name, chosen["series"])
-    ]
-    if same:
-        return f"times too noisy to tell it from {', '.join(same)}"
-    return "quicker than all others whose mean comes as far"
-
-
-def _as_quick(view: MachineResults, *names: object) -> bool:
-    """Whether two trainings' times cannot be told apart, as where no repeat tells their spread."""
-    seconds = view.measured("train_seconds")
-    a, b = (cells_of(view, name, view.sizes[-1]) for name in names)
-    return not seconds.seeds_told(a, b) or seconds.difference(a, b).open
+    seconds, images = view.measured("train_seconds"), view.sizes[-1]
+    own = cells_of(view, chosen["series"], images)
+    same, once = list[str](), list[str]()
+    for name in rows.loc[rows["series"] != chosen["series"], "series"]:
+        other = cells_of(view, name, images)
+        if not seconds.seeds_told(own, other):
+            once.append(str(name))
+        elif seconds.difference(own, other).open:
+            same.append(str(name))
+    told = [f"times too noisy to tell it from {', '.join(same)}"] if same else []
+    if once:
+        told.append(f"how times vary is not known beside {', '.join(once)}: none was repeated")
+    return "; ".join(told) or "quicker than all others whose mean comes as far"
 
 
 def _once(view: MachineResults, rows: pd.DataFrame, images: int) -> str:

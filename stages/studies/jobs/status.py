@@ -44,9 +44,10 @@ class Standing:
 def standings(form: StudyConfig) -> list[Standing]:
     """Where every cell stands. Raises RunError where Slurm or a remote does not answer."""
     every = submissions(form)
+    tasks = tasks_of(every)  # first: a task that ends in between has pushed by then
     for remote in {one.remote for one in every if one.remote}:
         fetch(form, remote)
-    tasks, states = tasks_of(every), states_of(form)
+    states = states_of(form)
     return [_standing(form, cell, states[cell.name], every, tasks) for cell in form.cells]
 
 

@@ -195,7 +195,12 @@ def log_on_node(form: StudyConfig, task: str) -> str:
 
 def branches(form: StudyConfig) -> str:
     """What the names of branches begin with that hold a cell each."""
-    return f"cells/{form.name}/"
+    return f"cells/{on_remote(form)}/"
+
+
+def on_remote(form: StudyConfig) -> str:
+    """A form's name in names of branches, none of which may lie below another: `pets.small`."""
+    return form.name.replace("/", ".")
 
 
 def fetch(form: StudyConfig, remote: str) -> None:

@@ -25,10 +25,12 @@ from stages.studies.jobs.submission import (
     LOCAL,
     Submission,
     alone,
+    branches,
     git,
     list_inputs,
     log_on_node,
     next_folder,
+    on_remote,
 )
 from stages.studies.spec.pipeline_file import require_wired
 from stages.studies.spec.study_config import Cell, StudyConfig
@@ -136,6 +138,7 @@ def _script(form: StudyConfig, one: Submission, cells: Sequence[Cell], wish: Wis
     log = log_on_node(form, "%A_%a") if wish.remote else f"{one.folder}/%a.log"
     view = {
         "name": form.name,
+        "branches": branches(form),
         "commit": one.commit,
         "cells": cells,
         "jobs": wish.jobs,
@@ -192,7 +195,7 @@ def _to_slurm(form: StudyConfig, one: Submission, script: str) -> str:
     path = one.folder / "array.sh"
     write_text(path, f"{script}\n")
     if one.remote:
-        git("push", "-q", "-f", one.remote, f"{one.commit}:refs/heads/submitted/{form.name}")
+        git("push", "-q", "-f", one.remote, f"{one.commit}:refs/heads/submitted/{on_remote(form)}")
     try:
         job = sbatch(path)
     except RunError:

@@ -11,7 +11,7 @@ from stages.pages.formatting import percent
 from stages.studies.analysis.agreement import Agreement, Change, agreements
 from stages.studies.analysis.intervals import Estimate
 from stages.studies.analysis.machine_results import MachineResults
-from stages.studies.page.traced import Traced
+from stages.studies.page.traced import Traced, cells_of
 
 NONE_LEARNED = "no backbone is surely above one answer to every image"
 
@@ -26,10 +26,13 @@ class Compared:
 
 
 def compared(views: Sequence[MachineResults]) -> list[Compared]:
-    """The first machine against each other one that ran some of its cells."""
-    first, *others = views
-    pairs = ((other, agreements(first, other)) for other in others)
-    return [_compared(first, other, found) for other, found in pairs if found]
+    """Each further machine against the first one that ran some of its cells."""
+    told = []
+    for place, other in enumerate(views):
+        met = ((first, agreements(first, other)) for first in views[:place])
+        if pair := next(((first, found) for first, found in met if found), None):
+            told.append(_compared(pair[0], other, pair[1]))
+    return told
 
 
 def _compared(first: MachineResults, other: MachineResults, found: list[Agreement]) -> Compared:
@@ -38,7 +41,8 @@ def _compared(first: MachineResults, other: MachineResults, found: list[Agreemen
     named = (_named(first, alike), _named(other, alike))
     return Compared(
         _sentence(found, named)
-        + "".join(_best_alone(*one, found) for one in zip((first, other), named, strict=True)),
+        + _best_alone(first, other, named[0], found)
+        + _best_alone(other, first, named[1], found),
         [(_line(one, names), _table(one, names)) for one in found],
         [_chart(one, names, first) for one in found if one.changes],
     )
@@ -73,18 +77,22 @@ def _sentence(found: Sequence[Agreement], names: tuple[str, str]) -> str:
     return f"{holds} {names[1]} at {sizes} images: {_first(told)}; {moved}."
 
 
-def _best_alone(view: MachineResults, named: str, found: Sequence[Agreement]) -> str:
+def _best_alone(
+    view: MachineResults, other: MachineResults, named: str, found: Sequence[Agreement]
+) -> str:
     """A sentence where a machine's best backbone is not among those compared."""
-    alone: dict[str, list[str]] = {}
+    alone: dict[tuple[str, str], list[str]] = {}
     for one in found:
         ranked = view.ranked(one.images)
         met = {change.series for change in one.changes}
         if len(ranked) and (best := str(ranked["series"].iloc[0])) not in met:
             score = percent(float(ranked["mean"].iloc[0]))
-            alone.setdefault(best, []).append(f"{one.images:,} images ({score})")
+            both = len(cells_of(other, best, one.images))
+            why = "is in no run that both did" if both else "was run on it alone"
+            alone.setdefault((best, why), []).append(f"{one.images:,} images ({score})")
     return "".join(
-        f" {best}, the best of {named} at {_listed(sizes)}, was run on it alone."
-        for best, sizes in alone.items()
+        f" {best}, the best of {named} at {_listed(sizes)}, {why}."
+        for (best, why), sizes in alone.items()
     )
 
 

@@ -38,7 +38,7 @@ def sample_table(view: MachineResults, target: float | None) -> Table | None:
             NONE if found.of_two else over(cells, _exponent(curve)),
             NONE if found.doubted or not found.reaches(2 * high) else over(cells, ahead),
             NONE if found.doubted else over(cells, until),
-            NONE if found.check is None else over(cells, _checked(found.check, view.chance)),
+            NONE if found.check is None else over(cells, _checked(found.check, view.chance, high)),
         ))  # fmt: skip
     head = ("backbone", "points per doubling, last step", "exponent b", f"at {2 * high:,} images",
             f"images until {percent(aim, 0)}", f"check: {high:,} images from fewer")  # fmt: skip
@@ -109,7 +109,7 @@ def _exponent(curve: Curve) -> str:
 def _doubts(every: Mapping[str, Fitted], chance: float) -> str:
     """Sentences on the curves that missed the largest size, or erred with all others of a kind."""
     missed = [
-        f"{name} ({_checked(found.check, chance)})"
+        f"{name} ({_checked(found.check, chance, found.check.images)})"
         for name, found in every.items()
         if found.check and found.missed
     ]
@@ -130,9 +130,13 @@ def _leaning_told(every: Mapping[str, Fitted]) -> str:
     )
 
 
-def _checked(check: Check, chance: float) -> str:
-    """Predicted and measured, and whether the one's interval holds the other and says anything."""
-    told = f"{percent(check.predicted, 0)} predicted, {percent(check.measured, 0)} measured"
+def _checked(check: Check, chance: float, high: int) -> str:
+    """Predicted and measured, and whether the one's interval holds the other and says anything.
+
+    Of a series that has not run with as many images as `high` the number is said.
+    """
+    at = f"{check.images:,} images: " if check.images != high else ""
+    told = f"{at}{percent(check.predicted, 0)} predicted, {percent(check.measured, 0)} measured"
     interval = range_text(check.low, check.high, digits=0)
     if not check.inside:
         return f"{told}, outside {interval}"

@@ -7,7 +7,7 @@ is written as one. Leaves order and repetition of cells to DVC.
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from math import isfinite
 from pathlib import Path
@@ -44,6 +44,7 @@ NODE = {
 }
 """What jobs of a cluster say of their node in `BACKBONE_DNA_NODE`."""
 TRACED_STEPS = (1, 2, 5, 10, 20, 50, 100, 200)
+DECIDE_COST = ("model", "stem", "pretrained", "task", "input_size", "finetune", "profile")
 PROFILED = (
     "input_px", "params_total", "weights_mb", "macs_g", "flops_g", "flops_reason",
     "latency_ms_p50", "latency_ms_p95", "latency_batch_size", "latency_spread", "latency_note",
@@ -113,6 +114,15 @@ def make_cell(
         return _write(folder, known | found, started)
 
 
+def decides_cost(params: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a cell's parameters its costs depend on."""
+    sections = {name: params.get(name) for name in DECIDE_COST}
+    train = params.get("train", {})
+    return sections | {
+        "train": {name: train.get(name) for name in ("fast_kernels", "memory_format")}
+    }
+
+
 def profile_of(params: Params, classes: int, machine_id: str) -> dict[str, Any]:
     """What the model costs here; measured once per machine, model and profile settings.
 
@@ -129,19 +139,7 @@ def profile_of(params: Params, classes: int, machine_id: str) -> dict[str, Any]:
         "machine": machine_id,
         "classes": classes,
         "code": code_id(code_files(PROFILE, params, ("model", "task"))),
-        **params.model_dump(
-            mode="json",
-            include={
-                "model": True,
-                "stem": True,
-                "pretrained": True,
-                "task": True,
-                "input_size": True,
-                "finetune": True,
-                "profile": True,
-                "train": {"fast_kernels", "memory_format"},
-            },
-        ),
+        **decides_cost(params.model_dump(mode="json")),
     }
     kept = work_folder() / "studies" / f"profile-{files.sha256_of_json(decides)[:20]}.json"
     if not kept.exists():

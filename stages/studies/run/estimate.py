@@ -53,18 +53,19 @@ class Known:
 
 def estimate(cell: Cell, params: Params, known: Known) -> Estimate | None:
     """The time of a cell that is missing; None where nothing is like it."""
-    if (seconds := _of_other_seeds(cell, known.here)) is not None:
+    frozen = params.finetune in FROZEN
+    if (seconds := _of_other_seeds(cell, known.here, frozen)) is not None:
         return Estimate(seconds, "as with its other seeds")
     images = known.images(params)
     if images is not None:
-        if params.finetune not in FROZEN and (near := _nearest(cell, images, known.here)):
+        if not frozen and (near := _nearest(cell, images, known.here)):
             seconds = mean(_scaled(one, params.train.epochs, images) for one in near)
             return Estimate(seconds, f"from its recipe with {near[0]['size']} images")
         if (pace := known.pace(params)) is not None:
             seconds = rehearsed(params, images, pace, known.features.get(cell.name))
             once = profiling(params, pace) if cell.name in known.fresh else 0.0
             return Estimate(seconds + once, "from a rehearsal of its steps", once)
-    if (seconds := _of_other_seeds(cell, known.elsewhere)) is not None:
+    if (seconds := _of_other_seeds(cell, known.elsewhere, frozen=False)) is not None:
         return Estimate(seconds, "as on another machine")
     return None
 
@@ -97,13 +98,16 @@ def profiling(params: Params, pace: Pace) -> float:
     return fresh + timed * params.profile.seconds + PEAK_STEPS * largest
 
 
-def _of_other_seeds(cell: Cell, cells: Sequence[Found]) -> float | None:
+def _of_other_seeds(cell: Cell, cells: Sequence[Found], frozen: bool) -> float | None:
+    """Of a frozen trunk the seed that ran first put all images through it, for the others too."""
     own = (cell.model, cell.size, cell.recipe)
     alike = [
         float(one["cell_seconds"])
         for one in cells
         if one.get("train") and (one["model"], one["size"], one["recipe"]) == own
     ]
+    if frozen:
+        return min(alike) if len(alike) > 1 else None
     return mean(alike) if alike else None
 
 

@@ -9,9 +9,10 @@ from functools import cache
 from typing import Any
 
 from stages.core.combinations import FROZEN
-from stages.core.errors import UserError
+from stages.core.errors import DeviceError, UserError
 from stages.core.params import Params
 from stages.pages.formatting import duration
+from stages.studies.run.cell import decides_cost
 from stages.studies.run.code import code_note
 from stages.studies.run.estimate import Estimate, Known, estimate, images_in
 from stages.studies.run.machine import about_weights, declared_id, require_startable
@@ -21,6 +22,7 @@ from stages.studies.run.rehearsal import Pace, pace_of
 from stages.studies.run.states import (
     ANEW,
     NEVER,
+    dna_here,
     is_of,
     kept_cells,
     machines_of,
@@ -120,13 +122,14 @@ def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -
     kept = {
         name: found for name, found in kept_cells(form, params, machines).items() if name in missing
     }
-    mine = [found for name, found in read.items() if found and is_of(found, machines[name])]
+    own = _here(params)
+    mine = [found for name, found in read.items() if found and is_of(found, own[name])]
     current = {
         name: found
         for name, found in read.items()
         if found and found["params_id"] == identity_of(params[name])
     }
-    known = _known(form, current | kept, machines, log)
+    known = _known(form, current | kept, own, log)
     known = replace(
         known,
         fresh=_fresh(form, [*mine, *kept.values()]),
@@ -154,6 +157,14 @@ def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -
     return Plan(form, next(iter(machines.values())), planned, notes, refused)
 
 
+def _here(params: Mapping[str, Params]) -> dict[str, str]:
+    """The machine that plans, for each cell, also where any one's count; none without a device."""
+    try:
+        return dna_here(params)
+    except DeviceError:
+        return dict.fromkeys(params, "")
+
+
 def _refused(form: StudyConfig) -> str:
     """What the study's fingerprint would say before the first cell; empty where it would not."""
     try:
@@ -166,7 +177,7 @@ def _refused(form: StudyConfig) -> str:
 def _known(
     form: StudyConfig,
     cells: Mapping[str, Mapping[str, Any]],
-    machines: Mapping[str, str | None],
+    own: Mapping[str, str],
     log: Callable[[str], None],
 ) -> Known:
     """What `cells`, by their names, the lists of pictures and rehearsals say about time."""
@@ -179,7 +190,7 @@ def _known(
             return None
 
     listed = cache(lambda dataset: images_by_split(form, dataset))
-    ours = {name for name, found in cells.items() if is_of(found, machines[name])}
+    ours = {name for name, found in cells.items() if is_of(found, own[name])}
     return Known(
         here=[found for name, found in cells.items() if name in ours],
         elsewhere=[found for name, found in cells.items() if name not in ours],
@@ -188,15 +199,15 @@ def _known(
     )
 
 
-def _fresh(form: StudyConfig, here: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+def _fresh(form: StudyConfig, own: Sequence[Mapping[str, Any]]) -> frozenset[str]:
     """The cells that come first of their network and settings of the profile, and measure it."""
-    met = {(one["model"], (one.get("profile") or {}).get("input_px")) for one in here}
+    met = [decides_cost(one["params"]) for one in own if one.get("profile") and "params" in one]
     found = set()
     for cell in form.cells:
-        network = (cell.model, form.params(cell).input_size)
-        if network not in met:
+        asked = decides_cost(form.params(cell).model_dump(mode="json"))
+        if asked not in met:
             found.add(cell.name)
-            met.add(network)
+            met.append(asked)
     return frozenset(found)
 
 
@@ -211,7 +222,8 @@ def _features(form: StudyConfig, params: Mapping[str, Params], known: Known) -> 
         own = params[cell.name]
         images = known.images(own) if own.finetune in FROZEN else None
         if images is not None:
-            network = (own.model, own.input_size, str(own.pretrained), own.subset.seed)
+            pictures = own.dataset.model_dump_json(), own.subset.seed
+            network = (own.model, own.input_size, str(own.pretrained), *pictures)
             found[cell.name] = max(0, sum(images) - kept.get(network, 0))
             kept[network] = max(sum(images), kept.get(network, 0))
     return found

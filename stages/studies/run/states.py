@@ -49,13 +49,17 @@ def read_cells(form: StudyConfig) -> tuple[dict[str, dict[str, Any] | None], dic
 
 
 def machines_of(form: StudyConfig, params: Mapping[str, Params]) -> Mapping[str, str | None]:
-    """The declared DNA that each cell would run with here, or None where any machine's counts.
+    """The declared DNA that each cell would run with here, or None where any machine's counts."""
+    return dict.fromkeys(params) if form.any_machine else dna_here(params)
 
-    Few differ, so few are asked for.
+
+def dna_here(params: Mapping[str, Params]) -> dict[str, str]:
+    """The declared DNA of this machine with the settings of each cell: few differ, few are asked
+    for. Raises DeviceError when a device is absent.
     """
     known: dict[tuple[Any, ...], str] = {}
-    found: dict[str, str | None] = dict.fromkeys(params)
-    for name, own in {} if form.any_machine else params.items():
+    found: dict[str, str] = {}
+    for name, own in params.items():
         key = (own.device, own.threads, own.train.deterministic)
         if key not in known:
             known[key] = declared_id(own)

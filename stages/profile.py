@@ -53,11 +53,16 @@ def profile_all(params: "Params", patterns: list[str], native: bool) -> None:
     from stages.core.device import prepare
     from stages.dna.declared import read_declared
     from stages.measures.profiling import zoo
+    from stages.runs.code import code_files, code_id
 
     device = prepare(params)
     decides = {
         "profile": params.profile.model_dump(),
         "stem": params.stem,
+        "train": params.train.model_dump(
+            include={"dropout", "drop_path", "memory_format", "fast_kernels"}
+        ),
+        "code": code_id(code_files(zoo.__name__, params, ("task",))),
         "identity": read_declared(params, device).identity(),
     }
     folder = paths.work_folder() / "zoo" / files.sha256_of_json(decides)[:16]

@@ -25,14 +25,17 @@ class NeighborsHead(nn.Module):
         self.register_buffer("features", F.normalize(features, dim=1))
         self.register_buffer("labels", labels)
         self.register_buffer("neighbors", torch.tensor(neighbors))
-        self.classes = classes
+        self.classes, self.asked = classes, neighbors
 
     def forward(self, features: Tensor) -> Tensor:
-        """The logarithm of each class's share of the votes of the nearest."""
-        known = self.get_buffer("features")
-        cosines = F.normalize(features.float(), dim=1) @ known.T
-        near, rows = cosines.topk(int(self.get_buffer("neighbors")), dim=1)
-        return log_votes(near, self.get_buffer("labels")[rows], self.classes)
+        """The logarithm of each class's share of the votes of the nearest, in float32 always:
+        in half precision the cosines of the nearest are the same.
+        """
+        with torch.autocast(features.device.type, enabled=False):
+            known = self.get_buffer("features")
+            cosines = F.normalize(features.float(), dim=1) @ known.T
+            near, rows = cosines.topk(self.asked, dim=1)
+            return log_votes(near, self.get_buffer("labels")[rows], self.classes)
 
 
 def log_votes(cosines: Tensor, labels: Tensor, classes: int) -> Tensor:
@@ -49,4 +52,5 @@ def adopt_neighbors(model: nn.Module, weights: Mapping[str, Tensor], classes: in
         name, _ = linear_head(model)
         features, labels = (torch.zeros_like(weights[f"{name}.{part}"])
                             for part in ("features", "labels"))  # fmt: skip
-        replace_head(model, name, NeighborsHead(features, labels, classes, 1))
+        asked = int(weights[f"{name}.neighbors"])
+        replace_head(model, name, NeighborsHead(features, labels, classes, asked))

@@ -128,7 +128,7 @@ class Engine:
             for inputs, targets in self._micro_batches(batch):
                 with autocast(self.device, self.params.train.precision), fast_kernels(self.fast):
                     outputs = self.forward(*inputs)
-                    loss = self._loss(outputs, targets)
+                    loss = self.loss(outputs, targets)
                 share = inputs[0].shape[0] * distributed.world_size() / self.batch_size
                 torch.autograd.backward(self.scaler.scale(loss * share))
                 losses.append(loss.detach() * share)
@@ -161,7 +161,8 @@ class Engine:
         data = step_data(rows, whole, given, images)
         return Batch(images, targets, task_draws, data)
 
-    def _loss(self, outputs: Any, targets: Any) -> Tensor:
+    def loss(self, outputs: Any, targets: Any) -> Tensor:
+        """The mean loss of some images, a scalar, by the recipe's smoothing and class weights."""
         smoothing = self.params.train.label_smoothing
         if self._class_weights is None:
             return self.task.loss(outputs, targets, smoothing)

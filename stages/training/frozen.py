@@ -21,6 +21,7 @@ from stages.datasets.pixels import Split
 from stages.models.heads import linear_head
 from stages.runs.code import code_files, code_id
 from stages.tasks import Task
+from stages.training.augmentation import Augmenter
 from stages.training.batch import Batch, Epoch
 from stages.training.checkpoint import TRAINING
 from stages.training.engine import Engine, view_of
@@ -73,6 +74,8 @@ class FrozenEngine(Engine):
         log: Callable[[str], None] | None,
     ) -> None:
         super().__init__(params, task, split, classes, device)
+        if params.finetune in AT_ONCE:  # the features are of the images as they are
+            self.augmenter = Augmenter([], params.seed, self.count, classes)
         self.head_name, self.forward = linear_head(self.model)
         self._require_final_head()
         self._log = log or (lambda line: None)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stages.core.errors import DivergedError
+from stages.core.errors import DivergedError, TrainingError
 from stages.datasets.pixels import Split
 from stages.training.batch import Epoch
 from stages.training.checkpoint import Checkpoints
@@ -75,6 +75,12 @@ class _Fit:
         self.engine, self.params, self.log = engine, engine.params, log
         self.checkpoints = checkpoints
         self.validate = engine.evaluator(val, "val") if val and len(val.labels) else None
+        if self.validate is None and self.params.train.early_stopping is not None:
+            raise TrainingError(
+                "`train.early_stopping` needs validation images, but `subset.val`, "
+                f"{self.params.subset.val}, is none of so few. Ask for more, or set "
+                "`train.early_stopping: null`."
+            )
         self.state = TrainState()
         self.bar = ProgressBar(engine.params.train.epochs * engine.steps_per_epoch, log)
         self.recorder = Recorder(engine, checkpoints)

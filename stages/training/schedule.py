@@ -46,6 +46,8 @@ def _one_cycle(step: int, total: int, pct_start: float) -> float:
     The figures and the peak at step `pct_start` · total - 1 are those of torch's OneCycleLR.
     Momentum stays as `train.momentum` says.
     """
+    if total == 1:  # the only step is the peak
+        return 1.0
     peak = pct_start * total - 1
     if step <= peak:
         return _ease(ONE_CYCLE_START, 1.0, step / peak if peak > 0 else 1.0)

@@ -183,7 +183,6 @@ def watching(engine: "Engine", step: int) -> Iterator[Inside]:
     if world_size() > 1:
         yield inside
         return
-    task = engine.task
     with ExitStack() as held:
         for name, module in engine.model.named_modules():
             for handle in _watch_module(inside, name, module):
@@ -192,26 +191,18 @@ def watching(engine: "Engine", step: int) -> Iterator[Inside]:
             lambda _, inputs: inside.add("input", "images", _tensors(inputs))
         )
         held.callback(enter.remove)
-        engine.task = _WatchedTask(task, inside)
-        held.callback(setattr, engine, "task", task)
+        loss = engine.loss
+
+        def watched(outputs: Any, targets: Any) -> Tensor:
+            inside.add("target", "labels", _tensors(targets))
+            value = loss(outputs, targets)
+            inputs = hash_of([*_tensors(outputs), *_tensors(targets)])
+            inside.add("loss", "loss", [value], inputs)
+            return value
+
+        vars(engine)["loss"] = watched  # before the method, until it is taken away again
+        held.callback(vars(engine).pop, "loss")
         yield inside
-
-
-class _WatchedTask:
-    """The task, with targets and loss written down."""
-
-    def __init__(self, task: Any, inside: Inside) -> None:
-        self._task, self._inside = task, inside
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._task, name)
-
-    def loss(self, outputs: Any, targets: Any, label_smoothing: float) -> Tensor:
-        self._inside.add("target", "labels", _tensors(targets))
-        value: Tensor = self._task.loss(outputs, targets, label_smoothing)
-        inputs = hash_of([*_tensors(outputs), *_tensors(targets)])
-        self._inside.add("loss", "loss", [value], inputs)
-        return value
 
 
 def _watch_module(inside: Inside, name: str, module: nn.Module) -> list[RemovableHandle]:

@@ -67,6 +67,8 @@ def test_a_second_start_measures_what_is_missing_and_failures_are_rows(
     assert table.note["resnet18"] == "RuntimeError: the operator broke"
     assert table.note["swin_tiny"] == "swin_tiny cannot take 32 px."
     assert "variants" not in table.columns
+    zoo.measure_zoo(tasks, CPU, 1, tmp_path, told.append)  # what failed is tried again
+    assert told[4] == "1 of 3 models are measured already."
 
 
 def test_the_page_has_the_columns_that_fit_and_blanks_for_unknowns() -> None:

@@ -13,6 +13,7 @@ from stages.core.errors import DivergedError, ModelError, ParamsError
 from stages.core.params import Params
 from stages.datasets.pixels import Split
 from stages.models import build
+from stages.models.neighbors import NeighborsHead
 from stages.runs.training_record import about_of, training_metrics
 from stages.runs.weights_file import write_weights
 from stages.tasks import task_of
@@ -132,6 +133,26 @@ def test_a_head_fitted_at_once_is_a_model_like_any_other(
     features = done.trained.engine.evaluator(test, "test")(done.trained.engine.model)
     torch.testing.assert_close(whole.logits[0], features.logits[0])
     assert whole.loss == pytest.approx(figures["val_loss"], rel=1e-5)
+
+
+def test_what_is_fitted_at_once_sees_the_images_as_they_are(weights: str) -> None:
+    plain, cropped = (
+        run(params(pretrained=weights, finetune="probe", train={"augment": augment}))
+        for augment in ([], ["crop", "flip"])
+    )
+    hashes = [one.trained.progress.history[0]["images_hash"] for one in (plain, cropped)]
+    assert hashes[0] == hashes[1]
+
+
+def test_neighbours_are_found_in_float32_and_can_be_exported() -> None:
+    source = torch.Generator().manual_seed(0)
+    known, asked = torch.rand(200, 64, generator=source), torch.rand(20, 64, generator=source)
+    head = NeighborsHead(known, torch.arange(200) % CLASSES, CLASSES, 5).eval()
+    plain = head(asked)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(head(asked), plain)
+    program = torch.export.export(head, (asked,), dynamic_shapes=({0: torch.export.Dim("n")},))
+    torch.testing.assert_close(program.module()(asked[:7]), plain[:7])
 
 
 def test_a_probe_of_one_image_per_class_and_of_random_features(weights: str) -> None:

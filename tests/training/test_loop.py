@@ -118,6 +118,13 @@ def test_early_stopping_ends_the_run() -> None:
     assert len(done.trained.progress.history) < 10
 
 
+def test_early_stopping_without_a_validation_image_is_refused() -> None:
+    """A share of few images may be none of them."""
+    shares = {"subset": {"val": 0.001}, "train": {"early_stopping": 2}}
+    with pytest.raises(TrainingError, match=r"`subset\.val`, 0\.001, is none of so few"):
+        run(params(**shares), val=False)
+
+
 def test_divergence_names_epoch_step_precision_and_cure() -> None:
     with pytest.raises(DivergedError, match=r"epoch 1, step \d, at fp32.*train\.lr") as caught:
         run(params(train={"lr": 1e30}))

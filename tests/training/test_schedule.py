@@ -65,6 +65,10 @@ def test_one_cycle_is_that_of_pytorch(pct_start: float) -> None:
     assert rates(recipe("one_cycle", pct_start=pct_start), 10) == pytest.approx(expected)
 
 
+def test_a_single_step_of_one_cycle_trains() -> None:
+    assert rates(recipe("one_cycle", epochs=1), 1) == [0.2]
+
+
 @given(
     st.sampled_from(NAMES),
     st.integers(1, 5),

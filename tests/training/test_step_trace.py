@@ -41,6 +41,11 @@ def test_a_step_is_recorded_from_the_images_to_the_update() -> None:
     assert first["position"].tolist() == list(range(len(first)))
 
 
+def test_targets_and_loss_are_recorded_with_class_weights_too() -> None:
+    kinds = set(rows(class_weights="balanced")["kind"])
+    assert {"target", "loss"} <= kinds
+
+
 def test_the_yardstick_of_rounding_is_measured_at_the_first_step() -> None:
     table = rows()
     first = table[(table["step"] == 1) & table["kind"].isin(["module", "loss", "gradient"])]

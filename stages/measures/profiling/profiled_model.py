@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 Inputs = tuple[Tensor, ...]
 
 
+NEIGHBORS = "of a linear head: that of the neighbours holds every training image besides"
+
+
 @dataclass(frozen=True)
 class ProfiledModel:
     """A network on the CPU in fp32 and how to feed it.
@@ -23,7 +26,7 @@ class ProfiledModel:
     `batch(n)` gives the inputs (the first is [n, 3, input_px, input_px]) and the targets of n
     images; `loss(outputs, targets)` a scalar. `freeze` stops what a training would hold from
     learning, in place; `memory_format` is the layout it would train in,
-    `fast_kernels` whether it would use them.
+    `fast_kernels` whether it would use them; `left_out` is what of it is not measured.
     """
 
     name: str
@@ -34,6 +37,7 @@ class ProfiledModel:
     freeze: Callable[[nn.Module], object] = id
     memory_format: torch.memory_format = torch.contiguous_format
     fast_kernels: bool = False
+    left_out: str | None = None
 
 
 def profiled_model(params: "Params", classes: int) -> ProfiledModel:
@@ -62,7 +66,7 @@ def profiled_model(params: "Params", classes: int) -> ProfiledModel:
     layout = memory_format_of(params, built)
     return ProfiledModel(
         params.model, built.model.eval(), built.model_px, batch, loss, hold, layout,
-        params.train.fast_kernels,
+        params.train.fast_kernels, NEIGHBORS if params.finetune == "knn" else None,
     )  # fmt: skip
 
 

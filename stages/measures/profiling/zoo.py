@@ -78,14 +78,21 @@ def measure_zoo(
     missing = [task for task in tasks if not _file(folder, task).exists()]
     if len(missing) < len(tasks):
         log(f"{len(tasks) - len(missing)} of {len(tasks)} models are measured already.")
+    rows: dict[tuple[str, int], dict[str, Any]] = {}
     started = time.monotonic()
     for done, task in enumerate(missing, 1):
-        row = _row(task, device, threads)
-        write_record(_file(folder, task), row)
+        rows[task.model, task.input_size] = row = _row(task, device, threads)
+        if "best" in row:  # what failed is tried again by the next start
+            write_record(_file(folder, task), row)
         left = (time.monotonic() - started) / done * (len(missing) - done)
         told = row.get("best") or row["note"]
         log(f"[{done}/{len(missing)}, about {left / 60:.0f} min left] {task.model}: {told}.")
-    return pd.DataFrame([read_record(_file(folder, task)) for task in tasks])
+    return pd.DataFrame(
+        [
+            rows.get((task.model, task.input_size)) or read_record(_file(folder, task))
+            for task in tasks
+        ]
+    )
 
 
 def tasks_of(names: Sequence[str], params: "Params", native: bool) -> list["Params"]:

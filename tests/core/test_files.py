@@ -135,6 +135,13 @@ def test_tables_keep_every_bit_and_unix_line_ends(tmp_path):
     pd.testing.assert_frame_equal(back, table, check_exact=True)
 
 
+def test_a_folder_is_emptied_of_what_earlier_runs_left(tmp_path):
+    for _ in range(2):
+        files.emptied(tmp_path / "a/b")
+        assert list((tmp_path / "a/b").iterdir()) == []
+        (tmp_path / "a/b/old").touch()
+
+
 def test_hash_of_a_file(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

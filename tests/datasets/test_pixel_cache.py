@@ -36,6 +36,16 @@ def test_half_a_pack_is_none(tmp_path):
     assert find_pack(tmp_path, pack_of().digests, 16) is None
 
 
+def test_what_another_process_is_writing_is_left_alone(tmp_path):
+    save_pack(tmp_path, pack_of())
+    (name,) = (file.name for file in tmp_path.glob("*.index"))
+    half = tmp_path / f".{name}.77.tmp.index"
+    half.write_bytes(b"half")
+    assert find_pack(tmp_path, pack_of().digests, 16) is not None
+    assert find_pack(tmp_path, pack_of(seed=3).digests, 16) is None
+    assert half.exists()
+
+
 def test_another_pillow_decodes_anew(repository, monkeypatch):
     before = pack_folder("sample")
     monkeypatch.setattr("PIL.__version__", "0.0")

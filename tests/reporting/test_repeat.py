@@ -113,8 +113,10 @@ def test_text_stays_text(tmp_path: Path, folder: str) -> None:
 
 
 def test_where_a_folder_lies_is_nobody_elses_business() -> None:
-    run = parse_params({"dataset": {"folder": "/home/anna/pets.zip"}}, "test")
-    assert flat(run)["dataset.folder"] == "/path/to/pets.zip"
+    own = {"dataset": {"folder": "/home/anna/pets.zip"}, "pretrained": "~/w.pt"}
+    found = flat(parse_params(own, "test"))
+    assert found["dataset.folder"] == "/path/to/pets.zip"
+    assert found["pretrained"] == "/path/to/w.pt"
 
 
 def test_changes_and_flat_keys_cover_every_parameter() -> None:

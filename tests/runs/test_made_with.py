@@ -8,8 +8,8 @@ import pytest
 from stages.comparison.rerun.rebuilt_engine import params_of
 from stages.core import paths
 from stages.core.metrics import read_metrics, write_metrics
-from stages.core.params import load_params
-from stages.runs.made_with import made_with
+from stages.core.params import load_params, parse_params
+from stages.runs.made_with import made_with, told_params
 from stages.runs.run import load_run, read_strictly
 from stages.runs.sources import open_source
 
@@ -56,6 +56,36 @@ def test_results_that_tell_no_parameters_are_known_by_the_file(edited: Path, tol
     run = load_run(open_source(str(edited)))
     assert (run.params["model"], run.params["subset"]["train"]) == ("resnet18", 500)
     assert "metrics/train.json (without its parameters, which are params.yaml's)" in run.missing
+
+
+def test_where_pictures_and_weights_lie_is_not_told() -> None:
+    own = {"dataset": {"name": "image_folder", "folder": "/home/me/cats.zip"},
+           "pretrained": "/home/me/w.pt", "model": "resnet18"}  # fmt: skip
+    told = made_with("train", parse_params(own, "test"))["params"]
+    assert "/home/me" not in str(told)
+    known = told_params(own, {"params": told | {"model": "lenet_small"}})
+    assert (known["model"], known["pretrained"]) == ("lenet_small", own["pretrained"])
+    assert known["dataset"]["folder"] == "/home/me/cats.zip"
+    assert known["dataset"]["on_corrupt"] == "stop"
+
+
+@pytest.mark.parametrize(
+    ("trained", "left_out"),
+    [({"machine": "another"}, {"hardware", "numerics"}), ({"model": "resnet18"}, {"profile"})],
+)
+def test_what_lies_beside_the_results_of_another_training_is_left_out(
+    edited: Path, trained: dict[str, str], left_out: set[str]
+) -> None:
+    """The fingerprint of another machine, or a profile that was not repeated."""
+    train = edited / paths.TRAIN_METRICS
+    write_metrics(train, read_metrics(train) | trained, ["id"])
+    run = load_run(open_source(str(edited)))
+    empty = {name for name in ("hardware", "numerics", "profile") if not getattr(run, name)}
+    assert {name for name in left_out if name != "numerics"} <= empty <= left_out | {"numerics"}
+    assert any("than the training" in lack for lack in run.missing)
+    report = read_strictly(open_source(str(edited)))
+    assert bool(report.hardware) == ("hardware" not in left_out)
+    assert (report.profile_table is None) == ("profile" in left_out)
 
 
 def test_answers_of_other_weights_are_no_answers_of_the_run(edited: Path) -> None:

@@ -190,7 +190,7 @@ def _evaluate_in_training_mode() -> None:
     """The evaluation leaves batch norms in training mode."""
     from stages.training import trained
 
-    load = trained.load_trained
+    load = trained.filled
 
     def altered(*arguments: Any) -> Any:
         found = load(*arguments)
@@ -198,7 +198,7 @@ def _evaluate_in_training_mode() -> None:
         found.model.eval = lambda: found.model
         return found
 
-    trained.load_trained = altered
+    trained.filled = altered
 
 
 def _leaky() -> nn.Module:

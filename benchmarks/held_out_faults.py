@@ -124,7 +124,7 @@ def _stale_statistics(_: int) -> Patches:
 
 
 def _loaded(change: Callable[[nn.Module], None]) -> Callable[[int], Patches]:
-    original = trained.load_trained
+    original = trained.filled
 
     def plant(_: int) -> Patches:
         def altered(*arguments: Any) -> Any:
@@ -132,7 +132,7 @@ def _loaded(change: Callable[[nn.Module], None]) -> Callable[[int], Patches]:
             change(found.model)
             return replace(found)
 
-        yield trained, "load_trained", altered
+        yield trained, "filled", altered
 
     return plant
 

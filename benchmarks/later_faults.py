@@ -148,7 +148,7 @@ def _without_last_batch(split: Any) -> Any:
 
 
 def _other_channels(_: int) -> Patches:
-    original = trained.load_trained
+    original = trained.filled
 
     def altered(*arguments: Any) -> Any:
         found = original(*arguments)
@@ -156,7 +156,7 @@ def _other_channels(_: int) -> Patches:
         other = Normalization((*mean[1:], mean[0]), std)
         return replace(found, view=replace(found.view, normalization=other))
 
-    yield trained, "load_trained", altered
+    yield trained, "filled", altered
 
 
 def _crop_of_two(begin: int) -> Patches:

@@ -31,7 +31,7 @@ def test_an_empty_folder_is_a_run_that_lacks_everything(tmp_path: Path) -> None:
     record = read_run(open_source(str(tmp_path)))
     assert record.train == {}
     assert record.trace is None
-    assert len(record.missing) == 12
+    assert len(record.missing) == 11
 
 
 def test_an_older_format_is_named_and_passed_over(tmp_path: Path) -> None:

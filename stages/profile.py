@@ -35,13 +35,13 @@ def profile(params: "Params") -> None:
     from stages.runs.made_with import made_here, made_with
 
     classes = len(read_record(paths.MANIFEST)["classes"])
+    told = made_with("profile", params) | made_here()
     device, build = prepare(params), partial(profiled_model, params, classes)
     sheet = measure(build, params.profile, device, torch.get_num_threads())
     files.write_csv(paths.PROFILE_TABLE, sheet.table)
     files.write_csv(paths.PROFILE_BLOCKS, sheet.blocks)
     tables = {FILES: hashes_of([paths.PROFILE_TABLE, paths.PROFILE_BLOCKS])}
     shown = ["latency_ms_p50", "peak_memory_mb"]
-    told = made_with("profile", params) | made_here()
     write_metrics(paths.PROFILE_METRICS, sheet.metrics | tables | told, shown)
     _log(f"{sheet.metrics['best']}.")
 

@@ -35,17 +35,18 @@ def train(params: "Params") -> None:
     classes = read_record(paths.MANIFEST)["classes"]
     indices = read_indices(paths.INDICES)
     splits = load_splits(params.dataset, indices, params.input_size, ["train", "val"])
-    data = {
+    told = {
         "indices_sha256": files.sha256_of_file(paths.INDICES),
         "digests_sha256": digests_sha256(indices),
+        **made_with("train", params),
+        **made_here(),
     }
     inputs = {
-        "indices": data["indices_sha256"],
+        "indices": told["indices_sha256"],
         "identity": files.sha256_of_json(identity),
     }
     with training(params, splits, len(classes), inputs, _log if rank() == 0 else _silent) as run:
         if rank() == 0:
-            told = data | made_with("train", params) | made_here()
             write_training(run, classes, splits["train"].pixels.shape[-1], told)
 
 

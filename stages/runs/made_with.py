@@ -39,11 +39,10 @@ def made_with(stage: str, params: "Params") -> dict[str, Any]:
 
 
 def made_here() -> dict[str, str]:
-    """For the metrics of a stage that depends on the machine: its hardware DNA.
-
-    Raises RunError where the fingerprint was not taken.
+    """For the metrics of a stage that depends on the machine: its hardware DNA, where the
+    fingerprint was taken.
     """
-    return {MACHINE: str(read_record(paths.MACHINE)["id"])}
+    return {MACHINE: str(read_record(paths.MACHINE)["id"])} if paths.MACHINE.exists() else {}
 
 
 def told_params(params: Mapping[str, Any], *results: Mapping[str, Any]) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -
     kept = {
         name: found for name, found in kept_cells(form, params, machines).items() if name in missing
     }
-    own = _here(params)
+    own = _here(params) if missing else dict.fromkeys(params, "")
     mine = [found for name, found in read.items() if found and is_of(found, own[name])]
     current = {
         name: found

@@ -55,6 +55,7 @@ KEYS: dict[Path, Types] = {
     paths.MACHINE: {"environment": (dict,)},
     paths.NUMERICS: {"readings": (dict,), "bits": (dict,), "not_repeatable": (list, str)},
     paths.SUBSET_METRICS: {"params": (dict,)},
+    paths.PROFILE_METRICS: {"params": (dict,)},
     paths.TRAIN_METRICS: {
         **dict.fromkeys(("steps", "epochs_run"), _NUMBER),
         **dict.fromkeys(

@@ -13,6 +13,11 @@ from stages.runs.made_with import made_with, told_params
 from stages.runs.run import load_run, read_strictly
 from stages.runs.sources import open_source
 
+TELLING = (
+    paths.SUBSET_METRICS, paths.TRAIN_METRICS, paths.EVALUATE_METRICS, paths.PROFILE_METRICS,
+)  # fmt: skip
+"""Metrics that tell what they were made with."""
+
 
 @pytest.fixture
 def edited(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -21,9 +26,9 @@ def edited(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("metrics", "plots"):
         shutil.copytree(root / name, tmp_path / name)
     params = load_params(paths.PARAMS)
-    for path in (paths.SUBSET_METRICS, paths.TRAIN_METRICS):
+    for path in TELLING:
         metrics = read_metrics(path) | made_with(path.stem, params)
-        write_metrics(tmp_path / path, metrics, ["id"])
+        write_metrics(tmp_path / path, metrics, [])
     text = (root / paths.PARAMS).read_text(encoding="utf-8")
     for old, new in [("model: lenet_large", "model: resnet18"), ("epochs: 20", "epochs: 7"),
                      ("train: full ", "train: 500 "),
@@ -37,10 +42,10 @@ def edited(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_an_edit_after_the_run_is_not_the_runs(edited: Path, root: Path) -> None:
     source = open_source(str(edited))
     run, params, made = load_run(source), params_of(source), load_params(root / paths.PARAMS)
-    assert run.params == made.model_dump(mode="json") | {"profile": run.params["profile"]}
+    assert run.params == made.model_dump(mode="json")
     assert (run.params["subset"]["train"], run.is_perturbed) == ("full", False)
     assert params == made
-    assert run.code.keys() == {"stages/train"}  # the answers are committed ones
+    assert run.code.keys() == {"stages/train", "stages/evaluate"}
     assert not any("params.yaml" in lack for lack in run.missing)
 
 
@@ -51,8 +56,8 @@ def test_without_the_file_the_run_is_still_known(edited: Path) -> None:
 
 @pytest.mark.parametrize("told", [None, "x", [1]], ids=str)
 def test_results_that_tell_no_parameters_are_known_by_the_file(edited: Path, told: object) -> None:
-    for path in (edited / paths.SUBSET_METRICS, edited / paths.TRAIN_METRICS):
-        write_metrics(path, read_metrics(path) | {"params": told}, ["id"])
+    for path in (edited / path for path in TELLING):
+        write_metrics(path, read_metrics(path) | {"params": told}, [])
     run = load_run(open_source(str(edited)))
     assert (run.params["model"], run.params["subset"]["train"]) == ("resnet18", 500)
     assert "metrics/train.json (without its parameters, which are params.yaml's)" in run.missing
@@ -71,7 +76,7 @@ def test_where_pictures_and_weights_lie_is_not_told() -> None:
 
 @pytest.mark.parametrize(
     ("trained", "left_out"),
-    [({"machine": "another"}, {"hardware", "numerics"}), ({"model": "resnet18"}, {"profile"})],
+    [({"machine": "another"}, {"hardware", "profile"}), ({"model": "resnet18"}, {"profile"})],
 )
 def test_what_lies_beside_the_results_of_another_training_is_left_out(
     edited: Path, trained: dict[str, str], left_out: set[str]
@@ -80,8 +85,7 @@ def test_what_lies_beside_the_results_of_another_training_is_left_out(
     train = edited / paths.TRAIN_METRICS
     write_metrics(train, read_metrics(train) | trained, ["id"])
     run = load_run(open_source(str(edited)))
-    empty = {name for name in ("hardware", "numerics", "profile") if not getattr(run, name)}
-    assert {name for name in left_out if name != "numerics"} <= empty <= left_out | {"numerics"}
+    assert {name for name in ("hardware", "profile") if not getattr(run, name)} == left_out
     assert any("than the training" in lack for lack in run.missing)
     report = read_strictly(open_source(str(edited)))
     assert bool(report.hardware) == ("hardware" not in left_out)

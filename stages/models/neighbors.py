@@ -28,8 +28,9 @@ class NeighborsHead(nn.Module):
         self.classes, self.asked = classes, neighbors
 
     def forward(self, features: Tensor) -> Tensor:
-        """The logarithm of each class's share of the votes of the nearest, in float32 always:
-        in half precision the cosines of the nearest are the same.
+        """The logarithm of each class's share of the votes of the nearest.
+
+        In float32 always: half precision would make the cosines of many neighbours equal.
         """
         with torch.autocast(features.device.type, enabled=False):
             known = self.get_buffer("features")

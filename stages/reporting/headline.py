@@ -144,12 +144,12 @@ def notes(params: Params, run: Run) -> list[str]:
 
 def _edited(params: Params, run: Run) -> list[str]:
     """Parameters of which the subset and the training tell another value than there is now."""
-    now = flat(params)
-    made = flatten(told_params({}, run.subset, run.train))
+    now, shown = params.model_dump(mode="json"), flat(params)
+    made = flatten(told_params(now, run.subset, run.train))
     return [
-        f"`{key}` {plain(made[key])}, which is {plain(value)} in params.yaml now"
-        for key, value in now.items()
-        if made.get(key, value) != value
+        f"`{key}` {plain(made[key])}, which is {plain(shown[key])} in params.yaml now"
+        for key, value in flatten(now).items()
+        if made[key] != value
     ]
 
 

@@ -6,6 +6,7 @@ before its results. A study's cell tells its own (`runs.cell`).
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.core import paths
@@ -22,14 +23,14 @@ PARAMS, CODE, MACHINE = "params", "code", "machine"
 def made_with(stage: str, params: "Params") -> dict[str, Any]:
     """For a stage's metrics: the sections of the parameters that it depends on, and its code.
 
-    Without where pictures and weights lie, which may tell a user's name and means nothing
-    elsewhere: both are known by hashes.
+    Without where pictures lie, and of a file of weights its name alone: a path may tell a user's
+    name and means nothing elsewhere, and both are known by hashes.
     """
     declared = declared_stages().get(stage)
     keys = declared.keys if declared else None
     sections = params.model_dump(mode="json", exclude={"dataset": {"folder"}})
     if isinstance(params.pretrained, str):
-        del sections["pretrained"]
+        sections["pretrained"] = Path(params.pretrained).name
     return {
         PARAMS: {
             name: value for name, value in sections.items() if keys is None or covers(keys, name)
@@ -50,8 +51,11 @@ def told_params(params: Mapping[str, Any], *results: Mapping[str, Any]) -> dict[
     known = dict(params)
     for result in results:
         for name, value in (result.get(PARAMS) or {}).items():
-            sections = isinstance(value, dict) and isinstance(known.get(name), dict)
-            known[name] = known[name] | value if sections else value
+            before = known.get(name)
+            if isinstance(value, dict) and isinstance(before, dict):
+                known[name] = before | value
+            elif not (name == "pretrained" and Path(str(before)).name == value):  # else its path
+                known[name] = value
     return known
 
 

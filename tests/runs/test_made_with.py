@@ -70,6 +70,7 @@ def test_where_pictures_and_weights_lie_is_not_told() -> None:
     assert "/home/me" not in str(told)
     known = told_params(own, {"params": told | {"model": "lenet_small"}})
     assert (known["model"], known["pretrained"]) == ("lenet_small", own["pretrained"])
+    assert told_params(own | {"pretrained": False}, {"params": told})["pretrained"] == "w.pt"
     assert known["dataset"]["folder"] == "/home/me/cats.zip"
     assert known["dataset"]["on_corrupt"] == "stop"
 

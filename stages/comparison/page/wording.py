@@ -147,9 +147,7 @@ def _undecided(verdict: Verdict) -> str:
     margin = seeds.margin if seeds else answers.margin if answers else 0.0
     told = f"neither a difference nor equivalence within ±{points(margin)} points is shown"
     if seeds is not None and seeds.differ:
-        told = (
-            f"accuracy differs, and whether by more than {points(margin)} points takes more seeds"
-        )
+        told = f"accuracy differs; more seeds would tell whether by over {points(margin)} points"
     elif seeds is not None:
         more = f"; equivalence takes about {seeds.needed:,} seeds per machine"
         told += more if seeds.needed else ""

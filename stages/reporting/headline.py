@@ -128,9 +128,11 @@ def notes(params: Params, run: Run) -> list[str]:
     """What a reader must know before believing the page: missing parts, changed plans."""
     lacking = {told.partition(" ")[0]: told for told in run.missing}
     said = [
-        f"No {what}: {lacking[path.as_posix()]} is missing. Run `dvc repro {stage}`."
+        f"No {what}: {told} is missing. Run `dvc repro {stage}`."
+        if told == path.as_posix()
+        else f"Without {what}: {told}. Run `dvc repro`."
         for path, (stage, what) in WRITTEN_BY.items()
-        if path.as_posix() in lacking
+        if (told := lacking.get(path.as_posix()))
     ]
     said += [f"{note}." for note in run.subset.get("data_notes", [])]
     if edited := _edited(params, run):

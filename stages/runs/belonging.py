@@ -4,15 +4,24 @@ A stage that was stopped, or repeated alone, leaves the results of earlier runs 
 are left out, and said. What makes a file whole in itself is left to `core.records`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stages.core import paths
-from stages.runs.made_with import MACHINE
+from stages.core.dotted import flatten
+from stages.runs.made_with import MACHINE, PARAMS
 from stages.runs.tables import Lack
 
-OF_EVALUATION = {"predictions", "all_predictions", "per_class", "reliability"}
-OF_PROFILE = {"profile_table", "profile_blocks"}
+BESIDE = {
+    "subset": (paths.SUBSET_METRICS, ()),
+    "evaluate": (
+        paths.EVALUATE_METRICS, ("predictions", "all_predictions", "per_class", "reliability")
+    ),
+    "profile": (paths.PROFILE_METRICS, ("profile_table", "profile_blocks")),
+}  # fmt: skip
+"""By name of the metrics: their file, and the tables that go with them."""
+SHARED = ("weights_sha256", "indices_sha256", "model", MACHINE)
+"""What the training tells, and others where they depend on it."""
 
 
 def strangers(values: Mapping[str, Any], lacks: list[Lack]) -> set[str]:
@@ -21,22 +30,23 @@ def strangers(values: Mapping[str, Any], lacks: list[Lack]) -> set[str]:
     Results of earlier versions do not tell what they are of, and are believed.
     """
     train, found = values["train"], set[str]()
-    shown = values["evaluate"].get("weights_sha256")
-    if shown is not None and shown != train.get("weights_sha256"):
-        lacks.append(Lack(paths.EVALUATE_METRICS, "of other weights than were trained"))
-        found |= {"evaluate", *OF_EVALUATION}
-    trained_on = train.get(MACHINE)
-    if _differ(values["hardware"].get("id"), trained_on):
-        lacks.append(Lack(paths.MACHINE, f"of another machine than the training's, {trained_on}"))
+    for name, (path, tables) in BESIDE.items():
+        if other := ", ".join(_unlike(values.get(name, {}), train)):
+            lacks.append(Lack(path, f"of another training: {other}"))
+            found |= {name, *tables}
+    made_on, here = train.get(MACHINE), values["hardware"].get("id")
+    if None not in (made_on, here) and made_on != here:
+        lacks.append(Lack(paths.MACHINE, f"of another machine than the training's, {made_on}"))
         found |= {"hardware", "numerics"}
-    profile = values["profile"]
-    if _differ(profile.get("model"), train.get("model")) or _differ(
-        profile.get(MACHINE), trained_on
-    ):
-        lacks.append(Lack(paths.PROFILE_METRICS, "of another model or machine than the training"))
-        found |= {"profile", *OF_PROFILE}
     return found
 
 
-def _differ(one: Any, other: Any) -> bool:
-    return None not in (one, other) and one != other
+def _unlike(one: Mapping[str, Any], train: Mapping[str, Any]) -> Iterator[str]:
+    """What of the training's some metrics tell to be another, in words."""
+    if "weights_sha256" in one and "weights_sha256" not in train:
+        yield "no weights"
+    for key in SHARED:
+        if None not in (one.get(key), train.get(key)) and one[key] != train[key]:
+            yield f"other {key.removesuffix('_sha256')}"
+    ours, own = (flatten(told.get(PARAMS) or {}) for told in (one, train))  # a subset shares none
+    yield from (f"`{key}`" for key in ours.keys() & own.keys() if ours[key] != own[key])

@@ -124,6 +124,8 @@ def read_run(source: Source) -> Run:
     if params and train and PARAMS not in train:
         lacks.append(Lack(paths.TRAIN_METRICS, "without its parameters, which are params.yaml's"))
     told = told_params(params, values["profile"], evaluate, subset, train)
+    if train and not subset:  # which images were asked for is not known any more
+        told.pop("subset", None)
     return Run(
         name=source.name,
         params=well_typed(told, KEYS[paths.PARAMS], paths.TRAIN_METRICS, lacks),

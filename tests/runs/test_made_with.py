@@ -77,7 +77,11 @@ def test_where_pictures_and_weights_lie_is_not_told() -> None:
 
 @pytest.mark.parametrize(
     ("trained", "left_out"),
-    [({"machine": "another"}, {"hardware", "profile"}), ({"model": "resnet18"}, {"profile"})],
+    [
+        ({"machine": "another"}, {"hardware", "evaluate", "profile"}),
+        ({"model": "resnet18"}, {"profile"}),
+        ({"indices_sha256": "0" * 64}, {"subset"}),
+    ],
 )
 def test_what_lies_beside_the_results_of_another_training_is_left_out(
     edited: Path, trained: dict[str, str], left_out: set[str]
@@ -86,8 +90,10 @@ def test_what_lies_beside_the_results_of_another_training_is_left_out(
     train = edited / paths.TRAIN_METRICS
     write_metrics(train, read_metrics(train) | trained, ["id"])
     run = load_run(open_source(str(edited)))
-    assert {name for name in ("hardware", "profile") if not getattr(run, name)} == left_out
-    assert any("than the training" in lack for lack in run.missing)
+    told = ("hardware", "subset", "evaluate", "profile")
+    assert {name for name in told if not getattr(run, name)} == left_out
+    assert ("subset" in run.params) == ("subset" not in left_out)
+    assert any("(of another" in lack for lack in run.missing)
     report = read_strictly(open_source(str(edited)))
     assert bool(report.hardware) == ("hardware" not in left_out)
     assert (report.profile_table is None) == ("profile" in left_out)
@@ -102,6 +108,18 @@ def test_answers_of_other_weights_are_no_answers_of_the_run(edited: Path) -> Non
         write_metrics(metrics, found | {"weights_sha256": of}, ["test_top1"])
         run = load_run(open_source(str(edited)))
         assert (run.predictions is not None) == bool(run.evaluate) == known
-    assert "metrics/evaluate.json (of other weights than were trained)" in run.missing
+    assert "metrics/evaluate.json (of another training: other weights)" in run.missing
     report = read_strictly(open_source(str(edited)))
     assert (report.evaluate, report.per_class, report.pictures) == ({}, None, {})
+
+
+def test_answers_that_were_given_with_other_parameters_are_left_out(edited: Path) -> None:
+    """`python -m stages.evaluate` after an edit: which of the two made what is told."""
+    metrics = edited / paths.EVALUATE_METRICS
+    found = read_metrics(metrics)
+    found["params"]["evaluate"]["batch_size"] = 7
+    write_metrics(metrics, found, [])
+    run = load_run(open_source(str(edited)))
+    assert run.evaluate == {}
+    lack = "metrics/evaluate.json (of another training: `evaluate.batch_size`)"
+    assert lack in run.missing

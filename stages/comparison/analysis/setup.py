@@ -95,7 +95,8 @@ def unknown_in(a: Run, b: Run) -> list[str]:
 
 
 def _params(a: Run, b: Run) -> Iterator[Difference]:
-    """Where a run has no parameters, what the trainings tell: what is not known is no difference.
+    """Where a run has no parameters, what the trainings tell: what is not known is no difference,
+    nor is the subset where one run lacks it.
 
     A key that one run is too old to have is neutral where the other has its default.
     """
@@ -107,7 +108,7 @@ def _params(a: Run, b: Run) -> Iterator[Difference]:
         if None not in seeds and seeds[0] != seeds[1]:
             yield Difference("seed", *seeds, "input")
         return
-    ours, theirs = flatten(a.params), flatten(b.params)
+    ours, theirs = flatten(_common(a.params, b.params)), flatten(_common(b.params, a.params))
     defaults = flatten(Params().model_dump(mode="json"))
     for key, one, other in _unequal(ours, theirs):
         kind: Kind = "input"
@@ -116,6 +117,11 @@ def _params(a: Run, b: Run) -> Iterator[Difference]:
         elif key in COMPUTATION:
             kind = "computation"
         yield Difference(key, one, other, kind)
+
+
+def _common(params: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters, of the subset only where the others tell theirs."""
+    return {name: value for name, value in params.items() if name in others or name != "subset"}
 
 
 def _is_newer(key: str, *values: Mapping[str, Any]) -> bool:

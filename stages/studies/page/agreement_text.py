@@ -73,7 +73,10 @@ def _sentence(found: Sequence[Agreement], names: tuple[str, str]) -> str:
         return f"{where} there is no ranking to compare: {_first(told)}; {moved}."
     sizes = _listed([f"{one.images:,}" for one in told])
     sure = all(len(set(one.leaders or ())) == 1 for one in told)
-    holds = "The answer holds on" if sure else "Nothing speaks against the answer on"
+    whose = "" if names[0].startswith("machine 1 ") else f" of {names[0]}"
+    holds = (
+        f"The answer{whose} holds on" if sure else f"Nothing speaks against the answer{whose} on"
+    )
     return f"{holds} {names[1]} at {sizes} images: {_first(told)}; {moved}."
 
 

@@ -95,9 +95,8 @@ def measure(
         **memory_summary(peaks),
         "energy_reason": energy_reason,
     }
-    if subject.left_out:
-        notes = (metrics["latency_note"], subject.left_out)
-        metrics["latency_note"] = "; ".join(filter(None, notes))
+    notes = (metrics["latency_note"], subject.left_out)
+    metrics["latency_note"] = "; ".join(filter(None, notes)) or None
     whole_numbers = {"calls": "Int64", "threads": "Int64"}  # with gaps where a cell failed
     return Sheet(metrics, pd.DataFrame(rows).astype(whole_numbers), blocks)
 

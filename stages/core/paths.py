@@ -10,7 +10,6 @@ from pathlib import Path
 STUDIES = Path("studies")
 PARAMS = Path("params.yaml")
 PIPELINE = Path("dvc.yaml")
-LOCK = Path("dvc.lock")
 TARGETS = Path("targets.yaml")
 
 MANIFEST = Path("data/manifest.json")

@@ -40,7 +40,7 @@ def _compared(first: MachineResults, other: MachineResults, found: list[Agreemen
     alike = _chip(first) == _chip(other)
     named = (_named(first, alike), _named(other, alike))
     return Compared(
-        _sentence(found, named)
+        _sentence(found, named, f" of {named[0]}" * (first.place > 1))
         + _best_alone(first, other, named[0], found)
         + _best_alone(other, first, named[1], found),
         [(_line(one, names), _table(one, names)) for one in found],
@@ -48,7 +48,8 @@ def _compared(first: MachineResults, other: MachineResults, found: list[Agreemen
     )
 
 
-def _sentence(found: Sequence[Agreement], names: tuple[str, str]) -> str:
+def _sentence(found: Sequence[Agreement], names: tuple[str, str], whose: str) -> str:
+    """The answer in a line; `whose` it is, is said where it is not machine 1's."""
     told = [one for one in found if one.holds is not None]
     where = f"On {names[0]} and {names[1]}"
     if not told:
@@ -73,7 +74,6 @@ def _sentence(found: Sequence[Agreement], names: tuple[str, str]) -> str:
         return f"{where} there is no ranking to compare: {_first(told)}; {moved}."
     sizes = _listed([f"{one.images:,}" for one in told])
     sure = all(len(set(one.leaders or ())) == 1 for one in told)
-    whose = "" if names[0].startswith("machine 1 ") else f" of {names[0]}"
     holds = (
         f"The answer{whose} holds on" if sure else f"Nothing speaks against the answer{whose} on"
     )

@@ -1,4 +1,4 @@
-"""What dvc.yaml declares of a stage: the parameters that it depends on, and the files it writes.
+"""What dvc.yaml declares of a stage: the parameters and files that it depends on or writes.
 
 Read from there, so that nothing says it a second time.
 """
@@ -18,6 +18,7 @@ class Declared:
 
     keys: tuple[str, ...] | None
     outputs: tuple[Path, ...]
+    inputs: tuple[Path, ...] = ()
 
 
 def declared_stages(pipeline: Path = PIPELINE) -> dict[str, Declared]:
@@ -29,6 +30,7 @@ def declared_stages(pipeline: Path = PIPELINE) -> dict[str, Declared]:
         name: Declared(
             tuple(key for key in stage.get("params", []) if isinstance(key, str)),
             tuple(Path(path) for path in _outputs(stage)),
+            tuple(Path(path) for path in stage.get("deps", [])),
         )
         for name, stage in stages.items()
     }

@@ -1,9 +1,10 @@
-"""A result is refused when what decides it was edited while it was made.
+"""A result is refused when what decides it was edited while it was made, or is not of here.
 
 DVC reads parameters and the identity of code when a command has ended (treeverse/dvc issue 11058)
 and would record what was edited in between as what made the result. So a stage takes both at its
 start and holds them against what is there at its end. Which code and parameters count for it is
-told by `code` and `pipeline`.
+told by `code` and `pipeline`. A stage that depends on the machine signs its result with the
+fingerprint's DNA, so it is held against the machine first.
 """
 
 import os
@@ -16,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.core.dotted import flatten
-from stages.core.errors import ChangedError, ParamsError
+from stages.core.errors import ChangedError, ParamsError, RunError
 from stages.core.files import read_json
 from stages.core.params import load_params
-from stages.core.paths import CODE
+from stages.core.paths import CODE, IDENTITY
 from stages.core.validation_messages import shown
 from stages.runs.code import (
     TELLS,
@@ -66,13 +67,16 @@ def stage_started(stage: str, path: Path) -> Iterator["Params"]:
     """Yield the parameters of a stage, and refuse its result when they or its code were edited.
 
     Raises ParamsError as `load_params` does; ChangedError at the end, and at the start when DVC
-    runs a stage whose code was edited since the fingerprint.
+    runs a stage whose code was edited since the fingerprint; RunError when the fingerprint is of
+    another machine.
     """
     declared = declared_stages().get(stage, Declared(None, ()))
     made = Made(f"stage {stage}", f"stages.{stage}", path, declared.outputs, declared.keys)
     with unchanged(made, lambda: load_params(path)) as params:
         if os.environ.get("DVC_STAGE") == stage and stage != TELLS:
             _require_recorded(stage, code_id(code_files(made.module, params, made.keys)))
+        if IDENTITY in declared.inputs and IDENTITY.exists() and "RANK" not in os.environ:
+            _require_own_fingerprint(params)
         yield params
 
 
@@ -134,6 +138,26 @@ def _require_recorded(stage: str, present: str) -> None:
         )
 
 
+def _require_own_fingerprint(params: "Params") -> None:
+    """Where a stage is run without the one before it, on another machine or with other switches."""
+    from stages.core.device import prepare
+    from stages.dna.declared import read_declared
+
+    recorded = read_json(IDENTITY)
+    here = read_declared(params, prepare(params)).identity()
+    others = [
+        f"`{name}` {shown(recorded.get(name))} there, {shown(value)} here"
+        for name, value in here.items()
+        if recorded.get(name) != value
+    ]
+    if others:
+        raise RunError(
+            f"{IDENTITY} was not made by this machine as it computes now ({_first(others)}), and "
+            "results would be signed with its hardware DNA. Run `dvc repro`, or `python -m "
+            "stages.fingerprint` and then this stage."
+        )
+
+
 def _changes(path: Path, before: Basis, after: Basis) -> list[str]:
     """Every change of the basis, in words."""
     params = [
@@ -147,10 +171,14 @@ def _changes(path: Path, before: Basis, after: Basis) -> list[str]:
 
 
 def _refusal(what: str, changes: Sequence[str]) -> str:
-    more = f" and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
     return (
-        f"Edited while {what} ran: {', '.join(changes[:SHOWN])}{more}. DVC would record the edited "
+        f"Edited while {what} ran: {_first(changes)}. DVC would record the edited "
         "state for a result of the one before, so the result is refused and nothing of it is kept. "
         "Run the same command again; where the edit is undone first, training goes on from its "
         "last checkpoint."
     )
+
+
+def _first(found: Sequence[str]) -> str:
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return ", ".join(found[:SHOWN]) + more

@@ -1,15 +1,22 @@
-"""Results are refused when what decides them was edited meanwhile, and only then."""
+"""Results are refused when what decides them was edited meanwhile or is not of here, and only
+then."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from stages.core.errors import ChangedError, DataError
+from stages.core import paths
+from stages.core.device import prepare
+from stages.core.errors import ChangedError, DataError, RunError
+from stages.core.params import Params
+from stages.dna.declared import read_declared
 from stages.runs.tree import SourceTree
 from stages.runs.unchanged import require_unchanged, stage_started
 
+OWN_PIPELINE = Path(__file__).resolve().parent.parent.parent / paths.PIPELINE
 PIPELINE = """
 stages:
   train:
@@ -147,3 +154,20 @@ def test_under_dvc_code_that_was_edited_before_the_stage_is_refused_at_once(
     with pytest.raises(ChangedError, match="but was 0123456789ab when the fingerprint"):
         run(lambda: None)
     assert not Path("data").exists()
+
+
+@pytest.mark.parametrize("stage", ["train", "evaluate", "profile"])
+def test_a_stage_does_not_sign_with_the_dna_of_another_machine(stage: str) -> None:
+    shutil.copy(OWN_PIPELINE, paths.PIPELINE)
+    Path("params.yaml").write_text("model: lenet_small\n")
+    own = read_declared(Params(), prepare(Params())).identity()
+    paths.IDENTITY.parent.mkdir()
+    paths.IDENTITY.write_text(json.dumps(own | {"numerics": "1234"}))
+    with stage_started(stage, paths.PARAMS) as params:
+        assert params.model == "lenet_small"
+    paths.IDENTITY.write_text(json.dumps(own | {"chip": "Abacus", "threads": 99}))
+    there = '`chip` "Abacus" there.*`threads` 99 there.*`python -m stages.fingerprint`'
+    with pytest.raises(RunError, match=there), stage_started(stage, paths.PARAMS):
+        raise AssertionError("it began")
+    with stage_started("subset", paths.PARAMS):
+        pass  # the same pictures are chosen on every machine

@@ -190,6 +190,8 @@ def test_the_puzzle_shows_both_its_accuracies(
     assert "Accuracy (turn top-1)" in html
     edited = "made with `model` lenet_large, which is shufflenet_v2_x0_5 in params.yaml now"
     assert edited in html
+    assert "<title>lenet_large on" in html
+    assert "dvc exp run -S task=puzzle" in text_of(html)
 
 
 def test_a_hundred_classes_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

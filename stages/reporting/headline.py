@@ -6,14 +6,12 @@ from stages.charts.style import metric_label
 from stages.core import paths
 from stages.core.combinations import DEFAULT_TASK
 from stages.core.counts import counted
-from stages.core.dotted import flatten
 from stages.core.metrics import Metrics
 from stages.core.params import Params
 from stages.measures.evaluation.unequal import BALANCED
 from stages.pages.blocks import Tile
 from stages.pages.formatting import duration, interval, large, number, percent, plain
-from stages.reporting.repeat import flat
-from stages.runs.made_with import told_params
+from stages.reporting.repeat import changes, made_params
 from stages.runs.run import Run
 from stages.runs.schema import accuracies_of
 
@@ -145,13 +143,10 @@ def notes(params: Params, run: Run) -> list[str]:
 
 
 def _edited(params: Params, run: Run) -> list[str]:
-    """Parameters of which the subset and the training tell another value than there is now."""
-    now, shown = params.model_dump(mode="json"), flat(params)
-    made = flatten(told_params(now, run.subset, run.train))
+    """Parameters of which the results tell another value than there is now."""
     return [
-        f"`{key}` {plain(made[key])}, which is {plain(shown[key])} in params.yaml now"
-        for key, value in flatten(now).items()
-        if made[key] != value
+        f"`{key}` {plain(value)}, which is {plain(now)} in params.yaml now"
+        for key, (value, now) in changes(made_params(params, run), params).items()
     ]
 
 

@@ -12,11 +12,13 @@ from stages.core.combinations import DEFAULT_TASK
 from stages.core.params import Params
 from stages.pages.formatting import number
 from stages.reporting.headline import accuracies
+from stages.reporting.repeat import made_params
 from stages.runs.run import Run
 
 
-def card_of(params: Params, run: Run) -> dict[str, Any]:
+def card_of(present: Params, run: Run) -> dict[str, Any]:
     """The values that model_card.md.j2 names beside those of the report."""
+    params = made_params(present, run)
     shown = run.train.get("normalization") or {}
     return {
         "metadata": yaml.safe_dump(_metadata(params, run), sort_keys=False, allow_unicode=True),

@@ -1,4 +1,4 @@
-"""The commands that make a run again: which commit, and which parameters differ from it."""
+"""The parameters that a run was made with, and the commands that make it again."""
 
 import json
 import re
@@ -12,9 +12,11 @@ from typing import Any
 from stages.core import paths
 from stages.core.dotted import flatten
 from stages.core.errors import ParamsError
-from stages.core.params import Params, read_params
+from stages.core.params import Params, parse_params, read_params
 from stages.core.paths import shown_path
 from stages.core.yaml_text import is_text
+from stages.runs.made_with import told_params
+from stages.runs.run import Run
 
 # What decides a run besides params.yaml; results in git do not make a tree unclean.
 SOURCES = ("stages", "dvc.yaml", "pyproject.toml", "requirements.lock")
@@ -30,6 +32,18 @@ class Origin:
     revision: str | None
     clean: bool
     params: Params | None
+
+
+def made_params(params: Params, run: Run) -> Params:
+    """What the results tell of their parameters, in place of `params`, edited since perhaps.
+
+    `params` as they are where another version of the schema made the results.
+    """
+    results = (run.profile, run.evaluate, run.subset, run.train)
+    try:
+        return parse_params(told_params(params.model_dump(mode="json"), *results), run.name)
+    except ParamsError:
+        return params
 
 
 def flat(params: Params) -> dict[str, Any]:

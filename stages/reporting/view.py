@@ -5,7 +5,7 @@ from typing import Any
 from stages.core.params import Params
 from stages.reporting import headline, sections
 from stages.reporting.costs import cost_table, variant_table
-from stages.reporting.repeat import Origin, commands
+from stages.reporting.repeat import Origin, commands, made_params
 from stages.reporting.targets import Target, judge
 from stages.reporting.transfer import TOLD, transfer
 from stages.runs.run import Run
@@ -27,15 +27,16 @@ MACHINE = {
 }
 
 
-def view_of(params: Params, run: Run, origin: Origin, targets: list[Target]) -> dict[str, Any]:
-    """The values that report.html.j2 and report.md.j2 name."""
+def view_of(present: Params, run: Run, origin: Origin, targets: list[Target]) -> dict[str, Any]:
+    """The values that report.html.j2 and report.md.j2 name; `present` is params.yaml as it is."""
+    params = made_params(present, run)
     adapted = run.train.get("adapted") or {}
     verdicts = [judge(target, params, run.evaluate) for target in targets]
     return {
         "title": f"{params.model} on {params.dataset.label}",
         "summary": headline.summary(params, run),
         "tiles": headline.tiles(run),
-        "notes": headline.notes(params, run),
+        "notes": headline.notes(present, run),
         "accuracies": headline.accuracies(run),
         "test_images": run.evaluate.get("test_images"),
         "subset": run.subset,

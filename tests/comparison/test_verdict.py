@@ -98,6 +98,16 @@ def test_the_same_machine_has_no_rounding_of_its_own(
         assert "at step 3: other bits, although machine, settings and" in sentence_of(verdict)
 
 
+def test_the_same_machine_needs_no_evaluation_to_be_held_to_its_bits(tmp_path: Path) -> None:
+    code = {"stages/train": "c" * 8}
+    a = replace(made(tmp_path / "a"), code=code | {"stages/evaluate": "e" * 8})
+    b = made(tmp_path / "b", train=OTHER, trace=trace(parted=3), evaluate=None, predictions=None)
+    found = compare_runs(a, replace(b, code=code)).verdict
+    assert (found.rung, found.fault and found.fault.kind) == (Rung.DIFFERENT, Kind.SAME_MACHINE)
+    older = {"stages/train": "d" * 8}
+    assert compare_runs(a, replace(b, code=older)).verdict.fault is None
+
+
 def test_rounding_with_a_twin_beside_it(tmp_path: Path) -> None:
     a = made(tmp_path / "a")
     b = made(tmp_path / "b", train=OTHER, trace=trace(parted=1), predictions=predictions(moved=1))

@@ -12,6 +12,7 @@ from stages.core.dotted import flatten
 from stages.core.params import Params
 from stages.dna.declared import DECIDES_BITS
 from stages.dna.switches import EFFECT_IS_READ, USUAL
+from stages.runs.code import code_key
 from stages.runs.run import Run
 
 Kind = Literal["input", "computation", "neutral"]
@@ -151,6 +152,17 @@ def _data(a: Run, b: Run) -> Iterator[Difference]:
     one, other = (run.train.get("initial_weights_hash") for run in (a, b))
     if one and other and one != other and a.is_perturbed == b.is_perturbed:
         yield Difference("initial weights (hash)", one[:12], other[:12], "input")
+
+
+def same_code(a: Run, b: Run) -> bool:
+    """Whether the code of what both runs have is known and the same: of training and evaluation,
+    or of the former alone.
+    """
+    left_out = () if a.evaluate and b.evaluate else (code_key("evaluate"),)
+    one, other = (
+        {key: code for key, code in run.code.items() if key not in left_out} for run in (a, b)
+    )
+    return bool(one) and one == other
 
 
 def _code(a: Run, b: Run) -> Iterator[Difference]:

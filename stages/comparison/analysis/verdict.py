@@ -19,7 +19,12 @@ from stages.comparison.analysis.outcome import (
     contradicts_rounding,
     shows_equivalence,
 )
-from stages.comparison.analysis.setup import effective_precision, same_images, same_machine
+from stages.comparison.analysis.setup import (
+    effective_precision,
+    same_code,
+    same_images,
+    same_machine,
+)
 from stages.comparison.analysis.statistics import probability_gap
 from stages.comparison.analysis.step_trace import first_bits, places_at
 from stages.runs.run import Run
@@ -105,7 +110,7 @@ def _ought_to_be_equal(a: Run, b: Run, evidence: Evidence) -> bool:
     """
     if same_weights(a, b) is None or not same_machine(a, b) or a.damaged or b.damaged:
         return False
-    told = a.params and b.params and a.code and a.code == b.code
+    told = a.params and b.params and same_code(a, b)
     alike = all(difference.kind == "neutral" for difference in evidence.differences)
     if not (told and alike) or a.is_perturbed or b.is_perturbed:
         return False
@@ -139,7 +144,7 @@ def _begins_by_rounding(a: Run, b: Run, precision: str, tied: bool) -> bool:
 def _shared(a: Run, b: Run) -> tuple[str, ...]:
     """What is known to be the same."""
     same = ["data"] if same_images(a, b) else []
-    same += ["code"] if a.code and a.code == b.code else []
+    same += ["code"] if same_code(a, b) else []
     hashes = [run.train.get("initial_weights_hash") for run in (a, b)]
     if a.is_perturbed != b.is_perturbed:
         same += ["initial weights but for one ULP"]

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "architecture.md"
 BEGIN, END = "<!-- tree: python docs/tree.py -->\n", "<!-- end of tree -->\n"
 COLUMN = 34
+WIDEST = 96  # of a phrase; a longer sentence is cut at its colon
 
 
 def tree() -> str:
@@ -31,8 +32,9 @@ def _lines(folder: Path, depth: int) -> Iterator[str]:
 
 def _line(name: str, depth: int, source: Path) -> str:
     text = ast.get_docstring(ast.parse(source.read_text("utf-8"))) if source.exists() else None
-    phrase = re.split(r"[.:]\s|\n\n", (text or "") + "\n\n")[0].replace("\n", " ").rstrip(".")
-    return f"{'  ' * depth + name:<{COLUMN}} {phrase}".rstrip()
+    sentence = re.split(r"(?<!et al)\.\s|\n\n", (text or "") + "\n\n")[0].replace("\n", " ")
+    phrase = sentence if len(sentence) <= WIDEST else sentence.partition(": ")[0]
+    return f"{'  ' * depth + name:<{COLUMN}} {phrase.rstrip('.')}".rstrip()
 
 
 def page_with(new: str) -> str:

@@ -2,7 +2,8 @@
 
 Stage modules parse, load, call and write. What is worth knowing lives in the rooms: `core`
 (parameters, errors, files, devices, random streams), `dna`, `datasets`, `models`, `tasks`,
-`training`, `measures` and `charts`.
+`training` and `measures`; `runs`, `comparison` and `studies` for runs beside each other; `charts`,
+`pages` and `reporting` for what people look at; and `deployment`.
 """
 
 import atexit

@@ -44,7 +44,9 @@ def _cleared(entry: Path) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m stages.cache", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.cache", description=__doc__, allow_abbrev=False
+    )
     parser.add_argument("--clear", action="store_true", help="remove what may be removed")
     arguments = parser.parse_args()
     sys.exit(reporting_errors(lambda: main(arguments.clear)))

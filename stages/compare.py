@@ -25,7 +25,7 @@ from stages.core.cli import reporting_errors
 
 if TYPE_CHECKING:
     from stages.comparison.analysis.compare_runs import Comparison
-    from stages.comparison.analysis.findings import Rung, Verdict
+    from stages.comparison.analysis.findings import Verdict
     from stages.comparison.page.section import Section
     from stages.comparison.rerun.found import Replay
     from stages.runs.run import Run
@@ -71,10 +71,10 @@ def compare(arguments: argparse.Namespace) -> int:
     require_sensible(arguments)
     sources = [[open_source(name) for name in group.split(",")] for group in arguments.runs]
     groups = [[load_run(source) for source in group] for group in sources]
-    sections, rungs, again = _here([group[0] for group in sources], groups, arguments)
+    sections, statuses, again = _here([group[0] for group in sources], groups, arguments)
     if len(groups) == 1:
         _show_here(sources[0][0].name, sections, arguments)
-        return worst_status(rungs)
+        return worst_status(statuses)
     perturbed = load_run(open_source(arguments.perturbed)) if arguments.perturbed else None
     if perturbed is not None:
         require_perturbed(groups[0][0], perturbed)
@@ -85,24 +85,24 @@ def compare(arguments: argparse.Namespace) -> int:
                 "commas, or only two machines."
             )
         shown = _matrix([group[0] for group in groups], perturbed, sections, arguments)
-        return worst_status([*shown, *rungs])
+        return worst_status([*shown, *statuses])
     found = _pair(groups[0], groups[1], perturbed, arguments, bool(again and again.tied))
     if again is not None:
         verdict = with_replay(found.verdict, again.fault, again.covers_all)
         found = replace(found, verdict=verdict)
     _show(found, sections, arguments)
-    return worst_status([found.verdict.rung, *rungs]) or found.verdict.exit_status
+    return worst_status([found.verdict.exit_status, *statuses])
 
 
 def _here(
     sources: "Sequence[Source]", groups: "Sequence[Sequence[Run]]", arguments: argparse.Namespace
-) -> "tuple[list[Section], list[Rung], Replay | None]":
-    """What was asked to be computed on the present machine: sections, and the replay."""
+) -> "tuple[list[Section], list[int], Replay | None]":
+    """What was asked to be computed on the present machine: sections, statuses and the replay."""
     sections: list[Section] = []
-    rungs: list[Rung] = []
+    statuses: list[int] = []
     again: Replay | None = None
     if not (arguments.replay or arguments.origin or arguments.save_ops):
-        return sections, rungs, again
+        return sections, statuses, again
     from stages.comparison.rerun import local_rerun as here
 
     runs = [(source, group[0]) for source, group in zip(sources, groups, strict=True)]
@@ -112,11 +112,11 @@ def _here(
         of, other = (runs[1], runs[0][1]) if len(runs) > 1 else (runs[0], None)
         section, again = here.local_replay(*of, arguments.replay_seconds, other)
         sections.append(section)
-        rungs.append(here.rung_of(again))
+        statuses.append(here.rung_of(again).exit_status)
     if arguments.origin:
         log = None if arguments.origin is True else arguments.origin
         sections.append(here.local_origins(runs[0], runs[1] if len(runs) > 1 else None, log))
-    return sections, rungs, again
+    return sections, statuses, again
 
 
 def _pair(
@@ -166,7 +166,7 @@ def _matrix(
     perturbed: "Run | None",
     sections: "Sequence[Section]",
     arguments: argparse.Namespace,
-) -> "list[Rung]":
+) -> list[int]:
     from dataclasses import asdict
 
     from stages.comparison.analysis.matrix import compare_all
@@ -180,7 +180,7 @@ def _matrix(
         "here": [asdict(section) for section in sections],
     }
     _put(arguments, value, TITLE, shown, lambda: _page(TITLE, shown))
-    return [pair.rung for pair in pairs]
+    return [pair.exit_status for pair in pairs]
 
 
 def _page(title: str, sections: "Sequence[Section]") -> str:

@@ -27,6 +27,7 @@ CALIBRATION = 256  # pictures
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line, export, and return the exit status."""
     parser = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m stages.export",
         description=inspect.getdoc(sys.modules[__name__]),
         formatter_class=argparse.RawDescriptionHelpFormatter,

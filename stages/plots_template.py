@@ -51,6 +51,7 @@ def set_up() -> int:
 def main(argv: list[str] | None = None) -> int:
     """The command; it takes no options."""
     argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m stages.plots_template",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

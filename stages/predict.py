@@ -29,6 +29,7 @@ SHOWN = 20  # unreadable pictures that are named
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line, answer, and return the exit status."""
     parser = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m stages.predict",
         description=inspect.getdoc(sys.modules[__name__]),
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -52,16 +52,14 @@ def profile_all(params: "Params", patterns: list[str], native: bool) -> None:
 
     from stages.core.device import prepare
     from stages.dna.declared import read_declared
-    from stages.measures.profiling import zoo
+    from stages.measures.profiling import TRAIN_KEYS, zoo
     from stages.runs.code import code_files, code_id
 
     device = prepare(params)
     decides = {
         "profile": params.profile.model_dump(),
         "stem": params.stem,
-        "train": params.train.model_dump(
-            include={"dropout", "drop_path", "memory_format", "fast_kernels"}
-        ),
+        "train": params.train.model_dump(include=set(TRAIN_KEYS)),
         "code": code_id(code_files(zoo.__name__, params, ("task",))),
         "identity": read_declared(params, device).identity(),
     }
@@ -76,6 +74,7 @@ def profile_all(params: "Params", patterns: list[str], native: bool) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and profile one model or many; return the exit status."""
     parser = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m stages.profile",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -89,6 +88,8 @@ def main(argv: list[str] | None = None) -> int:
         "--native", action="store_true", help="with --all: each model at its native input size"
     )
     arguments = parser.parse_args(argv)
+    if arguments.native and arguments.all is None:
+        parser.error("--native goes with --all; of one run it is `-S input_size=auto`")
 
     def work() -> int:
         from stages.core.params import load_params

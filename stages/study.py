@@ -42,12 +42,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m stages.study",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    added = {name: commands.add_parser(name, allow_abbrev=name != "submit") for name in COMMANDS}
+    added = {name: commands.add_parser(name, allow_abbrev=False) for name in COMMANDS}
     for command in added.values():
         command.add_argument("study", metavar="NAME", help="a folder below studies/")
     for key in ("model", "size", "recipe"):

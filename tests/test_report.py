@@ -114,7 +114,7 @@ def test_what_is_missing_is_named(path: Path, tmp_path: Path) -> None:
     (tmp_path / path).unlink()
     (tmp_path / paths.ALL_PREDICTIONS).unlink()
     said = notes(load_params(tmp_path / paths.PARAMS), read_strictly(open_source(str(tmp_path))))
-    assert said == [f"No {what}: {path} is missing. Run `dvc repro {stage}`."]
+    assert said == [f"Without {what}: {path} is missing. Run `dvc repro {stage}`."]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_what_is_missing_does_not_stop_it(
         (tmp_path / path).unlink()
     html, markdown = made(tmp_path, monkeypatch)
     for path in gone:
-        assert f"No {WRITTEN_BY[path][1]}" in html
+        assert f"Without {WRITTEN_BY[path][1]}" in html
         assert f"> No {WRITTEN_BY[path][1]}" in markdown
 
 

@@ -14,6 +14,7 @@ from stages.core.errors import RunError
 def parsed(argv: Sequence[str] | None, description: str) -> argparse.Namespace:
     """The command line, read. Exits with argparse's own message for an unknown option."""
     parser = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m stages.compare",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -31,6 +31,7 @@ def run_stage(stage: "Callable[[Params], None]", argv: list[str] | None = None) 
     module = inspect.getmodule(stage)
     name = Path(str(module.__file__)).stem if module else stage.__name__
     parser = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog=f"python -m stages.{name}",
         description=inspect.getdoc(module),
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -16,6 +16,7 @@ from stages.core.cli import reporting_errors
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and run; the exit status."""
     parser = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m stages.dna",
         description=inspect.getdoc(sys.modules[__name__]),
         formatter_class=argparse.RawDescriptionHelpFormatter,

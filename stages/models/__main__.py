@@ -13,7 +13,9 @@ from stages.models.libraries import library_names
 
 def main(argv: list[str] | None = None) -> int:
     """Print the table, or with `--match TEXT` all names that contain the text; 1 if none does."""
-    parser = argparse.ArgumentParser(prog="python -m stages.models", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.models", description=__doc__, allow_abbrev=False
+    )
     parser.add_argument("--match", metavar="TEXT", help="names that contain TEXT, in all libraries")
     text = parser.parse_args(argv).match
     lines = [f"{'name':<20} {'params (M)':>10} {'native px':>9}  paper"] if text is None else []

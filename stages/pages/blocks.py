@@ -44,6 +44,13 @@ class Table:
             for place in range(len(self.head))
             if any(row[place] not in (NONE, "") for row in self.rows)
         ]
+        return self._of(kept)
+
+    def without(self, name: str) -> "Table":
+        """The table without the column of this name."""
+        return self._of([place for place, own in enumerate(self.head) if own != name])
+
+    def _of(self, kept: list[int]) -> "Table":
         return Table(
             tuple(self.head[place] for place in kept),
             tuple(tuple(row[place] for place in kept) for row in self.rows),

@@ -4,9 +4,16 @@ Everything that is None comes out as a dash: a report never shows 0 for what is 
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 NONE = "–"
+
+
+def device_name(facts: Mapping[str, Any]) -> str:
+    """What computes on a machine: the accelerator where there is one, else the chip."""
+    found = facts.get("accelerator") or facts.get("chip") or facts.get("architecture")
+    return str(found or "unknown device")
 
 
 def percent(share: float | None, digits: int = 1) -> str:

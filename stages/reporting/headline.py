@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 from stages.charts.style import metric_label
 from stages.core import paths
-from stages.core.combinations import DEFAULT_TASK
+from stages.core.combinations import AT_ONCE, DEFAULT_TASK
 from stages.core.counts import counted
 from stages.core.metrics import Metrics
 from stages.core.params import Params
 from stages.measures.evaluation.unequal import BALANCED
 from stages.pages.blocks import Tile
-from stages.pages.formatting import duration, interval, large, number, percent, plain
+from stages.pages.formatting import device_name, duration, interval, large, number, percent, plain
 from stages.reporting.repeat import changes, made_params
 from stages.runs.run import Run
 from stages.runs.schema import accuracies_of
@@ -25,6 +25,8 @@ WRITTEN_BY = {
     paths.PREDICTIONS: ("evaluate", "the confusion matrix"),
     paths.RELIABILITY: ("evaluate", "calibration"),
     paths.PROFILE_METRICS: ("profile", "costs"),
+    paths.PROFILE_TABLE: ("profile", "costs by variant"),
+    paths.PROFILE_BLOCKS: ("profile", "costs by block"),
 }
 """By file: the stage, and what it tells."""
 
@@ -56,9 +58,7 @@ def accuracies(run: Run) -> list[Accuracy]:
 
 def machine_label(run: Run) -> str | None:
     """The device that computed: the accelerator where there is one, else the chip."""
-    hardware = run.hardware
-    name = hardware.get("accelerator") or hardware.get("chip") or hardware.get("architecture")
-    return f"{name} ({hardware.get('backend')})" if name else None
+    return f"{device_name(run.hardware)} ({run.hardware.get('backend')})" if run.hardware else None
 
 
 def summary(params: Params, run: Run) -> str:
@@ -68,8 +68,8 @@ def summary(params: Params, run: Run) -> str:
     if subset:
         images, checked = plain(subset.get("train_images")), subset.get("val_images") or 0
         parts.append(f"{images} training and {counted(checked, 'validation image')}")
-    epochs = train.get("epochs_run", params.train.epochs)
-    parts.append(counted(epochs, "epoch"))
+    if params.finetune not in AT_ONCE:
+        parts.append(counted(train.get("epochs_run", params.train.epochs), "epoch"))
     if params.pretrained is not False:
         parts.append(f"from pretrained weights ({params.finetune})")
     if machine := machine_label(run):
@@ -126,27 +126,29 @@ def notes(params: Params, run: Run) -> list[str]:
     """What a reader must know before believing the page: missing parts, changed plans."""
     lacking = {told.partition(" ")[0]: told for told in run.missing}
     said = [
-        f"No {what}: {told} is missing. Run `dvc repro {stage}`."
+        f"Without {what}: {told} is missing. Run `dvc repro {stage}`."
         if told == path.as_posix()
         else f"Without {what}: {told}. Run `dvc repro`."
         for path, (stage, what) in WRITTEN_BY.items()
         if (told := lacking.get(path.as_posix()))
+        and not (path == paths.PREDICTIONS and run.answers is not None)
     ]
     said += [f"{note}." for note in run.subset.get("data_notes", [])]
-    if edited := _edited(params, run):
+    made = made_params(params, run)
+    if edited := _edited(made, params):
         said.append(f"The results were made with {', '.join(edited)}: run `dvc repro`.")
     if fell_back := run.train.get("fell_back_to_fp32"):
         said.append(f"The run {fell_back} and was repeated in fp32.")
-    if run.history is not None and not _validated(run):
+    if run.history is not None and not _validated(run) and made.finetune not in AT_ONCE:
         said.append("There was no validation split: the last epoch was kept, not the best.")
     return said + _unlearned(run)
 
 
-def _edited(params: Params, run: Run) -> list[str]:
+def _edited(made: Params, present: Params) -> list[str]:
     """Parameters of which the results tell another value than there is now."""
     return [
         f"`{key}` {plain(value)}, which is {plain(now)} in params.yaml now"
-        for key, (value, now) in changes(made_params(params, run), params).items()
+        for key, (value, now) in changes(made, present).items()
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stages.core.errors import ParamsError
+from stages.core.mistakes import first_mistake
 from stages.core.params import Params, parse_params
 from stages.core.yaml_text import YamlError, parse_yaml
 from stages.reporting.repeat import flat
@@ -31,6 +32,14 @@ class Target(BaseModel):
     def overrides(self) -> dict[str, Any]:
         """All parameters that the target fixes, by dotted key."""
         return {"model": self.model, "dataset.name": self.dataset, **self.recipe}
+
+
+class Targets(BaseModel):
+    """The file; the first target is number 0 in mistakes that are told."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    targets: list[Target]
 
 
 @dataclass(frozen=True)
@@ -59,18 +68,13 @@ def load_targets(path: Path) -> list[Target]:
     if not path.exists():
         return []
     try:
-        read = parse_yaml(path.read_text(encoding="utf-8")) or {}
-        targets = [Target.model_validate(row) for row in read["targets"]]
-    except (YamlError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise ParamsError(
-            f"{path} cannot be read ({error}). It must hold a list `targets`."
-        ) from None
+        targets = Targets.model_validate(parse_yaml(path.read_text(encoding="utf-8"))).targets
+    except (YamlError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path} is not valid YAML: {error}.") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
         raise ParamsError(
-            f"{path}: `{key}` is wrong: {first['msg']}. A target has name, model, dataset, "
-            "minimum_top1, recipe and perhaps reported_top1."
+            f"{path}: {first_mistake(error)} It holds a list `targets`, and a target has name, "
+            "model, dataset, minimum_top1, recipe and perhaps reported_top1."
         ) from None
     known = flat(Params())
     for target in targets:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stages.core.errors import ParamsError
 from stages.core.paths import PIPELINE
-from stages.core.yaml_text import parse_yaml
+from stages.core.yaml_text import YamlError, parse_yaml
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,16 @@ class Declared:
 
 
 def declared_stages(pipeline: Path = PIPELINE) -> dict[str, Declared]:
-    """Every stage of the pipeline by name; none where there is no pipeline."""
+    """Every stage of the pipeline by name; none where there is no pipeline.
+
+    Raises ParamsError when the file is no pipeline.
+    """
     if not pipeline.is_file():
         return {}
-    stages = parse_yaml(pipeline.read_text(encoding="utf-8"))["stages"]
+    try:
+        stages = parse_yaml(pipeline.read_text(encoding="utf-8"))["stages"]
+    except (YamlError, UnicodeDecodeError, TypeError, KeyError) as error:
+        raise ParamsError(f"{pipeline} is not a pipeline of DVC's: {error}.") from None
     return {
         name: Declared(
             tuple(key for key in stage.get("params", []) if isinstance(key, str)),

@@ -122,7 +122,7 @@ def read_run(source: Source) -> Run:
     params = parsed(source, paths.PARAMS, parse_yaml, lacks)
     subset, train, evaluate = (values[name] for name in ("subset", "train", "evaluate"))
     if params and train and PARAMS not in train:
-        lacks.append(Lack(paths.TRAIN_METRICS, "without its parameters, which are params.yaml's"))
+        lacks.append(Lack(paths.TRAIN_METRICS, "tells no parameters: params.yaml's are taken"))
     told = told_params(params, values["profile"], evaluate, subset, train)
     if train and not subset:  # which images were asked for is not known any more
         told.pop("subset", None)

@@ -11,6 +11,7 @@ from stages.comparison.analysis.compare_runs import Comparison, compare_runs
 from stages.comparison.analysis.findings import Fault, Kind, Part, Rung, Where
 from stages.comparison.analysis.groups import pair_by_seed, require_perturbed
 from stages.comparison.analysis.outcome import with_replay
+from stages.comparison.page.sections import sections_of
 from stages.comparison.page.wording import sentence_of
 from stages.core.errors import RunError
 from stages.runs.run import Run
@@ -51,6 +52,16 @@ def test_a_fault_in_the_second_pair_is_a_fault(tmp_path: Path) -> None:
     assert found.verdict.rung is Rung.DIFFERENT
     assert not found.verdict.unanimous
     assert found.verdict.b.endswith("b1")
+    assert found.divergence is not None  # of the first pair, as all that is told beside it
+    section = next(one for one in sections_of(found) if one.anchor == "divergence")
+    assert "step 7" not in " ".join(section.sentences)
+
+
+def test_damaged_records_of_any_pair_prove_nothing(tmp_path: Path) -> None:
+    ours, theirs = pair(tmp_path, 1)
+    pairs = [pair(tmp_path, 0), (ours, replace(theirs, damaged=("plots/predictions.csv",)))]
+    verdict = compared(pairs).verdict
+    assert (verdict.rung, verdict.exit_status) == (Rung.BIT_IDENTICAL, 2)
 
 
 def test_pairs_that_are_all_alike_are_said_to_be(tmp_path: Path) -> None:

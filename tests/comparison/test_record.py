@@ -19,7 +19,7 @@ def test_a_whole_run_lacks_only_what_was_not_written(tmp_path: Path) -> None:
     record = made(tmp_path / "a")
     assert set(record.missing) == {
         "metrics/subset.json", "metrics/steps.json (inside: no rows)",
-        "metrics/train.json (without its parameters, which are params.yaml's)",
+        "metrics/train.json (tells no parameters: params.yaml's are taken)",
     }  # fmt: skip
     assert record.predictions is not None
     assert record.predictions["name"].iloc[0] == "00000"

@@ -315,4 +315,4 @@ def test_the_matrix_has_every_pair(tmp_path: Path) -> None:
     ],
 )
 def test_one_status_for_many(rungs: list[Rung], status: int) -> None:
-    assert worst_status(rungs) == status
+    assert worst_status([rung.exit_status for rung in rungs]) == status

@@ -60,7 +60,7 @@ def test_results_that_tell_no_parameters_are_known_by_the_file(edited: Path, tol
         write_metrics(path, read_metrics(path) | {"params": told}, [])
     run = load_run(open_source(str(edited)))
     assert (run.params["model"], run.params["subset"]["train"]) == ("resnet18", 500)
-    assert "metrics/train.json (without its parameters, which are params.yaml's)" in run.missing
+    assert "metrics/train.json (tells no parameters: params.yaml's are taken)" in run.missing
 
 
 def test_where_pictures_and_weights_lie_is_not_told() -> None:

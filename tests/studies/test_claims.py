@@ -175,6 +175,20 @@ def test_a_claim_counts_as_the_machine_that_is_surest_of_it_says() -> None:
     assert tile.detail == "1 holds, 1 does not, 1 differs between machines"
 
 
+def test_each_machine_that_has_a_verdict_has_a_row() -> None:
+    claim = Claim(claim="a beats b", source="2 against 1")
+    given: list[list[Status]] = [["not run", "holds", "undecided"], ["not run"] * 3]
+    verdicts = [[Verdict(status, "so", (), ()) for status in row] for row in given]
+    table = claims_table([(claim, row) for row in verdicts])
+    assert table is not None
+    assert table.head == ("claim", "at the source", "on", "verdict", "here")
+    assert table.rows == (
+        ("a beats b", "2 against 1", "machine 2", "holds", "so"),
+        ("", "", "machine 3", "undecided", "so"),
+        ("a beats b", "2 against 1", "–", "not run", "so"),
+    )
+
+
 def test_the_turns_of_the_source_stand_beside_those_here(form: StudyConfig) -> None:
     fill(form)
     results = read_results(form)

@@ -1,6 +1,7 @@
 """Learning curves and advice on runs whose answer is known."""
 
 from dataclasses import replace
+from math import isnan, nan
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +140,8 @@ def test_a_network_has_one_cost_whatever_the_recipe(
         "machine": "a", "model": ["x", "x", "y"], "input_px": 32, "latency_batch_size": 1,
         "throughput_batch_size": 64, "latency_ms_p50": [1.0, 3.0, 5.0], "latency_ms_p95": 6.0,
         "throughput_images_per_second": [10.0, 20.0, 5.0], "peak_memory_mb": 7.0,
-        "latency_spread": [0.1, 0.2, 0.3], "latency_note": None,
+        "latency_spread": [0.1, 0.2, 0.3], "latency_note": None, "params_total": 9, "macs_g": 1.0,
+        "fast_kernels": None, "memory_format": None,
     }  # fmt: skip
     found = of_networks(pd.DataFrame(known))
     assert list(found["latency_ms_p50"]) == [2.0, 2.0, 5.0]
@@ -147,6 +149,11 @@ def test_a_network_has_one_cost_whatever_the_recipe(
     assert list(found["latency_spread"]) == pytest.approx([1.0, 1.0, 0.3])
     assert list(found["latency_note"]) == [*["noisy: 2 measurements span 100%"] * 2, None]
     assert cells.groupby("model")["latency_ms_p50"].nunique().max() == 1
+    once = of_networks(pd.DataFrame(known | {"latency_spread": [nan] * 3}))["latency_spread"]
+    assert once.tolist()[:2] == pytest.approx([1.0, 1.0])
+    assert isnan(once[2])  # timed once: nothing tells how far that is off
+    stems = of_networks(pd.DataFrame(known | {"macs_g": [1.0, 0.1, 1.0]}))
+    assert list(stems["latency_ms_p50"]) == [1.0, 3.0, 5.0]  # other networks of one name
 
 
 def test_too_few_sizes_give_no_curve() -> None:

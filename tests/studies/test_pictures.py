@@ -328,7 +328,10 @@ def test_a_cell_of_another_folder_is_none_of_this_one(form: StudyConfig) -> None
 def test_a_folder_that_is_away_is_told_by_the_plan(form: StudyConfig) -> None:
     list_pictures(form)
     shutil.rmtree(PLACE)
-    assert f"Not here: {PLACE}. Cells that need it can run when it is." in plan_of(form).text()
+    assert (
+        f"No pictures in {PLACE}. Cells that need them can run when they are there."
+        in plan_of(form).text()
+    )
 
 
 def test_a_cell_of_other_pictures_is_outdated_for_plan_and_page(form: StudyConfig) -> None:

@@ -93,7 +93,7 @@ def test_why_there_is_no_curve_is_said(tmp_path: Path, monkeypatch: pytest.Monke
             (form.cell_folder(cell) / "cell.json").unlink()
     part = _part(form)
     assert part["samples"] is None
-    assert part["no_curve"].startswith("No backbone and recipe has three runs over two sizes")
+    assert part["no_curve"].startswith("No backbone and recipe is surely above one answer")
     caption = part["data_size"][0].caption
     assert "Points" in caption
     assert "Lines and bands" not in caption

@@ -28,11 +28,15 @@ DEFAULT_MARGIN = 0.005
 
 @dataclass(frozen=True)
 class Comparison:
-    """Run B held against run A. What could not be answered is None, and `missing` says why."""
+    """Run B held against run A. What could not be answered is None, and `missing` says why.
+
+    `verdict` is that over all pairs of seeds, `own` that of A and B, as is all that follows.
+    """
 
     a: Run
     b: Run
     verdict: Verdict
+    own: Verdict
     differences: list[Difference]
     numerics: Numerics | None
     divergence: FirstDivergence | None
@@ -80,6 +84,7 @@ def compare_runs(
         a=a,
         b=b,
         verdict=worst_of(verdicts),
+        own=verdicts[0],
         differences=first.differences,
         numerics=first.numerics,
         divergence=find_first_divergence(a, b),

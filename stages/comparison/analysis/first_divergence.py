@@ -16,6 +16,7 @@ from stages.comparison.analysis.findings import Where
 from stages.comparison.analysis.growth import weight_growth
 from stages.runs.run import Run
 
+SAME_RATE = 1e-9  # of a learning rate that was written as decimals
 Part = Literal["forward", "backward", "update"]
 
 
@@ -137,7 +138,8 @@ def relative_gap(a: "pd.Series[float]", b: "pd.Series[float]") -> NDArray[np.flo
     """|a - b| over the larger magnitude, elementwise; 0 where both are 0."""
     one, other = a.to_numpy(dtype=float), b.to_numpy(dtype=float)
     size = np.maximum(np.abs(one), np.abs(other))
-    gap: NDArray[np.float64] = np.abs(one - other) / np.where(size > 0, size, 1.0)
+    with np.errstate(invalid="ignore"):  # two norms that overflowed have no distance
+        gap: NDArray[np.float64] = np.abs(one - other) / np.where(size > 0, size, 1.0)
     return gap
 
 
@@ -147,12 +149,12 @@ def steps_per_epoch(run: Run) -> float | None:
     return steps / epochs if steps and epochs else None
 
 
-def other_rate(a: Run, b: Run, tolerance: float = 1e-9) -> tuple[int, float, float] | None:
+def other_rate(a: Run, b: Run) -> tuple[int, float, float] | None:
     """The first epoch whose learning rates are not the same, and both rates."""
     if a.history is None or b.history is None:
         return None
     both = a.history.merge(b.history, on="epoch", suffixes=("_a", "_b"))
-    rows = np.flatnonzero(relative_gap(both["lr_a"], both["lr_b"]) > tolerance)
+    rows = np.flatnonzero(relative_gap(both["lr_a"], both["lr_b"]) > SAME_RATE)
     if len(rows) == 0:
         return None
     row = both.iloc[rows[0]]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from stages.comparison.analysis.compare_runs import compare_runs
-from stages.comparison.analysis.findings import Rung, Verdict
+from stages.comparison.analysis.findings import Verdict
 from stages.runs.run import Run
 
 
@@ -18,7 +18,6 @@ def compare_all(
     ]
 
 
-def worst_status(rungs: Sequence[Rung]) -> int:
+def worst_status(statuses: Sequence[int]) -> int:
     """One exit status for many verdicts: 1 when any differ, else 2 when any is undecided."""
-    statuses = {rung.exit_status for rung in rungs}
     return 1 if 1 in statuses else max(statuses, default=0)

@@ -22,7 +22,8 @@ def worst_of(verdicts: Sequence[Verdict]) -> Verdict:
     order = list(Rung)
     worst = min(verdicts, key=lambda verdict: order.index(verdict.rung))
     unanimous = all(verdict.rung is worst.rung for verdict in verdicts)
-    return replace(worst, pairs=len(verdicts), unanimous=unanimous)
+    damaged = {name: what for verdict in verdicts for name, what in verdict.damaged.items()}
+    return replace(worst, pairs=len(verdicts), unanimous=unanimous, damaged=damaged)
 
 
 def with_replay(verdict: Verdict, fault: Fault | None, whole: bool = False) -> Verdict:

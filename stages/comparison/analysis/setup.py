@@ -181,8 +181,10 @@ def _machine(a: Run, b: Run) -> Iterator[Difference]:
     if any(one and other and one != other for one, other in zip(*ids, strict=True)):
         shown = ["-".join(str(half or "?") for half in halves) for halves in ids]
         yield Difference(DNA, shown[0], shown[1], "computation")
-    decisive = {*DECIDES_BITS, *USUAL, "deterministic"}
     ours, theirs = flatten(a.hardware), flatten(b.hardware)
+    decisive = {*DECIDES_BITS, *USUAL, "deterministic"}
+    if not ("torch_build" in ours and "torch_build" in theirs):
+        decisive.add("torch")
     variables = "environment" in a.hardware and "environment" in b.hardware
     for key, one, other in _unequal(ours, theirs):
         known = variables if key.startswith("environment.") else key in ours and key in theirs

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+from stages.comparison.analysis.compare_runs import test_accuracy
 from stages.comparison.analysis.findings import Verdict
 from stages.comparison.analysis.statistics import points
 from stages.comparison.page.section import Grid, Section
 from stages.comparison.page.values import UNKNOWN
 from stages.comparison.page.wording import rung_of, sentence_of
-from stages.pages.formatting import number
+from stages.pages.formatting import device_name, number
 from stages.runs.run import Run
 
 TITLE = "Runs compared with one another"
@@ -51,11 +52,11 @@ def _machines(records: Sequence[Run]) -> Section:
 
 def _machine(run: Run, first: float | None) -> tuple[str, ...]:
     hardware, seconds = run.hardware, run.train.get("epoch_seconds_p50")
-    computes = hardware.get("accelerator") or hardware.get("chip") or UNKNOWN
-    top1 = run.evaluate.get("test_top1")
+    computes = device_name(hardware) if hardware else UNKNOWN
+    top1 = test_accuracy(run)
     return (
         run.name,
-        f"{computes} ({hardware['backend']})" if "backend" in hardware else str(computes),
+        f"{computes} ({hardware['backend']})" if "backend" in hardware else computes,
         str(hardware.get("id", UNKNOWN)),
         f"{top1:.2%}" if top1 is not None else UNKNOWN,
         number(seconds),

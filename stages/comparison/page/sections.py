@@ -27,6 +27,7 @@ def title_of(a: Run, b: Run) -> str:
     return f"{a.name} compared with {b.name}"
 
 
+MOST_NAMES = 6  # in a cell
 KINDS = {
     "input": "Another experiment",
     "computation": "Computed in another way, which can change bits",
@@ -105,9 +106,9 @@ def _digests(a: Run, b: Run) -> str:
     return f"Some probed operations give other bits ({one} against {other}); which, was not kept."
 
 
-def _few(names: list[str], most: int = 6) -> str:
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+def _few(names: list[str]) -> str:
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _divergence(found: Comparison) -> Section:
@@ -119,7 +120,7 @@ def _divergence(found: Comparison) -> Section:
         same = f"The same bits in {steps}" if divergence.compared else "The same weights"
         sentences.append(f"{same}, up to step {divergence.after}.")
     else:
-        words = divergence_in_words(found.verdict).removeprefix("first divergence ")
+        words = divergence_in_words(found.own).removeprefix("first divergence ")
         sentences.append(f"{words[0].upper()}{words[1:]}.")
         if divergence.tensors:
             what = "weights" if divergence.part == "update" else "gradients"
@@ -127,10 +128,10 @@ def _divergence(found: Comparison) -> Section:
                 f"At step {divergence.step} the {what} of {len(divergence.tensors)} of "
                 f"{counted(divergence.of, 'parameter tensor')} differ."
             )
-    if found.verdict.gradient_distance:
+    if found.own.gradient_distance:
         sentences.append(
             "At the first step the relative distance of the gradients is "
-            f"{found.verdict.gradient_distance:.1e}."
+            f"{found.own.gradient_distance:.1e}."
         )
     return Section("divergence", "First divergence", tuple(sentences), _growth(found))
 

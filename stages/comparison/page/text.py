@@ -57,6 +57,7 @@ def as_json(found: Comparison) -> dict[str, Any]:
         "numerics": asdict(found.numerics) if found.numerics else None,
         "first_divergence": asdict(found.divergence) if found.divergence else None,
         "growth": asdict(found.growth) if found.growth else None,
+        "perturbed_growth": asdict(found.perturbed_growth) if found.perturbed_growth else None,
         "answers": asdict(found.answers) if found.answers else None,
         "perturbed_answers": asdict(found.perturbed_answers) if found.perturbed_answers else None,
         "seeds": asdict(found.seeds) if found.seeds else None,
@@ -82,9 +83,13 @@ def verdict_as_json(verdict: Verdict) -> dict[str, Any]:
         "same": verdict.shared,
         "divergence": asdict(verdict.divergence) if verdict.divergence else None,
         "gradient_distance": verdict.gradient_distance,
+        "probability_gap": verdict.probability_gap,
         "causes": [asdict(cause) for cause in verdict.causes],
         "pairs": verdict.pairs,
         "unanimous": verdict.unanimous,
+        "damaged": verdict.damaged,
+        "not_evaluated": verdict.not_evaluated,
+        "no_predictions": verdict.no_predictions,
     }
 
 

@@ -118,7 +118,7 @@ def _different(verdict: Verdict) -> str:
     if fault is None:
         return "Different."
     if fault.kind is Kind.ACCURACY:
-        return "Different in accuracy." + accuracy_in_words(verdict)
+        return f"Different in accuracy.{_codes(verdict)}" + accuracy_in_words(verdict)
     where = where_in_words(fault.where)
     if fault.here:
         return f"Different {replayed_in_words(fault, verdict.b)}." + accuracy_in_words(verdict)

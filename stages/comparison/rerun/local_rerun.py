@@ -132,6 +132,7 @@ def rung_of(found: Replay) -> Rung:
         return Rung.DIFFERENT
     apart = any(step.bits for step in found.after_states)
     apart |= any(stretch.distance for stretch in found.stretches)
+    apart |= found.answered is not None and found.answered.loss > 0
     if apart or not found.stretches:  # answers alone, to four digits, show no equal bits
         return Rung.ROUNDING
     return Rung.BIT_IDENTICAL

@@ -8,6 +8,7 @@ log of a machine that cannot be is saved there (`--save-ops`) and brought along.
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -127,19 +128,21 @@ def capture_ops(source: Source, record: Run | None = None) -> list[Op]:
             [*command, *_settings(record)], env=_environment(record), capture_output=True, text=True
         )
         if done.returncode:
-            last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-            raise RunError(f"The first step of {source.name} could not be repeated here: {last[0]}")
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            told = re.sub(r"^stages\.[\w.]+: ", "", last)
+            raise RunError(f"The first step of {source.name} could not be repeated here: {told}")
         return load_ops(log)
 
 
 def _lay_out(source: Source, folder: Path) -> None:
-    """The files of the run that its first step takes; train.json tells a precision fallen back to.
+    """The files of the run that its first step takes; the metrics tell what it was made with.
 
     Raises RunError when parameters or images are missing.
     """
-    for path in (paths.PARAMS, paths.INDICES, paths.TRAIN_METRICS):
+    needed = (paths.PARAMS, paths.INDICES)
+    for path in (*needed, paths.SUBSET_METRICS, paths.TRAIN_METRICS):
         content = source.read(path)
-        if content is None and path == paths.TRAIN_METRICS:
+        if content is None and path not in needed:
             continue
         if content is None:
             raise RunError(f"{source.name} has no {path}, so its first step cannot be repeated.")

@@ -92,6 +92,7 @@ def _commands(view: MachineResults, names: Sequence[str]) -> list[str]:
         settings = experiment({
             **_unusual("dataset", params.dataset, Dataset()),
             **_unusual("subset", params.subset, Subset()),
+            "subset.train": params.subset.train,  # params.yaml's is what people change first
             "pretrained": params.pretrained,
             "finetune": "discriminative",
             "input_size": params.input_size,

@@ -5,10 +5,12 @@ Each cell carries the profile that stood when it ran. That may have been measure
 out: every cell gets the medians over its network's cells, and a span that holds them all.
 """
 
+import numpy as np
 import pandas as pd
 
 COSTS = ("latency_ms_p50", "latency_ms_p95", "throughput_images_per_second", "peak_memory_mb")
-ALIKE = ("machine", "model", "input_px", "latency_batch_size", "throughput_batch_size")
+ALIKE = ("machine", "model", "params_total", "macs_g", "input_px", "fast_kernels",
+         "memory_format", "latency_batch_size", "throughput_batch_size")  # fmt: skip
 """What cells of one network, profiled alike, have in common."""
 
 
@@ -27,7 +29,8 @@ def of_networks(cells: pd.DataFrame) -> pd.DataFrame:
     apart = (latency.transform("max") - latency.transform("min")) / found["latency_ms_p50"]
     repeats = cells["latency_spread"].astype(float).groupby(alike, dropna=False)
     again = times > 1
-    found["latency_spread"] = apart.where(again, 0.0).combine(repeats.transform("median"), max)
+    spans = repeats.transform("median")
+    found["latency_spread"] = spans.where(~again, np.fmax(apart, spans))
     told = (
         "noisy: " + times.astype(str) + " measurements span " + (100 * apart).map("{:.0f}%".format)
     )

@@ -141,7 +141,8 @@ def _row(cell: Mapping[str, Any]) -> dict[str, Any]:
     told = diverged and f"diverged at epoch {diverged['epoch']}, {diverged['precision']}"
     row = {name: cell.get(name) for name in LISTED} | {"size": str(cell["size"]), "why": told}
     row |= {name: train.get(name) for name in TRAINED}
-    finetune = (cell.get("params") or {}).get("finetune", "full")
+    params = cell.get("params") or {}
+    finetune = params.get("finetune", "full")
     fitted = finetune in AT_ONCE
     if train.get("feature_seconds") and not fitted:
         row["train_seconds"] += train["feature_seconds"]  # which only a fitted head's holds already
@@ -150,6 +151,7 @@ def _row(cell: Mapping[str, Any]) -> dict[str, Any]:
     row |= cell.get("profile") or {}
     row |= {"machine": cell["machine"]["id"], "cell_seconds": cell.get("cell_seconds")}
     row |= {"fitted": fitted, "frozen": finetune in FROZEN}
+    row |= {name: params.get("train", {}).get(name) for name in ("fast_kernels", "memory_format")}
     for metric in accuracies_of(evaluate):
         row[f"gap_{metric}"] = row[f"train_{metric}"] - row[f"test_{metric}"]
     return row

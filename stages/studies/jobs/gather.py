@@ -113,7 +113,7 @@ def _left(
     if not count:
         return ""
     return (
-        f" {count} cells there do not count: they are of other parameters or pictures, or of "
+        f" Not counted: {counted(count, 'cell')} there, of other parameters or pictures, or of "
         f"another machine (`machines: {form.file.machines}`). `python -m stages.study keep "
         f"{form.name} --from REVISION` puts those of another machine on the page beside this "
         "study's; parameters and pictures have to be the same."

@@ -14,7 +14,7 @@ from stages.pages.blocks import Table
 from stages.pages.formatting import NONE, percent
 from stages.studies.analysis.machine_results import MachineResults, series_of
 from stages.studies.analysis.results import Results
-from stages.studies.page.traced import Traced, cells_of, mean_text, over
+from stages.studies.page.traced import Traced, cells_of, mean_text, over, points_text
 
 WORST_SHARE = 1.96 * 0.5  # half the 95 % interval of a share of one half, for one image
 
@@ -69,7 +69,7 @@ def gap_table(view: MachineResults) -> Table | None:
             f"{row['train_images']:,}",
             over(cells, percent(cells[f"train_{metric}"].mean())),
             over(cells, percent(cells[f"test_{metric}"].mean())),
-            over(cells, _points(row["mean"], row["high"] - row["mean"])),
+            over(cells, points_text(row["mean"], row["high"] - row["mean"])),
         ))  # fmt: skip
     head = ("backbone", "images", "training", "test", "gap in points")
     return Table(head, tuple(rows), numeric=(1, 2, 3, 4)) if rows else None
@@ -171,7 +171,7 @@ def epochs_table(view: MachineResults, recipes: Sequence[str]) -> Table | None:
         if before is not None:
             gain = view.scores.difference(cells, before[1])
             both = pd.concat([before[1], cells])
-            gained = over(both, _points(gain.value, gain.half_width))
+            gained = over(both, points_text(gain.value, gain.half_width))
             alone = _epochs_alone(view, before[1], cells)
             if not alone:
                 per_epoch = "more than the epochs differs"
@@ -239,9 +239,3 @@ def _diverged(view: MachineResults, name: str, images: int) -> list[Mapping[Any,
     lost = every[(every["machine"] == view.machine) & (every["status"] == "diverged")]
     rows = lost[lost["train_images"] == images].to_dict("records")
     return [row for row in rows if series_of(row, view.form) == name]
-
-
-def _points(value: float, half_width: float | None) -> str:
-    """A difference of shares in points, with half its interval where there is one."""
-    told = f"{100 * value:+.1f}"
-    return told if half_width is None or pd.isna(half_width) else f"{told} ± {100 * half_width:.1f}"

@@ -7,11 +7,11 @@ from stages.charts.study_machines import accuracy_by_machine
 from stages.charts.style import metric_label
 from stages.core.counts import counted
 from stages.pages.blocks import Picture, Table, drawing
-from stages.pages.formatting import percent
+from stages.pages.formatting import device_name, percent
 from stages.studies.analysis.agreement import Agreement, Change, agreements
 from stages.studies.analysis.intervals import Estimate
 from stages.studies.analysis.machine_results import MachineResults
-from stages.studies.page.traced import Traced, cells_of
+from stages.studies.page.traced import Traced, cells_of, points_text
 
 NONE_LEARNED = "no backbone is surely above one answer to every image"
 
@@ -120,7 +120,7 @@ def _leading(one: Agreement, names: tuple[str, str]) -> str:
 
 def _chip(view: MachineResults) -> str:
     facts = view.results.machines[view.machine]
-    return str(facts.get("accelerator") or facts.get("chip"))
+    return device_name(facts)
 
 
 def _named(view: MachineResults, alike: bool) -> str:
@@ -169,18 +169,11 @@ def _table(one: Agreement, names: tuple[str, str]) -> Table | None:
 
 def _row(change: Change) -> tuple[str, ...]:
     gap = change.difference
-    width = "" if gap.half_width is None else f" ± {100 * gap.half_width:.1f}"
-    shown = Traced(f"{_points(gap.value)}{width}", change.by_cell)
-    ends = dict.fromkeys(_points(end(change.by_cell.values())) for end in (min, max))
+    shown = Traced(points_text(gap.value, gap.half_width), change.by_cell)
+    ends = dict.fromkeys(points_text(end(change.by_cell.values())) for end in (min, max))
     means = (percent(change.first.value), percent(change.second.value))
     runs = Traced(" to ".join(ends), change.by_cell)
     return (change.series, *means, shown, runs, "no" if gap.open else "yes")
-
-
-def _points(difference: float) -> str:
-    """A difference of shares in points, without a sign where it rounds to none."""
-    points = round(100 * difference, 1)
-    return f"{points:+.1f}" if points else "0.0"
 
 
 def _chart(one: Agreement, names: tuple[str, str], view: MachineResults) -> Picture:

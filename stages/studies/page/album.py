@@ -74,7 +74,8 @@ def trade_offs(view: MachineResults) -> list[Picture]:
         figure = cost_against_accuracy(points, column, name, f"{title} (test {label})", view.chance)
         cells = _largest(view)
         cells = cells[cells["series"].isin(points["series"])]
-        which = "each model at its best recipe" if len(points) < len(costs) else "each backbone"
+        known = costs.dropna(subset=[column])
+        which = "each model at its best recipe" if len(points) < len(known) else "each backbone"
         caption = drawn_from(cells, FRONT, f"{which}, at {view.sizes[-1]:,} images")
         drawn.append(drawing(figure, f"Scatter chart, a point per backbone: {title}", caption))
     return drawn
@@ -127,12 +128,17 @@ def losses(view: MachineResults) -> list[Picture]:
     largest = _largest(view)
     own = view.results.histories[view.results.histories["machine"] == view.machine]
     joined = own.merge(largest[["cell", "series"]], on="cell")
-    shown = list(dict.fromkeys(largest["series"]))[:MOST_LINES]
-    joined = joined[joined["series"].isin(shown)]
-    if joined["epoch"].max() == 1:
+    joined = joined[joined.groupby("series")["epoch"].transform("max") > 1]  # a probe has no curve
+    curves = [name for name in dict.fromkeys(largest["series"]) if name in set(joined["series"])]
+    if not curves:
         return []
+    shown = curves[:MOST_LINES]
+    joined = joined[joined["series"].isin(shown)]
     cells = largest[largest["series"].isin(shown)]
-    where = f"those at {view.sizes[-1]:,} images"
+    which = (
+        f"the first {len(shown)} of {len(curves)} series" if len(shown) < len(curves) else "those"
+    )
+    where = f"{which} at {view.sizes[-1]:,} images"
     caption = drawn_from(cells, "Means over seeds.", where)
     label = "Line charts of training and validation loss by epoch, a line per backbone"
     return [drawing(loss_by_epoch(joined), label, caption, wide=True)]

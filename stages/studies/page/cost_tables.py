@@ -14,38 +14,40 @@ from stages.pages.blocks import Table
 from stages.pages.formatting import NONE, duration, large, number, percent, rounded
 from stages.studies.analysis.machine_results import MachineResults, geometric_mean
 from stages.studies.page.traced import Traced, cells_of, latency_text, one, over, ratio, times
+from stages.studies.spec.study_config import Cell
 
 
-def cost_table(view: MachineResults, others: Sequence[MachineResults] = ()) -> Table:
-    """Size, arithmetic, latency, throughput and memory; further columns per further machine."""
-    views = [view, *others]
+def cost_table(views: Sequence[MachineResults]) -> Table:
+    """Size, arithmetic, latency, throughput and memory, a row per network and machine."""
     px = sorted({int(side) for own in views for side in own.cells["input_px"].dropna()})
-    head = ["backbone", "parameters", f"MACs (M) at {px[0]} px" if len(px) == 1 else "MACs (M)"]
-    head += ["input px"] if len(px) > 1 else []
-    for own in views:
-        tag = _tag(own, others)
-        head += [f"latency p50 (ms){tag}", f"images/s at batch{tag}", f"peak memory (MB){tag}",
-                 f"training images/s{tag}"]  # fmt: skip
+    macs = f"MACs (M) at {px[0]} px" if len(px) == 1 else "MACs (M)"
+    head = ("backbone", "machine", "parameters", macs, "input px", "latency p50 (ms)",
+            "images/s at batch", "peak memory (MB)", "training images/s")  # fmt: skip
     rows: dict[tuple[str, ...], list[str]] = {}  # recipes of one network cost the same
     for name in _series(views):
-        cells = [_last(own, name) for own in views]
-        known = next(cell for cell in cells if cell is not None)
-        row: list[str]
-        row = [one(known, large(known.get("params_total"))),
-               one(known, number(times(known.get("macs_g"), 1000)))]  # fmt: skip
-        row += [one(known, number(known.get("input_px")))] if len(px) > 1 else []
-        row += [text for cell in cells for text in _measured(cell)]
-        rows.setdefault((str(known["model"]), *row), []).append(name)
-    named = [(_together(views, names), *row[1:]) for row, names in rows.items()]
-    return Table(tuple(head), tuple(named), numeric=tuple(range(1, len(head))))
+        for index, own in enumerate(views):
+            cells = cells_of(own, name)
+            if not cells.empty:
+                row = (str(index), str(cells["model"].iloc[-1]), *_costs(cells.iloc[-1]))
+                rows.setdefault(row, []).append(name)
+    told = []
+    for (at, _, *costs), names in rows.items():
+        own = views[int(at)]
+        told.append((_together(own, names), str(own.place), *costs))
+    return _by_machine(Table(head, tuple(told), tuple(range(2, len(head)))), views, px)
 
 
-def _together(views: Sequence[MachineResults], names: Sequence[str]) -> str:
+def _by_machine(table: Table, views: Sequence[MachineResults], px: Sequence[int] = ()) -> Table:
+    """Without the columns that tell nothing: of one machine, and of one size of input."""
+    table = table.without("machine") if len(views) == 1 else table
+    return table.without("input px") if len(px) == 1 else table
+
+
+def _together(view: MachineResults, names: Sequence[str]) -> str:
     """The names of series, or of their models where all series of a model are among them."""
     models = {
         str(name): str(model)
-        for own in views
-        for name, model in zip(own.cells["series"], own.cells["model"], strict=True)
+        for name, model in zip(view.cells["series"], view.cells["model"], strict=True)
     }
     whole = {
         model
@@ -56,12 +58,13 @@ def _together(views: Sequence[MachineResults], names: Sequence[str]) -> str:
     return ", ".join(dict.fromkeys(told))
 
 
-def _measured(cell: "pd.Series[Any] | None") -> tuple[str, ...]:
-    """What one machine measured of a series; dashes where it has not run it."""
-    if cell is None:
-        return (NONE,) * 4
+def _costs(cell: "pd.Series[Any]") -> tuple[str, ...]:
+    """The figures of a row, from parameters on."""
     batch = number(cell.get("throughput_batch_size"))
     return (
+        one(cell, large(cell.get("params_total"))),
+        one(cell, number(times(cell.get("macs_g"), 1000))),
+        one(cell, number(cell.get("input_px"))),
         one(cell, latency_text(cell)),
         one(cell, f"{rounded(cell.get('throughput_images_per_second'))} at {batch}"),
         one(cell, number(cell.get("peak_memory_mb"))),
@@ -91,37 +94,29 @@ def efficiency_table(view: MachineResults) -> Table | None:
     return Table(head, tuple(rows), numeric=(1, 2, 3, 4)) if rows else None
 
 
-def time_table(view: MachineResults, others: Sequence[MachineResults] = ()) -> Table:
-    """Seconds of training, per run and epoch, and those per epoch as times the quickest's.
+def time_table(views: Sequence[MachineResults]) -> Table:
+    """Seconds of training, per run and epoch, and those per epoch as times the quickest's on that
+    machine.
 
     Recipes differ in their epochs, so an epoch is what is compared.
     """
-    views = [view, *others]
     groups = [dict(list(own.cells.groupby(["series", "train_images"]))) for own in views]
     fastest = [_fastest(own) for own in views]
-    head = ["backbone", "images", "epochs"]
-    for own in views:
-        head += [f"{told}{_tag(own, others)}" for told in ("training", "per epoch")]
-        head += [f"times the quickest epoch{_tag(own, others)}"]
     rows = []
     for name, images in dict.fromkeys(key for own in views for key in _keys(own)):
-        found = [group.get((name, images)) for group in groups]
-        known = next(cells for cells in found if cells is not None)
-        told = [
-            text
-            for own, cells, least in zip(views, found, fastest, strict=True)
-            for text in _times(own, cells, least.get(images))
-        ]
-        epochs = over(known, str(int(known["epochs_run"].max())))
-        rows.append((name, f"{images:,}", epochs, *told))
-    return Table(tuple(head), tuple(rows), numeric=tuple(range(1, len(head))))
+        for own, group, least in zip(views, groups, fastest, strict=True):
+            if (cells := group.get((name, images))) is not None:
+                epochs = over(cells, str(int(cells["epochs_run"].max())))
+                told = _times(own, cells, least.get(images))
+                rows.append((name, str(own.place), f"{images:,}", epochs, *told))
+    head = ("backbone", "machine", "images", "epochs", "training", "per epoch",
+            "times the quickest epoch")  # fmt: skip
+    return _by_machine(Table(head, tuple(rows), tuple(range(2, len(head)))), views)
 
 
 def _times(
-    view: MachineResults, cells: pd.DataFrame | None, quickest: pd.DataFrame | None
+    view: MachineResults, cells: pd.DataFrame, quickest: pd.DataFrame | None
 ) -> tuple[str, ...]:
-    if cells is None:
-        return (NONE,) * 3
     return (
         over(cells, duration(geometric_mean(cells["train_seconds"]), 2)),
         over(cells, duration(geometric_mean(cells["epoch_seconds_p50"]), 2)),
@@ -145,7 +140,7 @@ def _slower(view: MachineResults, cells: pd.DataFrame, quickest: pd.DataFrame) -
 def _fastest(view: MachineResults) -> dict[int, pd.DataFrame]:
     """The cells of the series with the quickest epoch at each size."""
     groups = dict(list(view.cells.groupby(["train_images", "series"])))
-    means = view.cells.groupby(["train_images", "series"])["epoch_seconds_p50"].mean()
+    means = view.cells.groupby(["train_images", "series"])["epoch_seconds_p50"].agg(geometric_mean)
     return {int(key[0]): groups[key] for key in means.groupby("train_images").idxmin().dropna()}
 
 
@@ -159,22 +154,13 @@ def _series(views: Sequence[MachineResults]) -> list[str]:
     return list(dict.fromkeys(str(name) for own in views for name in own.cells["series"]))
 
 
-def _last(view: MachineResults, name: str) -> "pd.Series[Any] | None":
-    cells = cells_of(view, name)
-    return None if cells.empty else cells.iloc[-1]
-
-
-def _tag(view: MachineResults, others: Sequence[MachineResults]) -> str:
-    return f" · machine {view.place}" if others else ""
-
-
 def repeat_table(view: MachineResults, pairs: Sequence[tuple[str, str]]) -> Table | None:
     """Two runs of one seed at fixed steps: the loss of each, and whether the weights are one."""
     rows: list[tuple[str, ...]] = []
     for first, second in pairs:
         firsts = view.cells[view.cells["recipe"] == first].to_dict("records")
         for a in firsts:
-            b = str(a["cell"]).replace(f"-{first}-", f"-{second}-")
+            b = Cell("", a["model"], a["size"], second, a["seed"]).name
             if b not in set(view.cells["cell"]):
                 continue
             traces = [view.results.traces[str(name), view.machine] for name in (a["cell"], b)]
@@ -209,13 +195,14 @@ def cost_notes(views: Sequence[MachineResults]) -> list[str]:
             "node_note": "Times and memory"}  # fmt: skip
     said: list[str] = []
     for view in views:
+        tag = f" · machine {view.place}" if len(views) > 1 else ""
         for key, figure in told.items():
             notes: dict[str, list[str]] = {}
             for name, cells in view.cells.groupby("series", sort=False):
                 if isinstance(note := cells.iloc[-1].get(key), str):
                     notes.setdefault(note, []).append(str(name))
             said += [
-                f"{figure} of {_together([view], names)}{_tag(view, views[1:])}: {note}"
+                f"{figure} of {_together(view, names)}{tag}: {note}"
                 for note, names in notes.items()
             ]
     return said

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from stages.core.counts import counted
 from stages.pages.blocks import Tile
-from stages.pages.formatting import duration
+from stages.pages.formatting import device_name, duration
 from stages.studies.analysis.results import Results
 from stages.studies.page.section import Section
 from stages.studies.page.verdicts import Judged, claims_tile
@@ -26,7 +26,7 @@ def lead(form: StudyConfig, results: Results, sections: Sequence[Section]) -> st
         return f"{which.capitalize()}; no cell has finished yet."
     machines = results.makers
     facts = results.machines[machines[0]]
-    device = facts.get("accelerator") or facts.get("chip") or "unknown device"
+    device = device_name(facts)
     where = (
         f"{device} ({facts.get('backend')}), hardware DNA {machines[0]} (the id of its processor, "
         "system, PyTorch and arithmetic)"

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from stages.pages.blocks import Table
-from stages.pages.formatting import NONE, duration, rounded
-from stages.studies.analysis.machine_results import HOST, MachineResults
+from stages.pages.formatting import NONE, device_name, duration, rounded
+from stages.studies.analysis.machine_results import HOST, MachineResults, geometric_mean
 from stages.studies.page.traced import over
 from stages.studies.spec.identity import work_of
 from stages.studies.spec.study_config import StudyConfig
@@ -23,9 +23,8 @@ def machine_table(views: Sequence[MachineResults]) -> Table:
         facts = view.results.machines[view.machine]
         base, own = shared(views[0], view, works)
         speed = base["train_seconds"].sum() / own["train_seconds"].sum() if len(own) else None
-        device = facts.get("accelerator") or facts.get("chip") or NONE
         rows.append((
-            str(view.place), view.machine, f"{device} ({facts.get('backend')})",
+            str(view.place), view.machine, f"{device_name(facts)} ({facts.get('backend')})",
             str(facts.get("os") or NONE), str(facts.get("torch") or NONE),
             str(facts.get("threads") or NONE), str(len(view.cells)),
             over(view.cells, duration(float(view.cells["train_seconds"].sum()))),
@@ -79,7 +78,7 @@ def _pairs(
     rows: list[tuple[str, ...]] = []
     for names, seconds in a["train_seconds"].groupby([a["series"], b["series"]], sort=False):
         ours, theirs = a.loc[seconds.index], b.loc[seconds.index]
-        means = [float(own["train_seconds"].mean()) for own in (ours, theirs)]
+        means = [geometric_mean(own["train_seconds"]) for own in (ours, theirs)]
         rows.append((
             f"{names[0]} · machine {fast.place}", f"{names[1]} · machine {slow.place}",
             str(len(ours)), over(ours, duration(means[0], 2)),

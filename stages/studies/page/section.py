@@ -86,8 +86,8 @@ def no_curve(view: MachineResults) -> str:
         return "One size was run: a learning curve needs at least two."
     kind = "backbone" if len(view.form.file.recipes) == 1 else "backbone and recipe"
     return (
-        f"No {kind} has three runs over two sizes that are surely above one answer to every image: "
-        "a learning curve needs that many."
+        f"No {kind} is surely above one answer to every image at its largest size and at another: "
+        "a learning curve needs both."
     )
 
 
@@ -100,7 +100,7 @@ def _tables(story: StudySource, views: Sequence[MachineResults]) -> dict[str, An
         "rankings": [
             table for images in view.sizes if (table := accuracy.ranking_table(view, images))
         ],
-        "costs": cost_tables.cost_table(view, others),
+        "costs": cost_tables.cost_table(views),
         "cost_notes": cost_tables.cost_notes(views),
         "efficiency": cost_tables.efficiency_table(view),
         "samples": size_tables.sample_table(view, story.target_top1),
@@ -111,7 +111,7 @@ def _tables(story: StudySource, views: Sequence[MachineResults]) -> dict[str, An
         "classes": accuracy.class_table(view, accuracy.class_shares(view)),
         "class_error": accuracy.class_error(view),
         "no_classes": f"Not shown, {unlearned_text(view, view.sizes[-1])}.",
-        "times": cost_tables.time_table(view, others),
+        "times": cost_tables.time_table(views),
     }
 
 

@@ -13,7 +13,7 @@ from stages.pages.formatting import NONE, percent, rounded
 from stages.studies.analysis.fitted_curves import Fitted, fitted_curves
 from stages.studies.analysis.machine_results import MachineResults
 from stages.studies.analysis.scaling import Check, Curve
-from stages.studies.page.traced import over, range_text
+from stages.studies.page.traced import over, points_text, range_text
 
 
 def sample_table(view: MachineResults, target: float | None) -> Table | None:
@@ -90,8 +90,8 @@ def _gained(view: MachineResults, cells: pd.DataFrame) -> str:
     )
     doublings = math.log2(last["train_images"].iloc[0] / before["train_images"].iloc[0])
     gain = view.scores.difference(last, before)
-    half_width = "" if gain.half_width is None else f" ± {100 * gain.half_width / doublings:.1f}"
-    return f"{100 * gain.value / doublings:+.1f}{half_width}"
+    half_width = None if gain.half_width is None else gain.half_width / doublings
+    return points_text(gain.value / doublings, half_width)
 
 
 def _vague(names: Sequence[str]) -> str:

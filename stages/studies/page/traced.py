@@ -53,6 +53,15 @@ def share_text(row: Any) -> str:
     return f"{100 * row['mean']:.1f} ± {100 * (row['high'] - row['mean']):.1f} %"
 
 
+def points_text(difference: float, half_width: float | None = None) -> str:
+    """A difference of shares in points, without a sign where it rounds to none, and with half its
+    interval where there is one.
+    """
+    points = round(100 * difference, 1)
+    told = f"{points:+.1f}" if points else "0.0"
+    return told if half_width is None or pd.isna(half_width) else f"{told} ± {100 * half_width:.1f}"
+
+
 def mean_text(row: Any) -> str:
     """A mean of shares with half its interval and the number of runs: 51.6 ± 1.2 % (3)."""
     return f"{share_text(row)} ({int(row['runs'])})"

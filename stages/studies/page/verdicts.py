@@ -32,19 +32,28 @@ def judge_all(story: StudySource, views: Sequence[MachineResults]) -> Judged:
 
 
 def claims_table(judged: Judged) -> Table | None:
-    """The claim, the source's figure, and verdict and figures per machine."""
+    """The claim, the source's figure, and verdict and figures, a row per machine that has any."""
     if not judged:
         return None
-    machines = len(judged[0][1])
-    head = ["claim", "at the source"]
-    for place in range(1, machines + 1):
-        tag = f" · machine {place}" if machines > 1 else ""
-        head += [f"verdict{tag}", f"here{tag}"]
     rows = []
     for claim, verdicts in judged:
-        told = [text for one in verdicts for text in (one.status, Traced(one.told, one.cells))]
-        rows.append((_marked(claim, verdicts), claim.source, *told))
-    return Table(tuple(head), tuple(rows))
+        named = (_marked(claim, verdicts), claim.source)
+        for place, verdict in _told(verdicts):
+            told = (verdict.status, Traced(verdict.told, verdict.cells))
+            rows.append((*named, place, *told))
+            named = ("", "")
+    table = Table(("claim", "at the source", "on", "verdict", "here"), tuple(rows))
+    return table.without("on") if len(judged[0][1]) == 1 else table
+
+
+def _told(verdicts: Sequence[Verdict]) -> list[tuple[str, Verdict]]:
+    """By number of the machine; where none has run it, what the first lacks."""
+    found = [
+        (f"machine {place}", one)
+        for place, one in enumerate(verdicts, 1)
+        if one.status != "not run"
+    ]
+    return found or [(NONE, verdicts[0])]
 
 
 def claims_tile(judged: Judged) -> Tile | None:

@@ -18,7 +18,7 @@ from stages.pages.formatting import duration
 from stages.studies.analysis.judging import judge, sides_of
 from stages.studies.analysis.reading import read_results
 from stages.studies.analysis.results import Results
-from stages.studies.run.plan import Plan, Planned
+from stages.studies.run.plan import Plan, Planned, network_of
 from stages.studies.spec.claims import parse
 from stages.studies.spec.study_config import Cell, StudyConfig
 from stages.studies.spec.study_source import load_study_source
@@ -58,7 +58,7 @@ def choose(plan: Plan, seconds: float, needed: set[str]) -> list[Planned]:
     """The missing cells of known time that fit and are not kept, in order; `needed` are names."""
     left = [one for one in plan.missing if one.time is not None and not one.kept]
     profiles = {
-        _network(plan, one): one.time.profile_seconds
+        network_of(plan.form, one.cell): one.time.profile_seconds
         for one in left
         if one.time and one.time.profile_seconds
     }
@@ -78,19 +78,15 @@ def choose(plan: Plan, seconds: float, needed: set[str]) -> list[Planned]:
         if best.time is None:
             continue
         # Whichever cell comes first of a network measures it, and is charged with that.
-        once = profiles.get(_network(plan, best), 0.0)
+        network = network_of(plan.form, best.cell)
+        once = profiles.get(network, 0.0)
         own = best.time.seconds - best.time.profile_seconds + once
         if own <= seconds:
             seconds -= own
-            profiles.pop(_network(plan, best), None)
+            profiles.pop(network, None)
             covered.update(_places(best.cell))
             chosen.append(replace(best, time=replace(best.time, seconds=own)))
     return chosen
-
-
-def _network(plan: Plan, one: Planned) -> tuple[str, int]:
-    """What is measured once: the model at an input size."""
-    return one.cell.model, plan.form.params(one.cell).input_size
 
 
 def needed_by_claims(form: StudyConfig, declared: str | None) -> set[str]:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from stages.core import files
 from stages.core.device import prepare
-from stages.core.errors import DivergedError
+from stages.core.errors import DataError, DivergedError
 from stages.core.params import Params
 from stages.core.paths import PARAMS, work_folder
 from stages.core.records import FILES, read_record, write_record
+from stages.measures.profiling import TRAIN_KEYS
 from stages.runs import schema
 from stages.runs.code import code_files, code_id
 from stages.runs.training_record import digests_sha256, training_metrics
@@ -72,19 +73,20 @@ def make_cell(
     params: Params,
     folder: Path,
     log: Callable[[str], None],
-    again: bool = False,
+    record: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Make a cell in `folder` from the pictures of its study; return what `cell.json` holds.
 
-    `again` is for a repetition to be held against the record: nothing is profiled, and neither
-    checkpoints nor features of earlier runs are taken up. Raises as `run_cell` does.
+    A repetition is to be held against the `record`: nothing is profiled, and neither checkpoints
+    nor features of earlier runs are taken up. Raises as `run_cell` does, and DataError when the
+    record is of other images.
     """
     from stages.datasets.pixels import load_splits
     from stages.datasets.selection import choose, indices_table
     from stages.models import pretrained_sha256
 
     started = time.perf_counter()
-    if not again:
+    if record is None:
         require_weights(form, params)
     pool, pictures_sha256 = pool_for(form, params.dataset, params.input_size)
     indices = indices_table(pool, choose(pool, params.subset, params.dataset.name))
@@ -92,8 +94,13 @@ def make_cell(
     splits = load_splits(dataset, indices, params.input_size, ["train", "val", "test"])
     machine = machine_of(params)
     known = _about(cell, params, splits, indices, machine) | {"pictures_sha256": pictures_sha256}
-    profile = {} if again else profile_of(params, len(pool.classes), machine["id"])
-    whose = "repetition" if again else "identity"
+    if record is not None and record["indices_sha256"] != known["indices_sha256"]:
+        raise DataError(
+            f"{cell.name} was made of other pictures than are here now: there is nothing to hold "
+            f"it against. Make it anew with: {form.repro('', f'{cell.grid}@{cell.name}')}"
+        )
+    profile = profile_of(params, len(pool.classes), machine["id"]) if record is None else {}
+    whose = "identity" if record is None else "repetition"
     inputs = {"indices": known["indices_sha256"], whose: machine["id"]}
     if digest := pretrained_sha256(params):
         inputs["pretrained"] = digest
@@ -118,9 +125,7 @@ def decides_cost(params: Mapping[str, Any]) -> dict[str, Any]:
     """What of a cell's parameters its costs depend on."""
     sections = {name: params.get(name) for name in DECIDE_COST}
     train = params.get("train", {})
-    return sections | {
-        "train": {name: train.get(name) for name in ("fast_kernels", "memory_format")}
-    }
+    return sections | {"train": {name: train.get(name) for name in TRAIN_KEYS}}
 
 
 def profile_of(params: Params, classes: int, machine_id: str) -> dict[str, Any]:

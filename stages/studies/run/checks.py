@@ -9,6 +9,7 @@ from typing import Any
 
 from stages.comparison.analysis.findings import Rung
 from stages.core.records import read_record, write_record
+from stages.pages.formatting import device_name
 from stages.studies.spec.study_config import StudyConfig
 
 Check = dict[str, Any]
@@ -41,7 +42,7 @@ def checks_told(checks: Sequence[Check]) -> list[str]:
     said = []
     for (machine, commit), drawn in groups.items():
         facts, verified = drawn[0]["machine"], [check for check in drawn if check["verified"]]
-        device = facts.get("accelerator") or facts.get("chip") or "unknown device"
+        device = device_name(facts)
         results = sorted({check["result"] for check in verified})
         how = f" ({', '.join(results)})" if results else ""
         said.append(

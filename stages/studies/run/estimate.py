@@ -60,7 +60,7 @@ def estimate(cell: Cell, params: Params, known: Known) -> Estimate | None:
     if images is not None:
         if not frozen and (near := _nearest(cell, images, known.here)):
             seconds = mean(_scaled(one, params.train.epochs, images) for one in near)
-            return Estimate(seconds, f"from its recipe with {near[0]['size']} images")
+            return Estimate(seconds, f"from its recipe with {near[0]['train_images']:,} images")
         if (pace := known.pace(params)) is not None:
             seconds = rehearsed(params, images, pace, known.features.get(cell.name))
             once = profiling(params, pace) if cell.name in known.fresh else 0.0

@@ -9,7 +9,9 @@ from functools import cache
 from typing import Any
 
 from stages.core.combinations import FROZEN
+from stages.core.counts import counted
 from stages.core.errors import DeviceError, UserError
+from stages.core.files import sha256_of_json
 from stages.core.params import Params
 from stages.pages.formatting import duration
 from stages.studies.run.cell import decides_cost
@@ -78,7 +80,7 @@ class Plan:
         known = [one.time.seconds for one in self.missing if one.time is not None]
         unknown = len(self.missing) - len(known)
         left = f"about {duration(sum(known))} left" if known else "time unknown"
-        left += f" and {unknown} cells of unknown time" if unknown and known else ""
+        left += f" and {counted(unknown, 'cell')} of unknown time" if unknown and known else ""
         done = len(self.planned) - len(self.missing) - self.never
         whose = f"for DNA {self.machine}" if self.machine else "of any machine"
         summary = f"{done} of {len(self.planned)} cells exist {whose}"
@@ -153,7 +155,8 @@ def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -
     if idle := [name for name in form.file.recipes if name not in recipes]:
         notes.append(f"No grid names {', '.join(idle)} of the recipes.")
     if missing and (away := pictures_away(form)):
-        notes.append(f"Not here: {', '.join(away)}. Cells that need it can run when it is.")
+        told = f"No pictures in {', '.join(away)}."
+        notes.append(f"{told} Cells that need them can run when they are there.")
     return Plan(form, next(iter(machines.values())), planned, notes, refused)
 
 
@@ -199,15 +202,23 @@ def _known(
     )
 
 
+def network_of(form: StudyConfig, cell: Cell) -> str:
+    """The identity of what is measured once for all cells that share it."""
+    return sha256_of_json(decides_cost(form.params(cell).model_dump(mode="json")))
+
+
 def _fresh(form: StudyConfig, own: Sequence[Mapping[str, Any]]) -> frozenset[str]:
     """The cells that come first of their network and settings of the profile, and measure it."""
-    met = [decides_cost(one["params"]) for one in own if one.get("profile") and "params" in one]
+    met = {
+        sha256_of_json(decides_cost(one["params"]))
+        for one in own
+        if one.get("profile") and "params" in one
+    }
     found = set()
     for cell in form.cells:
-        asked = decides_cost(form.params(cell).model_dump(mode="json"))
-        if asked not in met:
+        if (network := network_of(form, cell)) not in met:
             found.add(cell.name)
-            met.append(asked)
+            met.add(network)
     return frozenset(found)
 
 

@@ -119,7 +119,7 @@ def _words(text: str, size: str | None, form: StudyConfig, claim: str) -> dict[s
                 f"{unknown_name('model, recipe or size', word, every)}."
             )
         if kind in found:
-            raise ParamsError(f"The claim {claim!r} names two of a kind on one side: {text!r}.")
+            raise ParamsError(f"The claim {claim!r} names two {kind}s on one side: {text!r}.")
         found[kind] = word
     return found
 

@@ -18,6 +18,7 @@ from stages.core.mistakes import first_mistake
 from stages.core.paths import STUDIES
 from stages.core.yaml_text import is_text
 from stages.models import build, resolve
+from stages.studies.run.pools import is_here, located
 from stages.studies.spec.pipeline_file import pipeline
 from stages.studies.spec.room import refuse_unfit, room_for
 from stages.studies.spec.study_config import (
@@ -87,8 +88,9 @@ def write_study(name: str, values: Mapping[str, Any], story: Mapping[str, Any]) 
     files.write_text(target / "study.yaml", _yaml(story, block=True))
     files.write_text(target / "dvc.yaml", pipeline(form))
     files.write_text(target / "params.yaml", HEADER + _yaml(values))  # last: now it is a study
-    folder = Path(values["base"]["dataset"]["folder"])
-    missing = "" if folder.exists() else f" There is no {folder} yet: put the pictures there first."
+    dataset, missing = form.params(form.cells[0]).dataset, ""
+    if not is_here(located(dataset)):
+        missing = f" There are no pictures in {dataset.folder} yet: put them there first."
     return (
         f"Wrote {target} with {counted(len(form.cells), 'cell')}.{left_out}{missing} Run them, and "
         f"write {target}/report.html, with: {form.repro('-k')}"

@@ -150,7 +150,11 @@ def load_study_config(name: str) -> StudyConfig:
             f"There is no {path}. Studies here are {', '.join(known) or 'none'}; `/{SMALL}` after "
             f"a name means its small form, and `python -m stages.study new NAME` makes a study."
         )
-    return parse_study_config(path.read_text(encoding="utf-8"), name, folder)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ParamsError(f"{path} is not valid YAML: {error}.") from None
+    return parse_study_config(text, name, folder)
 
 
 def parse_study_config(text: str, name: str, folder: Path) -> StudyConfig:

@@ -155,5 +155,5 @@ def _read(path: Path) -> Any:
         raise ParamsError(
             f"There is no {path}; it holds `title`, `question` and `source`."
         ) from None
-    except YamlError as error:
+    except (YamlError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path} is not valid YAML: {error}.") from None

@@ -91,6 +91,22 @@ def test_the_stage_writes_its_three_files(
     assert metrics["best"] in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("options", "told"), [(["--native"], "--native goes with --all"), (["--al"], "unrecognized")]
+)
+def test_options_that_cannot_be_meant_measure_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        profile.main(options)
+    assert told in capsys.readouterr().err
+
+
 def test_without_data_the_stage_says_what_to_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

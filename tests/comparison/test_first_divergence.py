@@ -1,8 +1,11 @@
 """Where runs part: the planted step, part and tensors are found exactly."""
 
+import math
 import tempfile
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 from stages.comparison.analysis.first_divergence import (
     find_first_divergence,
     other_rate,
+    relative_gap,
     steps_per_epoch,
 )
 from tests.comparison.made import TENSORS, made, tensors, trace
@@ -74,3 +78,9 @@ def test_learning_rates_are_compared_by_epoch(tmp_path: Path) -> None:
 def test_steps_per_epoch_are_unknown_without_counts(tmp_path: Path) -> None:
     assert steps_per_epoch(made(tmp_path / "a")) == 6
     assert steps_per_epoch(made(tmp_path / "b", train=None)) is None
+
+
+def test_two_norms_that_overflowed_have_no_distance() -> None:
+    one, other = pd.Series([math.inf, 2.0]), pd.Series([math.inf, 1.0])
+    assert np.isnan(relative_gap(one, other)[0])  # and no warning, which is an error in tests
+    assert relative_gap(one, other)[1] == 0.5

@@ -74,6 +74,16 @@ def test_the_machine(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_without_its_build_the_version_of_pytorch_decides_bits(tmp_path: Path) -> None:
+    """All that a study's cell keeps."""
+    a, b = (
+        made(tmp_path / it, hardware={"torch": it, "torch_build": None}) for it in ("2.11", "2.15")
+    )
+    for run in (a, b):
+        del run.hardware["torch_build"]
+    assert [(one.key, one.kind) for one in setup_differences(a, b)] == [("torch", "computation")]
+
+
 def test_code_is_compared_as_the_results_tell_it(tmp_path: Path) -> None:
     a, b = (made(tmp_path / digest, train={"code": digest}) for digest in "12")
     (difference,) = setup_differences(a, b)

@@ -11,7 +11,7 @@ from stages.core.errors import ParamsError
 from stages.core.params import Params, parse_params
 from stages.studies.run.budget import choose, needed_by_claims, proposal, require_hours
 from stages.studies.run.estimate import Estimate, Known, estimate, images_in
-from stages.studies.run.plan import Plan, Planned, _features, plan_of
+from stages.studies.run.plan import Plan, Planned, _features, _fresh, plan_of
 from stages.studies.run.rehearsal import Pace, pace_of
 from stages.studies.spec.study_config import Cell
 from tests.studies.samples import make_study, write_cell
@@ -180,6 +180,23 @@ def test_the_first_of_a_network_bears_its_profile_whichever_it_is(plan: Plan) ->
     assert chosen[0].cell.name != first.cell.name
     assert [one.time.seconds for one in chosen if one.time] == [61.0, 11.0, 11.0, 11.0]
     assert all(one.cell.model != "poor" for one in choose(plan, 60.0, set()))
+
+
+def test_recipes_that_are_profiled_apart_bear_a_profile_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipes = {"plain": {}, "slow": {"train": {"fast_kernels": False}}}
+    form = make_study(tmp_path, models=("good",), sizes=(100,), seeds=2, recipes=recipes)
+    fresh = _fresh(form, [])
+    assert sorted(fresh) == ["good-100-plain-0", "good-100-slow-0"]
+    planned = [
+        Planned(cell, "missing", Estimate(60.0, "made up", 50.0) if cell.name in fresh
+                else Estimate(10.0, "made up"))
+        for cell in form.cells
+    ]  # fmt: skip
+    chosen = choose(Plan(form, "aaaa", planned, None), 1e9, set())
+    assert sum(one.time.seconds for one in chosen if one.time) == 140.0
 
 
 def test_what_open_claims_need_comes_before_all(plan: Plan) -> None:

@@ -24,7 +24,7 @@ from stages.studies.analysis.scaling import (
     leaning,
     leave_out_largest,
 )
-from stages.studies.page.album import bands
+from stages.studies.page.album import bands, losses
 from stages.studies.page.cautions import cautions
 from stages.studies.page.size_tables import images_told, sample_table, winner_beyond
 from tests.studies.samples import fill, make_study, write_cell
@@ -154,6 +154,23 @@ def test_a_network_has_one_cost_whatever_the_recipe(
     assert isnan(once[2])  # timed once: nothing tells how far that is off
     stems = of_networks(pd.DataFrame(known | {"macs_g": [1.0, 0.1, 1.0]}))
     assert list(stems["latency_ms_p50"]) == [1.0, 3.0, 5.0]  # other networks of one name
+
+
+def test_loss_curves_are_of_trainings_whatever_probes_stand_before_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    form = make_study(tmp_path, models=("good",), sizes=(100,), seeds=1,
+                      recipes={"probe": {}, "trained": {}})  # fmt: skip
+    fill(form)
+    results = read_results(form)
+    own = results.histories["cell"].str.contains("probe")
+    histories = results.histories[~own | (results.histories["epoch"] == 1)]
+    view = MachineResults(form, replace(results, histories=histories), "aaaa-1111")
+    monkeypatch.setattr("stages.studies.page.album.MOST_LINES", 1)
+    (picture,) = losses(view)
+    assert "good-100-trained-0" in picture.caption
+    assert "probe" not in picture.caption
 
 
 def test_too_few_sizes_give_no_curve() -> None:

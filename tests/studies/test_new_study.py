@@ -14,6 +14,14 @@ __all__ = ["repository"]  # in a repository of its own
 MINE = Path("studies/mine")
 
 
+def test_a_folder_without_pictures_is_said_to_be_one(capsys: pytest.CaptureFixture[str]) -> None:
+    empty = Path("nothing")
+    empty.mkdir()
+    (empty / "notes.txt").write_text("soon")
+    assert new("--folder", str(empty), "--sizes", "10") == 0
+    assert f"There are no pictures in {empty} yet: put them there first." in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("options", [[], ["--trained", "--models", "resnet18"]])
 def test_claims_can_be_appended_to_its_study_yaml(options: list[str]) -> None:
     assert new(*options) == 0

@@ -196,3 +196,15 @@ def test_what_the_grids_say_stands_nowhere_else(
     files.write_text(form.folder / "params.yaml", yaml.safe_dump(file))
     with pytest.raises(ParamsError, match=told):
         load_study_config("made")
+
+
+@pytest.mark.parametrize("file", ["params.yaml", "study.yaml"])
+def test_a_file_that_is_not_utf8_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    form = make_study(tmp_path)
+    path = form.folder / file
+    path.write_bytes(b"# caf\xe9\n" + path.read_bytes())
+    with pytest.raises(ParamsError, match=rf"made/{file} is not valid YAML: .*utf-8"):
+        load_study_source(load_study_config("made"))

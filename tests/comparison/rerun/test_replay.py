@@ -21,6 +21,7 @@ from stages.comparison.page.terms import replayed_in_words
 from stages.comparison.rerun import local_rerun as here
 from stages.comparison.rerun import rebuilt_engine as rerun
 from stages.comparison.rerun.answers import _answers, _prepared
+from stages.comparison.rerun.found import Followed
 from stages.comparison.rerun.origin import (
     _lay_out,
 )
@@ -122,6 +123,10 @@ def test_kept_weights_are_put_to_the_test_images_here(source: Source, evaluated:
     assert (found.answered.confidence, found.answered.loss, found.fault) == (0.0, 0.0, None)
     assert here.rung_of(found) is Rung.ROUNDING
     assert "No state to compute its steps from is at hand" in section.sentences[1]
+    equal = replace(found, stretches=[Followed(0, 1, 1, 0.0, None, None)])
+    assert here.rung_of(equal) is Rung.BIT_IDENTICAL
+    apart = replace(equal, answered=replace(found.answered, loss=2e-7))
+    assert here.rung_of(apart) is Rung.ROUNDING
 
 
 def test_a_fault_of_the_evaluation_is_found_whatever_the_training_did(

@@ -104,6 +104,11 @@ def test_cells_leave_results_and_a_divergence_is_one(form: StudyConfig) -> None:
     write_page("tiny")
     told = "2 of 2 drawn cells verified (bit by bit, rounding-equivalent)"
     assert told in (form.folder / "report.md").read_text()
+    write_record(path, found | {"indices_sha256": "0" * 64})
+    said.clear()
+    with pytest.raises(DataError, match="calm-0 was made of other pictures than are here now"):
+        verify(form, 9, 0, said.append)
+    assert "epoch" not in " ".join(said)  # nothing was trained for it
 
 
 def test_a_cell_counts_only_for_its_machine_and_its_parameters(form: StudyConfig) -> None:

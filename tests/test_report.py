@@ -129,7 +129,7 @@ def test_what_is_missing_does_not_stop_it(
     html, markdown = made(tmp_path, monkeypatch)
     for path in gone:
         assert f"Without {WRITTEN_BY[path][1]}" in html
-        assert f"> No {WRITTEN_BY[path][1]}" in markdown
+        assert f"> Without {WRITTEN_BY[path][1]}" in markdown
 
 
 def test_without_the_cache_what_is_in_git_is_shown(

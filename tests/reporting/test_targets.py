@@ -78,7 +78,7 @@ def test_no_file_means_no_targets(tmp_path: Path) -> None:
         ("targets: [", "is not valid YAML"),
         ("rows: []", "targets"),
         ("targets: [{name: a}]", r"`targets\.0\.model` is missing"),
-        ("targets: [nightly]", r"`targets\.0` is wrong"),
+        ("targets: [nightly]", r"`targets\.0` is \"nightly\"; allowed is keys"),
         ("targets: [{name: a, model: b, dataset: digits, minimum_top1: 50, recipe: {}}]",
          "minimum_top1"),
         ("targets: [{name: a, model: b, dataset: digits, minimum_top1: 0.5, "

@@ -43,7 +43,7 @@ def claims_table(judged: Judged) -> Table | None:
             rows.append((*named, place, *told))
             named = ("", "")
     table = Table(("claim", "at the source", "on", "verdict", "here"), tuple(rows))
-    return table.without("on") if len(judged[0][1]) == 1 else table
+    return table if len(judged[0][1]) > 1 else table.without("on")
 
 
 def _told(verdicts: Sequence[Verdict]) -> list[tuple[str, Verdict]]:
@@ -53,7 +53,7 @@ def _told(verdicts: Sequence[Verdict]) -> list[tuple[str, Verdict]]:
         for place, one in enumerate(verdicts, 1)
         if one.status != "not run"
     ]
-    return found or [(NONE, verdicts[0])]
+    return found or [(NONE, verdicts[0] if verdicts else Verdict("not run", NONE, (), ()))]
 
 
 def claims_tile(judged: Judged) -> Tile | None:

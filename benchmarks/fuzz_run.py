@@ -19,7 +19,11 @@ import yaml
 
 from benchmarks.small_run import make_pictures
 from stages.core.cli import run_stage
+from stages.core.device import prepare
+from stages.core.files import write_json
 from stages.core.metrics import read_metrics
+from stages.core.params import parse_params
+from stages.dna.declared import read_declared
 from stages.download import download
 from stages.evaluate import evaluate
 from stages.fingerprint import fingerprint
@@ -91,8 +95,9 @@ def make_run(folder: Path, stages: Collection[str], images: int = 12) -> None:
     for name in ("dvc.yaml", "targets.yaml"):
         shutil.copy(ROOT / name, folder)
     (folder / "params.yaml").write_text(yaml.safe_dump(PARAMS))
-    (folder / "metrics").mkdir()
-    (folder / "metrics/identity.json").write_text("{}")  # where no fingerprint is taken
+    params = parse_params(PARAMS, "PARAMS")
+    declared = read_declared(params, prepare(params))  # of the fingerprint, which may not be taken
+    write_json(folder / "metrics/identity.json", declared.identity())
     with in_folder(folder):
         for stage in stages:
             if (found := run(stage)).kind != "fine":

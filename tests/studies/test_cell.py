@@ -94,12 +94,8 @@ def test_cells_leave_results_and_a_divergence_is_one(form: StudyConfig) -> None:
     write_record(path, found | other)
     assert verify(form, 9, 0, said.append) == 1
     assert "calm-0: other bits on the same machine" in "\n".join(said)
-    write_record(
-        path,
-        found
-        | other
-        | {"machine": found["machine"] | dict.fromkeys(("id", "declared_id"), "another")},
-    )
+    moved = {"machine": found["machine"] | dict.fromkeys(("id", "declared_id"), "another")}
+    write_record(path, found | other | moved)
     assert verify(form, 9, 0, said.append) == 0
     write_page("tiny")
     told = "2 of 2 drawn cells verified (bit by bit, rounding-equivalent)"

@@ -94,11 +94,8 @@ def make_cell(
     splits = load_splits(dataset, indices, params.input_size, ["train", "val", "test"])
     machine = machine_of(params)
     known = _about(cell, params, splits, indices, machine) | {"pictures_sha256": pictures_sha256}
-    if record is not None and record["indices_sha256"] != known["indices_sha256"]:
-        raise DataError(
-            f"{cell.name} was made of other pictures than are here now: there is nothing to hold "
-            f"it against. Make it anew with: {form.repro('', f'{cell.grid}@{cell.name}')}"
-        )
+    if record is not None:
+        _require_its_images(form, cell, record, known)
     profile = profile_of(params, len(pool.classes), machine["id"]) if record is None else {}
     whose = "identity" if record is None else "repetition"
     inputs = {"indices": known["indices_sha256"], whose: machine["id"]}
@@ -119,6 +116,16 @@ def make_cell(
         _write_no_tables(folder)
         found = {"status": "diverged", "diverged": where, "profile": profile}
         return _write(folder, known | found, started)
+
+
+def _require_its_images(
+    form: StudyConfig, cell: Cell, record: Mapping[str, Any], known: Mapping[str, Any]
+) -> None:
+    if record["indices_sha256"] != known["indices_sha256"]:
+        raise DataError(
+            f"{cell.name} was made of other pictures than are here now: there is nothing to hold "
+            f"it against. Make it anew with: {form.repro('', f'{cell.grid}@{cell.name}')}"
+        )
 
 
 def decides_cost(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -52,9 +52,18 @@ def test_a_fault_in_the_second_pair_is_a_fault(tmp_path: Path) -> None:
     assert found.verdict.rung is Rung.DIFFERENT
     assert not found.verdict.unanimous
     assert found.verdict.b.endswith("b1")
-    assert found.divergence is not None  # of the first pair, as all that is told beside it
+
+
+def test_the_first_divergence_is_told_of_the_first_pair_whichever_decides(tmp_path: Path) -> None:
+    """As all figures beside it are."""
+    honest = {"train": OTHER, "trace": trace(parted=3)}
+    faulty = {"train": OTHER, "trace": trace(parted=7, distance=0.05)}
+    found = compared([pair(tmp_path, 0, **honest), pair(tmp_path, 1, **faulty)])
+    assert found.verdict.b.endswith("b1")
+    assert found.divergence is not None
+    assert found.divergence.step == 3
     section = next(one for one in sections_of(found) if one.anchor == "divergence")
-    assert "step 7" not in " ".join(section.sentences)
+    assert section.sentences[0].endswith("at step 3.")
 
 
 def test_damaged_records_of_any_pair_prove_nothing(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.studies.analysis.advice import NONE_YET, advise
+from stages.studies.analysis.fitted_curves import fitted_curves
 from stages.studies.analysis.machine_results import MachineResults, front
 from stages.studies.analysis.network_costs import of_networks
 from stages.studies.analysis.reading import read_results
@@ -275,7 +276,7 @@ def test_curves_that_hold_even_chance_are_too_uncertain_to_say(
     error = sizes**-0.3 * (1 + 0.001 * results.cells["seed"])
     error *= np.where(sizes.isin([200, 800]), 1.6, 1.0)
     view = MachineResults(form, of_a_million_images(results, 1 - error), "aaaa-1111")
-    assert winner_beyond(view) == (
+    assert winner_beyond(view, fitted_curves(view)) == (
         "Nothing can be said beyond the sizes that were run: the curves of good, fair are too "
         "uncertain to say."
     )
@@ -287,7 +288,7 @@ def test_nothing_is_told_beyond_two_sizes(tmp_path: Path, monkeypatch: pytest.Mo
     form = make_study(tmp_path, models=("good", "fair"), sizes=(100, 400))
     fill(form)
     view = MachineResults(form, read_results(form), "aaaa-1111")
-    table = sample_table(view, None)
+    table = sample_table(view, fitted_curves(view), None)
     assert table is not None
     assert table.head == ("backbone", "points per doubling, last step")
     gained = dict(table.rows)["good"]
@@ -295,8 +296,8 @@ def test_nothing_is_told_beyond_two_sizes(tmp_path: Path, monkeypatch: pytest.Mo
     expected = 100 * (means["good", 400] - means["good", 100]) / 2
     assert gained.startswith(f"{expected:+.1f} ± ")
     told = "Nothing can be said beyond the sizes that were run: any curve fits two sizes."
-    assert winner_beyond(view) == told
-    assert bands(view) == {}
+    assert winner_beyond(view, fitted_curves(view)) == told
+    assert bands(view, fitted_curves(view)) == {}
 
 
 def test_advice_on_one_series_says_that_it_stands_alone(
@@ -364,12 +365,12 @@ def test_heads_that_a_frozen_trunk_bounds_are_no_forecast(
         view = MachineResults(
             form, replace(found, cells=found.cells.assign(frozen=frozen)), "aaaa-1111"
         )
-        told = winner_beyond(view)
+        told = winner_beyond(view, fitted_curves(view))
         assert told is not None
         assert (
             "Of good, fair, plain, dull, fine, last the smaller sizes predicted 6 too high" in told
         )
-        assert bands(view) == {}
+        assert bands(view, fitted_curves(view)) == {}
 
 
 @pytest.mark.parametrize(("bend", "doubted"), [(0.0, False), (0.3, True)])
@@ -384,7 +385,7 @@ def test_the_expected_winner_is_doubted_where_its_curve_missed_the_largest_size(
     error = cells["train_images"].astype(float) ** -0.3 * (1 + 0.001 * cells["seed"])
     error *= 1 + bend * (cells["train_images"] == 400) + 0.5 * (cells["model"] == "fair")
     view = MachineResults(form, of_a_million_images(results, 1 - error), "aaaa-1111")
-    told = winner_beyond(view)
+    told = winner_beyond(view, fitted_curves(view))
     assert told is not None
     assert ("good is expected to lead" in told) != doubted
     assert ("missed good (" in told) == doubted

@@ -8,8 +8,8 @@ import pytest
 
 from stages.pages.blocks import Picture, Table
 from stages.studies.analysis.reading import read_results
+from stages.studies.analysis.traced import Traced
 from stages.studies.page.page import page_view
-from stages.studies.page.traced import Traced
 from stages.studies.spec.study_config import StudyConfig
 from stages.studies.spec.study_source import load_study_source
 from tests.studies.samples import fill, make_study

@@ -24,7 +24,7 @@ from stages.studies.analysis.certainty import (
 )
 from stages.studies.analysis.intervals import tied_with
 from stages.studies.analysis.machine_results import MachineResults
-from stages.studies.page.traced import cells_of, latency_text, over, share_text
+from stages.studies.analysis.traced import latency_text, over, share_text
 
 NONE_YET = "none yet"
 WITHIN = 0.9  # of the leader's accuracy: what counts as accurate enough for a small device
@@ -91,7 +91,7 @@ def _small_data(view: MachineResults) -> Advice:
         use,
         str(chosen["series"]),
         rule,
-        over(cells_of(view, chosen["series"], images), figures),
+        over(view.cells_of(chosen["series"], images), figures),
         alone(view, images) or tied(view, images, str(chosen["series"])),
     )
 
@@ -182,8 +182,8 @@ def _quick(view: MachineResults) -> Advice | None:
 
 def _figures(view: MachineResults, chosen: "pd.Series[float]", told: str) -> str:
     """Figures at the largest size, with the cells behind them."""
-    return over(cells_of(view, chosen["series"], view.sizes[-1]), told)
+    return over(view.cells_of(chosen["series"], view.sizes[-1]), told)
 
 
 def _latency(view: MachineResults, chosen: "pd.Series[float]") -> str:
-    return f"{latency_text(cells_of(view, chosen['series'], view.sizes[-1]).iloc[-1])} ms"
+    return f"{latency_text(view.cells_of(chosen['series'], view.sizes[-1]).iloc[-1])} ms"

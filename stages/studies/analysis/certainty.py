@@ -7,7 +7,6 @@ import pandas as pd
 
 from stages.studies.analysis.intervals import latency_difference, tied_with
 from stages.studies.analysis.machine_results import MachineResults
-from stages.studies.page.traced import cells_of
 
 ONCE = ", on these test images: not of all is it known how far seeds differ"
 
@@ -50,18 +49,18 @@ def may_reach(
     """Those of `rows` that come, or may come, `share` of the way from `least` to the best of them,
     at the largest size.
     """
-    leading = cells_of(view, rows.iloc[int(rows["mean"].argmax())]["series"], view.sizes[-1])
+    leading = view.cells_of(rows.iloc[int(rows["mean"].argmax())]["series"], view.sizes[-1])
     aim, able = (1 - share) * least, []
     for name in rows["series"]:
-        over = view.scores.difference(cells_of(view, name, view.sizes[-1]), leading, share)
+        over = view.scores.difference(view.cells_of(name, view.sizes[-1]), leading, share)
         able.append(over.value >= aim or over.high is None or over.high >= aim)
     return rows[able]
 
 
 def as_fast(view: MachineResults, one: "pd.Series[float]", rows: pd.DataFrame) -> dict[str, bool]:
     """Those whose latency repeats cannot tell from that of `one`, and whether of its network."""
-    own = cells_of(view, one["series"], view.sizes[-1])
-    others = {str(name): cells_of(view, name, view.sizes[-1]) for name in rows["series"]}
+    own = view.cells_of(one["series"], view.sizes[-1])
+    others = {str(name): view.cells_of(name, view.sizes[-1]) for name in rows["series"]}
     return {
         name: bool(cells["model"].isin(own["model"]).any())
         for name, cells in others.items()
@@ -78,10 +77,10 @@ def too_noisy(view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFra
 def quickest(view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFrame) -> str:
     """Which of `rows` the training time cannot be told from."""
     seconds, images = view.measured("train_seconds"), view.sizes[-1]
-    own = cells_of(view, chosen["series"], images)
+    own = view.cells_of(chosen["series"], images)
     same, once = list[str](), list[str]()
     for name in rows.loc[rows["series"] != chosen["series"], "series"]:
-        other = cells_of(view, name, images)
+        other = view.cells_of(name, images)
         if not seconds.seeds_told(own, other):
             once.append(str(name))
         elif seconds.difference(own, other).open:
@@ -94,5 +93,5 @@ def quickest(view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFram
 
 def _once(view: MachineResults, rows: pd.DataFrame, images: int) -> str:
     """Said where a comparison is of these runs alone, since another seed may move them anywhere."""
-    runs = [cells_of(view, name, images) for name in rows["series"]]
+    runs = [view.cells_of(name, images) for name in rows["series"]]
     return ONCE * (not view.scores.seeds_told(*runs))

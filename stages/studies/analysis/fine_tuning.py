@@ -14,7 +14,7 @@ from stages.reporting.repeat import experiment
 from stages.studies.analysis.advice import NONE_YET, Advice, unlearned_text
 from stages.studies.analysis.intervals import tied_with
 from stages.studies.analysis.machine_results import MachineResults
-from stages.studies.page.traced import Traced, cells_of, over
+from stages.studies.analysis.traced import Traced, over
 
 USE = "fine-tuning"
 ENOUGH = 200
@@ -43,7 +43,7 @@ def fine_tuning(view: MachineResults) -> list[Advice]:
         told = f"only {name} is surely above one answer to every image at {images:,} images"
         if twins := [twin for twin, other in view.repeated.items() if other == name]:
             told += f", but for {', '.join(twins)}, the same to the bit"
-        figures = over(cells_of(view, name, images), told)
+        figures = over(view.cells_of(name, images), told)
         certainty = "; ".join([*_caution(view, images), " && ".join(_commands(view, [name]))])
         return [Advice(USE, name, RULE, figures, certainty)]
     macs = view.costs().set_index("series")["macs_g"]
@@ -52,7 +52,7 @@ def fine_tuning(view: MachineResults) -> list[Advice]:
     second = min(others["series"], key=lambda name: float(macs[name]))
     pair = [str(rows["series"].iloc[0]), str(second)]
     means = rows.set_index("series")["mean"]
-    cells = [str(cell) for name in pair for cell in cells_of(view, name, images)["cell"]]
+    cells = [str(cell) for name in pair for cell in view.cells_of(name, images)["cell"]]
     told = f"{percent(means[pair[0]])} and {percent(means[pair[1]])} at {images:,} images"
     sure = (
         "not to be told apart"
@@ -87,7 +87,7 @@ def _commands(view: MachineResults, names: Sequence[str]) -> list[str]:
     """
     lines: dict[str, list[str]] = {}
     for name in names:
-        chosen = str(cells_of(view, name, view.sizes[-1])["cell"].iloc[-1])
+        chosen = str(view.cells_of(name, view.sizes[-1])["cell"].iloc[-1])
         params = view.form.params(next(one for one in view.form.cells if one.name == chosen))
         settings = experiment({
             **_unusual("dataset", params.dataset, Dataset()),

@@ -40,6 +40,11 @@ class MachineResults:
         own = own[own["machine"] == self.machine]
         return own.assign(series=[series_of(row, self.form) for row in own.to_dict("records")])
 
+    def cells_of(self, series: object, images: int | None = None) -> pd.DataFrame:
+        """The finished cells of a series, of one size or of all."""
+        cells = self.cells[self.cells["series"] == series]
+        return cells if images is None else cells[cells["train_images"] == images]
+
     @cached_property
     def predictions(self) -> pd.DataFrame:
         """What this machine's cells answered, a row per cell and test image."""

@@ -14,7 +14,7 @@ from stages.pages.blocks import Table
 from stages.pages.formatting import NONE, percent
 from stages.studies.analysis.machine_results import MachineResults, series_of
 from stages.studies.analysis.results import Results
-from stages.studies.page.traced import Traced, cells_of, mean_text, over, points_text
+from stages.studies.analysis.traced import Traced, mean_text, over, points_text
 
 WORST_SHARE = 1.96 * 0.5  # half the 95 % interval of a share of one half, for one image
 
@@ -107,12 +107,12 @@ def class_table(view: MachineResults, shares: pd.DataFrame) -> Table | None:
     rows = []
     for label in shares.columns:
         lead = float(shares[label][leader])
-        cells = [over(cells_of(view, leader, images), percent(lead, 0))]
+        cells = [over(view.cells_of(leader, images), percent(lead, 0))]
         for name in others:
             value = float(shares[label][name])
             difference = round(100 * (value - lead))
             told = f"{percent(value, 0)} ({f'{difference:+d}' if difference else '0'})"
-            cells.append(over(cells_of(view, name, images), told))
+            cells.append(over(view.cells_of(name, images), told))
         rows.append((str(label), *cells))
     return Table(head, tuple(rows), numeric=tuple(range(1, len(head))))
 
@@ -165,7 +165,7 @@ def epochs_table(view: MachineResults, recipes: Sequence[str]) -> Table | None:
         if found.empty:
             continue
         row = found.iloc[-1].to_dict()
-        cells = cells_of(view, row["series"], row["train_images"])
+        cells = view.cells_of(row["series"], row["train_images"])
         epochs = int(cells["epochs_run"].max())
         gained = per_epoch = NONE
         if before is not None:
@@ -217,7 +217,7 @@ def _mean_cell(view: MachineResults, rows: pd.DataFrame, name: str, images: int)
 def _mean_text(view: MachineResults, row: Mapping[Any, Any]) -> str:
     """The mean with its interval and the number of runs, and how many more diverged."""
     images = int(row["train_images"])
-    cells, told = cells_of(view, row["series"], images), mean_text(row)
+    cells, told = view.cells_of(row["series"], images), mean_text(row)
     lost = _diverged(view, str(row["series"]), images)
     if lost:
         told = f"{told.removesuffix(')')}, {len(lost)} diverged)"

@@ -11,7 +11,7 @@ from stages.pages.formatting import device_name, percent
 from stages.studies.analysis.agreement import Agreement, Change, agreements
 from stages.studies.analysis.intervals import Estimate
 from stages.studies.analysis.machine_results import MachineResults
-from stages.studies.page.traced import Traced, cells_of, points_text
+from stages.studies.analysis.traced import Traced, points_text
 
 NONE_LEARNED = "no backbone is surely above one answer to every image"
 
@@ -90,7 +90,7 @@ def _best_alone(
         met = {change.series for change in one.changes}
         if len(ranked) and (best := str(ranked["series"].iloc[0])) not in met:
             score = percent(float(ranked["mean"].iloc[0]))
-            both = len(cells_of(other, best, one.images))
+            both = len(other.cells_of(best, one.images))
             why = "is in no run that both did" if both else "was run on it alone"
             alone.setdefault((best, why), []).append(f"{one.images:,} images ({score})")
     return "".join(

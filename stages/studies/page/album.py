@@ -3,6 +3,8 @@
 Each says below it which cells it was drawn from.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
@@ -14,9 +16,9 @@ from stages.charts.study_matrix import WIDE, class_heat_map
 from stages.charts.study_points import cost_against_accuracy
 from stages.charts.style import metric_label
 from stages.pages.blocks import Picture, drawing
-from stages.studies.analysis.fitted_curves import fitted_curves
+from stages.studies.analysis.fitted_curves import Fitted
 from stages.studies.analysis.machine_results import MachineResults, front
-from stages.studies.page.traced import Traced
+from stages.studies.analysis.traced import Traced
 
 FRONT = (
     "Diamonds are the Pareto front: no other is as accurate and as cheap. Dotted: the score of one "
@@ -26,12 +28,12 @@ MOST_LINES = 12  # series in one chart of curves
 FEW = 4  # cells that a caption names one by one
 
 
-def data_size(view: MachineResults) -> list[Picture]:
+def data_size(view: MachineResults, curves: Mapping[str, Fitted]) -> list[Picture]:
     """Accuracy against data size with fitted curves and bands; needs two sizes."""
     if len(view.sizes) < 2:
         return []
     label = metric_label(view.results.metrics[0])
-    fitted = bands(view)
+    fitted = bands(view, curves)
     caption = "Points: means over seeds with 95 % intervals."
     if fitted:
         caption += " Lines and bands: power law of the error, where it foretold the largest size."
@@ -43,14 +45,14 @@ def data_size(view: MachineResults) -> list[Picture]:
     return [drawing(drawn, described, caption)]
 
 
-def bands(view: MachineResults) -> dict[str, Band]:
+def bands(view: MachineResults, curves: Mapping[str, Fitted]) -> dict[str, Band]:
     """The fitted curve of each series at 40 places over the sizes and twice the largest.
 
     Of a curve for which nothing speaks nothing is drawn.
     """
     images = np.geomspace(view.sizes[0], 2 * view.sizes[-1], 40)
     found = {}
-    for name, fitted in fitted_curves(view).items():
+    for name, fitted in curves.items():
         if not fitted.doubted:
             places = np.array([fitted.curve.accuracy(float(size)) for size in images])
             found[name] = (images, places[:, 0], places[:, 1], places[:, 2])

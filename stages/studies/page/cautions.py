@@ -6,7 +6,7 @@ from stages.core.counts import counted
 from stages.pages.formatting import percent
 from stages.studies.analysis.machine_results import MachineResults, series_of
 from stages.studies.analysis.spread import Pool
-from stages.studies.page.traced import Traced, cells_of, over
+from stages.studies.analysis.traced import Traced, over
 
 RUN = {False: "of trainings ", True: "of heads that are fitted at once "}
 
@@ -59,7 +59,7 @@ def cautions(view: MachineResults) -> list[str]:
 def _repeats(view: MachineResults) -> list[str]:
     return [
         over(
-            cells_of(view, name),
+            view.cells_of(name),
             f"{name} gives the bits of {other} again: it is shown in the results, and is no "
             "further backbone to place or compare",
         )
@@ -115,7 +115,7 @@ def _unlearned(view: MachineResults) -> list[str]:
         f"{row['series']} at {int(row['train_images']):,} images" for row in rows.to_dict("records")
     )
     cells = pd.concat([
-        cells_of(view, row["series"], row["train_images"]) for row in rows.to_dict("records")
+        view.cells_of(row["series"], row["train_images"]) for row in rows.to_dict("records")
     ])  # fmt: skip
     told = (
         f"Not surely above {percent(view.chance)}, the score of one answer to every image: "

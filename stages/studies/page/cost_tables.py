@@ -13,7 +13,7 @@ import pandas as pd
 from stages.pages.blocks import Table
 from stages.pages.formatting import NONE, duration, large, number, percent, rounded
 from stages.studies.analysis.machine_results import MachineResults, geometric_mean
-from stages.studies.page.traced import Traced, cells_of, latency_text, one, over, ratio, times
+from stages.studies.analysis.traced import Traced, latency_text, one, over, ratio, times
 from stages.studies.spec.study_config import Cell
 
 
@@ -26,7 +26,7 @@ def cost_table(views: Sequence[MachineResults]) -> Table:
     rows: dict[tuple[str, ...], list[str]] = {}  # recipes of one network cost the same
     for name in _series(views):
         for index, own in enumerate(views):
-            cells = cells_of(own, name)
+            cells = own.cells_of(name)
             if not cells.empty:
                 row = (str(index), str(cells["model"].iloc[-1]), *_costs(cells.iloc[-1]))
                 rows.setdefault(row, []).append(name)
@@ -80,7 +80,7 @@ def efficiency_table(view: MachineResults) -> Table | None:
     rows = []
     costs = view.costs()
     for row in costs[costs["learned"]].to_dict("records"):
-        cells = cells_of(view, row["series"], view.sizes[-1])
+        cells = view.cells_of(row["series"], view.sizes[-1])
         per = row["mean"]
         rows.append((
             row["series"],

@@ -11,7 +11,7 @@ import pandas as pd
 from stages.pages.blocks import Table
 from stages.pages.formatting import NONE, device_name, duration, rounded
 from stages.studies.analysis.machine_results import HOST, MachineResults, geometric_mean
-from stages.studies.page.traced import over
+from stages.studies.analysis.traced import over
 from stages.studies.spec.identity import work_of
 from stages.studies.spec.study_config import StudyConfig
 

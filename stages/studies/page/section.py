@@ -1,23 +1,26 @@
 """One data set's sections of a study's page: its answer, tables and pictures on every machine.
 
-The first view is shown whole; further machines are further columns of results, cost and time.
+The first view is shown whole; further machines add columns to results, and rows to costs, times and
+verdicts on claims.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import pandas as pd
 
 from stages.core.combinations import DEFAULT_TASK
 from stages.pages.blocks import Tile
 from stages.studies.analysis.advice import NONE_YET, advise, unlearned_text
 from stages.studies.analysis.fine_tuning import fine_tuning
-from stages.studies.analysis.fitted_curves import fitted_curves
+from stages.studies.analysis.fitted_curves import Fitted, fitted_curves
 from stages.studies.analysis.machine_results import MachineResults
+from stages.studies.analysis.traced import Traced, over, share_text
 from stages.studies.page import accuracy_tables as accuracy
 from stages.studies.page import album, cost_tables, size_tables
 from stages.studies.page.agreement_text import compared
 from stages.studies.page.cautions import cautions, interval_text
-from stages.studies.page.traced import Traced, over, share_text
 from stages.studies.page.verdicts import target_table
 from stages.studies.spec.study_source import Goal, StudySource
 
@@ -54,7 +57,11 @@ def section(story: StudySource, views: Sequence[MachineResults], goals: Sequence
         "repeats": cost_tables.repeat_table(view, story.repeats),
     }
     uses = [Tile(item.use, item.series, item.figures) for item in advice if item.use != "balanced"]
-    shown |= {"tiles": uses} | _tables(story, views) | _pictures(view)
+    curves, classes = fitted_curves(view), accuracy.class_shares(view)
+    shown |= {"tiles": uses, "winner": _winner(view, curves)}
+    shown |= {"samples": size_tables.sample_table(view, curves, story.target_top1)}
+    shown |= {"classes": accuracy.class_table(view, classes)}
+    shown |= _tables(story, views) | _pictures(view, curves, classes)
     return Section(views, leader_tile(view), uses, shown)
 
 
@@ -103,33 +110,32 @@ def _tables(story: StudySource, views: Sequence[MachineResults]) -> dict[str, An
         "costs": cost_tables.cost_table(views),
         "cost_notes": cost_tables.cost_notes(views),
         "efficiency": cost_tables.efficiency_table(view),
-        "samples": size_tables.sample_table(view, story.target_top1),
         "no_curve": no_curve(view),
-        "winner": _winner(view),
         "epochs": accuracy.epochs_table(view, story.epochs),
         "gaps": accuracy.gap_table(view),
-        "classes": accuracy.class_table(view, accuracy.class_shares(view)),
         "class_error": accuracy.class_error(view),
         "no_classes": f"Not shown, {unlearned_text(view, view.sizes[-1])}.",
         "times": cost_tables.time_table(views),
     }
 
 
-def _winner(view: MachineResults) -> str | None:
-    told = size_tables.winner_beyond(view)
+def _winner(view: MachineResults, curves: Mapping[str, Fitted]) -> str | None:
+    told = size_tables.winner_beyond(view, curves)
     if told is None:
         return None
-    fitted = fitted_curves(view).values()
-    return Traced(told, [str(cell) for found in fitted for cell in found.cells["cell"]])
+    cells = (cell for found in curves.values() for cell in found.cells["cell"])
+    return Traced(told, map(str, cells))
 
 
-def _pictures(view: MachineResults) -> dict[str, Any]:
+def _pictures(
+    view: MachineResults, curves: Mapping[str, Fitted], classes: pd.DataFrame
+) -> dict[str, Any]:
     return {
         "bars": album.bars(view),
         "trade_offs": album.trade_offs(view),
-        "data_size": album.data_size(view),
+        "data_size": album.data_size(view, curves),
         "gap_chart": album.gaps(view),
         "losses": album.losses(view),
-        "heat_map": album.heat_map(view, accuracy.class_shares(view)),
+        "heat_map": album.heat_map(view, classes),
         "confusion": album.confusion(view),
     }

@@ -10,13 +10,15 @@ import pandas as pd
 
 from stages.pages.blocks import Table
 from stages.pages.formatting import NONE, percent, rounded
-from stages.studies.analysis.fitted_curves import Fitted, fitted_curves
+from stages.studies.analysis.fitted_curves import Fitted
 from stages.studies.analysis.machine_results import MachineResults
 from stages.studies.analysis.scaling import Check, Curve
-from stages.studies.page.traced import over, points_text, range_text
+from stages.studies.analysis.traced import over, points_text, range_text
 
 
-def sample_table(view: MachineResults, target: float | None) -> Table | None:
+def sample_table(
+    view: MachineResults, curves: Mapping[str, Fitted], target: float | None
+) -> Table | None:
     """Points per doubling of the data at the last step, measured; then what its curve tells: the
     exponent, the accuracy at twice the largest size, images until the target, and the check.
 
@@ -27,7 +29,7 @@ def sample_table(view: MachineResults, target: float | None) -> Table | None:
     aim = target if target is not None else _next_ten(float(view.main["mean"].max()))
     high = view.sizes[-1]
     rows = []
-    for name, found in fitted_curves(view).items():
+    for name, found in curves.items():
         curve, cells = found.curve, found.cells
         beyond = curve.accuracy(2 * high)
         ahead = f"{percent(beyond[0], 0)} ({range_text(*beyond[1:], digits=0)})"
@@ -45,31 +47,31 @@ def sample_table(view: MachineResults, target: float | None) -> Table | None:
     return Table(head, tuple(rows), numeric=(1, 2, 3)).without_empty() if rows else None
 
 
-def winner_beyond(view: MachineResults) -> str | None:
+def winner_beyond(view: MachineResults, curves: Mapping[str, Fitted]) -> str | None:
     """Which series the curves expect to lead at twice the largest size, and how surely.
 
     Nothing is expected of a curve for which nothing speaks, nor where its interval holds one answer
-    to every image.
+    to curves image.
     """
     images = 2 * view.sizes[-1]
-    every = fitted_curves(view)
-    if len(every) < 2:
+    if len(curves) < 2:
         return None
     sound = {
-        name: found for name, found in every.items() if not found.doubted and found.reaches(images)
+        name: found for name, found in curves.items() if not found.doubted and found.reaches(images)
     }
     expected = {name: found.curve.accuracy(images) for name, found in sound.items()}
-    doubts = _doubts(every, view.chance)
+    doubts = _doubts(curves, view.chance)
     sure = {name: ends for name, ends in expected.items() if ends[1] > view.chance}
     unchecked = [
         name
-        for name, found in every.items()
+        for name, found in curves.items()
         if found.vague and not (found.missed or found.of_two or found.leaning)
     ]
     vague = [*unchecked, *(name for name in expected if name not in sure)]
     if not sure:
         why = f": {_vague(vague)}" if vague else ""
-        why = ": any curve fits two sizes" if all(found.of_two for found in every.values()) else why
+        if all(found.of_two for found in curves.values()):
+            why = ": any curve fits two sizes"
         return f"Nothing can be said beyond the sizes that were run{why}.{doubts}"
     best = max(sure, key=lambda name: sure[name][0])
     rivals = [name for name, ends in sure.items() if name != best and ends[2] >= sure[best][1]]
@@ -78,7 +80,7 @@ def winner_beyond(view: MachineResults) -> str | None:
         told = f"no leader can be told: {best} is expected at {mean}, tied with {', '.join(rivals)}"
     else:
         told = f"{best} is expected to lead with {mean}, ahead of all others"
-        told += " that can be told" if len(sure) < len(every) else ""
+        told += " that can be told" if len(sure) < len(curves) else ""
     unsaid = f"; {_vague(vague)}" if vague else ""
     return f"At {images:,} images, which were not run, {told}{unsaid}.{doubts}"
 

@@ -8,7 +8,7 @@ from stages.pages.blocks import Table, Tile
 from stages.pages.formatting import NONE, duration, number, percent
 from stages.studies.analysis.judging import Verdict, judge
 from stages.studies.analysis.machine_results import MachineResults
-from stages.studies.page.traced import Traced, over
+from stages.studies.analysis.traced import Traced, over
 from stages.studies.spec.study_source import Claim, Goal, Reported, StudySource
 
 Judged = list[tuple[Claim, list[Verdict]]]

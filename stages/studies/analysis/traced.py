@@ -11,7 +11,6 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from stages.pages.formatting import number
-from stages.studies.analysis.machine_results import MachineResults
 
 
 class Traced(str):
@@ -40,12 +39,6 @@ def over(cells: pd.DataFrame, text: str) -> Traced:
 def one(cell: "pd.Series[Any]", text: str) -> Traced:
     """A figure of one cell."""
     return Traced(text, [str(cell["cell"])])
-
-
-def cells_of(view: MachineResults, name: object, images: int | None = None) -> pd.DataFrame:
-    """The finished cells of a series, of one size or of all."""
-    cells = view.cells[view.cells["series"] == name]
-    return cells if images is None else cells[cells["train_images"] == images]
 
 
 def share_text(row: Any) -> str:

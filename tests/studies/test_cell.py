@@ -22,7 +22,7 @@ from stages.studies.run.cell import run_cell
 from stages.studies.run.machine import fingerprint
 from stages.studies.run.pictures import list_pictures
 from stages.studies.run.plan import plan_of
-from stages.studies.run.states import state_of
+from stages.studies.run.states import FINISHED, Lack, State, state_of
 from stages.studies.run.verify import verify
 from stages.studies.spec.identity import identity_of, params_behind
 from stages.studies.spec.new_study import new_study
@@ -77,7 +77,7 @@ def test_cells_leave_results_and_a_divergence_is_one(form: StudyConfig) -> None:
     written = (folder / "cell.json").read_text()
     assert str(form.folder.resolve()) not in written
     plan = plan_of(form)
-    assert [one.state for one in plan.planned] == ["finished", "diverged at epoch 1, fp32"]
+    assert [str(one.state) for one in plan.planned] == ["finished", "diverged at epoch 1, fp32"]
     said: list[str] = []
     assert verify(form, 9, 0, said.append) == 0
     assert "2 of 2 drawn cells verified (bit by bit)" in said[-1]
@@ -108,14 +108,14 @@ def test_cells_leave_results_and_a_divergence_is_one(form: StudyConfig) -> None:
 def test_a_cell_counts_only_for_its_machine_and_its_parameters(form: StudyConfig) -> None:
     params = form.params(form.cells[0])
     found = {"machine": {"declared_id": "aaaa"}, "params_id": "x", "status": "finished"}
-    assert state_of(None, params, "aaaa", {}) == "missing"
-    assert "is of DNA aaaa" in state_of(found, params, "bbbb", {})
-    assert "parameters were changed" in state_of(found, params, "aaaa", {})
+    assert state_of(None, params, "aaaa", {}) == State(Lack.NOT_RUN)
+    assert "is of DNA aaaa" in str(state_of(found, params, "bbbb", {}))
+    assert "parameters were changed" in str(state_of(found, params, "aaaa", {}))
     listed = {"digits": {"sha256": "new"}}
     found |= {"params_id": identity_of(params), "pictures_sha256": "old"}
-    assert "pictures were changed" in state_of(found, params, "aaaa", listed)
-    assert state_of(found | {"pictures_sha256": "new"}, params, "aaaa", listed) == "finished"
-    assert state_of(found, params, "aaaa", {}) == "finished"  # never listed here
+    assert "pictures were changed" in str(state_of(found, params, "aaaa", listed))
+    assert state_of(found | {"pictures_sha256": "new"}, params, "aaaa", listed) == FINISHED
+    assert state_of(found, params, "aaaa", {}) == FINISHED  # never listed here
 
 
 def test_a_cell_is_made_again_with_what_it_was_made_with() -> None:

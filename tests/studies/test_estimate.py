@@ -13,6 +13,7 @@ from stages.studies.run.budget import choose, needed_by_claims, proposal, requir
 from stages.studies.run.estimate import Estimate, Known, estimate, images_in
 from stages.studies.run.plan import Plan, Planned, _features, _fresh, plan_of
 from stages.studies.run.rehearsal import Pace, pace_of
+from stages.studies.run.states import FINISHED, Lack, State
 from stages.studies.spec.study_config import Cell
 from tests.studies.samples import make_study, write_cell
 from tests.training import helpers
@@ -156,9 +157,9 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     form = make_study(tmp_path, sizes=(100, 400))
     write_cell(form, "good-100-plain-0", "aaaa-1111")
     planned = [
-        Planned(cell, "finished", None)
+        Planned(cell, FINISHED, None)
         if cell.name == "good-100-plain-0"
-        else Planned(cell, "missing", Estimate(10.0 + (cell.model == "poor"), "made up"))
+        else Planned(cell, State(Lack.NOT_RUN), Estimate(10.0 + (cell.model == "poor"), "made up"))
         for cell in form.cells
     ]
     return Plan(form, "aaaa", planned, None)
@@ -191,7 +192,7 @@ def test_recipes_that_are_profiled_apart_bear_a_profile_each(
     fresh = _fresh(form, [])
     assert sorted(fresh) == ["good-100-plain-0", "good-100-slow-0"]
     planned = [
-        Planned(cell, "missing", Estimate(60.0, "made up", 50.0) if cell.name in fresh
+        Planned(cell, State(Lack.NOT_RUN), Estimate(60.0, "made up", 50.0) if cell.name in fresh
                 else Estimate(10.0, "made up"))
         for cell in form.cells
     ]  # fmt: skip
@@ -234,7 +235,7 @@ def test_with_any_machine_the_times_of_others_are_not_taken_for_ours(
     write_cell(form, form.cells[0].name, "aaaa-1111")
     plan = plan_of(form)
     first, second = plan.planned
-    assert first.state == "finished"
+    assert first.state == FINISHED
     assert second.time is None or second.time.basis != "as with its other seeds"
 
 

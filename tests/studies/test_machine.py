@@ -102,7 +102,7 @@ def test_the_plan_knows_cells_of_this_machine_that_are_kept_and_no_time_of_other
         write_cell(form, cell.name, "aaaa-1111")
     found = plan_of(form)
     elsewhere = "missing here (the file is of DNA aaaa)"
-    assert [(one.state, one.kept) for one in found.planned] == [
+    assert [(str(one.state), one.kept) for one in found.planned] == [
         (elsewhere, True),
         (elsewhere, False),
     ]

@@ -20,7 +20,7 @@ from stages.studies.analysis.reading import read_results
 from stages.studies.page.page import write_page
 from stages.studies.run.keep import keep_cells
 from stages.studies.run.losses import require_pictures_of_outdated
-from stages.studies.run.states import states_of
+from stages.studies.run.states import FINISHED, states_of
 from stages.studies.spec.study_config import StudyConfig, load_study_config
 from tests.studies.samples import fill, make_study, write_cell
 
@@ -237,7 +237,7 @@ def test_a_damaged_table_is_missing_for_the_plan_and_told_by_the_page(
         name: files.sha256_of_file(folder / name) for name in ("history.csv", "predictions.csv")
     }
     write_record(folder / "cell.json", about | {"files_sha256": digests})
-    assert states_of(form)[first.name] == "finished"
+    assert states_of(form)[first.name] == FINISHED
     keep_cells(form)
     with (folder / "predictions.csv").open("a") as table:
         table.write("x,0,0,1.0\n")
@@ -245,7 +245,7 @@ def test_a_damaged_table_is_missing_for_the_plan_and_told_by_the_page(
         keep_cells(form)
     shutil.rmtree(form.machines_folder)
     damaged = "missing (predictions.csv is damaged; DVC makes it anew)"
-    assert states_of(form)[first.name] == damaged
+    assert str(states_of(form)[first.name]) == damaged
     with pytest.raises(RunError, match=r"Run `dvc --cd studies repro -k made/dvc\.yaml`"):
         read_results(form)
     files.write_json(folder / "cell.json", about)  # a record of before 0.2
@@ -253,13 +253,17 @@ def test_a_damaged_table_is_missing_for_the_plan_and_told_by_the_page(
         keep_cells(form)
     write_record(folder / "cell.json", about | {"files_sha256": digests})
     (folder / "predictions.csv").unlink()
-    assert states_of(form)[first.name] == "missing (predictions.csv is gone; DVC makes it anew)"
+    assert (
+        str(states_of(form)[first.name]) == "missing (predictions.csv is gone; DVC makes it anew)"
+    )
     with pytest.raises(RunError, match=r"predictions\.csv \(gone\)"):
         read_results(form)
     edited = json.dumps(about | {"files_sha256": digests})  # without the hash of its content
     for content in ("{", "[1]", '{"machine": {"id": "aaaa"}}', edited):
         (folder / "cell.json").write_text(content)
-        assert states_of(form)[first.name] == "missing (cell.json is damaged; DVC makes it anew)"
+        assert (
+            str(states_of(form)[first.name]) == "missing (cell.json is damaged; DVC makes it anew)"
+        )
         require_pictures_of_outdated(form)
         with pytest.raises(RunError, match=rf"^{folder}/cell\.json is .* Run `dvc --cd"):
             read_results(form)

@@ -23,7 +23,7 @@ from stages.studies.run.picture_cautions import about_pictures
 from stages.studies.run.pictures import images_by_split, list_pictures, pool_for
 from stages.studies.run.plan import plan_of
 from stages.studies.run.pools import kept_here, located
-from stages.studies.run.states import states_of
+from stages.studies.run.states import Lack, State, states_of
 from stages.studies.spec.listed_pictures import noted_pictures
 from stages.studies.spec.study_config import StudyConfig, load_study_config
 from tests.studies.samples import make_study, write_cell
@@ -228,7 +228,7 @@ def test_a_draw_that_cannot_be_is_told_before_any_cell_runs(form: StudyConfig) -
     assert f"In a study `subset.train` is a value of `sizes` in {path}." in told
     left_out, other = load_study_config("made").cells
     assert states_of(load_study_config("made")) == {
-        left_out.name: "missing for good", other.name: "missing",
+        left_out.name: State(Lack.NO_DRAW), other.name: State(Lack.NOT_RUN),
     }  # fmt: skip
     plan = plan_of(load_study_config("made"))
     assert [one.cell.name for one in plan.missing] == [other.name]
@@ -265,7 +265,7 @@ def test_a_size_that_was_added_after_the_listing_is_told_by_the_plan(form: Study
     values["recipes"]["spare"] = {}
     files.write_text(path, yaml.safe_dump(values))
     plan = plan_of(load_study_config("made"))
-    assert [one.state for one in plan.planned] == ["missing", "missing for good"]
+    assert [str(one.state) for one in plan.planned] == ["missing", "missing for good"]
     told = plan.text()
     assert "`subset.train` is 500" in told
     assert f"In a study `subset.train` is a value of `sizes` in {path}." in told
@@ -274,7 +274,7 @@ def test_a_size_that_was_added_after_the_listing_is_told_by_the_plan(form: Study
     values["grids"]["main"]["sizes"] = [5, "1/2"]
     files.write_text(path, yaml.safe_dump(values))
     plan = plan_of(load_study_config("made"))
-    assert [one.state for one in plan.planned] == ["missing", "missing for good"]
+    assert [str(one.state) for one in plan.planned] == ["missing", "missing for good"]
     assert "the sizes 5 and 1/2 of lenet_small are both 5 images" in plan.text()
 
 

@@ -25,8 +25,7 @@ def result_of(form: StudyConfig, cell: Cell, source: Source) -> Files | None:
         return None
     about = parse_cell(found[CELL], f"{place.name}/{CELL}")
     state = state_of(about, form.params(cell), None, listed_pictures(form))
-    counts = not state.startswith("missing")
-    return found if counts else None
+    return None if state.missing else found
 
 
 def _depends_alike(form: StudyConfig, source: Source) -> bool:

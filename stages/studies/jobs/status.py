@@ -12,7 +12,7 @@ from stages.studies.jobs.slurm import queue
 from stages.studies.jobs.submission import EPOCH, LOCAL, Submission, fetch, log_on_node, submissions
 from stages.studies.run.machine import about_weights
 from stages.studies.run.picture_cautions import about_pictures, why_not
-from stages.studies.run.states import ELSEWHERE, NEVER, states_of
+from stages.studies.run.states import Lack, State, states_of
 from stages.studies.spec.study_config import Cell, StudyConfig
 
 DONE, FINISHED, RUNNING, WAITING = "done", "finished, not gathered", "running", "waiting"
@@ -71,12 +71,12 @@ def status(form: StudyConfig) -> str:
 
 
 def _standing(
-    form: StudyConfig, cell: Cell, state: str, every: Sequence[Submission], tasks: Tasks
+    form: StudyConfig, cell: Cell, state: State, every: Sequence[Submission], tasks: Tasks
 ) -> Standing:
     """Where a cell stands that `state_of` calls `state` here."""
-    if not state.startswith("missing"):
+    if not state.missing:
         return Standing(cell, DONE)
-    if state == NEVER:
+    if state.lack is Lack.NO_DRAW:
         return Standing(cell, CANNOT_RUN, "its images cannot be drawn")
     of_cell = [one for one in every if cell.name in one.cells]
     for one in of_cell:
@@ -87,9 +87,8 @@ def _standing(
         if found := at_work(one, cell.name, tasks):
             return Standing(cell, *found)
     if not of_cell:
-        why = state.partition("(")[2].removesuffix(")")
-        outdated = why and not state.startswith(ELSEWHERE)
-        return Standing(cell, OUTDATED if outdated else MISSING, why)
+        outdated = state.lack in (Lack.OUTDATED, Lack.DAMAGED)
+        return Standing(cell, OUTDATED if outdated else MISSING, state.detail)
     latest = of_cell[0]
     left = latest.source(form, cell.name)
     if left is not None and left.read(Path(form.cells_folder.name) / cell.name / CELL) is not None:

@@ -20,7 +20,7 @@ def require_pictures_of_outdated(form: StudyConfig) -> None:
     outdated = [
         cell
         for cell in form.cells
-        if states[cell.name].startswith("missing") and (form.cell_folder(cell) / CELL).exists()
+        if states[cell.name].missing and (form.cell_folder(cell) / CELL).exists()
     ]
     absent = {
         dataset.folder

@@ -22,8 +22,8 @@ from stages.studies.run.picture_cautions import about_pictures, why_not
 from stages.studies.run.pictures import images_by_split, pictures_away
 from stages.studies.run.rehearsal import Pace, pace_of
 from stages.studies.run.states import (
-    ANEW,
-    NEVER,
+    Lack,
+    State,
     dna_here,
     is_of,
     kept_cells,
@@ -43,14 +43,14 @@ class Planned:
     """
 
     cell: Cell
-    state: str
+    state: State
     time: Estimate | None
     kept: bool = False
 
     @property
     def never(self) -> bool:
         """Whether its images cannot be drawn."""
-        return self.state == NEVER
+        return self.state.lack is Lack.NO_DRAW
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Plan:
     @property
     def missing(self) -> list[Planned]:
         """The cells that are yet to run, and can."""
-        return [one for one in self.planned if one.state.startswith("missing") and not one.never]
+        return [one for one in self.planned if one.state.missing and not one.never]
 
     @property
     def never(self) -> int:
@@ -91,7 +91,7 @@ class Plan:
             lines.append(f"None of them can start. {self.refused}" if self.refused else run)
             lines += self._kept()
             page = f"python -m stages.study page {self.form.name}"
-            damaged = any(one.state.endswith(f"{ANEW})") for one in self.planned)
+            damaged = any(one.state.lack is Lack.DAMAGED for one in self.planned)
             lines += [f"A page of those that exist, meanwhile: {page}"] * (done and not damaged)
         return "\n".join([*lines, *self.notes])
 
@@ -119,7 +119,7 @@ def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -
     read, _ = read_cells(form)
     machines = machines_of(form, params)
     states = states_of(form)
-    missing = {name for name, state in states.items() if state.startswith("missing")}
+    missing = {name for name, state in states.items() if state.missing}
     refused = _refused(form) if missing else ""
     kept = {
         name: found for name, found in kept_cells(form, params, machines).items() if name in missing
@@ -241,9 +241,9 @@ def _features(form: StudyConfig, params: Mapping[str, Params], known: Known) -> 
 
 
 def _state(one: Planned) -> str:
-    if one.never or not one.state.startswith("missing"):
-        return one.state
-    state = f"{one.state}, kept" if one.kept else one.state
+    state = f"{one.state}, kept" if one.kept else str(one.state)
+    if one.never or not one.state.missing:
+        return state
     if one.time is None:
         return f"{state}, unknown time"
     return f"{state}, {duration(one.time.seconds)} ({one.time.basis})"

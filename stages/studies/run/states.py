@@ -5,6 +5,8 @@ or with `machines: any` of any machine.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
 from stages.core.params import Params
@@ -19,14 +21,42 @@ from stages.studies.spec.listed_pictures import (
 )
 from stages.studies.spec.study_config import StudyConfig
 
-ANEW = "DVC makes it anew"
-ELSEWHERE = "missing here"
-"""How the state begins of a cell of which another machine's result is here."""
-NEVER = "missing for good"
-"""The state of a cell whose images cannot be drawn out of those that there are."""
+
+class Lack(Enum):
+    """Why a cell does not count."""
+
+    NOT_RUN = auto()
+    OUTDATED = auto()  # of other parameters or pictures
+    ELSEWHERE = auto()  # of another machine
+    DAMAGED = auto()
+    NO_DRAW = auto()  # its images cannot be drawn out of those that there are
 
 
-def states_of(form: StudyConfig) -> dict[str, str]:
+@dataclass(frozen=True)
+class State:
+    """What a cell is: it counts unless it lacks something; `detail` is how it ended, or why not."""
+
+    lack: Lack | None = None
+    detail: str = ""
+
+    @property
+    def missing(self) -> bool:
+        """Whether it does not count."""
+        return self.lack is not None
+
+    def __str__(self) -> str:
+        if self.lack is None:
+            return self.detail or "finished"
+        if self.lack is Lack.NO_DRAW:
+            return "missing for good"
+        told = f" ({self.detail})" if self.detail else ""
+        return f"missing here{told}" if self.lack is Lack.ELSEWHERE else f"missing{told}"
+
+
+FINISHED = State()
+
+
+def states_of(form: StudyConfig) -> dict[str, State]:
     """`state_of` of every cell as this machine sees it. Raises ParamsError as `plan_of`."""
     params = {cell.name: form.params(cell) for cell in form.cells}
     machines, listed = machines_of(form, params), listed_pictures(form)
@@ -35,10 +65,10 @@ def states_of(form: StudyConfig) -> dict[str, str]:
         name: state_of(read[name], own, machines[name], listed) for name, own in params.items()
     }
     for name, fault in faults.items():
-        if states[name] == "missing" or not states[name].startswith("missing"):
-            states[name] = f"missing ({fault}; {ANEW})"
-    never = without_a_draw(form)
-    return states | {name: NEVER for name in never if states[name].startswith("missing")}
+        if states[name].lack in (None, Lack.NOT_RUN):
+            states[name] = State(Lack.DAMAGED, f"{fault}; DVC makes it anew")
+    never = [name for name in without_a_draw(form) if states[name].missing]
+    return states | dict.fromkeys(never, State(Lack.NO_DRAW))
 
 
 def read_cells(form: StudyConfig) -> tuple[dict[str, dict[str, Any] | None], dict[str, str]]:
@@ -90,20 +120,21 @@ def state_of(
     params: Params,
     machine: str | None,
     listed: Mapping[str, Any],
-) -> str:
-    """`finished`, `diverged at epoch 7, fp16`, or `missing` with the reason.
+) -> State:
+    """Finished, diverged (at epoch 7, fp16), or missing with the reason.
 
     `machine` is the declared DNA whose cells count; None where any machine's do. `listed` are the
     study's pictures.
     """
     if found is None:
-        return "missing"
+        return State(Lack.NOT_RUN)
     if not is_of(found, machine):
-        return f"{ELSEWHERE} (the file is of DNA {found['machine']['declared_id']})"
+        return State(Lack.ELSEWHERE, f"the file is of DNA {found['machine']['declared_id']}")
     if found["params_id"] != identity_of(params):
-        return "missing (the parameters were changed)"
+        return State(Lack.OUTDATED, "the parameters were changed")
     if of_other_pictures(found, params.dataset, listed):
-        return "missing (the pictures were changed)"
+        return State(Lack.OUTDATED, "the pictures were changed")
     if found["status"] == "diverged":
-        return f"diverged at epoch {found['diverged']['epoch']}, {found['diverged']['precision']}"
-    return "finished"
+        where = found["diverged"]
+        return State(detail=f"diverged at epoch {where['epoch']}, {where['precision']}")
+    return FINISHED

@@ -15,7 +15,7 @@ from stages.core.errors import ModelError
 from stages.core.metrics import read_metrics
 from stages.core.params import Params
 from stages.core.sections import Profile
-from stages.measures.profiling import sheet
+from stages.measures.profiling import TRAIN_KEYS, sheet
 from tests.measures.subjects import Failing, convolutional, killed, subject
 
 QUICK = Profile(batch_sizes=[1, 4], seconds=0.02, repeats=2, variants=["bf16", "reparameterized"])
@@ -73,6 +73,12 @@ def test_a_network_that_cannot_run_still_gets_its_counts() -> None:
 def test_a_model_too_large_for_memory_is_one_paragraph() -> None:
     with pytest.raises(ModelError, match="does not fit this machine"):
         sheet.measure(killed, QUICK, CPU, 1)
+
+
+def test_dvc_measures_again_when_what_decides_the_costs_changes() -> None:
+    declared = yaml.safe_load(Path("dvc.yaml").read_text("utf-8"))["stages"]["profile"]["params"]
+    of_training = {one for one in declared if isinstance(one, str) and one.startswith("train.")}
+    assert of_training == {f"train.{key}" for key in (*TRAIN_KEYS, "deterministic")}
 
 
 def test_the_stage_writes_its_three_files(

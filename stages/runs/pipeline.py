@@ -31,16 +31,17 @@ def declared_stages(pipeline: Path = PIPELINE) -> dict[str, Declared]:
         return {}
     try:
         stages = parse_yaml(pipeline.read_text(encoding="utf-8"))["stages"]
-    except (YamlError, UnicodeDecodeError, TypeError, KeyError) as error:
+        return {name: _declared(stage) for name, stage in stages.items()}
+    except (YamlError, UnicodeDecodeError, TypeError, KeyError, AttributeError) as error:
         raise ParamsError(f"{pipeline} is not a pipeline of DVC's: {error}.") from None
-    return {
-        name: Declared(
-            tuple(key for key in stage.get("params", []) if isinstance(key, str)),
-            tuple(Path(path) for path in _outputs(stage)),
-            tuple(Path(path) for path in stage.get("deps", [])),
-        )
-        for name, stage in stages.items()
-    }
+
+
+def _declared(stage: dict[str, Any]) -> Declared:
+    return Declared(
+        tuple(key for key in stage.get("params", []) if isinstance(key, str)),
+        tuple(Path(path) for path in _outputs(stage)),
+        tuple(Path(path) for path in stage.get("deps", [])),
+    )
 
 
 def _outputs(stage: dict[str, Any]) -> Iterator[str]:

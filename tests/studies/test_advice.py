@@ -109,6 +109,15 @@ def test_no_table_leads_to_advice_that_one_answer_might_match(
         assert (one.series == NONE_YET) == one.figures.startswith("because no run")
 
 
+def test_one_slow_run_among_quick_ones_counts_as_much_as_on_the_rest_of_the_page() -> None:
+    """By the median the first would be the quickest; the page shows geometric means."""
+    view = made_view([MadeUp(0.9, False, 1.0)] * 2, list(range(4)) * 50, 3, 0)
+    timed = view.results.cells.assign(train_seconds=[10.0, 10.0, 1000.0, 20.0, 20.0, 20.0])
+    advice = advise(replace(view, results=replace(view.results, cells=timed)))
+    (quick,) = [one for one in advice if one.use == "quick experiments"]
+    assert (quick.series, quick.figures.partition(" per ")[0]) == ("m1", "20 s")
+
+
 def test_what_is_worth_fine_tuning_is_said_of_backbones_that_learned_alone() -> None:
     labels = list(range(4)) * 50
     probes = {"finetune": "probe", "pretrained": True}

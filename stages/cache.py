@@ -1,8 +1,9 @@
-"""List what is cached under `.work` (decoded images, checkpoints), or remove it.
+"""List what is cached under `.work`, or remove it.
 
-What is removed is no result: decoded images are made again when needed, and without the checkpoints
-of an interrupted training it begins anew. Left alone are those of a training under way, and
-cells of a study that were submitted as jobs: nothing else has them until they are gathered.
+What is removed is no result: decoded images, features and measured times are made again when
+needed, and without the checkpoints of an interrupted training it begins anew. Left alone are those
+of a training under way, and cells of a study that were submitted as jobs: nothing else has them
+until they are gathered.
 """
 
 import argparse

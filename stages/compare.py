@@ -71,19 +71,19 @@ def compare(arguments: argparse.Namespace) -> int:
     require_sensible(arguments)
     sources = [[open_source(name) for name in group.split(",")] for group in arguments.runs]
     groups = [[load_run(source) for source in group] for group in sources]
+    perturbed = load_run(open_source(arguments.perturbed)) if arguments.perturbed else None
+    if perturbed is not None:
+        require_perturbed(groups[0][0], perturbed)
+    if len(groups) > 2 and any(len(group) > 1 for group in groups):
+        raise RunError(
+            "More than two machines are compared by one run each: name no seeds joined by commas, "
+            "or only two machines."
+        )
     sections, statuses, again = _here([group[0] for group in sources], groups, arguments)
     if len(groups) == 1:
         _show_here(sources[0][0].name, sections, arguments)
         return worst_status(statuses)
-    perturbed = load_run(open_source(arguments.perturbed)) if arguments.perturbed else None
-    if perturbed is not None:
-        require_perturbed(groups[0][0], perturbed)
     if len(groups) > 2:
-        if any(len(group) > 1 for group in groups):
-            raise RunError(
-                "More than two machines are compared by one run each: name no seeds joined by "
-                "commas, or only two machines."
-            )
         shown = _matrix([group[0] for group in groups], perturbed, sections, arguments)
         return worst_status([*shown, *statuses])
     found = _pair(groups[0], groups[1], perturbed, arguments, bool(again and again.tied))

@@ -6,7 +6,7 @@ last checkpoint when it is started again. The work itself is in `stages.training
 """
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stages.core.cli import run_stage
 
@@ -23,9 +23,16 @@ def train(params: "Params") -> None:
     from stages.models import require_recorded_weights
     from stages.runs.made_with import made_here, made_with
     from stages.runs.training_record import digests_sha256, write_training
-    from stages.training.distributed import is_distributed, launch, rank
+    from stages.training.distributed import (
+        is_distributed,
+        launch,
+        rank,
+        require_processes,
+        world_size,
+    )
     from stages.training.run import training
 
+    require_processes(params.train.devices)
     if params.train.devices > 1 and not is_distributed():
         require_devices(params.train.devices, choose_device(params.device))
         launch(params.train.devices, "stages.train", sys.argv[1:])
@@ -35,12 +42,14 @@ def train(params: "Params") -> None:
     classes = read_record(paths.MANIFEST)["classes"]
     indices = read_indices(paths.INDICES)
     splits = load_splits(params.dataset, indices, params.input_size, ["train", "val"])
-    told = {
+    told: dict[str, Any] = {
         "indices_sha256": files.sha256_of_file(paths.INDICES),
         "digests_sha256": digests_sha256(indices),
         **made_with("train", params),
         **made_here(),
     }
+    if world_size() > params.train.devices:  # several nodes
+        told["processes"] = world_size()
     inputs = {
         "indices": told["indices_sha256"],
         "identity": files.sha256_of_json(identity),

@@ -66,20 +66,20 @@ def accuracy_by_size(
     return drawn
 
 
-def loss_by_epoch(histories: pd.DataFrame, columns: Sequence[str] = ("train", "val")) -> Figure:
+def loss_by_epoch(histories: pd.DataFrame) -> Figure:
     """Mean loss over seeds by epoch, a line per `series`: training left, validation right."""
     drawn = figure(2 * WIDTH_IN, 3.4)
     pair = drawn.subplots(1, 2, sharey=True)
     titles = {"train": "Training loss", "val": "Validation loss"}
-    for axes, split in zip(pair, columns, strict=True):
+    for axes, (split, title) in zip(pair, titles.items(), strict=True):
         for place, (name, rows) in enumerate(histories.groupby("series", sort=False)):
             mean = rows.groupby("epoch")[f"{split}_loss"].mean().dropna()
             axes.plot(mean.index, mean, label=str(name), **look(place))
-        axes.set_title(titles[split])
+        axes.set_title(title)
         axes.set_xlabel("epoch")
         whole_number_axis(axes)
     pair[0].set_ylabel("loss, mean per image")
-    losses = histories[[f"{split}_loss" for split in columns]].to_numpy(float)
+    losses = histories[[f"{split}_loss" for split in titles]].to_numpy(float)
     if np.nanmax(losses, initial=1.0) > OUTLIER * max(np.nanmedian(losses), 1e-9):
         pair[0].set_yscale("log")
         pair[0].set_ylabel("loss, mean per image (logarithmic)")

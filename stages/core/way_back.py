@@ -6,12 +6,12 @@ said where nothing is to undo: without DVC, and in the temporary clones of queue
 """
 
 import os
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stages.core.dotted import flatten
+from stages.core.git import git_or_none
 from stages.core.paths import PARAMS, STUDIES, dvc_root
 from stages.core.validation_messages import shown
 from stages.core.yaml_text import YamlError, parse_yaml
@@ -81,7 +81,7 @@ def way_back() -> str:
 
 def _changed_params(params: Path) -> list[str]:
     """The values of params.yaml that differ from the committed ones, as `key: value`."""
-    committed, here = _values(_git("show", f"HEAD:./{params}")), _values(_text(params))
+    committed, here = _values(git_or_none("show", f"HEAD:./{params}")), _values(_text(params))
     if not committed:
         return []
     if not here:
@@ -93,7 +93,7 @@ def _removed_results(pipeline: Pipeline, stage: str, also: list[str]) -> str:
     """Where the stage's earlier outputs are, if DVC removed any."""
     lock = pipeline.lock
     now = (_values(_text(lock)) or {}).get("stages", {}).get(stage)
-    committed = (_values(_git("show", f"HEAD:./{lock}")) or {}).get("stages", {}).get(stage)
+    committed = (_values(git_or_none("show", f"HEAD:./{lock}")) or {}).get("stages", {}).get(stage)
     outputs = [pipeline.folder / out["path"] for out in (now or {}).get("outs", [])]
     removed = [path for path in outputs if not path.exists()]
     if not removed:
@@ -104,7 +104,7 @@ def _removed_results(pipeline: Pipeline, stage: str, also: list[str]) -> str:
             f"{REMOVED} Those of this one are not committed: `{pipeline.repro}` with the earlier "
             f"values{earlier} brings them back from its run cache, if they were made here."
         )
-    tracked = (_git("ls-files", "--", *map(str, removed)) or "").splitlines()
+    tracked = (git_or_none("ls-files", "--", *map(str, removed)) or "").splitlines()
     holders = sorted({pipeline.holder(Path(name)) for name in tracked})
     return (
         f"{REMOVED} What git and DVC's cache have of this one comes back with "
@@ -144,14 +144,3 @@ def _text(path: Path) -> str | None:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return None
-
-
-def _git(*arguments: str) -> str | None:
-    """What git prints; None when it fails or is not there."""
-    try:
-        done = subprocess.run(
-            ["git", *arguments], capture_output=True, text=True, check=False, encoding="utf-8"
-        )
-    except OSError:
-        return None
-    return done.stdout if done.returncode == 0 else None

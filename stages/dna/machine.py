@@ -1,7 +1,7 @@
-"""The chip, its memory and its accelerator: the one module that asks the machine's libraries.
+"""The chip, its memory and its accelerator: what psutil, py-cpuinfo and nvidia-ml-py say of them.
 
-psutil, py-cpuinfo and nvidia-ml-py are called from here alone. What cannot be read is None, never a
-guess.
+What cannot be read is None, never a guess. Leaves what a run uses of them, moment by moment, to
+`measures.profiling`.
 """
 
 import platform

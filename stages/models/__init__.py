@@ -7,7 +7,7 @@ and torchvision load when a model is built.
 
 import importlib
 import pkgutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stages.core.errors import ChangedError, ModelError
 from stages.core.validation_messages import unknown_name
@@ -24,7 +24,6 @@ __all__ = [
     "ModelSpec",
     "build",
     "native_px",
-    "parameter_groups",
     "pretrained_sha256",
     "require_recorded_weights",
     "resolve",
@@ -52,11 +51,11 @@ def resolve(name: str) -> ModelSpec:
     return spec
 
 
-def build(params: "Params", classes: int, seed: int | None = None) -> BuiltModel:
+def build(params: "Params", classes: int) -> BuiltModel:
     """The model of `params.model` for `classes` classes, on the CPU, float32, initialised.
 
-    New weights are drawn from the streams of `seed` (default: `params.seed`), so they are the
-    same on every machine; those of `params.pretrained` replace them but for the head, and
+    New weights are drawn from the streams of `params.seed`, so they are the same on every
+    machine; those of `params.pretrained` replace them but for the head, and
     `params.finetune` freezes. Raises ModelError when the model cannot take the input size, the
     rates or the weights asked for.
     """
@@ -73,7 +72,7 @@ def build(params: "Params", classes: int, seed: int | None = None) -> BuiltModel
         drop_path=params.train.drop_path,
         library_weights=params.pretrained is True,
     )
-    made = initialized(lambda: spec.make(request), params.seed if seed is None else seed)
+    made = initialized(lambda: spec.make(request), params.seed)
     notes = dict(made.notes)
     config = None
     if params.pretrained is not False:
@@ -142,10 +141,3 @@ def untrained(params: "Params") -> "Params":
             "stem": "imagenet" if published else params.stem,
         }
     )
-
-
-def parameter_groups(built: BuiltModel, params: "Params") -> list[dict[str, Any]]:
-    """Parameter groups for an optimiser; see `groups.parameter_groups`."""
-    from stages.models import groups
-
-    return groups.parameter_groups(built, params)

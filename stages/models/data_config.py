@@ -7,9 +7,9 @@ in its weights file.
 import json
 from pathlib import Path
 
+from stages.models.hub import torchvision_weights
 from stages.models.spec import DataConfig, Interpolation
 
-PREFERRED = "IMAGENET1K_V2"
 HALVES = (0.5, 0.5, 0.5)
 SCALED_INSIDE = ("inception_v3", "googlenet")
 """Networks that torchvision's published weights have rescale their input from ImageNet's statistics
@@ -35,12 +35,9 @@ def _of_timm(identifier: str) -> DataConfig | None:
 
 
 def _of_torchvision(identifier: str) -> DataConfig:
-    from torchvision import models
-
-    name, _, tag = identifier.partition(".")
-    weights = models.get_model_weights(name)
-    shown = getattr(weights, tag or PREFERRED, weights.DEFAULT).transforms()
-    mean, std = (HALVES, HALVES) if name in SCALED_INSIDE else (shown.mean, shown.std)
+    shown = torchvision_weights(identifier).transforms()
+    scaled = identifier.partition(".")[0] in SCALED_INSIDE
+    mean, std = (HALVES, HALVES) if scaled else (shown.mean, shown.std)
     return DataConfig(
         tuple(mean), tuple(std), _filter(shown.interpolation.value),
         int(shown.crop_size[0]), f"torchvision/{identifier}",

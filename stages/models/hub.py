@@ -14,6 +14,7 @@ from stages.core.errors import STORAGE_ERRORS, ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torchvision.models import WeightsEnum
 
 PREFERRED = "IMAGENET1K_V2"
 TIMM_FILE = "model.safetensors"
@@ -42,13 +43,24 @@ def published_weights(library: str) -> "dict[str, Tensor]":
         ) from None
 
 
-def _from_torchvision(identifier: str) -> "dict[str, Tensor]":
+def torchvision_weights(identifier: str) -> "WeightsEnum":
     """Those of the tag after a dot, else IMAGENET1K_V2 where it exists, else the default."""
     from torchvision import models
 
     name, _, tag = identifier.partition(".")
     weights = models.get_model_weights(name)
-    return _from_address(getattr(weights, tag or PREFERRED, weights.DEFAULT).url)
+    return weights[tag] if tag else getattr(weights, PREFERRED, weights.DEFAULT)
+
+
+def is_fetched(address: str) -> bool:
+    """Whether a checkpoint lies in PyTorch's cache."""
+    import torch
+
+    return (Path(torch.hub.get_dir()) / "checkpoints" / Path(address).name).exists()
+
+
+def _from_torchvision(identifier: str) -> "dict[str, Tensor]":
+    return _from_address(torchvision_weights(identifier).url)
 
 
 def _from_timm(identifier: str) -> "dict[str, Tensor]":
@@ -75,7 +87,7 @@ def _from_address(address: str) -> "dict[str, Tensor]":
     """A checkpoint by its address, through PyTorch's cache, its hash checked."""
     import torch
 
-    if not (Path(torch.hub.get_dir()) / "checkpoints" / Path(address).name).exists():
+    if not is_fetched(address):
         _reach(address)
     state: dict[str, Any] = torch.hub.load_state_dict_from_url(
         address, map_location="cpu", check_hash=True, weights_only=True

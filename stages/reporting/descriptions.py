@@ -42,8 +42,8 @@ def rate_by_epoch(history: pd.DataFrame) -> str:
 
 
 def per_class(table: pd.DataFrame) -> str:
-    """The worst and the best class."""
-    ordered = table.sort_values("top1", kind="stable")
+    """The worst and the best class of those that were tested."""
+    ordered = table.dropna(subset="top1").sort_values("top1", kind="stable")
     worst, best = ordered.iloc[0], ordered.iloc[-1]
     return (
         f"Bar chart of the accuracy of {counted(len(table), 'class', 'classes')} with 95 % "

@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from stages.core import paths
 from stages.core.dotted import flatten
 from stages.core.errors import ParamsError
+from stages.core.git import git_or_none
 from stages.core.params import Params, parse_params, read_params
 from stages.core.paths import shown_path
 from stages.core.yaml_text import is_text
@@ -80,11 +80,11 @@ def commands(params: Params, origin: Origin) -> list[str]:
 
 def origin_of(root: Path = Path()) -> Origin:
     """Ask git about the working tree in `root`."""
-    revision = _git(root, "rev-parse", "--short=12", "HEAD")
+    revision = (git_or_none("rev-parse", "--short=12", "HEAD", folder=root) or "").strip()
     if not revision:
         return Origin(None, clean=False, params=None)
-    changed = _git(root, "status", "--porcelain", "--", *SOURCES)
-    text = _git(root, "show", f"HEAD:./{paths.PARAMS.as_posix()}")
+    changed = git_or_none("status", "--porcelain", "--", *SOURCES, folder=root)
+    text = git_or_none("show", f"HEAD:./{paths.PARAMS.as_posix()}", folder=root)
     return Origin(revision, clean=changed == "", params=_params(text))
 
 
@@ -94,17 +94,6 @@ def _params(text: str | None) -> Params | None:
         return read_params(text, "params.yaml of the commit") if text else None
     except ParamsError:
         return None
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    """What git prints, or None where it is not installed or refuses."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
 
 
 def _yaml(value: Any) -> str:

@@ -48,6 +48,11 @@ def run_key(params: Params, inputs: dict[str, str]) -> str:
     return sha256_of_json({"params": decisive, "inputs": inputs, "code": code})[:20]
 
 
+def checkpoint_folder(key: str) -> Path:
+    """Where the run of that key keeps its checkpoints."""
+    return work_folder() / "checkpoints" / key
+
+
 class Checkpoints:
     """The checkpoints of one run. Use as a context: holds the run's lock.
 
@@ -55,7 +60,7 @@ class Checkpoints:
     """
 
     def __init__(self, key: str, log: Callable[[str], None] = print) -> None:
-        self.folder = work_folder() / "checkpoints" / key
+        self.folder = checkpoint_folder(key)
         self._log = log
         self._lock = FileLock(self.folder / "lock")
         self._saved_at, self._took_seconds = -math.inf, 0.0

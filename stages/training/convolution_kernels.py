@@ -120,12 +120,12 @@ def _unrolled(rows: Tensor, like: Tensor, axis: int) -> Tensor:
 
 def _grads(
     gradient: Tensor, x: Tensor, weight: Tensor, stride: Pair, padding: Pair, wanted: int,
-    groups: int = 1, dilation: Pair = (1, 1),
+    groups: int = 1,
 ) -> Tensor:  # fmt: skip
     """PyTorch's own gradient of a convolution: of x (`wanted` 0) or of the weight (1)."""
     mask = [wanted == 0, wanted == 1, False]
     found: Tensor = torch.ops.aten.convolution_backward(
-        gradient, x, weight, None, stride, padding, dilation, False, (0, 0), groups, mask
+        gradient, x, weight, None, stride, padding, (1, 1), False, (0, 0), groups, mask
     )[wanted]
     return found
 

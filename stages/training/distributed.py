@@ -40,6 +40,19 @@ def is_distributed() -> bool:
     return "RANK" in os.environ
 
 
+def require_processes(devices: int) -> None:
+    """Raise DeviceError when the user's own torchrun started others than `train.devices` asks for
+    on a node: a run would not tell how many shared it.
+    """
+    started = int(os.environ.get("LOCAL_WORLD_SIZE", devices))
+    if is_distributed() and started != devices:
+        raise DeviceError(
+            f"torchrun started {counted(started, 'process', 'processes')} on this node, but "
+            f"`train.devices` is {devices}. Start it with `--nproc-per-node {devices}`, or set "
+            f"`train.devices: {started}`."
+        )
+
+
 def launch(processes: int, module: str, arguments: list[str]) -> None:
     """Run `python -m module` as `processes` processes of one node, and wait for them.
 

@@ -97,10 +97,10 @@ def measure_compile(engine: Engine) -> CompileGain:
     return CompileGain(compile_seconds, eager_seconds / _fastest(engine, compiled))
 
 
-def _fastest(engine: Engine, model: Any, repeats: int = 3) -> float:
+def _fastest(engine: Engine, model: Any) -> float:
     """Seconds of the fastest of a few steps: what the machine can do when nothing disturbs it."""
     _step(engine, model)
-    return min(_step(engine, model) for _ in range(repeats))
+    return min(_step(engine, model) for _ in range(3))
 
 
 def _step(engine: Engine, model: Any) -> float:

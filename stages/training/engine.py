@@ -17,7 +17,8 @@ from stages.core import streams
 from stages.core.device import autocast
 from stages.core.params import Params
 from stages.datasets.pixels import Split
-from stages.models import BuiltModel, parameter_groups
+from stages.models import BuiltModel
+from stages.models.groups import parameter_groups
 from stages.models.masks import portable_masks
 from stages.tasks import Task
 from stages.training import distributed

@@ -24,6 +24,7 @@ from stages.tasks import Task
 from stages.training.augmentation import Augmenter
 from stages.training.batch import Batch, Epoch
 from stages.training.checkpoint import TRAINING
+from stages.training.distributed import world_size
 from stages.training.engine import Engine, view_of
 from stages.training.features import Features, feature_folder, features_of, through_trunk
 from stages.training.images import gather_images
@@ -49,8 +50,9 @@ def engine_for(
     if params.finetune in AT_ONCE:
         return FrozenEngine(*made, identity, log)
     recipe = params.train
-    random = recipe.augment or recipe.dropout or recipe.devices > 1 or recipe.compile
-    if params.finetune == "head" and params.task == "classify" and not random:
+    random = recipe.augment or recipe.dropout or recipe.compile
+    shared = recipe.devices > 1 or world_size() > 1
+    if params.finetune == "head" and params.task == "classify" and not (random or shared):
         try:
             return FrozenEngine(*made, identity, log)
         except ModelError:  # the head is not the end: trained the long way

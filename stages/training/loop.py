@@ -47,7 +47,6 @@ class Trained:
     weights: dict[str, Tensor]
     progress: TrainState
     record: Record
-    resumed_after: int | None
 
 
 def fit(
@@ -86,15 +85,14 @@ class _Fit:
         self.recorder = Recorder(engine, checkpoints)
 
     def run(self) -> Trained:
-        resumed_after = self._resume()
-        if resumed_after is None:
+        if not self._resumed():
             self.recorder.start()
         with self.bar:
             while not self._is_over():
                 self._epoch(self.state.steps // self.engine.steps_per_epoch + 1)
         weights = self.state.best_weights or weights_of(self.engine.averaged)
         self.recorder.finish(self.state.best_epoch * self.engine.steps_per_epoch, weights)
-        return Trained(self.engine, weights, self.state, self.recorder.record, resumed_after)
+        return Trained(self.engine, weights, self.state, self.recorder.record)
 
     def _is_over(self) -> bool:
         total = self.params.train.epochs * self.engine.steps_per_epoch
@@ -216,11 +214,12 @@ class _Fit:
         }
         self.checkpoints.save(self.state.steps, state)
 
-    def _resume(self) -> int | None:
+    def _resumed(self) -> bool:
+        """Whether it goes on from a checkpoint, which is loaded."""
         found = self.checkpoints.load()
         require_agreement("the step to go on from", found and found[0])
         if found is None:
-            return None
+            return False
         step, state = found
         self.engine.load_state_dict(state["engine"])
         self.state = TrainState(**state["progress"])
@@ -231,4 +230,4 @@ class _Fit:
             f"going on after {where} of {self.params.train.epochs} (checkpoint at step {step})"
         )
         self.bar.skip(step)
-        return step
+        return True

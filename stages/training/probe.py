@@ -70,7 +70,7 @@ def fit_at_once(engine: FrozenEngine, val: Split | None, log: Callable[[str], No
         step, record.tensor_trace = _traced(engine, loss)
         beside = zip([*SETTING_COLUMNS, *DATA_COLUMNS], [0.0, None, *data], strict=True)
         record.trace = [step | dict(beside)]
-    return Trained(engine, weights_of(engine.model), state, record, None)
+    return Trained(engine, weights_of(engine.model), state, record)
 
 
 def _fitted(engine: FrozenEngine) -> tuple[nn.Module, Tensor, str]:

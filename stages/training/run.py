@@ -61,25 +61,24 @@ def training(
     the device's memory is too small.
     """
     with process_group(prepare(params)) as device, ExitStack() as held:
-        reason = abandoned = None
+        reason = None
+        asked = held.enter_context(Checkpoints(run_key(params, inputs), log))
         try:
-            run = _train_once(params, splits, classes, inputs, log, device, held, reason)
+            run = _train_once(params, splits, classes, inputs, log, device, asked, reason)
         except DivergedError as error:
             if params.train.on_nonfinite != "fp32" or params.train.precision == "fp32":
                 raise
             reason = f"diverged in epoch {error.epoch}, step {error.step}, at {error.precision}"
         if reason is not None:  # the error is gone, and with it the first run's memory
-            held.close()
-            abandoned = Checkpoints(run_key(params, inputs), log)
             log(f"{reason}: starting anew in fp32, as `train.on_nonfinite` asks")
             train = params.train.model_copy(update={"precision": "fp32"})
             params = params.model_copy(update={"train": train})
-            run = _train_once(params, splits, classes, inputs, log, device, held, reason)
+            anew = held.enter_context(Checkpoints(run_key(params, inputs), log))
+            run = _train_once(params, splits, classes, inputs, log, device, anew, reason)
         yield run
         require_unchanged()  # a refused result is trained on from its checkpoint
         run.checkpoints.clear()
-        if abandoned is not None:
-            abandoned.clear()
+        asked.clear()
 
 
 def _train_once(
@@ -89,11 +88,10 @@ def _train_once(
     inputs: dict[str, str],
     log: Callable[[str], None],
     device: torch.device,
-    held: ExitStack,
+    checkpoints: Checkpoints,
     fell_back: str | None,
 ) -> Run:
     keep_freed_memory()
-    checkpoints = held.enter_context(Checkpoints(run_key(params, inputs), log))
     barrier()  # the first process holds the lock before any other reads
     with memory_advice(device, SMALLER_BATCH):
         identity = inputs.get("identity")

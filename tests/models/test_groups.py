@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 
 from stages.core.errors import ModelError
 from stages.core.params import Params, parse_params
-from stages.models import BuiltModel, build, parameter_groups, resolve
+from stages.models import BuiltModel, build, resolve
+from stages.models.groups import parameter_groups
 from stages.models.heads import head_names, layer_numbers, without_head
 from stages.models.spec import ModelConfig
 from stages.tasks import task_of

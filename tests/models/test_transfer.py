@@ -20,7 +20,8 @@ from torchvision import models
 
 from stages.core.errors import ModelError
 from stages.core.params import Params, parse_params
-from stages.models import BuiltModel, build, hub, parameter_groups, resolve, untrained
+from stages.models import BuiltModel, build, hub, resolve, untrained
+from stages.models.groups import parameter_groups
 from stages.models.heads import in_head, layer_numbers
 from stages.models.spec import ModelConfig
 from stages.models.transfer import adopt

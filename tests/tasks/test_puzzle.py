@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from stages.core.errors import ModelError
 from stages.core.params import Params, parse_params
-from stages.models import parameter_groups
+from stages.models.groups import parameter_groups
 from stages.tasks import task_of
 
 

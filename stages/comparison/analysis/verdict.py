@@ -105,8 +105,7 @@ def _ought_to_be_equal(a: Run, b: Run, evidence: Evidence) -> bool:
     """Whether nothing that decides the bits differs, so that no rounding explains other ones.
 
     Not where a probe or the settings allow bits that vary, nor for trainings shared by processes,
-    of which a run does not record how many nodes they were on, nor where a record is damaged, whose
-    figures may be of another run.
+    nor where a record is damaged, whose figures may be of another run.
     """
     if same_weights(a, b) is None or not same_machine(a, b) or a.damaged or b.damaged:
         return False
@@ -115,7 +114,8 @@ def _ought_to_be_equal(a: Run, b: Run, evidence: Evidence) -> bool:
     if not (told and alike) or a.is_perturbed or b.is_perturbed:
         return False
     train = a.params.get("train", {})
-    repeats = train.get("deterministic", True) is True and train.get("devices", 1) == 1
+    alone = train.get("devices", 1) == 1 and not any("processes" in run.train for run in (a, b))
+    repeats = train.get("deterministic", True) is True and alone
     varies = any(run.numerics.get("not_repeatable") for run in (a, b))
     return repeats and not varies
 

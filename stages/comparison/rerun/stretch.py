@@ -49,7 +49,7 @@ class Gap:
 
 @dataclass(frozen=True)
 class Stretch:
-    """Steps `after` + 1 to `until` of a run; `complete` when that is all up to the next state.
+    """Steps `after` + 1 to `until` of a run.
 
     `here` and `beside` are the record with what training records of these steps: computed here, and
     after one ULP. `gaps` are known at the next kept state.
@@ -57,7 +57,6 @@ class Stretch:
 
     after: int
     until: int
-    complete: bool
     here: Run
     beside: Run
     gaps: tuple[Gap, ...] = ()
@@ -88,7 +87,7 @@ def compute_stretch(
         gaps = tuple(_gaps(tensors_of(states[1]), ours, tensors_of(engine.state_dict()), before))
     with torch.no_grad():
         weight.copy_(unmoved)  # features are in no state
-    return Stretch(after, done, complete, here, beside, gaps)
+    return Stretch(after, done, here, beside, gaps)
 
 
 def _kept_after(engine: "Engine", record: Run) -> int:

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 
-def wilson_interval(correct: int, images: int, level: float = 0.95) -> tuple[float, float]:
-    """The Wilson score interval of a share of `images` > 0 (Wilson 1927), as shares in 0…1."""
-    interval = binomtest(correct, images).proportion_ci(level, method="wilson")
+def wilson_interval(correct: int, images: int) -> tuple[float, float]:
+    """The 95 % score interval of a share of `images` > 0 (Wilson 1927), as shares in 0…1."""
+    interval = binomtest(correct, images).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
 
 

@@ -107,4 +107,4 @@ def _evidence(
     if found is None:
         return None
     captions = [answers[index] for index in predicted]
-    return evidence_overlay(test.pixels[rows], found.maps, captions)
+    return evidence_overlay(test.pixels[rows], found, captions)

@@ -5,7 +5,6 @@ convolutional networks and on transformers alike.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,19 +14,12 @@ from torch import Tensor, nn
 from stages.measures.interpretation.activations import as_maps, layer_outputs, picked_layers
 
 
-@dataclass(frozen=True)
-class ClassEvidence:
-    """`maps` float32 [images, height, width] in 0…1, 1 where the evidence is strongest."""
-
-    layer: str
-    maps: NDArray[np.float32]
-
-
 def class_evidence(
     model: nn.Module, images: Tensor, classes: Sequence[int]
-) -> ClassEvidence | None:
+) -> NDArray[np.float32] | None:
     """Evidence for class `classes[i]` in `images[i]`, at the deepest layer that has any.
 
+    [images, height, width] in 0…1, 1 where it is strongest.
     After the last block of a class-token transformer no gradient reaches the patches, so an
     earlier layer speaks. None when no layer has evidence or the model puts out no maps.
     `images` [n, 3, h, w] are normalised and on the model's device.
@@ -47,7 +39,7 @@ def class_evidence(
             found = method(list(classes), model(inputs))
     finally:
         model.train(was_training)
-    for layer, maps in zip(reversed(layers), reversed(found), strict=True):
+    for maps in reversed(found):
         if bool((maps > 0).any()):
-            return ClassEvidence(layer, maps.float().cpu().numpy())
+            return np.asarray(maps.float().cpu().numpy())
     return None

@@ -72,7 +72,7 @@ def measure_zoo(
 ) -> pd.DataFrame:
     """A row per model: all metrics of its sheet but the nested ones, and a note.
 
-    Rows are kept as JSON in `folder` and read from there if they exist; `tell` gets a line per
+    Rows are kept as JSON in `folder` and read from there if they exist; `log` gets a line per
     model measured, with the time that is left.
     """
     missing = [task for task in tasks if not _file(folder, task).exists()]

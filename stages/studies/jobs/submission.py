@@ -9,7 +9,6 @@ import json
 import re
 import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from stages.core import files
 from stages.core.errors import RunError
+from stages.core.git import git
 from stages.core.paths import SUBMITTED, work_folder
 from stages.runs.sources import Source, open_source
 from stages.studies.run.machine import fingerprint
@@ -233,16 +233,6 @@ def list_inputs(form: StudyConfig) -> None:
     """Write the two files that all cells depend on, as the stages `fingerprint` and `pictures`."""
     fingerprint(form)
     list_pictures(form)
-
-
-def git(*words: str) -> str:
-    """What a git command prints. Raises RunError with git's reason."""
-    done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = done.stderr.split("\n")
-        told = done.stderr if len(lines) < 6 else f"{lines[0]} … {' '.join(lines[-3:])}"
-        raise RunError(f"`git {' '.join(words)}` failed: {' '.join(told.split())}")
-    return done.stdout.strip()
 
 
 def _number(path: Path) -> int:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from stages.core.counts import counted
 from stages.core.errors import ParamsError, RunError
 from stages.core.files import write_text
+from stages.core.git import git
 from stages.core.paths import PARAMS, dvc_root
 from stages.pages.render import render
 from stages.runs.schema import STUDY_IDENTITY, STUDY_PICTURES
@@ -26,7 +27,6 @@ from stages.studies.jobs.submission import (
     Submission,
     alone,
     branches,
-    git,
     list_inputs,
     log_on_node,
     next_folder,

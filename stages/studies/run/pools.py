@@ -89,21 +89,28 @@ def read_summary(dataset: Dataset) -> dict[str, Any] | None:
 
 def pool_here(dataset: Dataset, input_px: int) -> tuple[Pool, dict[str, Any]]:
     """The pool, kept or read now, and its summary. Raises DataError as reading does."""
-    place = _keep(dataset, input_px)
-    known = read_record(place.about)
-    return read_pool(place.table, known["classes"]), known["summary"]
+    return _read_kept(_keep(dataset, input_px))
 
 
 def kept_here(dataset: Dataset, input_px: int) -> Kept:
     """All that is kept, or read now. Raises DataError as reading does."""
-    pool, summary = pool_here(dataset, input_px)
-    place = _kept(dataset)
+    place = _keep(dataset, input_px)
+    pool, summary = _read_kept(place)
     findings = Findings(**read_record(place.about)["findings"])
     return Kept(pool, summary, read_near_duplicates(place.alike), findings)
 
 
+def _read_kept(place: _Files) -> tuple[Pool, dict[str, Any]]:
+    known = read_record(place.about)
+    return read_pool(place.table, known["classes"]), known["summary"]
+
+
 def _keep(dataset: Dataset, input_px: int) -> _Files:
-    """The files, written now unless they are kept."""
+    """The files, written now unless they are kept.
+
+    Named once, before the pictures are read: one that is added meanwhile makes another name, so
+    the next call reads anew.
+    """
     place = _kept(dataset)
     if not (place.table.exists() and place.about.exists() and _serves(place, input_px)):
         _read(dataset, input_px, place)

@@ -6,6 +6,7 @@ seeds. Leaves adding the parts up to `estimate`.
 """
 
 import math
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
@@ -64,6 +65,16 @@ def pace_of(params: Params, machine: str, log: Callable[[str], None]) -> Pace:
 
 def measured_pace(params: Params) -> Pace:
     """The pace of a recipe, measured now. Raises as training does."""
+    from stages.training.checkpoint import checkpoint_folder, run_key
+
+    rehearsed, inputs = _rehearsed(params), {"rehearsal": str(time.perf_counter())}
+    try:
+        return _pace_of_run(rehearsed, inputs)
+    finally:  # no later run would find its checkpoints, not even after an interrupt
+        shutil.rmtree(checkpoint_folder(run_key(rehearsed, inputs)), ignore_errors=True)
+
+
+def _pace_of_run(params: Params, inputs: dict[str, str]) -> Pace:
     from stages.training.run import training
 
     batch, evaluated = params.train.batch_size, params.evaluate.batch_size
@@ -75,7 +86,7 @@ def measured_pace(params: Params) -> Pace:
             ends.append(time.perf_counter())
 
     began = time.perf_counter()
-    with training(_rehearsed(params), splits, CLASSES, {"rehearsal": str(began)}, note) as run:
+    with training(params, splits, CLASSES, inputs, note) as run:
         engine, history = run.trained.engine, run.trained.progress.history
         took = time.perf_counter() - began
         engine.model.train()

@@ -22,6 +22,11 @@ def test_curves_say_where_they_begin_and_end() -> None:
     assert descriptions.rate_by_epoch(table).endswith("from 0.1 to 0.01")
 
 
+def test_a_class_without_a_test_image_is_neither_worst_nor_best() -> None:
+    table = pd.DataFrame({"class": ["cat", "dog", "bird"], "top1": [0.75, 0.5, None]})
+    assert descriptions.per_class(table).endswith("from 50.0 % (dog) to 75.0 % (cat)")
+
+
 def test_tables_say_their_extremes() -> None:
     predictions = run_files.predictions()
     said = [

@@ -135,6 +135,7 @@ def test_a_rehearsal_is_measured_once(tmp_path: Path, monkeypatch: pytest.Monkey
         pace_of(chosen.model_copy(update={"seed": 3, "train": more}), "here", said.append) == pace
     )
     assert len(said) == 1
+    assert list((tmp_path / ".work/checkpoints").iterdir()) == []
 
 
 def test_pools_with_and_without_official_splits() -> None:

@@ -12,6 +12,8 @@ from PIL import Image
 from stages.core import files
 from stages.core.errors import DataError, ParamsError, RunError
 from stages.core.records import write_record
+from stages.core.sections import Dataset
+from stages.datasets.data_set import DataSet, read_data_set
 from stages.studies.analysis.reading import read_results
 from stages.studies.jobs.status import status
 from stages.studies.page.heading import notes
@@ -78,6 +80,21 @@ def test_pictures_are_read_once(form: StudyConfig, monkeypatch: pytest.MonkeyPat
     first = listed(form)
     monkeypatch.setattr("stages.studies.run.pools.read_data_set", None)
     assert listed(form) == first
+
+
+def test_a_picture_that_comes_while_they_are_read_is_read_the_next_time(
+    form: StudyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_slowly(dataset: Dataset, input_px: int) -> DataSet:
+        found = read_data_set(dataset, input_px)
+        draw("cat", 6)
+        return found
+
+    pictures = located(form.params(form.cells[0]).dataset)
+    with monkeypatch.context() as patch:
+        patch.setattr("stages.studies.run.pools.read_data_set", read_slowly)
+        assert len(kept_here(pictures, 32).pool.names) == 12
+    assert len(kept_here(pictures, 32).pool.names) == 13
 
 
 def test_a_data_set_that_cannot_be_fetched_holds_up_no_other(

@@ -19,7 +19,7 @@ from stages.runs.run import Run
 from stages.runs.schema import INSIDE_COLUMNS, STEP_COLUMNS, TENSOR_COLUMNS
 from stages.runs.steps import as_table
 from stages.training.checkpoint import run_key
-from stages.training.distributed import launch, process_group
+from stages.training.distributed import launch, process_group, require_processes
 from stages.training.recorder import Record
 from tests.comparison.made import predictions, trained
 from tests.training.distributed_child import RECIPE
@@ -149,6 +149,15 @@ def test_mps_cannot_share_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = pytest.raises(DeviceError, match=r"train\.devices: 1.*device: cpu")
     with wanted, process_group(torch.device("mps")):
         pass
+
+
+def test_more_processes_than_the_run_tells_of_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_processes(1)
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    require_processes(2)
+    with pytest.raises(DeviceError, match=r"started 2 processes .*`--nproc-per-node 1`"):
+        require_processes(1)
 
 
 def test_another_number_of_processes_is_another_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import torch
 from stages.comparison.analysis.coverage import PERTURBED_FACTOR
 from stages.core.errors import DivergedError, TrainingError
 from stages.runs.steps import as_table
+from stages.training.checkpoint import Checkpoints, run_key
 from stages.training.run import Run
 from tests.training.helpers import params, run
 
@@ -158,7 +159,17 @@ def test_divergence_in_low_precision_starts_anew_in_fp32(monkeypatch: pytest.Mon
         return result
 
     monkeypatch.setattr(Engine, "gradients", poisoned)
-    done = run(params(train={"precision": "bf16", "on_nonfinite": "fp32"}))
+    asked = params(train={"precision": "bf16", "on_nonfinite": "fp32"})
+    refused = []
+
+    def tell(line: str) -> None:
+        if line.startswith("epoch 2"):  # of the second run; the first one's files are still its own
+            with pytest.raises(TrainingError, match="already training"):
+                Checkpoints(run_key(asked, {"data": "small"})).__enter__()
+            refused.append(line)
+
+    done = run(asked, tell)
+    assert refused
     assert done.fell_back == "diverged in epoch 1, step 3, at bf16"
     assert done.params.train.precision == "fp32"
     assert same_weights(done, run(params()))

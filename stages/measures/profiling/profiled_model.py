@@ -1,6 +1,7 @@
 """What a profile is made of: a model, batches it accepts, and the loss it is trained with.
 
-The other measures take a ProfiledModel or its parts, so they need to know neither tasks nor model tables.
+The other measures take a ProfiledModel or its parts, so they need to know neither tasks nor model
+tables.
 """
 
 from collections.abc import Callable

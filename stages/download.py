@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from stages.core import files, paths
 from stages.core.cli import run_stage
+from stages.core.counts import first_few
 from stages.core.records import write_record
 
 NAMED = 10  # classes in the line on the screen
@@ -38,8 +39,7 @@ def download(params: "Params") -> None:
 
 def images_and_classes(pool: "Pool") -> str:
     """What was found, in a line: a folder that was not meant as a class shows here."""
-    more = len(pool.classes) - NAMED
-    named = ", ".join(pool.classes[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    named = first_few(pool.classes, NAMED)
     return f"{len(pool.names):,} images of {len(pool.classes)} classes: {named}"
 
 

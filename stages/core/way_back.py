@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stages.core.counts import first_few
 from stages.core.dotted import flatten
 from stages.core.git import git_or_none
 from stages.core.paths import PARAMS, STUDIES, dvc_root
@@ -70,9 +71,9 @@ def way_back() -> str:
         # Of the same size and second, git takes the file for unchanged and restores nothing.
         os.utime(pipeline.params)
         told.append(
-            f"{pipeline.params} now has {_listed(changed)}, not as committed: `dvc exp run -S` "
-            "writes its values there, and the next run takes them. Give the right value with -S, "
-            f"or undo with `git restore {pipeline.params}`."
+            f"{pipeline.params} now has {first_few(changed, NAMED_AT_MOST)}, not as committed: "
+            "`dvc exp run -S` writes its values there, and the next run takes them. Give the right "
+            f"value with -S, or undo with `git restore {pipeline.params}`."
         )
     if removed := _removed_results(pipeline, stage, [f"{pipeline.params}"] if changed else []):
         told.append(removed)
@@ -116,18 +117,13 @@ def _earlier_params(params: Path, locked: dict[str, Any]) -> str:
     """The values of params.yaml that the lock file has for a stage and that differ now."""
     here = _values(_text(params)) or {}
     changed = _unlike(locked.get("params", {}).get(PARAMS.name, {}), here)
-    return f" ({_listed(changed)})" if changed else ""
+    return f" ({first_few(changed, NAMED_AT_MOST)})" if changed else ""
 
 
 def _unlike(values: dict[str, Any], others: dict[str, Any]) -> list[str]:
     """The values that differ from the other ones, as `key: value`."""
     known = flatten(others)
     return [f"`{key}: {shown(v)}`" for key, v in flatten(values).items() if known.get(key) != v]
-
-
-def _listed(parts: list[str]) -> str:
-    more = len(parts) - NAMED_AT_MOST
-    return ", ".join(parts[:NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
 
 
 def _values(text: str | None) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from stages.core.counts import counted
+from stages.core.counts import counted, first_few
 from stages.core.errors import DataError
 from stages.datasets.pool import Pool, Rows
 
@@ -18,14 +18,14 @@ def refuse_single_images(pool: Pool) -> None:
     labels = range(len(pool.classes))
     if none := [pool.classes[label] for label in labels if not counts[label]]:
         raise DataError(
-            f"No image of the class {_named(none)} can be read. Mend its images, add some, or "
-            "remove the class."
+            f"No image of the class {first_few(none, NAMED)} can be read. Mend its images, add "
+            "some, or remove the class."
         )
     if single := [label for label in labels if counts[label] < 2]:
         raise DataError(
             "There is one image alone, copies aside, of the class "
-            f"{_named([pool.classes[label] for label in single])}, and without an official test "
-            "set one must test and another train. Add images or remove the class."
+            f"{first_few((pool.classes[label] for label in single), NAMED)}, and without an "
+            "official test set one must test and another train. Add images or remove the class."
         )
 
 
@@ -36,7 +36,7 @@ def refuse_empty_classes(pool: Pool, order: Rows, count: int, split: str) -> Non
     late = present[first >= count].tolist()
     if not absent and not late:
         return
-    named = _named([pool.classes[label] for label in (absent or late)])
+    named = first_few((pool.classes[label] for label in (absent or late)), NAMED)
     raise DataError(
         f"`subset.{split}` is {counted(count, 'image')}, and none is of the class {named}. "
         + (
@@ -58,12 +58,7 @@ def _why_absent(pool: Pool, absent: list[int], split: str) -> str:
         others = set().union(*own) - set(absent)
         return (
             "All of its images are copies, byte for byte, of images of the class "
-            f"{_named([pool.classes[label] for label in sorted(others)])}: a copy is used once. "
-            "Remove one of the two from each pair, or give the class images of its own."
+            f"{first_few((pool.classes[label] for label in sorted(others)), NAMED)}: a copy is "
+            "used once. Remove one of the two from each pair, or give the class images of its own."
         )
     return f"The data set has too few images of it to {split} with: add some or remove the class."
-
-
-def _named(classes: list[str]) -> str:
-    more = len(classes) - NAMED
-    return ", ".join(classes[:NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stages.core.counts import first_few
 from stages.core.errors import DataError
 
 LAYOUT = "train/<class>/* with test/<class>/*, or <class>/* alone"
@@ -244,6 +245,4 @@ def require_equal_classes(owners: Sequence[str], splits: Sequence[str], where: s
 
 def listed(names: set[str]) -> str:
     """The first few names and how many more there are."""
-    shown = sorted(names)[:10]
-    more = len(names) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
+    return first_few(sorted(names), 10)

@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from stages.core.counts import first_few
 from stages.core.errors import ModelError
 from stages.core.files import sha256_of_file
 from stages.core.paths import shown_path
@@ -166,9 +167,7 @@ def _adaptations(weights: Mapping[str, Tensor], state: State) -> dict[str, str]:
     }
     if changed:
         shapes = [f"{n} {_shape(weights[n])} to {_shape(state[n])}" for n in changed]
-        more = len(shapes) - NAMED_AT_MOST
-        listed = "; ".join(shapes[:NAMED_AT_MOST])
-        notes["resampled"] = listed + (f"; and {more} more" if more > 0 else "")
+        notes["resampled"] = first_few(shapes, NAMED_AT_MOST)
     return notes
 
 
@@ -187,8 +186,7 @@ def _check(state: State, expected: State, offer: bool) -> None:
         if expected[name].is_floating_point() and not state[name].is_floating_point()
     ]
     faults = [
-        f"{what} {', '.join(names[:NAMED_AT_MOST])}"
-        + (f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else "")
+        f"{what} {first_few(names, NAMED_AT_MOST)}"
         for what, names in (("it lacks", missing), ("it has unknown", unknown), ("", unequal))
         if names
     ]

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stages.core.counts import first_few
 from stages.core.dotted import flatten
 from stages.core.errors import ChangedError, ParamsError, RunError
 from stages.core.files import read_json
@@ -152,9 +153,9 @@ def _require_own_fingerprint(params: "Params") -> None:
     ]
     if others:
         raise RunError(
-            f"{IDENTITY} was not made by this machine as it computes now ({_first(others)}), and "
-            "results would be signed with its hardware DNA. Run `dvc repro`, or `python -m "
-            "stages.fingerprint` and then this stage."
+            f"{IDENTITY} was not made by this machine as it computes now "
+            f"({first_few(others, SHOWN)}), and results would be signed with its hardware DNA. Run "
+            "`dvc repro`, or `python -m stages.fingerprint` and then this stage."
         )
 
 
@@ -172,13 +173,8 @@ def _changes(path: Path, before: Basis, after: Basis) -> list[str]:
 
 def _refusal(what: str, changes: Sequence[str]) -> str:
     return (
-        f"Edited while {what} ran: {_first(changes)}. DVC would record the edited "
+        f"Edited while {what} ran: {first_few(changes, SHOWN)}. DVC would record the edited "
         "state for a result of the one before, so the result is refused and nothing of it is kept. "
         "Run the same command again; where the edit is undone first, training goes on from its "
         "last checkpoint."
     )
-
-
-def _first(found: Sequence[str]) -> str:
-    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    return ", ".join(found[:SHOWN]) + more

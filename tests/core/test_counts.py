@@ -2,7 +2,7 @@
 
 import pytest
 
-from stages.core.counts import counted
+from stages.core.counts import counted, first_few
 
 
 @pytest.mark.parametrize(
@@ -14,3 +14,9 @@ def test_a_noun_has_the_number_of_its_count(count: int, words: str) -> None:
 
 def test_an_irregular_plural_is_given() -> None:
     assert counted(10, "class", "classes") == "10 classes"
+
+
+def test_a_long_list_is_cut_and_counted() -> None:
+    assert first_few("ab", 2) == "a, b"
+    assert first_few(iter("abcd"), 2) == "a, b and 2 more"
+    assert first_few([], 2) == ""

@@ -11,7 +11,7 @@ from stages.comparison.page.section import Grid, Section
 from stages.comparison.page.terms import MEANINGS, cause_in_words, lacking_in_words
 from stages.comparison.page.values import UNKNOWN, heads, is_same, ratio_in_words, shown_pair
 from stages.comparison.page.wording import divergence_in_words
-from stages.core.counts import counted
+from stages.core.counts import counted, first_few
 from stages.pages.formatting import number
 from stages.runs.run import Run
 
@@ -81,7 +81,12 @@ def _numerics(found: Comparison) -> Section:
             name, error = numerics.worst
             sentences.append(f"The largest relative error among them is {error:.1e} ({name}).")
         rows = tuple(
-            (group, str(len(names)), MEANINGS.get(group, "any of the above"), _few(names))
+            (
+                group,
+                str(len(names)),
+                MEANINGS.get(group, "any of the above"),
+                first_few(names, MOST_NAMES),
+            )
             for group, names in numerics.changed.items()
         )
         grids = (Grid(("operations", "differ", "points to", "which"), rows, (1,)),)
@@ -104,11 +109,6 @@ def _digests(a: Run, b: Run) -> str:
     if one == other:
         return f"The hash over all probed operations is the same on both machines, {one}."
     return f"Some probed operations give other bits ({one} against {other}); which, was not kept."
-
-
-def _few(names: list[str]) -> str:
-    more = len(names) - MOST_NAMES
-    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _divergence(found: Comparison) -> Section:

@@ -17,7 +17,7 @@ from stages.comparison.page.terms import (
     replayed_in_words,
     where_in_words,
 )
-from stages.core.counts import counted
+from stages.core.counts import counted, first_few
 
 
 def sentence_of(verdict: Verdict) -> str:
@@ -57,11 +57,10 @@ def rung_of(verdict: Verdict) -> str:
 
 def _inputs_differ(verdict: Verdict) -> str:
     inputs = [d for d in verdict.evidence.differences if d.kind == "input"]
-    named = ", ".join(
-        f"{d.key} ({format_value(d.a)} against {format_value(d.b)})" for d in inputs[:4]
+    named = first_few(
+        (f"{d.key} ({format_value(d.a)} against {format_value(d.b)})" for d in inputs), 4
     )
-    more = f" and {len(inputs) - 4} more" if len(inputs) > 4 else ""
-    sentence = f"Inputs differ: {named}{more}. These are two experiments, not one on two machines."
+    sentence = f"Inputs differ: {named}. These are two experiments, not one on two machines."
     return sentence + accuracy_in_words(verdict)
 
 

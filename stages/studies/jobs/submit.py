@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from stages.core.counts import counted
+from stages.core.counts import counted, first_few
 from stages.core.errors import ParamsError, RunError
 from stages.core.files import write_text
 from stages.core.git import git
@@ -109,9 +109,8 @@ def _commit(form: StudyConfig) -> str:
     decides = ["stages", (form.folder / PARAMS).as_posix()]
     if changed := git("status", "--porcelain", "--untracked-files=all", "--", *decides):
         names = [line.split(maxsplit=1)[1] for line in changed.splitlines()]
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         raise RunError(
-            f"Not committed: {', '.join(names[:3])}{more}. Cells run in a clone of the present "
+            f"Not committed: {first_few(names, 3)}. Cells run in a clone of the present "
             "commit, which would lack these changes. Commit them (`git commit`) or put them aside "
             "(`git stash`), and submit again."
         )

@@ -6,6 +6,7 @@ parameters, pictures or machines alone. Its file records the code, and plan and 
 
 from collections.abc import Iterable
 
+from stages.core.counts import first_few
 from stages.core.params import Params
 from stages.runs.code import code_files, code_id
 from stages.studies.spec.study_config import StudyConfig
@@ -34,8 +35,7 @@ def code_note(
     if not other:
         return None
     named = sorted({code[:SHOWN] for code in other if code})
-    more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
-    told = [f"by version {', '.join(named[:NAMED])}{more}"] if named else []
+    told = [f"by version {first_few(named, NAMED)}"] if named else []
     told += [f"{other.count(None)} by a version that they do not name"] if None in other else []
     apart = f", and are not among the {verified} that were verified" if verified else ""
     return (

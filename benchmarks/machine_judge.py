@@ -90,7 +90,12 @@ def _may_be_rounding(fault: Fault | None) -> bool:
     """Whether a replay can take the fault back: a choice that rounding makes, or answers alone."""
     if fault is None:
         return False
-    return fault.where.part == "gradient" or fault.kind in (Kind.ANSWERS, Kind.ACCURACY)
+    return fault.where.part == "gradient" or fault.kind in (
+        Kind.MCNEMAR,
+        Kind.CHURN,
+        Kind.SEEDS,
+        Kind.ACCURACY,
+    )
 
 
 def _as_cell(run: Run) -> Run:

@@ -218,7 +218,7 @@ def test_a_whole_replay_takes_back_what_answers_of_one_pair_say(tmp_path: Path) 
     worse = {"train": OTHER, "hardware": {"numeric_id": "other"}, "trace": trace(parted=3)}
     answers = predictions(images=400, right=360), predictions(images=400, right=320)
     found = compared([pair(tmp_path, 0, **worse, mine=answers[0], predictions=answers[1])]).verdict
-    assert (found.rung, found.fault and found.fault.kind) == (Rung.DIFFERENT, Kind.ANSWERS)
+    assert (found.rung, found.fault and found.fault.kind) == (Rung.DIFFERENT, Kind.MCNEMAR)
     assert with_replay(found, None, whole=False).rung is Rung.DIFFERENT
     again = with_replay(found, None, whole=True)
     assert (again.rung, again.fault) == (Rung.UNDECIDED, None)
@@ -239,7 +239,7 @@ def test_churn_is_held_against_that_of_one_ulp(tmp_path: Path) -> None:
     verdict = compare_runs(a, b, 0.05, twin).verdict
     assert verdict.rung is Rung.DIFFERENT
     assert verdict.fault is not None
-    assert (verdict.fault.kind, verdict.fault.a) == (Kind.ANSWERS, "churn")
+    assert verdict.fault.kind == Kind.CHURN
     alike = replace(twin, predictions=changed)
     assert compare_runs(a, b, 0.05, alike).verdict.rung is Rung.ROUNDING
 

@@ -203,7 +203,7 @@ def test_other_answers_after_equal_first_steps_are_different(tmp_path: Path) -> 
     ).verdict  # fmt: skip
     assert verdict.rung is Rung.DIFFERENT
     assert verdict.fault is not None
-    assert (verdict.fault.kind, verdict.fault.where.part) == (Kind.ANSWERS, "later")
+    assert (verdict.fault.kind, verdict.fault.where.part) == (Kind.MCNEMAR, "later")
 
 
 def by_outcome(tmp_path: Path, a: pd.DataFrame, b: pd.DataFrame, margin: float) -> Comparison:

@@ -122,7 +122,7 @@ def _clipping(a: Run, b: Run) -> Fault | None:
     assert run.trace is not None
     norm = float(run.trace.set_index("step")["grad_norm"].loc[step])
     where = Where("gradient", "", step, step)
-    return Fault(Kind.CLIPPING, where, norm, flatten(run.params)["train.grad_clip"], b=run.name)
+    return Fault(Kind.CLIPPING, where, norm, flatten(run.params)["train.grad_clip"], run=run.name)
 
 
 def _first_unclipped(run: Run) -> int | None:
@@ -142,7 +142,7 @@ def _standstill(a: Run, b: Run) -> Fault | None:
     only = ours.loc[shared] != theirs.loc[shared]
     # The last step of each window in which all steps are still in one run and none is in the other.
     lasting = only.rolling(STILL_FOR).sum().eq(STILL_FOR)
-    for run, still, others in ((b, theirs, ours), (a, ours, theirs)):
+    for still, others in ((theirs, ours), (ours, theirs)):
         mine = still.loc[shared] & ~others.loc[shared]
         held = lasting & mine.rolling(STILL_FOR).sum().eq(STILL_FOR)
         rows = held.index[held.any(axis=1)]
@@ -150,7 +150,7 @@ def _standstill(a: Run, b: Run) -> Fault | None:
             step = int(rows[0]) - STILL_FOR + 1
             tensors = tuple(held.columns[held.loc[rows[0]]])
             where = Where("update", "", step, step, tensors=tensors, of=len(held.columns))
-            return Fault(Kind.STANDSTILL, where, b=run.name)
+            return Fault(Kind.STANDSTILL, where)
     return None
 
 

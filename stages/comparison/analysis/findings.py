@@ -52,7 +52,9 @@ class Kind(StrEnum):
     TEST_IMAGES = "test images"
     PROBABILITIES = "probabilities"
     VALIDATION = "validation"
-    ANSWERS = "answers"
+    MCNEMAR = "McNemar's test of the answers"
+    CHURN = "churn of the answers"
+    SEEDS = "accuracy over the seeds"
     ACCURACY = "accuracy"
     OPTIMIZER = "setting of the optimiser"
     SAME_MACHINE = "other bits on the same machine"
@@ -95,8 +97,9 @@ class Fault:
     """Proof that two runs did not compute the same: what shows it, and where.
 
     `value` was found where `limit` is the most that rounding explains, both relative unless
-    `kind` says otherwise; `a` and `b` are what the two runs have. Of a replay `here` is true: B
-    was held against the present machine, from B's own state after step `state`.
+    `kind` says otherwise; `a` and `b` are what the two runs have, and `run` is the name of the one
+    that does what no run should. Of a replay `here` is true: B was held against the present
+    machine, from B's own state after step `state`.
     """
 
     kind: Kind
@@ -105,6 +108,7 @@ class Fault:
     limit: float | None = None
     a: Any = None
     b: Any = None
+    run: str = ""
     here: bool = False
     state: int | None = None
 

@@ -15,6 +15,8 @@ from stages.comparison.analysis.statistics import ALPHA, Paired, discordance, mo
 
 SURE = 0.001
 """McNemar's p below which two runs that should agree are called different all the same."""
+BY_ANSWERS = (Kind.MCNEMAR, Kind.CHURN, Kind.ACCURACY)
+"""What the answers of one pair show; those of several seeds stand in `Evidence.seeds`."""
 
 
 def worst_of(verdicts: Sequence[Verdict]) -> Verdict:
@@ -35,10 +37,7 @@ def with_replay(verdict: Verdict, fault: Fault | None, whole: bool = False) -> V
     spreads by that one pair does not tell.
     """
     if fault is None:
-        by_answers = verdict.fault is not None and verdict.fault.kind in (
-            Kind.ANSWERS,
-            Kind.ACCURACY,
-        )
+        by_answers = verdict.fault is not None and verdict.fault.kind in BY_ANSWERS
         if whole and by_answers and verdict.evidence.seeds is None:
             return replace(verdict, rung=Rung.UNDECIDED, fault=None, replayed=True)
         return replace(verdict, replayed=whole)
@@ -79,14 +78,14 @@ def contradicts_rounding(evidence: Evidence) -> Fault | None:
     answers, seeds, beside = evidence.answers, evidence.seeds, evidence.perturbed_answers
     where = Where("later")
     if seeds is not None:
-        beyond = Fault(Kind.ANSWERS, where, seeds.difference, seeds.margin)
+        beyond = Fault(Kind.SEEDS, where, seeds.difference, seeds.margin)
         return beyond if seeds.beyond_margin else None
     if answers is None:
         return None
     if answers.mcnemar_p < SURE:
-        return Fault(Kind.ANSWERS, where, answers.mcnemar_p, SURE, a="McNemar")
+        return Fault(Kind.MCNEMAR, where, answers.mcnemar_p, SURE)
     if beside is not None and more_churn(answers, beside) < SURE:
-        return Fault(Kind.ANSWERS, where, answers.churn, beside.churn, a="churn")
+        return Fault(Kind.CHURN, where, answers.churn, beside.churn)
     return None
 
 

@@ -94,7 +94,8 @@ def fault_in_words(fault: Fault, a: str, b: str) -> str:
             f"{limit:.1e}"
         ),
         Kind.CLIPPING: lambda: (
-            f"a gradient norm of {value:.4g} in {fault.b}, although `train.grad_clip` is {limit:g}"
+            f"a gradient norm of {value:.4g} in {fault.run}, although `train.grad_clip` is "
+            f"{limit:g}"
         ),
         Kind.TYPE: lambda: (
             "its numbers are of another type, although both runs computed on the same backend"
@@ -119,7 +120,11 @@ def fault_in_words(fault: Fault, a: str, b: str) -> str:
             "training agrees to the bit, but the validation loss differs from epoch "
             f"{fault.where.epoch} on"
         ),
-        Kind.ANSWERS: lambda: _answers(fault),
+        Kind.MCNEMAR: lambda: _unequal(f"McNemar p {value:.1g}"),
+        Kind.CHURN: lambda: _unequal(
+            f"{value:.2%} of answers differ, where one ULP changes {limit:.2%}"
+        ),
+        Kind.SEEDS: lambda: _unequal("the interval over the seeds lies beyond the margin"),
         Kind.ACCURACY: lambda: "the accuracies differ",
         Kind.OPTIMIZER: lambda: f"{fault.where.name} is {fault.a} for {a}, {fault.b} for {b}",
         Kind.SAME_MACHINE: lambda: _OTHER_BITS,
@@ -166,12 +171,7 @@ def _probabilities(fault: Fault) -> str:
     )
 
 
-def _answers(fault: Fault) -> str:
-    told = {
-        "McNemar": f"McNemar p {fault.value:.1g}",
-        "churn": f"{fault.value:.2%} of answers differ, where one ULP changes {fault.limit:.2%}",
-        None: "the interval over the seeds lies beyond the margin",
-    }[fault.a]
+def _unequal(told: str) -> str:
     return (
         "the first steps agree but for rounding, yet the answers are not those of equal models "
         f"({told})"

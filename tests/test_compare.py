@@ -65,6 +65,10 @@ def test_seeds_are_paired_across_machines(runs: Path, capsys: pytest.CaptureFixt
             write_run(runs / f"{machine}-{seed}", params={"seed": seed}, evaluate=top1)
     assert main(["mac-1,mac-2,mac-3", "cuda-3,cuda-1,cuda-2"]) == 0
     assert "Over 3 seeds on each machine" in capsys.readouterr().out
+    assert main(["mac-1,mac-2,mac-3", "mac-1,mac-2,mac-3"]) == 0
+    same = capsys.readouterr().out
+    assert "Bit-identical" in same
+    assert "To show equivalence takes" not in same
     assert main(["mac-1,mac-2", "else,a"]) == 2
     assert "mac-1 (seed 1)" in capsys.readouterr().err
 
@@ -91,6 +95,15 @@ def test_mistakes_are_told_in_a_paragraph(
 ) -> None:
     assert main(arguments) == 2
     assert words in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("option", ["--replay", "--origin"])
+def test_a_study_s_cell_cannot_be_computed_again(
+    root: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    cell = next((root / "studies").glob("*/cells/*/"))
+    assert main([str(cell), option]) == 2
+    assert "which keeps neither states nor" in " ".join(capsys.readouterr().err.split())
 
 
 def test_an_error_of_the_program_is_no_difference(

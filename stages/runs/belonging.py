@@ -9,6 +9,8 @@ from typing import Any
 
 from stages.core import paths
 from stages.core.dotted import flatten
+from stages.core.errors import RunError
+from stages.core.metrics import read_metrics
 from stages.runs.made_with import MACHINE, PARAMS
 from stages.runs.tables import Lack
 
@@ -25,12 +27,15 @@ SHARED = ("weights_sha256", "indices_sha256", "model", MACHINE)
 
 
 def strangers(values: Mapping[str, Any], lacks: list[Lack]) -> set[str]:
-    """Names of the metrics and tables that are of another training than `values["train"]`.
+    """Names of the metrics and tables that are of another training than `values["train"]`, or
+    whose metrics, which would tell, are lacking.
 
     Results of earlier versions do not tell what they are of, and are believed.
     """
     train, found = values["train"], set[str]()
     for name, (path, tables) in BESIDE.items():
+        if not values.get(name) and PARAMS in train:  # lacking itself
+            found |= {*tables}
         if other := ", ".join(_unlike(values.get(name, {}), train)):
             lacks.append(Lack(path, f"of another training: {other}"))
             found |= {name, *tables}
@@ -39,6 +44,17 @@ def strangers(values: Mapping[str, Any], lacks: list[Lack]) -> set[str]:
         lacks.append(Lack(paths.MACHINE, f"of another machine than the training's, {made_on}"))
         found |= {"hardware", "numerics"}
     return found
+
+
+def require_same_training(told: Mapping[str, Any]) -> None:
+    """Raise RunError where results that tell this would be of another training than the one in
+    place: they would count nowhere.
+    """
+    if other := ", ".join(_unlike(told, read_metrics(paths.TRAIN_METRICS))):
+        raise RunError(
+            f"{paths.WEIGHTS} is of a training made otherwise ({other}), as {paths.TRAIN_METRICS} "
+            "tells. Run `dvc repro`, or `python -m stages.train` and then this stage."
+        )
 
 
 def _unlike(one: Mapping[str, Any], train: Mapping[str, Any]) -> Iterator[str]:

@@ -181,6 +181,8 @@ def test_how_noisy_the_times_were_is_told_beside_them(tmp_path: Path) -> None:
     assert "Times are of one measurement each" in text
     assert f"Latency of {a.name}: {noise}." in text
     assert f"Latency of {b.name}" not in text
+    shown = as_markdown("", overview(compare_all([a, b, a], 0.005), [a, b, a]))
+    assert f"{a.name}: {noise}." in shown.partition("What it costs")[2]
 
 
 def test_long_names_are_not_broken_over_columns(found: Comparison) -> None:

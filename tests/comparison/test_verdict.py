@@ -262,7 +262,7 @@ def test_equal_weights_of_which_one_was_not_evaluated(tmp_path: Path) -> None:
     verdict = compared(tmp_path, predictions=None, evaluate=None).verdict
     assert verdict.rung is Rung.BIT_IDENTICAL
     assert [name[-2:] for name in verdict.not_evaluated] == ["/b"]
-    assert sentence_of(verdict).endswith("/b was not evaluated.")
+    assert sentence_of(verdict).endswith("/b has no evaluation of them.")
 
 
 def test_classes_called_na_are_classes(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ import pytest
 
 from stages.comparison.rerun.rebuilt_engine import params_of
 from stages.core import paths
+from stages.core.errors import RunError
 from stages.core.metrics import read_metrics, write_metrics
 from stages.core.params import load_params, parse_params
+from stages.runs.belonging import require_same_training
 from stages.runs.made_with import made_with, told_params
 from stages.runs.run import load_run, read_strictly
 from stages.runs.sources import open_source
@@ -123,3 +125,23 @@ def test_answers_that_were_given_with_other_parameters_are_left_out(edited: Path
     assert run.evaluate == {}
     lack = "metrics/evaluate.json (of another training: `evaluate.batch_size`)"
     assert lack in run.missing
+
+
+def test_answers_of_which_nothing_tells_are_nobodys(edited: Path) -> None:
+    """Their metrics were deleted: the table may be of any weights."""
+    (edited / paths.EVALUATE_METRICS).unlink()
+    run = load_run(open_source(str(edited)))
+    assert run.predictions is None
+    assert "metrics/evaluate.json" in run.missing
+
+
+def test_weights_of_other_parameters_are_not_evaluated(
+    edited: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came of it would count nowhere."""
+    told = read_metrics(paths.EVALUATE_METRICS) | made_with("evaluate", load_params(paths.PARAMS))
+    monkeypatch.chdir(edited)
+    require_same_training(told)
+    told["params"]["seed"] = 3
+    with pytest.raises(RunError, match=r"made otherwise \(`seed`\), .* Run `dvc repro`"):
+        require_same_training(told)

@@ -73,6 +73,8 @@ def _seeds(found: Comparison) -> list[str]:
     seeds = found.seeds
     if seeds is None:
         return []
+    if found.verdict.rung is Rung.BIT_IDENTICAL:
+        return []
     held = "within" if seeds.equivalent else "not shown to be within"
     sentence = (
         f"Over {counted(seeds.seeds, 'seed')} on each machine the accuracy, second run minus "

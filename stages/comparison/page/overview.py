@@ -47,7 +47,15 @@ def _machines(records: Sequence[Run]) -> Section:
     rows = tuple(_machine(run, first) for run in records)
     sentence = f"Speed is that of an epoch of training, {records[0].name} being 1; latency and "
     sentence += "images per second are of inference, each at the batch sizes of its profile."
-    return Section("machines", "What it costs", (sentence,), (Grid(head, rows, (3, 4, 5, 6, 7)),))
+    noise = [
+        f"{run.name}: {run.profile[key]}."
+        for run in records
+        for key in ("latency_note", "other_load_note")
+        if run.profile.get(key)
+    ]
+    return Section(
+        "machines", "What it costs", (sentence, *noise), (Grid(head, rows, (3, 4, 5, 6, 7)),)
+    )
 
 
 def _machine(run: Run, first: float | None) -> tuple[str, ...]:

@@ -74,9 +74,9 @@ def _bit_identical(verdict: Verdict) -> str:
         named = "; ".join(map(cause_in_words, verdict.causes[:2]))
         sentence += f", although the environment differs ({named})"
     if len(verdict.not_evaluated) == 2:
-        sentence += "; neither run was evaluated"
+        sentence += "; neither run has an evaluation of them"
     elif verdict.not_evaluated:
-        sentence += f"; {verdict.not_evaluated[0]} was not evaluated"
+        sentence += f"; {verdict.not_evaluated[0]} has no evaluation of them"
     if verdict.no_predictions:
         sentence += f"; predictions of {' and '.join(verdict.no_predictions)} are missing"
     answers = verdict.evidence.answers

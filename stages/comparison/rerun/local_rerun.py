@@ -21,9 +21,21 @@ from stages.comparison.rerun.replay import SECONDS, replay
 from stages.core.combinations import AT_ONCE
 from stages.core.counts import counted
 from stages.core.device import device_of
+from stages.core.errors import RunError
 from stages.core.files import write_json
 from stages.runs.run import Run
+from stages.runs.schema import CELL
 from stages.runs.sources import Source
+
+
+def require_no_cell(source: Source) -> None:
+    """Raise RunError for a study's cell, of which nothing can be computed again."""
+    if source.read(CELL) is not None:
+        raise RunError(
+            f"{source.name} is a study's cell, which keeps neither states nor the list of its "
+            f"images: nothing of it can be computed again here. Run the parameters in its {CELL} "
+            "in the pipeline (`dvc exp run -S …`), and name that run."
+        )
 
 
 def local_replay(

@@ -64,7 +64,8 @@ def estimate(cell: Cell, params: Params, known: Known) -> Estimate | None:
         if (pace := known.pace(params)) is not None:
             seconds = rehearsed(params, images, pace, known.features.get(cell.name))
             once = profiling(params, pace) if cell.name in known.fresh else 0.0
-            return Estimate(seconds + once, "from a rehearsal of its steps", once)
+            basis = "from a rehearsal of its steps" + ", with its profile" * bool(once)
+            return Estimate(seconds + once, basis, once)
     if (seconds := _of_other_seeds(cell, known.elsewhere, frozen=False)) is not None:
         return Estimate(seconds, "as on another machine")
     return None

@@ -18,7 +18,6 @@ import numpy as np
 import yaml
 
 from benchmarks.small_run import make_pictures
-from stages.core.cli import run_stage
 from stages.core.device import prepare
 from stages.core.files import write_json
 from stages.core.metrics import read_metrics
@@ -29,6 +28,7 @@ from stages.evaluate import evaluate
 from stages.fingerprint import fingerprint
 from stages.profile import profile
 from stages.report import report
+from stages.runs.stage import run_stage
 from stages.subset import subset
 from stages.train import train
 

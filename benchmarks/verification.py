@@ -73,7 +73,7 @@ def measured(stage: str) -> None:
     """Run one stage here, and write what it took for verification to a file."""
     time_all()
     from benchmarks.fuzz_run import STAGES
-    from stages.core.cli import run_stage
+    from stages.runs.stage import run_stage
 
     status = run_stage(STAGES[stage], [])
     Path(TOLD).write_text(json.dumps(seconds))

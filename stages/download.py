@@ -11,9 +11,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from stages.core import files, paths
-from stages.core.cli import run_stage
 from stages.core.counts import first_few
 from stages.core.records import write_record
+from stages.runs.stage import run_stage
 
 NAMED = 10  # classes in the line on the screen
 

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from stages.core.cli import run_stage
+from stages.runs.stage import run_stage
 
 if TYPE_CHECKING:
     from stages.core.params import Params

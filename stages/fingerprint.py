@@ -12,7 +12,7 @@ any older result is gone. What is recorded is left to `dna`.
 import sys
 from typing import TYPE_CHECKING
 
-from stages.core.cli import run_stage
+from stages.runs.stage import run_stage
 
 if TYPE_CHECKING:
     from stages.core.params import Params

@@ -9,7 +9,7 @@ network. Arranging is left to `stages.reporting`, drawing to `stages.charts`.
 import sys
 from typing import TYPE_CHECKING
 
-from stages.core.cli import run_stage
+from stages.runs.stage import run_stage
 
 if TYPE_CHECKING:
     from stages.core.params import Params

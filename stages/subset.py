@@ -8,9 +8,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from stages.core import files, paths
-from stages.core.cli import run_stage
 from stages.core.metrics import write_metrics
 from stages.core.records import read_record, require_recorded
+from stages.runs.stage import run_stage
 
 if TYPE_CHECKING:
     from stages.core.params import Params

@@ -8,7 +8,7 @@ last checkpoint when it is started again. The work itself is in `stages.training
 import sys
 from typing import TYPE_CHECKING, Any
 
-from stages.core.cli import run_stage
+from stages.runs.stage import run_stage
 
 if TYPE_CHECKING:
     from stages.core.params import Params

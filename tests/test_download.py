@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from stages.core import paths
-from stages.core.cli import run_stage
 from stages.datasets.pool import read_table
 from stages.download import download
+from stages.runs.stage import run_stage
 from tests.datasets.conftest import Server, repository, server, unused_port  # noqa: F401
 from tests.datasets.samples import random_pixels, sha256, write_cifar10, write_pictures
 
@@ -104,7 +104,7 @@ def test_a_truncated_archive_is_refused(server, tmp_path, monkeypatch, capsys): 
 INTERRUPTED = """
 import sys
 from dataclasses import replace
-from stages.core.cli import run_stage
+from stages.runs.stage import run_stage
 from stages.datasets.fetching import Archive
 from stages.datasets.sources import cifar
 from stages.download import download

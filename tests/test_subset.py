@@ -6,10 +6,10 @@ import pytest
 import yaml
 
 from stages.core import paths
-from stages.core.cli import run_stage
 from stages.core.metrics import read_metrics
 from stages.datasets.pool import read_table
 from stages.download import download
+from stages.runs.stage import run_stage
 from stages.subset import subset
 from tests.datasets.samples import sha256, write_pictures
 

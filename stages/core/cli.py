@@ -1,54 +1,17 @@
-"""The shell around a stage: `--help`, `--params`, one paragraph per error, an exit status.
+"""The shell around a command: one paragraph per error, an exit status.
 
 Exit status 0 done, 1 a user's error, 2 wrong arguments (argparse), 130 interrupted.
 """
 
-import argparse
-import inspect
 import shutil
 import signal
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from stages.core.errors import STORAGE_ERRORS, UserError
-from stages.core.paths import PARAMS
-
-if TYPE_CHECKING:
-    from stages.core.params import Params
-
-
-def run_stage(stage: "Callable[[Params], None]", argv: list[str] | None = None) -> int:
-    """Parse the command line of a stage, load its parameters and run it; return the exit status.
-
-    The help text is the docstring of the module that defines `stage`. A result whose parameters or
-    code are edited while it is made is refused.
-    """
-    module = inspect.getmodule(stage)
-    name = Path(str(module.__file__)).stem if module else stage.__name__
-    parser = argparse.ArgumentParser(
-        allow_abbrev=False,
-        prog=f"python -m stages.{name}",
-        description=inspect.getdoc(module),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--params", type=Path, default=PARAMS, help="the parameter file (default: %(default)s)"
-    )
-    arguments = parser.parse_args(argv)
-
-    def load_and_run() -> int:
-        from stages.runs.unchanged import stage_started
-
-        with stage_started(name, arguments.params) as params:
-            stage(params)
-        return 0
-
-    return reporting_errors(load_and_run)
 
 
 def reporting_errors(work: Callable[[], int]) -> int:

@@ -6,12 +6,12 @@ import yaml
 from PIL import Image, ImageEnhance
 
 from stages.core import paths
-from stages.core.cli import run_stage
 from stages.core.metrics import read_metrics
 from stages.core.records import read_record
 from stages.datasets import near_duplicates, reading
 from stages.datasets.decoding import Square
 from stages.download import download
+from stages.runs.stage import run_stage
 from stages.subset import subset
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stages.core.cli import run_stage
+from stages.runs.stage import run_stage
 from tests.pipeline.running import BIN, Dvc, stages_run
 
 MISTAKES = {

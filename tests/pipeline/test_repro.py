@@ -39,7 +39,7 @@ def test_the_pipeline_from_clone_to_another_machine_and_back(
 
 INTERRUPTED = """
 import os, signal, sys
-from stages.core.cli import run_stage
+from stages.runs.stage import run_stage
 from stages.report import report
 
 os.fsync = lambda file: os.kill(os.getpid(), signal.SIGINT)  # a file is written, not yet in place

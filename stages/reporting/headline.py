@@ -124,13 +124,13 @@ def _cost_tiles(run: Run) -> list[Tile]:
 
 def notes(params: Params, run: Run) -> list[str]:
     """What a reader must know before believing the page: missing parts, changed plans."""
-    lacking = {told.partition(" ")[0]: told for told in run.missing}
+    lacking = {lack.what: lack for lack in run.lacks}
     said = [
-        f"Without {what}: {told} is missing. Run `dvc repro {stage}`."
-        if told == path.as_posix()
-        else f"Without {what}: {told}. Run `dvc repro`."
+        f"Without {what}: {lack}. Run `dvc repro`."
+        if lack.reason
+        else f"Without {what}: {lack} is missing. Run `dvc repro {stage}`."
         for path, (stage, what) in WRITTEN_BY.items()
-        if (told := lacking.get(path.as_posix()))
+        if (lack := lacking.get(path))
         and not (path == paths.PREDICTIONS and run.answers is not None)
     ]
     said += [f"{note}." for note in run.subset.get("data_notes", [])]

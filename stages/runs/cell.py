@@ -9,7 +9,7 @@ from stages.core import paths
 from stages.core.errors import UserError
 from stages.core.records import FILES
 from stages.runs.cell_file import parse_cell
-from stages.runs.run import Json, Run, as_told, damaged_of, parse_json, parsed, well_typed
+from stages.runs.run import Json, Run, parse_json, parsed, well_typed
 from stages.runs.schema import CELL, CELL_PREDICTIONS, KEYS, STUDY_HARDWARE
 from stages.runs.sources import Source
 from stages.runs.tables import CELL_TABLES, Lack, read_table
@@ -44,8 +44,8 @@ def run_of_cell(source: Source, content: bytes) -> Run:
         history=read_table(source, CELL_TABLES["history"], lacks, recorded),
         trace=_trace(cell, lacks),
     )
-    never = ("readings of numeric probes", "the inside of steps")  # nor the weights
-    return replace(run, missing=(*as_told(lacks), *never), damaged=damaged_of(lacks))
+    never = [Lack("readings of numeric probes"), Lack("the inside of steps")]  # nor the weights
+    return replace(run, lacks=tuple(dict.fromkeys([*lacks, *never])))
 
 
 def params_of_cell(source: Source, cell: Json) -> Json:

@@ -71,9 +71,18 @@ class Run:
     profile_blocks: "pd.DataFrame | None" = None
     pictures: dict[str, bytes] = field(default_factory=dict)
     """PNG by name."""
-    missing: tuple[str, ...] = ()
-    damaged: tuple[str, ...] = ()
-    """What of `missing` is there, but not as it was recorded."""
+    lacks: tuple[Lack, ...] = ()
+    """Each once: one file may hold two tables."""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What it lacks, in words."""
+        return tuple(map(str, self.lacks))
+
+    @property
+    def damaged(self) -> tuple[str, ...]:
+        """What of it is there, but not as it was recorded."""
+        return tuple(dict.fromkeys(str(lack.what) for lack in self.lacks if lack.damaged))
 
     @property
     def answers(self) -> "pd.DataFrame | None":
@@ -131,8 +140,7 @@ def read_run(source: Source) -> Run:
         params=well_typed(told, KEYS[paths.PARAMS], paths.TRAIN_METRICS, lacks),
         code=told_code(train=train, evaluate=evaluate),
         indices_sha256=_indices_sha256(source, values["train"]),
-        missing=as_told(lacks),
-        damaged=damaged_of(lacks),
+        lacks=tuple(dict.fromkeys(lacks)),
         **values,
     )
 
@@ -153,19 +161,9 @@ def read_strictly(source: Source) -> Run:
     return Run(
         name=source.name,
         pictures=pictures,
-        missing=as_told(lacks),
+        lacks=tuple(dict.fromkeys(lacks)),
         **values,
     )
-
-
-def as_told(lacks: Sequence[Lack]) -> tuple[str, ...]:
-    """Each lack once, for one file may hold two tables."""
-    return tuple(dict.fromkeys(map(str, lacks)))
-
-
-def damaged_of(lacks: Sequence[Lack]) -> tuple[str, ...]:
-    """The files that are there but cannot be believed."""
-    return tuple(dict.fromkeys(str(lack.what) for lack in lacks if lack.damaged))
 
 
 def _read(source: Source, parts: Sequence[str], lacks: list[Lack]) -> dict[str, Any]:

@@ -13,8 +13,10 @@ from stages.comparison.analysis.groups import pair_by_seed, require_perturbed
 from stages.comparison.analysis.outcome import with_replay
 from stages.comparison.page.sections import sections_of
 from stages.comparison.page.wording import sentence_of
+from stages.core import paths
 from stages.core.errors import RunError
 from stages.runs.run import Run
+from stages.runs.tables import Lack
 from tests.comparison.made import PARAMS, made, markdown_of, predictions, trace
 from tests.comparison.test_gaps import run
 
@@ -68,7 +70,10 @@ def test_the_first_divergence_is_told_of_the_first_pair_whichever_decides(tmp_pa
 
 def test_damaged_records_of_any_pair_prove_nothing(tmp_path: Path) -> None:
     ours, theirs = pair(tmp_path, 1)
-    pairs = [pair(tmp_path, 0), (ours, replace(theirs, damaged=("plots/predictions.csv",)))]
+    pairs = [
+        pair(tmp_path, 0),
+        (ours, replace(theirs, lacks=(Lack(paths.PREDICTIONS, damaged=True),))),
+    ]
     verdict = compared(pairs).verdict
     assert (verdict.rung, verdict.exit_status) == (Rung.BIT_IDENTICAL, 2)
 

@@ -11,6 +11,8 @@ from stages.comparison.analysis.compare_runs import Comparison, compare_runs
 from stages.comparison.analysis.findings import Kind, Rung, Where
 from stages.comparison.analysis.matrix import compare_all, worst_status
 from stages.comparison.page.wording import sentence_of
+from stages.core import paths
+from stages.runs.tables import Lack
 from tests.comparison.made import PARAMS, made, markdown_of, predictions, tensors, trace
 
 OTHER = {"weights_sha256": "v" * 64}
@@ -93,7 +95,7 @@ def test_the_same_machine_has_no_rounding_of_its_own(
     if rung is Rung.DIFFERENT:
         assert verdict.fault is not None
         assert (verdict.fault.kind, verdict.fault.where.first) == (Kind.SAME_MACHINE, 3)
-        foreign = replace(b, code=code, damaged=("plots/predictions.csv",))
+        foreign = replace(b, code=code, lacks=(Lack(paths.PREDICTIONS, damaged=True),))
         assert compare_runs(a, foreign).verdict.fault is None  # it may hold files of another run
         assert "at step 3: other bits, although machine, settings and" in sentence_of(verdict)
 

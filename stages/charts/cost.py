@@ -8,10 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from stages.charts.bars import bars, draw_bars, figure_text
-from stages.charts.style import BLUE, GREEN, PURPLE, SERIES, WIDTH_IN, chart, figure
+from stages.charts.style import BLUE, GREEN, LINES, PURPLE, SERIES, WIDTH_IN, chart, figure
 
 MOST_BLOCKS = 24
-LINES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)), (0, (2, 3)))
 
 
 def latency_bars(table: pd.DataFrame) -> Figure:

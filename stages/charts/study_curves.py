@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from stages.charts.style import (
+    LINES,
     MUTED,
     SERIES,
     WIDTH_IN,
@@ -21,7 +22,6 @@ from stages.charts.style import (
 )
 
 MARKERS = "osD^vPX*"
-LINES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)), (0, (2, 3)))
 OUTLIER = 20  # times the median, from which on a loss would flatten all others
 Band = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 

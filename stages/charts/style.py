@@ -26,6 +26,7 @@ INK, MUTED, GRID = "#1f2328", "#59636e", "#d0d7de"
 BLUE, VERMILLION, GREEN = "#0072b2", "#d55e00", "#009e73"
 PURPLE, SKY, AMBER = "#cc79a7", "#56b4e9", "#e69f00"
 SERIES = (BLUE, VERMILLION, GREEN, PURPLE, SKY, AMBER)
+LINES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)), (0, (2, 3)))
 
 # Inside a page these colours become CSS variables, which the page sets for light and dark.
 CSS_NAMES = {

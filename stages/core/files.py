@@ -104,6 +104,11 @@ def parse_csv(
     )
 
 
+def missing(path: Path | str) -> RunError:
+    """What to do about a file that an earlier stage writes and that is not there."""
+    return RunError(f"{path} is missing. It is written by an earlier stage: run `dvc repro`.")
+
+
 def read_json(path: Path | str) -> Any:
     """Read JSON that an earlier stage wrote.
 
@@ -112,9 +117,7 @@ def read_json(path: Path | str) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RunError(
-            f"{path} is missing. It is written by an earlier stage: run `dvc repro`."
-        ) from None
+        raise missing(path) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise RunError(
             f"{path} is not valid JSON ({error}). Delete it and run `dvc repro`."

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.core.errors import RunError
-from stages.core.files import read_json, sha256_of_file, sha256_of_json, write_json
+from stages.core.files import missing, read_json, sha256_of_file, sha256_of_json, write_json
 from stages.core.paths import dvc_root
 
 SEAL = "content_sha256"
@@ -57,7 +57,7 @@ def hashes_of(paths: Iterable[Path]) -> dict[str, str]:
 def require_recorded(path: Path, sha256: str | None, record: Path) -> None:
     """Raise RunError when a file is missing or not the one that `record` tells of."""
     if not path.is_file():
-        raise RunError(f"{path} is missing. It is written by an earlier stage: run `dvc repro`.")
+        raise missing(path)
     found = sha256_of_file(path)
     if sha256 not in (None, found):
         raise damaged(path, f"its SHA-256 is {found[:12]}…, but {record} recorded {sha256[:12]}…")

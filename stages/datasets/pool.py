@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.core.errors import RunError
+from stages.core.files import missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,9 +106,7 @@ def read_table(path: Path) -> "pd.DataFrame":
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError:
-        raise RunError(
-            f"{path} is missing. It is written by an earlier stage: run `dvc repro`."
-        ) from None
+        raise missing(path) from None
     return table.astype({"label": "int64"})
 
 

@@ -26,19 +26,19 @@ def evaluate(params: "Params") -> None:
     from stages.measures.evaluation.test_figures import evaluate_outputs
     from stages.measures.interpretation.album import augmentation_picture, pictures_of_test
     from stages.runs.belonging import require_same_training
-    from stages.runs.made_with import made_here, made_with
+    from stages.runs.made_with import PARAMS, depended_on, made_here, made_with
     from stages.tasks import task_of
     from stages.training.inference import Evaluator
     from stages.training.trained import load_trained
 
     device = prepare(params)
+    recorded = read_metrics(paths.TRAIN_METRICS).get("weights_sha256")
+    require_recorded(paths.WEIGHTS, recorded, paths.TRAIN_METRICS)
+    here = {"weights_sha256": recorded, **made_here()}
+    require_same_training({PARAMS: depended_on("train", params)} | here)
     indices = read_indices(paths.INDICES)
     splits = load_splits(params.dataset, indices, params.input_size, ["train", "test"])
     test = splits["test"]
-    recorded = read_metrics(paths.TRAIN_METRICS).get("weights_sha256")
-    require_recorded(paths.WEIGHTS, recorded, paths.TRAIN_METRICS)
-    told = {"weights_sha256": recorded, **made_with("evaluate", params), **made_here()}
-    require_same_training(told)
     trained = load_trained(params, paths.WEIGHTS, device)
     started = time.perf_counter()
     task = task_of(params)
@@ -60,7 +60,8 @@ def evaluate(params: "Params") -> None:
         save(drawn, paths.PICTURES / f"{name}.png")
     tables = [paths.ALL_PREDICTIONS, paths.PREDICTIONS, paths.PER_CLASS, paths.RELIABILITY]
     written = hashes_of([*tables, *sorted(paths.PICTURES.iterdir())])
-    values = evaluation.metrics | {"evaluate_seconds": seconds, FILES: written} | told
+    values = evaluation.metrics | {"evaluate_seconds": seconds, FILES: written}
+    values |= made_with("evaluate", params) | here
     shown = [f"test_{metric}" for metric in heads]
     shown += ["test_balanced_accuracy"] * ("test_balanced_accuracy" in values)
     write_metrics(paths.EVALUATE_METRICS, values, shown)

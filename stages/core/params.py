@@ -35,7 +35,9 @@ class Params(Section):
         ),
     ] = "full"
     task: Annotated[str, Field(min_length=1)] = DEFAULT_TASK
-    input_size: Annotated[int, Field(ge=8, le=1024)] = 32
+    input_size: Annotated[
+        int, Field(ge=8, le=1024, description="a whole number ≥ 8 and ≤ 1024, or auto")
+    ] = 32
     seed: Seed = 0
     device: Annotated[
         str,

@@ -16,17 +16,19 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m stages.models", description=__doc__, allow_abbrev=False
     )
-    parser.add_argument("--match", metavar="TEXT", help="names that contain TEXT, in all libraries")
+    parser.add_argument(
+        "--match", metavar="TEXT", help="names that contain TEXT in any case, in all libraries"
+    )
     text = parser.parse_args(argv).match
     lines = [f"{'name':<20} {'params (M)':>10} {'native px':>9}  paper"] if text is None else []
     for spec in MODELS.values():
         if text is None:
             size = f"{(spec.params or 0) / 1e6:>10.2f} {spec.native_px:>9}"
             lines.append(f"{spec.name:<20} {size}  {spec.paper}")
-        elif text in spec.name:
+        elif text.lower() in spec.name:
             lines.append(spec.name)
     if text is not None:
-        lines += [name for name in library_names() if text in name]
+        lines += [name for name in library_names() if text.lower() in name.lower()]
     if not lines:
         sys.stderr.write(
             f"No name contains {text!r}, of this project's models as of timm's and torchvision's. "

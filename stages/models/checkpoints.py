@@ -29,6 +29,10 @@ PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "backbone.")
 SETTINGS: list[Any] = [Namespace, PosixPath]
 
 
+def _why_none(name: str) -> str:
+    return "that is a folder" if Path(name).is_dir() else "there is no such file"
+
+
 def weights_file(name: str) -> Path:
     """Where `pretrained: NAME` lies, relative to here or to the repository's root.
 
@@ -37,7 +41,7 @@ def weights_file(name: str) -> Path:
     path = next((p for p in (Path(name), dvc_root() / name) if p.is_file()), None)
     if path is None:
         raise ModelError(
-            f"`pretrained` is {name}, but there is no such file. Give the path of a safetensors "
+            f"`pretrained` is {name}, but {_why_none(name)}. Give the path of a safetensors "
             "file or a torch checkpoint, or set `pretrained: true` or `false`."
         )
     if path.resolve() == (dvc_root() / WEIGHTS).resolve():

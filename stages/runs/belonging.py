@@ -47,8 +47,8 @@ def strangers(values: Mapping[str, Any], lacks: list[Lack]) -> set[str]:
 
 
 def require_same_training(told: Mapping[str, Any]) -> None:
-    """Raise RunError where results that tell this would be of another training than the one in
-    place: they would count nowhere.
+    """Raise RunError where the training that is in place tells another thing than this: results of
+    its weights would count nowhere, or be taken for those of other parameters.
     """
     if other := ", ".join(_unlike(told, read_metrics(paths.TRAIN_METRICS))):
         raise RunError(

@@ -21,7 +21,15 @@ PARAMS, CODE, MACHINE = "params", "code", "machine"
 
 
 def made_with(stage: str, params: "Params") -> dict[str, Any]:
-    """For a stage's metrics: the sections of the parameters that it depends on, and its code.
+    """For a stage's metrics: the sections of the parameters that it depends on, and its code."""
+    declared = declared_stages().get(stage)
+    keys = declared.keys if declared else None
+    code = code_id(code_files(f"stages.{stage}", params, keys))
+    return {PARAMS: depended_on(stage, params), CODE: code}
+
+
+def depended_on(stage: str, params: "Params") -> dict[str, Any]:
+    """The sections of the parameters that a stage depends on.
 
     Without where pictures lie, and of a file of weights its name alone: a path may tell a user's
     name and means nothing elsewhere, and both are known by hashes.
@@ -31,12 +39,7 @@ def made_with(stage: str, params: "Params") -> dict[str, Any]:
     sections = params.model_dump(mode="json", exclude={"dataset": {"folder"}})
     if isinstance(params.pretrained, str):
         sections["pretrained"] = Path(params.pretrained).name
-    return {
-        PARAMS: {
-            name: value for name, value in sections.items() if keys is None or covers(keys, name)
-        },
-        CODE: code_id(code_files(f"stages.{stage}", params, keys)),
-    }
+    return {name: value for name, value in sections.items() if keys is None or covers(keys, name)}
 
 
 def made_here() -> dict[str, str]:

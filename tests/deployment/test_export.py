@@ -23,7 +23,7 @@ from tests.training.helpers import CLASSES, split
 CPU = torch.device("cpu")
 
 
-def untrained(model: str, px: int = 32) -> RunModel:
+def untrained(model: str, px: int = 32, **shown: str) -> RunModel:
     """A model just drawn, as if it were a run's."""
     from stages.models import build
 
@@ -31,7 +31,7 @@ def untrained(model: str, px: int = 32) -> RunModel:
         model=model, stem="auto", input_size=px, task="classify",
         classes=[f"class {i}" for i in range(CLASSES)], precision="fp32", memory_format="auto",
         fast_kernels=True, batch_size=20, pictures_px=8,
-        normalization={"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4]},
+        normalization={"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4], **shown},
     )  # fmt: skip
     made = build(Params(model=model, input_size=px), CLASSES).model
     return RunModel(about, filled(about.params(), about, made.state_dict(), CPU, "made"), CPU)
@@ -88,6 +88,23 @@ def test_branches_are_folded_and_the_library_takes_the_weights(tmp_path: Path) -
                     if node.op_type == "Conv"]  # fmt: skip
     assert len(convolutions) == 22
     assert len(list(model.trained.model.modules())) > len(list(subject.network.network.modules()))
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_torchvision_computes_the_same_as_the_docs_say(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interpolation: str
+) -> None:
+    model = untrained("mobilenet_v2", interpolation=interpolation)
+    subject = subject_of(model, lambda: split(8).pixels)
+    (tmp_path / "exported").mkdir()
+    make(
+        FORMATS["safetensors_timm"], subject, reference_of(model, split(40)), tmp_path / "exported"
+    )
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"pixels": split(40).pixels, "json": json}
+    exec(snippets(root)[-1], names)
+    logits = reference_of(model, split(40)).logits
+    torch.testing.assert_close(names["logits"], logits, rtol=1e-4, atol=1e-4)
 
 
 def test_files_of_another_run_are_told_and_nothing_else(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from stages.studies.run.cell import run_cell
 from stages.studies.run.machine import fingerprint
 from stages.studies.run.pictures import list_pictures
 from stages.studies.run.plan import plan_of
-from stages.studies.run.states import FINISHED, Lack, State, state_of
+from stages.studies.run.states import FINISHED, Reason, State, state_of
 from stages.studies.run.verify import verify
 from stages.studies.spec.identity import identity_of, params_behind
 from stages.studies.spec.new_study import new_study
@@ -108,7 +108,7 @@ def test_cells_leave_results_and_a_divergence_is_one(form: StudyConfig) -> None:
 def test_a_cell_counts_only_for_its_machine_and_its_parameters(form: StudyConfig) -> None:
     params = form.params(form.cells[0])
     found = {"machine": {"declared_id": "aaaa"}, "params_id": "x", "status": "finished"}
-    assert state_of(None, params, "aaaa", {}) == State(Lack.NOT_RUN)
+    assert state_of(None, params, "aaaa", {}) == State(Reason.NOT_RUN)
     assert "is of DNA aaaa" in str(state_of(found, params, "bbbb", {}))
     assert "parameters were changed" in str(state_of(found, params, "aaaa", {}))
     listed = {"digits": {"sha256": "new"}}

@@ -13,11 +13,12 @@ from stages.studies.run.budget import choose, needed_by_claims, proposal, requir
 from stages.studies.run.estimate import Estimate, Known, estimate, images_in
 from stages.studies.run.plan import Plan, Planned, _features, _fresh, plan_of
 from stages.studies.run.rehearsal import Pace, pace_of
-from stages.studies.run.states import FINISHED, Lack, State
+from stages.studies.run.states import FINISHED, Reason, State
 from stages.studies.spec.study_config import Cell
 from tests.studies.samples import make_study, write_cell
 from tests.training import helpers
 
+NOT_RUN = State(Reason.NOT_RUN)
 CELL = Cell("main", "good", "full", "plain", 2)
 
 
@@ -160,7 +161,9 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     planned = [
         Planned(cell, FINISHED, None)
         if cell.name == "good-100-plain-0"
-        else Planned(cell, State(Lack.NOT_RUN), Estimate(10.0 + (cell.model == "poor"), "made up"))
+        else Planned(
+            cell, State(Reason.NOT_RUN), Estimate(10.0 + (cell.model == "poor"), "made up")
+        )
         for cell in form.cells
     ]
     return Plan(form, "aaaa", planned, None)
@@ -193,7 +196,7 @@ def test_recipes_that_are_profiled_apart_bear_a_profile_each(
     fresh = _fresh(form, [])
     assert sorted(fresh) == ["good-100-plain-0", "good-100-slow-0"]
     planned = [
-        Planned(cell, State(Lack.NOT_RUN), Estimate(60.0, "made up", 50.0) if cell.name in fresh
+        Planned(cell, NOT_RUN, Estimate(60.0, "made up", 50.0) if cell.name in fresh
                 else Estimate(10.0, "made up"))
         for cell in form.cells
     ]  # fmt: skip

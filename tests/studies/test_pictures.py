@@ -25,7 +25,7 @@ from stages.studies.run.picture_cautions import about_pictures
 from stages.studies.run.pictures import images_by_split, list_pictures, pool_for
 from stages.studies.run.plan import plan_of
 from stages.studies.run.pools import kept_here, located
-from stages.studies.run.states import Lack, State, states_of
+from stages.studies.run.states import Reason, State, states_of
 from stages.studies.spec.listed_pictures import noted_pictures
 from stages.studies.spec.study_config import StudyConfig, load_study_config
 from tests.studies.samples import make_study, write_cell
@@ -245,7 +245,7 @@ def test_a_draw_that_cannot_be_is_told_before_any_cell_runs(form: StudyConfig) -
     assert f"In a study `subset.train` is a value of `sizes` in {path}." in told
     left_out, other = load_study_config("made").cells
     assert states_of(load_study_config("made")) == {
-        left_out.name: State(Lack.NO_DRAW), other.name: State(Lack.NOT_RUN),
+        left_out.name: State(Reason.NO_DRAW), other.name: State(Reason.NOT_RUN),
     }  # fmt: skip
     plan = plan_of(load_study_config("made"))
     assert [one.cell.name for one in plan.missing] == [other.name]

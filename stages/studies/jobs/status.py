@@ -12,7 +12,7 @@ from stages.studies.jobs.slurm import queue
 from stages.studies.jobs.submission import EPOCH, LOCAL, Submission, fetch, log_on_node, submissions
 from stages.studies.run.machine import about_weights
 from stages.studies.run.picture_cautions import about_pictures, why_not
-from stages.studies.run.states import Lack, State, states_of
+from stages.studies.run.states import Reason, State, states_of
 from stages.studies.spec.study_config import Cell, StudyConfig
 
 DONE, FINISHED, RUNNING, WAITING = "done", "finished, not gathered", "running", "waiting"
@@ -76,7 +76,7 @@ def _standing(
     """Where a cell stands that `state_of` calls `state` here."""
     if not state.missing:
         return Standing(cell, DONE)
-    if state.lack is Lack.NO_DRAW:
+    if state.reason is Reason.NO_DRAW:
         return Standing(cell, CANNOT_RUN, "its images cannot be drawn")
     of_cell = [one for one in every if cell.name in one.cells]
     for one in of_cell:
@@ -87,7 +87,7 @@ def _standing(
         if found := at_work(one, cell.name, tasks):
             return Standing(cell, *found)
     if not of_cell:
-        outdated = state.lack in (Lack.OUTDATED, Lack.DAMAGED)
+        outdated = state.reason in (Reason.OUTDATED, Reason.DAMAGED)
         return Standing(cell, OUTDATED if outdated else MISSING, state.detail)
     latest = of_cell[0]
     left = latest.source(form, cell.name)

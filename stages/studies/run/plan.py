@@ -22,7 +22,7 @@ from stages.studies.run.picture_cautions import about_pictures, why_not
 from stages.studies.run.pictures import images_by_split, pictures_away
 from stages.studies.run.rehearsal import Pace, pace_of
 from stages.studies.run.states import (
-    Lack,
+    Reason,
     State,
     dna_here,
     is_of,
@@ -50,7 +50,7 @@ class Planned:
     @property
     def never(self) -> bool:
         """Whether its images cannot be drawn."""
-        return self.state.lack is Lack.NO_DRAW
+        return self.state.reason is Reason.NO_DRAW
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Plan:
             lines.append(f"None of them can start. {self.refused}" if self.refused else run)
             lines += self._kept()
             page = f"python -m stages.study page {self.form.name}"
-            damaged = any(one.state.lack is Lack.DAMAGED for one in self.planned)
+            damaged = any(one.state.reason is Reason.DAMAGED for one in self.planned)
             lines += [f"A page of those that exist, meanwhile: {page}"] * (done and not damaged)
         return "\n".join([*lines, *self.notes])
 

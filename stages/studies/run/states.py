@@ -22,7 +22,7 @@ from stages.studies.spec.listed_pictures import (
 from stages.studies.spec.study_config import StudyConfig
 
 
-class Lack(Enum):
+class Reason(Enum):
     """Why a cell does not count."""
 
     NOT_RUN = auto()
@@ -34,23 +34,23 @@ class Lack(Enum):
 
 @dataclass(frozen=True)
 class State:
-    """What a cell is: it counts unless it lacks something; `detail` is how it ended, or why not."""
+    """What a cell is: it counts unless there is a reason why not; `detail` tells more of either."""
 
-    lack: Lack | None = None
+    reason: Reason | None = None
     detail: str = ""
 
     @property
     def missing(self) -> bool:
         """Whether it does not count."""
-        return self.lack is not None
+        return self.reason is not None
 
     def __str__(self) -> str:
-        if self.lack is None:
+        if self.reason is None:
             return self.detail or "finished"
-        if self.lack is Lack.NO_DRAW:
+        if self.reason is Reason.NO_DRAW:
             return "missing for good"
         told = f" ({self.detail})" if self.detail else ""
-        return f"missing here{told}" if self.lack is Lack.ELSEWHERE else f"missing{told}"
+        return f"missing here{told}" if self.reason is Reason.ELSEWHERE else f"missing{told}"
 
 
 FINISHED = State()
@@ -65,10 +65,10 @@ def states_of(form: StudyConfig) -> dict[str, State]:
         name: state_of(read[name], own, machines[name], listed) for name, own in params.items()
     }
     for name, fault in faults.items():
-        if states[name].lack in (None, Lack.NOT_RUN):
-            states[name] = State(Lack.DAMAGED, f"{fault}; DVC makes it anew")
+        if states[name].reason in (None, Reason.NOT_RUN):
+            states[name] = State(Reason.DAMAGED, f"{fault}; DVC makes it anew")
     never = [name for name in without_a_draw(form) if states[name].missing]
-    return states | dict.fromkeys(never, State(Lack.NO_DRAW))
+    return states | dict.fromkeys(never, State(Reason.NO_DRAW))
 
 
 def read_cells(form: StudyConfig) -> tuple[dict[str, dict[str, Any] | None], dict[str, str]]:
@@ -127,13 +127,13 @@ def state_of(
     study's pictures.
     """
     if found is None:
-        return State(Lack.NOT_RUN)
+        return State(Reason.NOT_RUN)
     if not is_of(found, machine):
-        return State(Lack.ELSEWHERE, f"the file is of DNA {found['machine']['declared_id']}")
+        return State(Reason.ELSEWHERE, f"the file is of DNA {found['machine']['declared_id']}")
     if found["params_id"] != identity_of(params):
-        return State(Lack.OUTDATED, "the parameters were changed")
+        return State(Reason.OUTDATED, "the parameters were changed")
     if of_other_pictures(found, params.dataset, listed):
-        return State(Lack.OUTDATED, "the pictures were changed")
+        return State(Reason.OUTDATED, "the pictures were changed")
     if found["status"] == "diverged":
         where = found["diverged"]
         return State(detail=f"diverged at epoch {where['epoch']}, {where['precision']}")

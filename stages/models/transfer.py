@@ -130,8 +130,8 @@ def _in_order(own: State, weights: State, heads: tuple[str, ...]) -> State:
             f"to one: {difference}. They must come from the same architecture; another `model`, "
             "such as timm's or torchvision's form of it, may fit."
         )
-    names, values = _counted(own), _counted(weights).values()
-    return dict(zip(names, values, strict=True))
+    ours, theirs = _paired(own, weights, heads)
+    return dict(zip(ours, theirs.values(), strict=True))
 
 
 def _unlike(own: State, weights: State, heads: tuple[str, ...]) -> str:
@@ -139,7 +139,7 @@ def _unlike(own: State, weights: State, heads: tuple[str, ...]) -> str:
 
     Heads may be for another number of classes.
     """
-    ours, theirs = _counted(own), _counted(weights)
+    ours, theirs = _paired(own, weights, heads)
     for (name, tensor), (other, value) in zip(ours.items(), theirs.items(), strict=False):
         fits = tensor.shape == value.shape or (
             _under(name, heads) and tensor.shape[1:] == value.shape[1:]
@@ -151,8 +151,20 @@ def _unlike(own: State, weights: State, heads: tuple[str, ...]) -> str:
     return ""
 
 
-def _counted(state: State) -> State:
-    return {name: value for name, value in state.items() if not name.endswith(COUNTER)}
+def _paired(own: State, weights: State, heads: tuple[str, ...]) -> tuple[State, State]:
+    """What is taken in order: no counters of batch norms, whatever they are called, and no head
+    where the weights are of a trunk alone.
+    """
+    ours, theirs = (
+        {
+            name: value
+            for name, value in state.items()
+            if not name.endswith(COUNTER) and (value.ndim or value.is_floating_point())
+        }
+        for state in (own, weights)
+    )
+    trunk = {name: value for name, value in ours.items() if not _under(name, heads)}
+    return (trunk if len(theirs) == len(trunk) else ours), theirs
 
 
 def _adaptations(weights: Mapping[str, Tensor], state: State) -> dict[str, str]:

@@ -94,6 +94,19 @@ def test_weights_come_back_from_files_of_every_tool_with_a_new_head(
     assert "new" in built.notes["head"]
 
 
+@pytest.mark.parametrize("keep", ["the trunk alone", "counters under other names"])
+def test_other_names_in_order_need_no_head_and_no_named_counters(tmp_path: Path, keep: str) -> None:
+    """A trunk without its classifier, and counters that are called `layer5`."""
+    theirs = build(params("resnet18", seed=1), 10).model.state_dict()
+    kept = {k: v for k, v in theirs.items() if not (keep == "the trunk alone" and "fc." in k)}
+    path = str(tmp_path / "w.pt")
+    torch.save({f"layer{n}": value for n, value in enumerate(kept.values())}, path)
+    with pytest.raises(ModelError, match=r"one to one.*set `pretrained_keys: order`"):
+        build(params("resnet18", pretrained=path), 4)
+    ours = build(params("resnet18", pretrained=path, pretrained_keys="order"), 4).model.state_dict()
+    assert torch.equal(ours["layer4.1.conv2.weight"], theirs["layer4.1.conv2.weight"])
+
+
 def test_tensors_are_taken_by_order_when_that_is_asked_for(tmp_path: Path) -> None:
     theirs = build(params("lenet_small", seed=1), 7).model.state_dict()
     path = str(tmp_path / "w.pt")

@@ -41,5 +41,6 @@ def class_evidence(
         model.train(was_training)
     for maps in reversed(found):
         if bool((maps > 0).any()):
-            return np.asarray(maps.float().cpu().numpy())
+            evidence: NDArray[np.float32] = maps.float().cpu().numpy()
+            return evidence
     return None

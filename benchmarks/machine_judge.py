@@ -12,9 +12,9 @@ from benchmarks.machine_runs import begin_of
 from benchmarks.machine_trials import HERE, Trial
 from stages.comparison.analysis.compare_runs import compare_runs
 from stages.comparison.analysis.evaluation import confidence_gap, same_weights
-from stages.comparison.analysis.findings import Fault, Kind, Verdict
+from stages.comparison.analysis.findings import Fault, Verdict
 from stages.comparison.analysis.growth import weight_growth
-from stages.comparison.analysis.outcome import with_replay
+from stages.comparison.analysis.outcome import BY_ANSWERS, with_replay
 from stages.comparison.rerun.replay import replay
 from stages.runs.run import Run, read_run
 from stages.runs.sources import open_source
@@ -90,12 +90,7 @@ def _may_be_rounding(fault: Fault | None) -> bool:
     """Whether a replay can take the fault back: a choice that rounding makes, or answers alone."""
     if fault is None:
         return False
-    return fault.where.part == "gradient" or fault.kind in (
-        Kind.MCNEMAR,
-        Kind.CHURN,
-        Kind.SEEDS,
-        Kind.ACCURACY,
-    )
+    return fault.where.part == "gradient" or fault.kind in BY_ANSWERS
 
 
 def _as_cell(run: Run) -> Run:

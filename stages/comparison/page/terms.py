@@ -101,8 +101,7 @@ def fault_in_words(fault: Fault, a: str, b: str) -> str:
             "its numbers are of another type, although both runs computed on the same backend"
         ),
         Kind.DISTANCE: lambda: (
-            f"relative distance {value:.1e}, where machines stay below {limit:.1e}"
-            + (f"; look at {_LOOK_AT[fault.where.part]}" if fault.where.part in _LOOK_AT else "")
+            f"relative distance {value:.1e}, where machines stay below {limit:.1e}{_look_at(fault)}"
         ),
         Kind.JUMP: lambda: (
             f"relative distance of loss and gradient norm {value:.1e} at once, where machines stay "
@@ -120,11 +119,7 @@ def fault_in_words(fault: Fault, a: str, b: str) -> str:
             "training agrees to the bit, but the validation loss differs from epoch "
             f"{fault.where.epoch} on"
         ),
-        Kind.MCNEMAR: lambda: _unequal(f"McNemar p {value:.1g}"),
-        Kind.CHURN: lambda: _unequal(
-            f"{value:.2%} of answers differ, where one ULP changes {limit:.2%}"
-        ),
-        Kind.SEEDS: lambda: _unequal("the interval over the seeds lies beyond the margin"),
+        **dict.fromkeys((Kind.MCNEMAR, Kind.CHURN, Kind.SEEDS), lambda: _answers(fault)),
         Kind.ACCURACY: lambda: "the accuracies differ",
         Kind.OPTIMIZER: lambda: f"{fault.where.name} is {fault.a} for {a}, {fault.b} for {b}",
         Kind.SAME_MACHINE: lambda: _OTHER_BITS,
@@ -171,7 +166,17 @@ def _probabilities(fault: Fault) -> str:
     )
 
 
-def _unequal(told: str) -> str:
+def _look_at(fault: Fault) -> str:
+    part = fault.where.part
+    return f"; look at {_LOOK_AT[part]}" if part in _LOOK_AT else ""
+
+
+def _answers(fault: Fault) -> str:
+    told = "the interval over the seeds lies beyond the margin"
+    if fault.kind is Kind.MCNEMAR:
+        told = f"McNemar p {fault.value:.1g}"
+    elif fault.kind is Kind.CHURN:
+        told = f"{fault.value:.2%} of answers differ, where one ULP changes {fault.limit:.2%}"
     return (
         "the first steps agree but for rounding, yet the answers are not those of equal models "
         f"({told})"

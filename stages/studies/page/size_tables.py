@@ -51,7 +51,7 @@ def winner_beyond(view: MachineResults, curves: Mapping[str, Fitted]) -> str | N
     """Which series the curves expect to lead at twice the largest size, and how surely.
 
     Nothing is expected of a curve for which nothing speaks, nor where its interval holds one answer
-    to curves image.
+    to every image.
     """
     images = 2 * view.sizes[-1]
     if len(curves) < 2:

@@ -241,9 +241,9 @@ def _features(form: StudyConfig, params: Mapping[str, Params], known: Known) -> 
 
 
 def _state(one: Planned) -> str:
-    state = f"{one.state}, kept" if one.kept else str(one.state)
     if one.never or not one.state.missing:
-        return state
+        return str(one.state)
+    state = f"{one.state}, kept" if one.kept else str(one.state)
     if one.time is None:
         return f"{state}, unknown time"
     return f"{state}, {duration(one.time.seconds)} ({one.time.basis})"

@@ -5,6 +5,9 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
+# What is found there would count as installed, and be missing once they are gone.
+unexport PYTHONPATH PYTHONHOME
+export PIP_USER := 0
 
 .PHONY: help repro test test-long check lint audit lock cache clean-cache
 
@@ -44,6 +47,7 @@ clean-cache: $(READY) ## list caches and checkpoints, and remove them
 # such as a template, hinders nobody. The mark is written last: a set-up that broke off is begun again.
 $(READY): requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 ...")'
+	test "$$($(BIN)/python -V 2>&1)" = "$$($(PYTHON) -V 2>&1)" || $(PYTHON) -m venv --clear .venv
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m compileall -q -j 0 .venv/lib > /dev/null || true

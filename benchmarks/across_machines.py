@@ -1,12 +1,12 @@
 """Does `compare` find faults when the other machine is really another?
 
 `python benchmarks/across_machines.py FOLDER [--honest 1-20] [--faulty 1-3] [--faults WORD]
-[--on MACHINE] [--held-out] [--replay] [--cells] [--precision bf16]` trains small runs of three
-families on this machine and on two stand-ins for others: honest ones over many seeds, and ones with
-each fault of `later_faults` (or of `held_out_faults`, on which no limit was set), begun at several
-moments. Every one is compared with the honest run on this machine and, with `--replay`, computed
-again here from its own states. Runs that FOLDER has already are not repeated. Writes what was
-found, per kind, with the DNA, to `benchmarks/across_machines.json`.
+[--on MACHINE] [--held-out] [--replay] [--cells] [--precision bf16] --to FILE` trains small runs of
+three families on this machine and on two stand-ins for others: honest ones over many seeds, and
+ones with each fault of `later_faults` (or of `held_out_faults`, on which no limit was set), begun
+at several moments. Every one is compared with the honest run on this machine and, with `--replay`,
+computed again here from its own states. Runs that FOLDER has already are not repeated. Writes what
+was found, per kind, with the DNA, to FILE.
 
 The limits were set by seed 0, so seeds are reported from 1 on.
 """
@@ -136,7 +136,7 @@ def main() -> int:
     parser.add_argument("--precision", default="fp32", help="of all runs; a FOLDER has one")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only-report", action="store_true", help="of the runs that are there")
-    parser.add_argument("--to", type=Path, default=ROOT / "benchmarks/across_machines.json")
+    parser.add_argument("--to", type=Path, required=True, help="the JSON file to write")
     arguments = parser.parse_args()
     for _, changes in STAND_INS.values():
         changes["train"] = changes.get("train", {}) | {"precision": arguments.precision}
@@ -146,7 +146,8 @@ def main() -> int:
     kinds = HELD_OUT if arguments.held_out else LATER_FAULTS
     faulty_ones = list(faulty(arguments.faulty, kinds, arguments.faults, arguments.on))
     if not arguments.only_report:
-        run_all(folder, [*honest_ones, *faulty_ones], arguments.jobs)
+        sound = honest(arguments.faulty)  # what their faults are held against
+        run_all(folder, [*honest_ones, *sound, *faulty_ones], arguments.jobs)
     os.environ["DVC_ROOT"] = str(folder)  # decoded pictures are kept there
     judge = Judge(folder, arguments.replay, arguments.cells)
     found = report(judge, honest_ones, faulty_ones, arguments.jobs)

@@ -7,6 +7,7 @@ the machine does not show. Without the profile, which has clocks of its own. The
 place as for the studies. About ten minutes of processor time.
 """
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -64,14 +65,15 @@ def measure(study: str, name: str) -> None:
     """Make a cell and estimate it, and print seconds of processor time."""
     time.perf_counter = time.process_time
     form, cell, params = cell_of(study, name)
-    from stages.studies.run.cell import make_cell
+    from stages.studies.run import cell as making
     from stages.studies.run.estimate import images_in, rehearsed
     from stages.studies.run.pictures import images_by_split
     from stages.studies.run.rehearsal import measured_pace
 
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        make_cell(form, cell, params, Path(folder), lambda line: None, again=True)
+        making.profile_of = lambda *_: {}
+        making.make_cell(form, cell, params, Path(folder), lambda line: None)
     took = time.perf_counter() - started
     images = images_in(params, images_by_split(form, params.dataset))
     estimated = rehearsed(params, images or (0, 0, 0), measured_pace(params))
@@ -88,4 +90,6 @@ def cell_of(study: str, name: str) -> "tuple[StudyConfig, Cell, Params]":
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("cells", nargs="*", metavar="STUDY:CELL")
+    main(parser.parse_args().cells)

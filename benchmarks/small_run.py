@@ -1,6 +1,6 @@
 """One small, whole run in a folder of its own: pictures, subset, fingerprint, training, evaluation.
 
-`python benchmarks/small_run.py FOLDER [--fault NAME] [--statement CODE] [key=value …]` is what
+`python -m benchmarks.small_run FOLDER [--fault NAME] [--statement CODE] [key=value …]` is what
 `planted_faults.py` starts for every stand-in machine and every fault, in a process of its own.
 The pictures are made here, in colour and of another size than the network sees, so that faults of
 channels and resizing can show.

@@ -5,7 +5,8 @@ in fp32 and in bf16, on pictures of the zip (without it on the embedded digits),
 of the weights of each, under the DNA of this machine. `--record FILE` adds them to a file,
 `--check FILE` holds them against it: exit status 1, naming each family and precision that differs.
 
-Run it before and after a change that must not change results. It goes through `params.yaml` and the
+Run it with `--record FILE` before, and with `--check FILE` after a change that must not change
+results. It goes through `params.yaml` and the
 stages alone, so that the code behind them may move. About four minutes of processor time.
 """
 
@@ -72,34 +73,34 @@ def hash_weights(path: Path) -> str:
     return digest.hexdigest()
 
 
-def measure(pictures: Path | None, only: str) -> tuple[str, dict[str, Any], dict[str, str]]:
-    """DNA and facts of the machine, and a hash per family and precision whose name holds `only`."""
-    dataset = {"name": "digits"}
-    if pictures is not None:
-        dataset = {"name": "image_folder", "folder": str(pictures.resolve())}
-    hashes = {}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for stage in ("fingerprint", "download", "subset"):
-            run_stage(stage, folder, {**PARAMS, "model": "lenet_small", "dataset": dataset})
-        hardware = json.loads((folder / "metrics/hardware.json").read_text())
-        for model, recipe in FAMILIES.items():
-            for precision in PRECISIONS:
-                case = f"{model} {precision}"
-                if only not in case:
-                    continue
-                train = {**TRAIN, **recipe, "precision": precision}
-                params = {**PARAMS, "model": model, "dataset": dataset, "train": train}
-                run_stage("train", folder, params)
-                hashes[case] = hash_weights(folder / "data/weights.safetensors")
-                print(f"{case}: {hashes[case][:12]}", file=sys.stderr, flush=True)
+def prepare(folder: Path, dataset: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Choose the pictures; DNA and facts of the machine."""
+    for stage in ("fingerprint", "download", "subset"):
+        run_stage(stage, folder, {**PARAMS, "model": "lenet_small", "dataset": dataset})
+    hardware = json.loads((folder / "metrics/hardware.json").read_text())
     about = {
         "chip": hardware["chip"],
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": PARAMS["threads"],
         "torch": hardware["torch"],
     }
-    return "-".join(hardware["id"].split("-")[:2]), about, hashes
+    return "-".join(hardware["id"].split("-")[:2]), about
+
+
+def measure(folder: Path, dataset: dict[str, Any], only: str) -> dict[str, str]:
+    """A hash per family and precision whose name holds `only`."""
+    hashes = {}
+    for model, recipe in FAMILIES.items():
+        for precision in PRECISIONS:
+            case = f"{model} {precision}"
+            if only not in case:
+                continue
+            train = {**TRAIN, **recipe, "precision": precision}
+            params = {**PARAMS, "model": model, "dataset": dataset, "train": train}
+            run_stage("train", folder, params)
+            hashes[case] = hash_weights(folder / "data/weights.safetensors")
+            print(f"{case}: {hashes[case][:12]}", file=sys.stderr, flush=True)
+    return hashes
 
 
 def known_hashes(recorded: Any, dna: str, about: dict[str, Any], source: str) -> dict[str, str]:
@@ -119,13 +120,23 @@ def main() -> int:
     parser.add_argument("--check", type=Path, metavar="FILE")
     parser.add_argument("--only", default="", help="cases whose name holds this text")
     arguments = parser.parse_args()
-    dna, about, hashes = measure(arguments.pictures, arguments.only)
     source = arguments.pictures.stem if arguments.pictures else "digits"
+    dataset = {"name": "digits"}
+    if arguments.pictures:
+        dataset = {"name": "image_folder", "folder": str(arguments.pictures.resolve())}
+    known: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        dna, about = prepare(Path(folder), dataset)
+        if arguments.check:
+            known = known_hashes(json.loads(arguments.check.read_text()), dna, about, source)
+            if not known:
+                print(
+                    f"{arguments.check} has no hashes of {source} on this machine ({dna}): {about}."
+                    " Record them before the change, with --record FILE."
+                )
+                return 1
+        hashes = measure(Path(folder), dataset, arguments.only)
     if arguments.check:
-        known = known_hashes(json.loads(arguments.check.read_text()), dna, about, source)
-        if not known:
-            print(f"{arguments.check} has no hashes of {source} on this machine ({dna}): {about}")
-            return 1
         wrong = [case for case, value in hashes.items() if known.get(case) != value]
         print("\n".join(f"differs: {case}" for case in wrong) or f"all {len(hashes)} are the same")
         return int(bool(wrong))

@@ -19,6 +19,15 @@ import torch
 # A shell that starts the tests in the background has them ignore Ctrl-C, and their children too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Tests make repositories and commit in them. A hook's variables would have them do so in the
+# user's own one, and settings to sign or to run hooks would refuse them.
+for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"):
+    os.environ.pop(name, None)
+plain = {"commit.gpgsign": "false", "tag.gpgsign": "false", "core.hooksPath": os.devnull}
+for number, (key, value) in enumerate(plain.items(), int(os.environ.get("GIT_CONFIG_COUNT", 0))):
+    os.environ |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    os.environ["GIT_CONFIG_COUNT"] = str(number + 1)
+
 # No test asserts on time, and hypothesis neither, which would find a busy machine too slow.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")

@@ -56,6 +56,7 @@ REFUSED: dict[str, tuple[dict[str, object], type[UserError], str]] = {
         "cannot take images of 32 px",
     ),
     "absent weights": ({"pretrained": "gone.pt"}, ModelError, "no such file"),
+    "a folder for weights": ({"pretrained": "."}, ModelError, "that is a folder"),
     "weights that nobody publishes": ({"pretrained": True}, ModelError, "nobody publishes"),
     "deeper than the model": (
         {"pretrained": "own.safetensors", "finetune": "partial:99"},

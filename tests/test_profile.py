@@ -75,8 +75,8 @@ def test_a_model_too_large_for_memory_is_one_paragraph() -> None:
         sheet.measure(killed, QUICK, CPU, 1)
 
 
-def test_dvc_measures_again_when_what_decides_the_costs_changes() -> None:
-    declared = yaml.safe_load(Path("dvc.yaml").read_text("utf-8"))["stages"]["profile"]["params"]
+def test_dvc_measures_again_when_what_decides_the_costs_changes(root: Path) -> None:
+    declared = yaml.safe_load((root / "dvc.yaml").read_text("utf-8"))["stages"]["profile"]["params"]
     of_training = {one for one in declared if isinstance(one, str) and one.startswith("train.")}
     assert of_training == {f"train.{key}" for key in (*TRAIN_KEYS, "deterministic")}
 

@@ -80,7 +80,7 @@ def require_sensible(arguments: argparse.Namespace) -> None:
     for name, path in (("--html", arguments.html), ("--save-ops", arguments.save_ops)):
         if path is not None and path.is_dir():
             raise RunError(f"{name} {path} is a folder; name the file to write.")
-    if not 0 < arguments.margin < 100:
+    if not 0 < arguments.margin <= 50:
         raise RunError(
-            f"--margin is {arguments.margin:g}; allowed are points of accuracy between 0 and 100."
+            f"--margin is {arguments.margin:g}; allowed are points of accuracy above 0, up to 50."
         )

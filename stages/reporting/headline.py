@@ -29,6 +29,8 @@ WRITTEN_BY = {
     paths.PROFILE_BLOCKS: ("profile", "costs by block"),
 }
 """By file: the stage, and what it tells."""
+FEW_FOR_CALIBRATION = 1000
+"""Test images below which a perfectly calibrated model shows an ECE of several per cent."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,9 @@ def tiles(run: Run) -> list[Tile]:
     ]
     ece = run.evaluate.get("ece")
     if ece is not None:
-        shown.append(Tile("calibration error", percent(ece), "ECE; 0 is perfect"))
+        images = run.evaluate.get("test_images") or FEW_FOR_CALIBRATION
+        few = f"; so few as {images:,} images alone make some" * (images < FEW_FOR_CALIBRATION)
+        shown.append(Tile("calibration error", percent(ece), f"ECE; 0 is perfect{few}"))
     return shown + _training_tiles(run.train) + _cost_tiles(run)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from stages.core.combinations import AT_ONCE
 from stages.core.errors import RunError
 from stages.core.files import sha256_of_file
 from stages.core.mistakes import first_mistake
@@ -56,6 +57,7 @@ class _Record(BaseModel):
     dataset: str
     task: str
     params_id: str
+    cell_seconds: float
     machine: _Machine
     params: Section = None
     diverged: _Divergence | None = None
@@ -81,6 +83,16 @@ def read_cell(folder: Path) -> dict[str, Any] | None:
     """`cell.json` of one cell; None when it has not run. Raises RunError when it is damaged."""
     path = folder / CELL
     return parse_cell(path.read_bytes(), path.as_posix()) if path.exists() else None
+
+
+def took_seconds(cell: Mapping[str, Any]) -> float:
+    """Seconds that a cell took, without the features that it shared.
+
+    After a break its process knows of its own time alone, and the training of that before as well.
+    """
+    whole = float(cell["cell_seconds"])
+    at_once = (cell.get("params") or {}).get("finetune") in AT_ONCE
+    return whole if at_once else max(whole, (cell.get("train") or {}).get("train_seconds") or 0.0)
 
 
 def mend_of_cell(where: str) -> str:

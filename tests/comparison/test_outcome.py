@@ -156,11 +156,23 @@ def test_seeds_that_differ_within_the_margin_prove_no_more_than_rounding(tmp_pat
 
 def test_one_pair_is_told_how_many_seeds_by_an_assumed_spread(tmp_path: Path) -> None:
     made_of: dict[str, Any] = {"params": BF16, "train": OTHER | {"precision": "bf16"}}
-    found = compared([pair(tmp_path, 0, predictions=predictions(moved=1), **made_of)])
+    a, b = pair(tmp_path, 0, predictions=predictions(1820, 2000, moved=20), **made_of)
+    found = compared([(replace(a, predictions=predictions(1800, 2000)), b)])
     assert found.verdict.rung is Rung.UNDECIDED
-    assert "5 if accuracy spreads over seeds by 0.20 points, which is assumed" in (
-        sentence_of(found.verdict)
-    )
+    told = "7 seeds on each machine if accuracy spreads over seeds by 0.20 points, which is assumed"
+    assert told in sentence_of(found.verdict)
+
+
+def test_what_it_takes_is_told_only_where_it_is_not_here(tmp_path: Path) -> None:
+    """Of 100 images no number of seeds shows it; and 5,000 are more than would do on average."""
+    made_of: dict[str, Any] = {"params": BF16, "train": OTHER | {"precision": "bf16"}}
+    few = compared([pair(tmp_path, 0, predictions=predictions(moved=1), **made_of)])
+    assert "takes about 6,938 test images." in sentence_of(few.verdict)
+    a, b = pair(tmp_path, 1, **made_of)
+    right = predictions(4500, 5000), predictions(4532, 5000, moved=18)
+    many = compared([(replace(a, predictions=right[0]), replace(b, predictions=right[1]))])
+    assert many.verdict.rung is Rung.UNDECIDED
+    assert "test images" not in sentence_of(many.verdict)
 
 
 def near(name: str, **more: Any) -> Run:

@@ -1,12 +1,13 @@
 """Several seeds on each machine: paired, no surer than the test images, and how many would do."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.comparison.analysis.seeds import compare_seeds, seeds_needed, tost_power
-from stages.comparison.analysis.statistics import ALPHA, paired_error, tost
+from stages.comparison.analysis.statistics import ALPHA, paired_error, shared_error, tost
 
 
 def test_seeds_are_paired() -> None:
@@ -91,3 +92,33 @@ def test_power_is_a_probability_and_grows_with_the_margin(
     power = tost_power(sd / seeds**0.5, seeds - 1, margin)
     assert -1e-9 <= power <= 1 + 1e-9
     assert tost_power(sd / seeds**0.5, seeds - 1, 1.5 * margin) >= power - 1e-6
+
+
+def answers(right: np.ndarray) -> pd.DataFrame:
+    """What `align` gives of two runs, of which the first has all images right."""
+    table = pd.DataFrame({"name": np.arange(len(right)), "label_a": 1, "label_b": 1})
+    return table.assign(predicted_a=1, predicted_b=right.astype(int))
+
+
+def test_images_that_all_seeds_get_wrong_are_not_averaged_out() -> None:
+    """25 of 5,000, at the margin, in each of ten seeds; as many others in each are less."""
+    wrong = np.arange(5000) < 25
+    alike = [answers(~wrong)] * 10
+    apart = [answers(~np.roll(wrong, 25 * seed)) for seed in range(10)]
+    errors = [paired_error(25, 0, 5000)] * 10
+    assert shared_error(alike) == pytest.approx(paired_error(25, 0, 5000), rel=0.1)
+    assert shared_error(apart) == pytest.approx(paired_error(0, 0, 5000))
+    for margin, equivalent in ((0.005, False), (0.0075, True)):
+        found = compare_seeds([1.0] * 10, [0.995] * 10, margin, errors, shared_error(alike))
+        assert found is not None
+        assert found.equivalent is equivalent
+
+
+def test_too_few_images_are_not_made_good_by_seeds() -> None:
+    """Of 359 that all answer alike, 0.5 % wrong ones elsewhere are missed with 17 % (0.995^359)."""
+    same = [0.9] * 5
+    shared = shared_error([answers(np.ones(359, bool))] * 5)
+    found = compare_seeds(same, same, 0.005, [paired_error(0, 0, 359)] * 5, shared)
+    assert found is not None
+    assert not found.equivalent
+    assert found.needed is None

@@ -237,7 +237,8 @@ def test_not_significant_is_not_equal(tmp_path: Path) -> None:
     found = by_outcome(tmp_path, predictions(), predictions(moved=1), 0.005)
     assert found.verdict.rung is Rung.UNDECIDED
     assert found.verdict.rung.exit_status == 2
-    assert "test images, or several seeds" in sentence_of(found.verdict)
+    told = sentence_of(found.verdict)
+    assert "to show equivalence, if there is no difference, takes about 6,938 test images." in told
 
 
 def test_different_by_outcome(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Files are whole or absent, whatever interrupts the writing."""
 
 import errno
-import json
 import os
 import shutil
 import signal
@@ -60,11 +59,20 @@ def test_a_killed_process_leaves_no_result(tmp_path, root):
         assert not (tmp_path / "result.json").exists()
 
 
-def test_another_writer_never_shows_a_part(tmp_path):
+@pytest.mark.parametrize("write", [files.write_json, files.write_text])
+def test_a_write_that_breaks_off_leaves_what_was_there(tmp_path, monkeypatch, write):
     path = tmp_path / "result.json"
-    for number in range(20):
-        files.write_json(path, {"number": number, "filling": "x" * 10_000})
-        assert json.loads(path.read_text())["number"] == number
+    write(path, "first")
+    before = path.read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write(path, "second")
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["result.json"]
 
 
 def test_reasons_that_libraries_hide(tmp_path, monkeypatch):

@@ -11,11 +11,11 @@ from stages.core.errors import RunError
 from stages.core.git import git, git_or_none
 
 
-def test_names_outside_ascii_are_read_in_a_plain_locale(tmp_path: Path) -> None:
+def test_names_outside_ascii_are_read_in_a_plain_locale(tmp_path: Path, root: Path) -> None:
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     program = "from stages.core.git import git; print(ascii(git('config', 'x.folder')))"
     plain = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    plain["PYTHONPATH"] = str(Path.cwd())
+    plain["PYTHONPATH"] = str(root)
     subprocess.run(["git", "config", "x.folder", "data/Mädchen"], cwd=tmp_path, check=True)
     told = subprocess.check_output([sys.executable, "-c", program], cwd=tmp_path, env=plain)
     assert told.decode().strip() == r"'data/M\xe4dchen'"

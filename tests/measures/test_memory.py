@@ -62,7 +62,7 @@ def test_a_process_ends_with_the_one_that_started_it() -> None:
     assert parent.stdout
     assert parent.stdout.readline() == "building\n"
     parent.kill()
-    parent.communicate(timeout=60)  # all that write to the pipe have ended
+    parent.communicate()  # all that write to the pipe have ended
 
 
 def test_a_forecast_goes_through_the_measured_peak() -> None:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from filelock import FileLock
 
+from stages.core.params import Params
 from tests.pipeline.running import BIN, QUICK, Dvc, commit_all, copy_tracked
 
 LIST_IMPORTS = """
@@ -27,7 +28,7 @@ atexit.register(tell)
 def make_clone(folder: Path) -> None:
     """Copy the working tree with a quick recipe, and commit it; nothing is run in it."""
     copy_tracked(folder, without=("metrics/", "plots/", "studies/", "dvc.lock"))
-    params = yaml.safe_load((folder / "params.yaml").read_text())
+    params = Params().model_dump(mode="json")  # whatever was tried in this working tree
     for key, value in QUICK.items():
         params[key] = {**params[key], **value} if isinstance(value, dict) else value
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))

@@ -36,10 +36,12 @@ def agreement(form: StudyConfig, *machines: str) -> Agreement:
     return found
 
 
-def test_equal_answers_hold(form: StudyConfig) -> None:
+def test_where_neither_machine_is_sure_who_is_first_nothing_speaks_against(
+    form: StudyConfig,
+) -> None:
     samples.fill(form, OTHER, images_per_class=200)
     found = agreement(form, ONE, OTHER)
-    assert found.holds
+    assert found.stands
     assert found.leaders == ("good", "good")
     assert found.tau is not None
     assert found.tau.value == 1
@@ -47,8 +49,21 @@ def test_equal_answers_hold(form: StudyConfig) -> None:
     assert found.swapped == found.beyond == ()
     assert found.beyond_seeds == ()
     text = " ".join(_page(form).split())
-    answer = "The answer holds on machine 2 (made-up chip, DNA aaaa-1111) at 400 images: of the 3 "
-    assert f"{answer}compared, good is first on both (Kendall's tau 1.00, interval " in text
+    answer = "Nothing speaks against the answer on machine 2 (made-up chip, DNA aaaa-1111) at 400 "
+    told = "images: of the 3 compared, good is first on both (Kendall's tau 1.00, interval "
+    assert answer + told in text
+
+
+def test_the_answer_holds_where_both_are_sure_who_is_first(
+    form: StudyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samples, "SKILL", {"good": 0.95, "fair": 0.6, "poor": 0.4})
+    samples.fill(form, ONE, images_per_class=200)
+    assert main(["keep", "made"]) == 0
+    samples.fill(form, OTHER, images_per_class=200)
+    found = agreement(form, ONE, OTHER)
+    assert found.surely_first
+    assert "**The answer holds on machine 2 (made-up chip, DNA" in _page(form)
 
 
 def test_cells_of_other_pictures_are_not_compared(form: StudyConfig) -> None:
@@ -72,7 +87,7 @@ def test_a_ranking_turned_round_does_not(
     monkeypatch.setattr(samples, "SKILL", {"good": 0.4, "fair": 0.7, "poor": 0.8})
     samples.fill(form, OTHER, images_per_class=200)
     found, turned = agreement(form, ONE, OTHER), agreement(form, OTHER, ONE)
-    assert found.holds is turned.holds is False
+    assert found.stands is turned.stands is False
     assert ("good", "poor") in found.reversed
     assert set(turned.reversed) == {pair[::-1] for pair in found.reversed}
     assert found.tau is not None
@@ -89,7 +104,7 @@ def test_chance_is_no_answer(form: StudyConfig, monkeypatch: pytest.MonkeyPatch)
     for machine in (ONE, OTHER):
         samples.fill(form, machine, images_per_class=200)
         keep_cells(form)
-    assert agreement(form, ONE, OTHER).holds is None
+    assert agreement(form, ONE, OTHER).stands is None
 
 
 def test_nothing_to_keep_is_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from stages.studies.analysis.answers import ImageErrors, constant_runs, image_errors, label_shares
-from stages.studies.analysis.intervals import Measured, summarize, tied_with
+from stages.studies.analysis.intervals import Estimate, Measured, summarize, tied_with
 from stages.studies.analysis.spread import pooled
 
 NO_ANSWERS = ImageErrors("test_top1", [], np.zeros((0, 0)))
@@ -213,3 +213,30 @@ def test_where_no_run_was_repeated_seeds_spread_as_on_the_other_machines() -> No
     slow = every.rename(columns={"test_top1": "train_seconds"})
     timed = Measured(slow.loc[own.index], "train_seconds", NO_ANSWERS, everywhere=slow)
     assert not timed.spread.pools  # times are each machine's own
+
+
+def test_of_many_equal_backbones_none_is_told_apart_more_often_than_said() -> None:
+    """The range of so many normal means, each with a standard error of 1, in 5 % of draws."""
+    half_width = math.sqrt(2) * stats.norm.ppf(0.975)
+    drawn = np.random.default_rng(0).standard_normal((4000, 12))
+    apart = [
+        not Estimate(float(found), half_width).open_among(12) for found in np.ptp(drawn, axis=1)
+    ]
+    assert np.mean(apart) == pytest.approx(0.05, abs=0.01)
+    alone = [not Estimate(float(a - b), half_width).open for a, b in drawn[:, :2]]
+    assert np.mean(alone) == pytest.approx(0.05, abs=0.01)
+
+
+@pytest.mark.parametrize(("truth", "images"), [(0.99, 359), (0.995, 1000), (0.98, 359)])
+def test_near_all_right_an_interval_holds_the_truth_nearly_as_often(
+    truth: float, images: int
+) -> None:
+    right = np.arange(images + 1)
+    chance = stats.binom.pmf(right, images, truth)
+    cells = pd.DataFrame({"test_top1": right / images, "test_images": images})
+    for name in ("machine", "model", "size", "recipe"):
+        cells[name] = cells.index.astype(str)
+    variance = np.diag(NO_ANSWERS.among(cells, "test_top1"))
+    half_width = stats.norm.ppf(0.975) * np.sqrt(variance)
+    held = np.abs(right / images - truth) <= half_width
+    assert chance[held].sum() > 0.93

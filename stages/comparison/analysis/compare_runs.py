@@ -1,5 +1,6 @@
 """Two records and every answer about them, in one value. Showing it is left to `page/`."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -16,9 +17,11 @@ from stages.comparison.analysis.seeds import Seeds, compare_seeds
 from stages.comparison.analysis.setup import Difference, setup_differences
 from stages.comparison.analysis.statistics import (
     Paired,
+    align,
     compare_answers,
     compare_classes,
     paired_error,
+    shared_error,
 )
 from stages.comparison.analysis.verdict import reach_verdict
 from stages.runs.run import Run
@@ -115,16 +118,32 @@ def _evidence(
 def _over_seeds(pairs: Sequence[tuple[Run, Run]], margin: float) -> Seeds | None:
     """Accuracies of all pairs of one experiment, by the first accuracy of the task."""
     found = [
-        (one, other, _image_error(a, b, other - one))
+        (a, b)
         for a, b in pairs
         if not inputs_between(a, b)
         and other_question(a, b) is None
-        and (one := test_accuracy(a)) is not None
-        and (other := test_accuracy(b)) is not None
+        and test_accuracy(a) is not None
+        and test_accuracy(b) is not None
     ]
-    errors = [error for _, _, error in found if error is not None]
-    mine, theirs = [one for one, _, _ in found], [other for _, other, _ in found]
-    return compare_seeds(mine, theirs, margin, errors)
+    mine, theirs = ([test_accuracy(pair[side]) or 0.0 for pair in found] for side in (0, 1))
+    errors = [
+        error
+        for (a, b), one, other in zip(found, mine, theirs, strict=True)
+        if (error := _image_error(a, b, other - one)) is not None
+    ]
+    return compare_seeds(mine, theirs, margin, errors, _shared_error(found, errors))
+
+
+def _shared_error(pairs: Sequence[tuple[Run, Run]], errors: Sequence[float]) -> float:
+    """What test images leave uncertain however many seeds there are; without the answers, all."""
+    answered = [
+        align(a.predictions, b.predictions)
+        for a, b in pairs
+        if a.predictions is not None and b.predictions is not None
+    ]
+    if len(answered) > 1 and len(answered) == len(pairs) and all(map(len, answered)):
+        return shared_error(answered)
+    return math.sqrt(sum(error**2 for error in errors) / len(errors)) if errors else 0.0
 
 
 def _image_error(a: Run, b: Run, difference: float) -> float | None:

@@ -11,7 +11,13 @@ from scipy import stats
 
 from stages.comparison.analysis.findings import Evidence, Fault, Kind, Rung, Verdict, Where
 from stages.comparison.analysis.seeds import ASSUMED_SD, seeds_needed
-from stages.comparison.analysis.statistics import ALPHA, Paired, discordance, more_churn
+from stages.comparison.analysis.statistics import (
+    ALPHA,
+    Paired,
+    discordance,
+    more_churn,
+    paired_error,
+)
 
 SURE = 0.001
 """McNemar's p below which two runs that should agree are called different all the same."""
@@ -51,14 +57,8 @@ def by_outcome(evidence: Evidence) -> tuple[Rung, Fault | None]:
     answers, seeds = evidence.answers, evidence.seeds
     if shows_equivalence(evidence):
         return Rung.STATISTICAL, None
-    if seeds is not None:
-        differ = seeds.differ
-    else:
-        differ = (
-            answers is not None
-            and answers.mcnemar_p < ALPHA
-            and (answers.low > 0 or answers.high < 0)
-        )
+    told = seeds or answers
+    differ = told is not None and told.differ
     fault = Fault(Kind.ACCURACY, Where("accuracy"))
     return (Rung.DIFFERENT, fault) if differ else (Rung.UNDECIDED, None)
 
@@ -100,6 +100,9 @@ def images_needed(answers: Paired) -> int:
     return math.ceil((reach / answers.margin) ** 2)
 
 
-def seeds_needed_by_assumption(margin: float) -> int | None:
-    """Seeds per machine at which TOST would pass, if accuracy spreads as is usual."""
-    return seeds_needed(math.sqrt(2) * ASSUMED_SD, margin)
+def seeds_needed_by_assumption(answers: Paired) -> int | None:
+    """Seeds per machine at which TOST would pass on as many test images, if accuracy spreads as is
+    usual and there is no difference; None where so few images never show it.
+    """
+    sd = max(math.sqrt(2) * ASSUMED_SD, answers.error)
+    return seeds_needed(sd, answers.margin, paired_error(0, 0, answers.images))

@@ -1,4 +1,9 @@
-"""Several seeds on each of two machines: the paired difference, and how many seeds would do."""
+"""Several seeds on each of two machines: the paired difference, and how many seeds would do.
+
+Its variance has two parts: that over seeds, which shrinks with their number, and that over test
+images, of what all seeds answer alike, which does not: a fault that hits some images hits them in
+every seed. The second comes from `statistics.shared_error`.
+"""
 
 import math
 from bisect import bisect_left
@@ -14,6 +19,9 @@ ASSUMED_SD = 0.002
 """Spread of a recipe's accuracy over seeds, a share, where no seeds tell it: 0.15 to 0.25 points
 are usual for CIFAR-10 and its kin."""
 
+CERTAIN = 1e6
+"""Degrees of freedom from which a standard error is as good as known."""
+
 
 @dataclass(frozen=True)
 class Seeds:
@@ -22,7 +30,7 @@ class Seeds:
     `sd` is the spread of the paired differences, no less than what the discordant test images
     make of it; `sd_within` is that of the seeds on one machine. `needed` is the number of seeds
     per machine at which TOST would show equivalence if there is no difference; None when these are
-    as many already, or when no number of them would do.
+    as many already, or when no number of them would do on these test images.
     """
 
     seeds: int
@@ -52,13 +60,18 @@ class Seeds:
 
 
 def compare_seeds(
-    a: Sequence[float], b: Sequence[float], margin: float, errors: Sequence[float] = ()
+    a: Sequence[float],
+    b: Sequence[float],
+    margin: float,
+    errors: Sequence[float] = (),
+    shared: float = 0.0,
 ) -> Seeds | None:
     """Accuracies of the same seeds on two machines; None for fewer than two pairs.
 
     Two or three differences may be equal by luck, so their spread counts as no less than `errors`,
-    the standard errors that the test images alone make. None also when all differences are equal
-    and no errors are known: there is nothing to go by.
+    the standard errors that the test images alone make; `shared` is that which all seeds have in
+    common. None also when all differences are equal and no errors are known: there is nothing to go
+    by. Degrees of freedom are those of Satterthwaite (Biometrics Bulletin 2, 1946).
     """
     if len(a) != len(b) or len(a) < 2:
         return None
@@ -67,9 +80,9 @@ def compare_seeds(
     sd = max(float(differences.std(ddof=1)), floor)
     if sd == 0:
         return None
-    mean, error, dof = float(differences.mean()), sd / math.sqrt(len(a)), len(a) - 1
+    mean, (error, dof) = float(differences.mean()), _error(sd, len(a), shared)
     reach = float(stats.t.ppf(1 - ALPHA / 2, dof)) * error
-    needed = seeds_needed(sd, margin)
+    needed = seeds_needed(sd, margin, shared)
     return Seeds(
         seeds=len(a),
         difference=mean,
@@ -83,19 +96,28 @@ def compare_seeds(
     )
 
 
-def seeds_needed(sd: float, margin: float, power: float = 0.8, most: int = 10_000) -> int | None:
+def _error(sd: float, seeds: int, shared: float) -> tuple[float, float]:
+    """The standard error of the mean difference, and its degrees of freedom."""
+    own = sd**2 / seeds
+    return math.sqrt(own + shared**2), (seeds - 1) * (1 + shared**2 / own) ** 2
+
+
+def seeds_needed(
+    sd: float, margin: float, shared: float = 0.0, power: float = 0.8, most: int = 10_000
+) -> int | None:
     """Pairs for TOST to show equivalence when there is no difference; None if more than `most`.
 
-    `sd` is that of the paired differences; both in the same unit.
+    `sd` is that of the paired differences, `shared` the error that all seeds have in common; all
+    in the same unit.
     """
     counts = range(2, most + 1)
     place = bisect_left(
-        counts, power, key=lambda n: tost_power(sd / math.sqrt(n), n - 1, margin) if sd else 1.0
+        counts, power, key=lambda n: tost_power(*_error(sd, n, shared), margin) if sd else 1.0
     )
     return counts[place] if place < len(counts) else None
 
 
-def tost_power(error: float, dof: int, margin: float) -> float:
+def tost_power(error: float, dof: float, margin: float) -> float:
     """Exact power of TOST when there is no true difference.
 
     `error` is the standard error of the difference, known with `dof` degrees of freedom: n
@@ -104,6 +126,8 @@ def tost_power(error: float, dof: int, margin: float) -> float:
     one-sided tests procedure").
     """
     critical, reach = stats.t.ppf(1 - ALPHA, dof), margin / error
+    if dof > CERTAIN:
+        return float(max(0.0, 2 * stats.norm.cdf(reach - critical) - 1))
 
     def integrand(ratio: float) -> float:
         inside = 2 * stats.norm.cdf(reach - critical * ratio) - 1

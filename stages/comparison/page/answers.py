@@ -6,6 +6,7 @@ The figures come from `statistics` and `seeds`.
 from stages.comparison.analysis.compare_runs import Comparison, other_question
 from stages.comparison.analysis.findings import Rung
 from stages.comparison.analysis.statistics import Paired, points
+from stages.comparison.page.needed import needed_of_seeds
 from stages.comparison.page.section import Grid, Section
 from stages.comparison.page.values import heads
 from stages.core.counts import counted
@@ -83,9 +84,8 @@ def _seeds(found: Comparison) -> list[str]:
         f"points (TOST p {seeds.tost_p:.2g}); seeds on one machine spread by "
         f"{points(seeds.sd_within)} points."
     )
-    if seeds.equivalent or seeds.needed is None:
-        return [sentence]
-    return [sentence, f"To show equivalence takes about {seeds.needed:,} seeds per machine."]
+    needed = needed_of_seeds(seeds)
+    return [sentence, f"{needed[0].upper()}{needed[1:]}."] if needed else [sentence]
 
 
 def _figures(found: Comparison) -> tuple[Grid, ...]:

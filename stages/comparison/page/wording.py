@@ -6,9 +6,9 @@ The findings are data (`analysis/findings.py`); this file and `terms` word them.
 from collections.abc import Callable
 
 from stages.comparison.analysis.findings import Kind, Rung, Verdict
-from stages.comparison.analysis.outcome import images_needed, seeds_needed_by_assumption
-from stages.comparison.analysis.seeds import ASSUMED_SD, Seeds
+from stages.comparison.analysis.seeds import Seeds
 from stages.comparison.analysis.statistics import Paired, points
+from stages.comparison.page.needed import needed_of_one_pair, needed_of_seeds
 from stages.comparison.page.terms import (
     cause_in_words,
     fault_in_words,
@@ -148,16 +148,17 @@ def _undecided(verdict: Verdict) -> str:
     if seeds is not None and seeds.differ:
         told = f"accuracy differs; more seeds would tell whether by over {points(margin)} points"
     elif seeds is not None:
-        more = f"; equivalence takes about {seeds.needed:,} seeds per machine"
-        told += more if seeds.needed else ""
-    elif answers is not None and started and (answers.low > 0 or answers.high < 0):
+        needed = needed_of_seeds(seeds)
+        told += f"; {needed}" if needed else ""
+    elif answers is not None and started and answers.differ:
         alone = "alone drove" if verdict.replayed else "alone may drive"
         told = (
             f"these two runs differ in accuracy, and rounding {alone} them apart; whether the "
             "machines differ takes several seeds on each"
         )
     elif answers is not None:
-        told += f"; {_needed(answers)}"
+        needed = needed_of_one_pair(answers)
+        told += f"; {needed}" if needed else ""
     return head + told + "." + accuracy_in_words(verdict)
 
 
@@ -236,13 +237,3 @@ def _seeds(seeds: Seeds) -> str:
 def _lacking(verdict: Verdict) -> str:
     named = ". ".join(lacking_in_words(verdict.missing))
     return f"there is too little to go by. {named or 'The runs share no test image'}."
-
-
-def _needed(answers: Paired) -> str:
-    """What it takes to show equivalence, if there is no difference."""
-    told = f"that takes about {images_needed(answers):,} test images, or several seeds on each"
-    told += " machine"
-    if seeds := seeds_needed_by_assumption(answers.margin):
-        told += f": {seeds:,} if accuracy spreads over seeds by {points(ASSUMED_SD)} points, which "
-        told += "is assumed"
-    return told

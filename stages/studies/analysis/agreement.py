@@ -2,12 +2,12 @@
 
 Compared are the cells that both machines finished, so that seeds and images are the same. Series
 that are surely above one answer to every image on neither are left out: a ranking of chance says
-nothing. A pair of backbones is *reversed* when each machine is sure of its own order, and the
-answer holds when no pair is reversed and the first of each machine is among those that the other
-cannot tell from its own first.
+nothing. A pair of backbones is *reversed* when each machine is sure of its own order. Nothing
+speaks against the answer when no pair is reversed and the first of each machine is among those that
+the other cannot tell from its own first; it holds when moreover one is surely first on both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.studies.analysis.intervals import NORMAL, Estimate, Measured
+from stages.studies.analysis.intervals import Estimate, Measured
 from stages.studies.analysis.machine_results import MachineResults
 from stages.studies.analysis.spread import GROUP
 
@@ -45,7 +45,8 @@ class Agreement:
     """Two machines at one size. `tau` is Kendall's over all pairs, None below two series.
 
     `swapped` are pairs whose order differs, better on the first machine named first; of the
-    `reversed` among them both machines are sure. `leaders` are the first of each machine.
+    `reversed` among them both machines are sure. `leaders` are the first of each machine;
+    `surely_first` tells that both machines have one and are sure of it against all others.
     """
 
     images: int
@@ -55,10 +56,11 @@ class Agreement:
     reversed: tuple[Pair, ...]
     leaders: Pair | None
     leaders_tied: bool
+    surely_first: bool
 
     @property
-    def holds(self) -> bool | None:
-        """Whether the answer is the same; None where none has learned."""
+    def stands(self) -> bool | None:
+        """Whether nothing speaks against one answer; None where none has learned."""
         return None if self.leaders is None else self.leaders_tied and not self.reversed
 
     @property
@@ -125,11 +127,12 @@ def _agreement(
     return Agreement(
         images=images,
         changes=tuple(changes),
-        tau=_tau(changes),
+        tau=_tau(measured, at, names, machines),
         swapped=tuple(swapped),
         reversed=tuple(reversed_),
         leaders=leaders,
         leaders_tied=tied,
+        surely_first=leaders is not None and _surely_first(leaders, names, sure),
     )
 
 
@@ -140,6 +143,12 @@ def _leaders(changes: Sequence[Change]) -> Pair | None:
     first = max(changes, key=lambda change: change.first.value)
     second = max(changes, key=lambda change: change.second.value)
     return first.series, second.series
+
+
+def _surely_first(leaders: Pair, names: Sequence[str], sure: Mapping[str, set[Pair]]) -> bool:
+    """Whether one series leads on both machines, and each is sure of it against every other."""
+    ahead = {(leaders[0], name) for name in names if name != leaders[0]}
+    return leaders[0] == leaders[1] and all(ahead <= pairs for pairs in sure.values())
 
 
 def _learned(mean: Estimate, chance: float) -> bool:
@@ -160,35 +169,40 @@ def _better(changes: Sequence[Change], pair: Pair) -> bool:
 def _sure_pairs(
     measured: Measured, at: pd.DataFrame, names: Sequence[str], machine: str
 ) -> set[Pair]:
-    """The pairs (better, worse) whose difference on one machine lies wholly above zero."""
+    """The pairs (better, worse) of which one machine is sure, all pairs told apart at once."""
     own = at[at["machine"] == machine]
     runs = {name: own[own["series"] == name] for name in names}
     found: set[Pair] = set()
     for a, b in combinations(names, 2):
         gap = measured.difference(runs[a], runs[b])
-        if not gap.open:
+        if not gap.open_among(len(names)):
             found.add((a, b) if gap.value > 0 else (b, a))
     return found
 
 
-def _tau(changes: Sequence[Change]) -> Estimate | None:
+def _tau(
+    measured: Measured, at: pd.DataFrame, names: Sequence[str], machines: Pair
+) -> Estimate | None:
     """Kendall's tau of the two orders (Biometrika 30, 1938), with half its 95 % interval.
 
-    The interval comes from means drawn anew within their own intervals, on each machine by itself,
-    so that two machines whose seeds cannot tell the backbones apart get a wide one.
+    The interval comes from means drawn anew, on each machine by itself, as far as seeds and the
+    images that all answer leave them uncertain: two machines that cannot tell the backbones apart
+    get a wide one.
     """
-    if len(changes) < 2:
+    if len(names) < 2:
         return None
-    sides = [[(c.first, c.second)[side] for c in changes] for side in (0, 1)]
-    values = np.array([[mean.value for mean in side] for side in sides])
-    known = [[mean.half_width for mean in side] for side in sides]
+    values, drawn, rng = [], [], np.random.default_rng(0)
+    for machine in machines:
+        own = at[at["machine"] == machine]
+        runs = [own[own["series"] == name] for name in names]
+        values.append(np.array([measured.mean(each).value for each in runs]))
+        if (spread := measured.joint(runs)) is not None:
+            drawn.append(rng.multivariate_normal(values[-1], spread, DRAWS, method="eigh"))
     tau = float(_kendall(values[0][None], values[1][None])[0])
-    if any(width is None for side in known for width in side):
+    if len(drawn) < len(machines):
         return Estimate(tau, None)
-    noise = np.random.default_rng(0).standard_normal((2, DRAWS, len(changes)))
-    drawn = values[:, None, :] + noise * (np.array(known, float) / NORMAL)[:, None, :]
-    spread = np.quantile(_kendall(*drawn), [0.025, 0.975])
-    return Estimate(tau, float(max(tau - spread[0], spread[1] - tau)))
+    ends = np.quantile(_kendall(*drawn), [0.025, 0.975])
+    return Estimate(tau, float(max(tau - ends[0], ends[1] - tau)))
 
 
 def _kendall(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -45,8 +45,7 @@ class ImageErrors:
         if known is not None:
             return known
         shares, images = (cells[name].to_numpy(float) for name in (column, "test_images"))
-        variance = np.clip(shares * (1 - shares), 0, None) / images
-        sd = np.sqrt(np.where(variance == 0, _all_alike(images), variance))
+        sd = np.sqrt(_at_least(np.clip(shares * (1 - shares), 0, None) / images, shares, images))
         group = cells.groupby(GROUP, sort=False).ngroup().to_numpy()
         same = group[:, None] == group[None, :]
         return np.asarray(np.outer(sd, sd) * same)
@@ -85,19 +84,23 @@ def image_errors(predictions: pd.DataFrame, column: str) -> ImageErrors:
         answers = np.stack(list(found.values()))
         images = answers.shape[1]
         covariance = np.atleast_2d(np.cov(answers, ddof=0)) / images
-        alike = np.diag(covariance) == 0
-        blocks.append(covariance + np.diag(np.where(alike, _all_alike(images), 0.0)))
+        own = np.diag(covariance)
+        blocks.append(covariance + np.diag(_at_least(own, answers.mean(axis=1), images) - own))
     runs = [run for found in lists.values() for run in found]
     return ImageErrors(column, runs, block_diag(*blocks))
 
 
-def _all_alike(images: "float | NDArray[np.float64]") -> "float | NDArray[np.float64]":
-    """The variance of an accuracy of 0 or 1, which other images may well not give.
+def _at_least(
+    variance: NDArray[np.float64],
+    shares: NDArray[np.float64],
+    images: "float | NDArray[np.float64]",
+) -> NDArray[np.float64]:
+    """The variance of accuracies, no less than if two more images were right and two wrong.
 
-    As if two more were right and two wrong (Agresti and Coull 1998).
+    So it is near 0 and 1, where other images may well give another one (Agresti and Coull 1998).
     """
-    share = 2 / (images + 4)
-    return share * (1 - share) / (images + 4)
+    drawn = (shares * images + 2) / (images + 4)
+    return np.asarray(np.maximum(variance, drawn * (1 - drawn) / (images + 4)))
 
 
 def label_shares(predictions: pd.DataFrame) -> dict[Run, float]:

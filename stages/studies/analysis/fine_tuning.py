@@ -4,7 +4,8 @@ A probe tells what a backbone knows already; fine-tuning can turn the order of c
 two are named (the ranks agree, by and large: Kornblith et al., arXiv:1805.08974).
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stages.core.combinations import AT_ONCE
@@ -46,10 +47,11 @@ def fine_tuning(view: MachineResults) -> list[Advice]:
         figures = over(view.cells_of(name, images), told)
         certainty = "; ".join([*_caution(view, images), " && ".join(_commands(view, [name]))])
         return [Advice(USE, name, RULE, figures, certainty)]
-    macs = view.costs().set_index("series")["macs_g"]
+    costs = view.costs().set_index("series")
+    macs: Mapping[Any, float] = dict(costs["macs_g"].dropna()) if "macs_g" in costs else {}
     alike = rows[tied_with(view.scores, rows, 1)]
     others = alike[alike["series"] != rows["series"].iloc[0]]
-    second = min(others["series"], key=lambda name: float(macs[name]))
+    second = min(others["series"], key=lambda name: float(macs.get(name, math.inf)))
     pair = [str(rows["series"].iloc[0]), str(second)]
     means = rows.set_index("series")["mean"]
     cells = [str(cell) for name in pair for cell in view.cells_of(name, images)["cell"]]

@@ -3,19 +3,22 @@
 An interval of 95 % has two parts, added in quadrature. The seeds: Student's t times the spread of
 one run over the root of the number of runs. The test images, where the figure is a share of them:
 the normal quantile times the standard error over images, which for a difference is that of the
-paired difference image by image. The two overlap a little (how seeds differ image by image counts
-in both), so intervals are rather too wide than too narrow. Times are taken in logarithms: their
-differences are ratios.
+paired difference image by image. The two overlap (how seeds differ image by image counts in both),
+so intervals of differences are too wide rather than too narrow: by half or more where few seeds are
+repeated. Times are taken in logarithms: their differences are ratios.
+
+Where many backbones are told apart at once, as in a ranking, intervals widen with their number.
 """
 
 import math
 import re
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 
 from stages.studies.analysis.answers import ImageErrors
@@ -47,7 +50,24 @@ class Estimate:
     @property
     def open(self) -> bool:
         """Whether zero lies in the interval, or there is none: a difference that is not sure."""
-        return self.half_width is None or abs(self.value) <= self.half_width
+        return self.open_among(2)
+
+    def open_among(self, count: int) -> bool:
+        """The same where all pairs of `count` means are told apart: of equal ones 95 % by none.
+
+        Tukey's range of so many normal means takes the place of that of two.
+        """
+        return self.half_width is None or abs(self.value) <= _range(count) * self.half_width
+
+
+@lru_cache
+def _range(count: int) -> float:
+    """How many times as wide the interval of a difference is among so many means as of two."""
+    if count <= 2:
+        return 1.0
+    return float(stats.studentized_range.ppf(2 * LEVEL - 1, count, math.inf)) / (
+        math.sqrt(2) * NORMAL
+    )
 
 
 def tested(column: str) -> str | None:
@@ -124,6 +144,21 @@ class Measured:
         first = pd.Series(1 / len(a), index=a.index)
         return self._contrast(first.sub(pd.Series(factor / len(b), index=b.index), fill_value=0.0))
 
+    def joint(self, groups: Sequence[pd.DataFrame]) -> NDArray[np.float64] | None:
+        """The covariance of the means of some groups; None where no interval can be given."""
+        means = [self.mean(runs) for runs in groups]
+        if any(mean.half_width is None for mean in means):
+            return None
+        runs = pd.concat(groups)
+        weight = np.zeros((len(groups), len(runs)))
+        for row, own in enumerate(groups):
+            weight[row, runs.index.isin(own.index)] = 1 / len(own)
+        share = tested(self.column)
+        images = self.errors.among(runs, share) if share is not None and share in runs else None
+        shared = np.zeros((len(runs),) * 2) if images is None else images
+        widths = np.array([self.spread.half_width(key) or 0.0 for key in _keys(runs)])
+        return np.asarray(weight @ (shared + np.diag((widths / NORMAL) ** 2)) @ weight.T)
+
     def _contrast(self, weights: "pd.Series[float]") -> Estimate:
         """The weighted sum of runs, each with its own spread, on test images that they share."""
         runs, weight = self.cells.loc[weights.index], weights.to_numpy(float)
@@ -173,11 +208,14 @@ def summarize(measured: Measured) -> pd.DataFrame:
 
 
 def tied_with(measured: Measured, rows: pd.DataFrame, place: int) -> "pd.Series[bool]":
-    """Which rows of `summarize` cannot be told from the one at `place`, itself among them."""
+    """Which rows of `summarize` cannot be told from the one at `place`, itself among them.
+
+    All pairs of them at once: by chance alone some of many would stand apart.
+    """
     keys = [tuple(map(str, key)) for key in rows[GROUP].itertuples(index=False, name=None)]
     chosen = measured.groups[keys[place]] if keys else measured.cells
     told = [
-        place == own or measured.difference(measured.groups[key], chosen).open
+        place == own or measured.difference(measured.groups[key], chosen).open_among(len(keys))
         for own, key in enumerate(keys)
     ]
     return pd.Series(told, index=rows.index, dtype=bool)

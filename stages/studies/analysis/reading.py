@@ -14,7 +14,7 @@ import pandas as pd
 from stages.core.combinations import AT_ONCE, FROZEN
 from stages.core.errors import RunError
 from stages.core.records import FILES
-from stages.runs.cell_file import disagreement, mend_of_cell, parse_cell, place_of
+from stages.runs.cell_file import disagreement, mend_of_cell, parse_cell, place_of, took_seconds
 from stages.runs.schema import CELL, CELL_PREDICTIONS, accuracies_of
 from stages.runs.sources import WORKSPACE, Source, open_source
 from stages.runs.tables import CELL_TABLES, Lack, read_table, require_whole
@@ -149,7 +149,7 @@ def _row(cell: Mapping[str, Any]) -> dict[str, Any]:
     row |= {key: value for key, value in train.items() if key.endswith("top1")}
     row |= {key: value for key, value in evaluate.items() if not isinstance(value, dict)}
     row |= cell.get("profile") or {}
-    row |= {"machine": cell["machine"]["id"], "cell_seconds": cell.get("cell_seconds")}
+    row |= {"machine": cell["machine"]["id"], "took_seconds": took_seconds(cell)}
     row |= {"fitted": fitted, "frozen": finetune in FROZEN}
     row |= {name: params.get("train", {}).get(name) for name in ("fast_kernels", "memory_format")}
     for metric in accuracies_of(evaluate):

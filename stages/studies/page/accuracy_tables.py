@@ -129,7 +129,7 @@ def class_error(view: MachineResults) -> str | None:
     return (
         f"Whole per cent: a class has {images:,} test images or more, which alone leave a figure "
         f"uncertain by up to ± {half_width:.0f} points and a difference by up to "
-        f"± {min(100, math.sqrt(2) * half_width):.0f}."
+        f"± {min(100, 2 * half_width):.0f}."
     )
 
 

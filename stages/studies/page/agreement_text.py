@@ -50,7 +50,7 @@ def _compared(first: MachineResults, other: MachineResults, found: list[Agreemen
 
 def _sentence(found: Sequence[Agreement], names: tuple[str, str], whose: str) -> str:
     """The answer in a line; `whose` it is, is said where it is not machine 1's."""
-    told = [one for one in found if one.holds is not None]
+    told = [one for one in found if one.stands is not None]
     where = f"On {names[0]} and {names[1]}"
     if not told:
         return f"{where} the answer cannot be compared: {NONE_LEARNED}."
@@ -65,15 +65,15 @@ def _sentence(found: Sequence[Agreement], names: tuple[str, str], whose: str) ->
         if seeds
         else " than test images explain; how far seeds differ is not known, for none was repeated"
     )
-    if unknown := [f"{one.images:,}" for one in found if one.holds is None]:
+    if unknown := [f"{one.images:,}" for one in found if one.stands is None]:
         moved += f"; at {_listed(unknown)} none has learned"
-    broken = [f"{one.images:,}" for one in told if not one.holds]
+    broken = [f"{one.images:,}" for one in told if not one.stands]
     if broken:
         return f"{where} the answer is not the same at {_listed(broken)} images; {moved}."
     if all(len(one.changes) == 1 for one in told):
         return f"{where} there is no ranking to compare: {_first(told)}; {moved}."
     sizes = _listed([f"{one.images:,}" for one in told])
-    sure = all(len(set(one.leaders or ())) == 1 for one in told)
+    sure = all(one.surely_first for one in told)
     holds = (
         f"The answer{whose} holds on" if sure else f"Nothing speaks against the answer{whose} on"
     )

@@ -23,7 +23,7 @@ def cell_list(form: StudyConfig, results: Results) -> Table:
         command = form.repro("-f", f"{cell.grid}@{cell.name}")
         for row in ran.get(cell.name, [{}]):
             state = _state(results, row) if row else "not run"
-            seconds = duration(row.get("cell_seconds")) if row else ""
+            seconds = duration(row.get("took_seconds")) if row else ""
             rows.append((cell.name, state, seconds, str(row.get("machine", "")), command))
     head = ("run", "result", "took", "hardware DNA", "command that repeats it")
     return Table(head, tuple(rows), numeric=(1, 2))

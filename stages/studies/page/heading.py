@@ -124,7 +124,7 @@ def tiles(
         )
     done = len(set(results.cells["cell"]))
     machines = results.cells["machine"].nunique()
-    seconds = results.cells["cell_seconds"].sum() if done else None
+    seconds = results.cells["took_seconds"].sum() if done else None
     took = f"on {machines} machines" if machines > 1 else f"{duration(seconds)} in all"
     shown.append(Tile("runs", f"{done} of {len(form.cells)}", took))
     return shown

@@ -74,6 +74,13 @@ def answers_of(form: StudyConfig) -> pd.DataFrame:
     return every.assign(right=(every["label"] == every["predicted"]).astype(float))
 
 
+def lacking(share: float, images: int = 200) -> float:
+    """By how much the variance of a share is less than with two more right and two wrong."""
+    agresti = (share * images + 2) / (images + 4)
+    more = agresti * (1 - agresti) / (images + 4)
+    return max(0.0, more - share * (1 - share) / images)
+
+
 def pooled_spread(form: StudyConfig) -> float:
     """Of one run over two seeds: their median, or what images make that the two answer unlike."""
     answers = answers_of(form)
@@ -81,7 +88,8 @@ def pooled_spread(form: StudyConfig) -> float:
     median = runs.groupby(["model", "size"]).var().median() / stats.chi2.median(1)
     right = answers.pivot_table(index=["model", "size", "name"], columns="seed", values="right")
     unlike = (right["0"] - right["1"]).groupby(["model", "size"])
-    by_images = (unlike.var(ddof=0) / unlike.size() / 2).mean()
+    seen = unlike.var(ddof=0) / unlike.size() / 2
+    by_images = (seen + runs.map(lacking).groupby(["model", "size"]).mean()).mean()
     return math.sqrt(max(median, by_images))
 
 
@@ -102,7 +110,9 @@ def test_means_and_intervals_are_those_of_plain_pandas(whole: tuple[StudyConfig,
         for size, shown in zip(("100", "200", "400"), row[1:], strict=True):
             spread = max(pooled, groups.std()[row[0], size])
             seeds = stats.t.ppf(0.975, 9) * spread / math.sqrt(2)
-            images = 1.96 * shares[row[0], size].std(ddof=0) / math.sqrt(200)
+            drawn = shares[row[0], size].var(ddof=0) / 200
+            drawn += sum(map(lacking, runs[row[0], size])) / 4  # of each of two runs
+            images = 1.96 * math.sqrt(drawn)
             mean, half_width = groups.mean()[row[0], size], math.hypot(seeds, images)
             assert shown == f"{100 * mean:.1f} ± {100 * half_width:.1f} % (2)"
 

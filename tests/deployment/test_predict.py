@@ -104,7 +104,7 @@ def test_a_cell_of_a_study_says_which_command_trains_its_model(
     keys = ("cell", "model", "size", "recipe", "status", "dataset", "task", "params_id")
     cell = (
         dict.fromkeys(keys, "a")
-        | {"seed": 0}
+        | {"seed": 0, "cell_seconds": 9.0}
         | {"machine": {"id": "x", "declared_id": "x"}, "params": params}
     )
     write_record(tmp_path / "cell.json", cell)

@@ -149,7 +149,10 @@ def test_differences_are_paired_image_by_image(seed: int) -> None:
     weights = np.array([0.5, 0.5, -1.0])
     per_image = (right["a-0"] + 0.0 + right["a-1"]) / 2 - right["b-0"]
     variance = weights @ errors.among(cells, "test_top1") @ weights
-    assert variance == pytest.approx(per_image.var() / 60)
+    share = np.array([*shares.values()])
+    drawn = (60 * share + 2) / 64  # as if two more were right and two wrong, where that is more
+    lacking = np.maximum(0, drawn * (1 - drawn) / 64 - share * (1 - share) / 60)
+    assert variance == pytest.approx(per_image.var() / 60 + weights**2 @ lacking)
 
 
 def test_what_differs_on_every_image_alike_is_told_apart_though_intervals_overlap() -> None:

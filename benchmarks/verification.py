@@ -7,6 +7,7 @@ hashes of files, records and decoded pixels, and whether parameters or code were
 DVC's own time is in neither figure. Exit status 0 when the share is below 3 %.
 """
 
+import argparse
 import functools
 import importlib
 import json
@@ -98,17 +99,24 @@ def total(folder: Path, stages: Iterable[str]) -> float:
     return seconds.total() / whole
 
 
+def _setting(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text} is not KEY=VALUE")
+    return key, value
+
+
 def main() -> int:
     """Prepare the folder and run."""
     from stages.runs.pipeline import declared_stages
 
     if sys.argv[1:2] == ["--stage"]:
         measured(sys.argv[2])
-    mistaken = [argument for argument in sys.argv[1:] if "=" not in argument]
-    if mistaken:  # --help is one
-        sys.exit(__doc__)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", type=_setting)
+    settings = parser.parse_args().settings
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
-    for key, _, value in (argument.partition("=") for argument in sys.argv[1:]):
+    for key, value in settings:
         section, _, last = key.rpartition(".")
         (values[section] if section else values)[last] = yaml.safe_load(value)
     with tempfile.TemporaryDirectory() as name:

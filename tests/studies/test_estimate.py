@@ -93,10 +93,10 @@ def test_features_of_a_frozen_trunk_are_counted_where_they_are_made() -> None:
     probe, pace = params(640).model_copy(update={"finetune": "probe"}), replace(PACE, trunk=0.01)
     first = estimate(CELL, probe, known(found(), pace=pace))
     assert first is not None
-    assert first.seconds == pytest.approx(4 + 1 + 1240 * 0.01)  # 640 train, 100 validate, 500 test
+    assert first.seconds == pytest.approx(3 + 1 + 1240 * 0.01)  # 640 train, 100 validate, 500 test
     shared = estimate(CELL, probe, known(pace=pace, features={CELL.name: 100}))
     assert shared is not None
-    assert shared.seconds == pytest.approx(4 + 1 + 100 * 0.01)
+    assert shared.seconds == pytest.approx(3 + 1 + 100 * 0.01)
 
 
 def test_sizes_add_to_the_features_and_seeds_share_them(
@@ -114,9 +114,9 @@ def test_a_rehearsal_tells_where_no_cell_of_the_model_finished() -> None:
     diverged = found(train=None)
     answer = estimate(CELL, params(640), known(diverged, pace=PACE))
     assert answer is not None
-    # 4 for the process, 1 until the first step, 10 steps of 64 images in each of 4 epochs, all of
+    # 3 for the process, 1 until the first step, 10 steps of 64 images in each of 4 epochs, all of
     # them traced, half a second more per epoch, 1 batch to validate in each and 2 to test.
-    assert answer.seconds == pytest.approx(4 + 1 + 40 * 0.3 + 4 * 0.5 + (4 + 2) * 0.2)
+    assert answer.seconds == pytest.approx(3 + 1 + 40 * 0.3 + 4 * 0.5 + (4 + 2) * 0.2)
     assert "rehearsal" in answer.basis
     first = estimate(CELL, params(640), known(diverged, pace=PACE, fresh=frozenset([CELL.name])))
     assert first is not None

@@ -19,7 +19,7 @@ from stages.runs.cell_file import took_seconds
 from stages.studies.run.rehearsal import Pace
 from stages.studies.spec.study_config import Cell
 
-PROCESS_SECONDS = 4.0  # until a fresh process has imported PyTorch and the models
+PROCESS_SECONDS = 3.0  # until PyTorch and timm are loaded (benchmarks/starts.py)
 PEAK_STEPS = 6  # that a profile takes of the largest batch, for its peak memory
 Found = Mapping[str, Any]
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from stages.comparison.analysis.seeds import compare_seeds, seeds_needed, tost_power
 from stages.comparison.analysis.statistics import ALPHA, paired_error, shared_error, tost
+from stages.comparison.page.needed import needed_of_seeds
 
 
 def test_seeds_are_paired() -> None:
@@ -122,3 +123,4 @@ def test_too_few_images_are_not_made_good_by_seeds() -> None:
     assert found is not None
     assert not found.equivalent
     assert found.needed is None
+    assert needed_of_seeds(found) == "on these test images no number of seeds shows equivalence"

@@ -30,7 +30,7 @@ class Seeds:
     `sd` is the spread of the paired differences, no less than what the discordant test images
     make of it; `sd_within` is that of the seeds on one machine. `needed` is the number of seeds
     per machine at which TOST would show equivalence if there is no difference; None when these are
-    as many already, or when no number of them would do on these test images.
+    as many already, or when no number of them would do on these test images (`out_of_reach`).
     """
 
     seeds: int
@@ -42,6 +42,7 @@ class Seeds:
     tost_p: float
     margin: float
     needed: int | None
+    out_of_reach: bool
 
     @property
     def equivalent(self) -> bool:
@@ -93,6 +94,7 @@ def compare_seeds(
         tost_p=tost(mean, error, margin, dof),
         margin=margin,
         needed=needed if needed and needed > len(a) else None,
+        out_of_reach=needed is None,
     )
 
 

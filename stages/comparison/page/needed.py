@@ -11,10 +11,12 @@ TAKES = "to show equivalence, if there is no difference, takes about "
 
 
 def needed_of_seeds(seeds: Seeds) -> str:
-    """For a sentence about several seeds; nothing where more of them would not do."""
-    if seeds.equivalent or seeds.differ or seeds.needed is None:
+    """For a sentence about several seeds; nothing where there are as many."""
+    if seeds.equivalent or seeds.differ:
         return ""
-    return f"{TAKES}{seeds.needed:,} seeds per machine"
+    if seeds.out_of_reach:
+        return "on these test images no number of seeds shows equivalence"
+    return f"{TAKES}{seeds.needed:,} seeds per machine" if seeds.needed else ""
 
 
 def needed_of_one_pair(answers: Paired) -> str:

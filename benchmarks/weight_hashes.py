@@ -6,8 +6,8 @@ of the weights of each, under the DNA of this machine. `--record FILE` adds them
 `--check FILE` holds them against it: exit status 1, naming each family and precision that differs.
 
 Run it with `--record FILE` before, and with `--check FILE` after a change that must not change
-results. It goes through `params.yaml` and the
-stages alone, so that the code behind them may move. About four minutes of processor time.
+results. It goes through `params.yaml` and the stages alone, so that the code behind them may move.
+About four minutes of processor time.
 """
 
 import argparse

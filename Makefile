@@ -9,13 +9,17 @@ export DVC_NO_ANALYTICS := 1
 unexport PYTHONPATH PYTHONHOME
 export PIP_USER := 0
 
-.PHONY: help repro test test-long check lint audit lock cache clean-cache
+.PHONY: help repro repository test test-long check lint audit lock cache clean-cache
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
 
-repro: $(READY)  ## set up, then run the pipeline: data, training, profile, report
+repro: repository $(READY)  ## set up, then run the pipeline: data, training, profile, report
 	dvc repro
+
+# An archive of the project would be told so by DVC, after minutes of set-up.
+repository:
+	@test -e .git || { echo 'DVC needs a git repository, and this folder is none: git clone the project, or make one here: git init && git add --all && git commit -m "as downloaded"'; exit 1; }
 
 test: $(READY)   ## set up, then run the tests
 	python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder

@@ -150,7 +150,7 @@ def _show(
         return as_html(found, sections)
 
     value = as_json(found) | {"here": [asdict(section) for section in sections]}
-    title, shown = title_of(found.a, found.b), [*sections_of(found), *sections]
+    title, shown = title_of(found), [*sections_of(found), *sections]
     _put(arguments, value, title, shown, page, found.verdict)
 
 

@@ -139,7 +139,7 @@ def _write(path: Path, value: Any) -> None:
 
 def markdown_of(found: Comparison) -> str:
     """A comparison as `--md` prints it."""
-    return as_markdown(title_of(found.a, found.b), sections_of(found), sentence_of(found.verdict))
+    return as_markdown(title_of(found), sections_of(found), sentence_of(found.verdict))
 
 
 @contextmanager

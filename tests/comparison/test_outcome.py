@@ -11,7 +11,8 @@ from stages.comparison.analysis.compare_runs import Comparison, compare_runs
 from stages.comparison.analysis.findings import Fault, Kind, Part, Rung, Where
 from stages.comparison.analysis.groups import pair_by_seed, require_perturbed
 from stages.comparison.analysis.outcome import with_replay
-from stages.comparison.page.sections import sections_of
+from stages.comparison.page.page import as_html
+from stages.comparison.page.sections import sections_of, title_of
 from stages.comparison.page.wording import sentence_of
 from stages.core import paths
 from stages.core.errors import RunError
@@ -82,7 +83,26 @@ def test_pairs_that_are_all_alike_are_said_to_be(tmp_path: Path) -> None:
     found = compared([pair(tmp_path, seed) for seed in (0, 1)])
     assert found.verdict.rung is Rung.BIT_IDENTICAL
     assert found.verdict.unanimous
-    assert sentence_of(found.verdict).endswith("The same goes for all 2 pairs of seeds.")
+    assert sentence_of(found.verdict).endswith("All 2 pairs of seeds have this verdict.")
+    assert title_of(found).endswith(", and 1 more pair of seeds")
+
+
+def test_seeds_of_two_experiments_are_averaged_not_told_by_one_pair(tmp_path: Path) -> None:
+    """Of the first pair 30 points, of the others 10: none of them goes for all."""
+    pairs = []
+    for seed, right in enumerate((600, 800, 800)):
+        made_of = {"params": {"model": "resnet18"}, "evaluate": {"test_top1": right / 1000}}
+        one, other = predictions(900, 1000), predictions(right, 1000)
+        pairs.append(pair(tmp_path, seed, mine=one, predictions=other, **made_of))
+    found = compared(pairs)
+    told = sentence_of(found.verdict)
+    assert found.verdict.rung is Rung.INPUTS_DIFFER
+    assert "Accuracy over 3 seeds of each, second minus first: -16.67 points" in told
+    assert "-30.00" not in told
+    page = as_html(found)
+    assert "accuracy, points over 3 seeds" in page
+    assert "n = 1,000, first pair" in page
+    assert compared([(replace(a, predictions=None), b) for a, b in pairs]).seeds is None
 
 
 def by_seeds(tmp_path: Path, lower: tuple[float, ...], images: int = 10_000) -> Comparison:
@@ -159,7 +179,7 @@ def test_one_pair_is_told_how_many_seeds_by_an_assumed_spread(tmp_path: Path) ->
     a, b = pair(tmp_path, 0, predictions=predictions(1820, 2000, moved=20), **made_of)
     found = compared([(replace(a, predictions=predictions(1800, 2000)), b)])
     assert found.verdict.rung is Rung.UNDECIDED
-    told = "7 seeds on each machine if accuracy spreads over seeds by 0.20 points, which is assumed"
+    told = "8 seeds on each machine if accuracy spreads over seeds by 0.20 points, which is assumed"
     assert told in sentence_of(found.verdict)
 
 

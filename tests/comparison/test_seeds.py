@@ -6,8 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.comparison.analysis.seeds import compare_seeds, seeds_needed, tost_power
-from stages.comparison.analysis.statistics import ALPHA, paired_error, shared_error, tost
+from stages.comparison.analysis.seeds import (
+    compare_seeds,
+    reach_of_mean,
+    seeds_needed,
+    tost_power,
+)
+from stages.comparison.analysis.statistics import ALPHA, paired_error, shared_error
 from stages.comparison.page.needed import needed_of_seeds
 
 
@@ -72,12 +77,37 @@ def test_power_is_that_of_the_test_that_is_made() -> None:
     needed = seeds_needed(sd, margin)
     assert needed is not None
     draws = np.random.default_rng(1).normal(0, sd, (4000, needed))
-    means, errors = draws.mean(1), draws.std(1, ddof=1) / needed**0.5
-    shown = [
-        tost(mean, error, margin, needed - 1) < ALPHA
-        for mean, error in zip(means, errors, strict=True)
-    ]
-    assert 0.78 < np.mean(shown) < 0.86
+    means, reach = draws.mean(1), reach_of_mean(draws.std(1, ddof=1), needed, 0.0, ALPHA)
+    assert 0.78 < np.mean(np.abs(means) + reach < margin) < 0.86
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 6])
+@pytest.mark.parametrize("shared", [0.0, 0.15, 0.3, 1.0, 2.0])
+def test_intervals_miss_no_more_than_one_in_twenty(seeds: int, shared: float) -> None:
+    """Whatever images leave open beside seeds that spread by 1."""
+    random = np.random.default_rng(2)
+    draws = random.normal(0, 1, (20_000, seeds)) + random.normal(0, shared, (20_000, 1))
+    sd = np.maximum(draws.std(1, ddof=1), shared)
+    missed = np.abs(draws.mean(1)) > reach_of_mean(sd, seeds, shared, ALPHA / 2)
+    assert np.mean(missed) < 0.055
+
+
+def test_p_and_power_go_with_the_interval() -> None:
+    """The margin up to which p is below 5 % is where an interval of 90 % ends."""
+    a, b, shared = [0.9, 0.91, 0.92], [0.902, 0.911, 0.924], 0.001
+    found = compare_seeds(a, b, 0.005, [], shared)
+    assert found is not None
+    edge = abs(found.difference) + float(reach_of_mean(found.sd, 3, shared, ALPHA))
+    inside, outside = (compare_seeds(a, b, edge * part, [], shared) for part in (1.001, 0.999))
+    assert inside is not None
+    assert outside is not None
+    assert inside.equivalent
+    assert not outside.equivalent
+    needed = seeds_needed(0.003, 0.005, shared)
+    assert needed is not None
+    assert needed > (seeds_needed(0.003, 0.005) or 0)
+    powers = [tost_power(0.003 / n**0.5, n - 1, 0.005, shared) for n in (needed - 1, needed)]
+    assert powers[0] < 0.8 <= powers[1]
 
 
 def test_seeds_needed_has_ends() -> None:

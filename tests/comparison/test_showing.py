@@ -166,7 +166,7 @@ def test_names_in_tables_and_tiles_are_code_and_verdicts_have_their_colour(tmp_p
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_the_terminal_is_never_overrun(found: Comparison, width: int) -> None:
-    text = as_text(title_of(found.a, found.b), sections_of(found), found.verdict, width)
+    text = as_text(title_of(found), sections_of(found), found.verdict, width)
     assert max(map(len, text.splitlines())) <= width
     words = " ".join(text.split())
     assert "Rounding-equivalent: same data and initial weights;" in words
@@ -207,7 +207,7 @@ def test_a_wide_matrix_is_broken_into_parts(tmp_path: Path) -> None:
 def test_runs_stand_in_the_order_of_the_arguments(found: Comparison) -> None:
     a, b = "mine", "theirs"
     short = replace(found, a=replace(found.a, name=a), b=replace(found.b, name=b))
-    assert title_of(short.a, short.b) == f"{a} compared with {b}"
+    assert title_of(short) == f"{a} compared with {b}"
     grids = [grid for section in sections_of(short) for grid in section.grids]
     heads = [grid.head for grid in grids if {a, b} <= {*grid.head}]
     assert len(heads) >= 3

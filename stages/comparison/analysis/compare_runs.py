@@ -116,15 +116,18 @@ def _evidence(
 
 
 def _over_seeds(pairs: Sequence[tuple[Run, Run]], margin: float) -> Seeds | None:
-    """Accuracies of all pairs of one experiment, by the first accuracy of the task."""
+    """Accuracies of all pairs of one experiment, or of two on the same test images, by the first
+    accuracy of the task.
+    """
     found = [
         (a, b)
         for a, b in pairs
-        if not inputs_between(a, b)
-        and other_question(a, b) is None
+        if other_question(a, b) is None
         and test_accuracy(a) is not None
         and test_accuracy(b) is not None
     ]
+    one_experiment = [pair for pair in found if not inputs_between(*pair)]
+    found = one_experiment or [pair for pair in found if _same_test(*pair)]
     mine, theirs = ([test_accuracy(pair[side]) or 0.0 for pair in found] for side in (0, 1))
     errors = [
         error
@@ -132,6 +135,13 @@ def _over_seeds(pairs: Sequence[tuple[Run, Run]], margin: float) -> Seeds | None
         if (error := _image_error(a, b, other - one)) is not None
     ]
     return compare_seeds(mine, theirs, margin, errors, _shared_error(found, errors))
+
+
+def _same_test(a: Run, b: Run) -> bool:
+    """Whether both are known to have answered the same images."""
+    if a.predictions is None or b.predictions is None:
+        return False
+    return set(a.predictions["name"]) == set(b.predictions["name"])
 
 
 def _shared_error(pairs: Sequence[tuple[Run, Run]], errors: Sequence[float]) -> float:

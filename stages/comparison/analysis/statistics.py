@@ -190,11 +190,6 @@ def more_churn(answers: Paired, beside: Paired) -> float:
     return float(stats.fisher_exact(table, alternative="greater").pvalue)
 
 
-def tost(difference: float, error: float, margin: float, dof: float = math.inf) -> float:
-    """The larger p-value of the two one-sided tests that a difference lies within ± margin."""
-    return float(stats.t.sf((margin - abs(difference)) / error, dof))
-
-
 def compare_classes(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     """Per class of the label: images, both accuracies, difference, McNemar p, and p adjusted.
 

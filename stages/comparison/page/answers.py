@@ -9,6 +9,7 @@ from stages.comparison.analysis.statistics import Paired, points
 from stages.comparison.page.needed import needed_of_seeds
 from stages.comparison.page.section import Grid, Section
 from stages.comparison.page.values import heads
+from stages.comparison.page.wording import side_in_words
 from stages.core.counts import counted
 from stages.measures.evaluation.unequal import BALANCED
 
@@ -71,20 +72,18 @@ def _churn(found: Comparison, answers: Paired) -> str:
 
 
 def _seeds(found: Comparison) -> list[str]:
-    seeds = found.seeds
-    if seeds is None:
-        return []
-    if found.verdict.rung is Rung.BIT_IDENTICAL:
+    seeds, rung = found.seeds, found.verdict.rung
+    if seeds is None or rung is Rung.BIT_IDENTICAL:
         return []
     held = "within" if seeds.equivalent else "not shown to be within"
     sentence = (
-        f"Over {counted(seeds.seeds, 'seed')} on each machine the accuracy, second run minus "
+        f"Over {counted(seeds.seeds, 'seed')} {side_in_words(rung)} the accuracy, second run minus "
         f"first, is {points(seeds.difference, True)} points (95 % interval "
         f"{points(seeds.low, True)} to {points(seeds.high, True)}), {held} ±{points(seeds.margin)} "
-        f"points (TOST p {seeds.tost_p:.2g}); seeds on one machine spread by "
+        f"points (TOST p {seeds.tost_p:.2g}); seeds of one side spread by "
         f"{points(seeds.sd_within)} points."
     )
-    needed = needed_of_seeds(seeds)
+    needed = "" if rung is Rung.INPUTS_DIFFER else needed_of_seeds(seeds)
     return [sentence, f"{needed[0].upper()}{needed[1:]}."] if needed else [sentence]
 
 

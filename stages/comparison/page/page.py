@@ -23,7 +23,7 @@ OUTCOMES = ("equivalent", "different", "undecided")
 def as_html(found: Comparison, more: Sequence[Section] = ()) -> str:
     """The page: verdict, tiles, every section and `more`, the growth of the distance as a chart."""
     sections = [*sections_of(found), *more]
-    title, charts = title_of(found.a, found.b), {"divergence": _charts(found)}
+    title, charts = title_of(found), {"divergence": _charts(found)}
     return page_of(title, sections, found.verdict, _tiles(found), charts)
 
 
@@ -81,11 +81,15 @@ def _tiles(found: Comparison) -> list[Tile]:
     if found.numerics is not None:
         detail = f"of {found.numerics.compared} probed"
         tiles.append(Tile("operations with other bits", str(found.numerics.count), detail))
-    if found.answers is not None:
-        answers = found.answers
-        reach = f"95 %: {points(answers.low, True)} to {points(answers.high, True)}"
-        tiles.append(Tile("accuracy, points", points(answers.difference, True), reach))
-        tiles.append(Tile("answers that differ", f"{answers.churn:.2%}", f"n = {answers.images:,}"))
+    answers, seeds = found.answers, found.seeds
+    if told := seeds or answers:
+        over = f" over {seeds.seeds} seeds" if seeds else ""
+        reach = f"95 %: {points(told.low, True)} to {points(told.high, True)}"
+        tiles.append(Tile(f"accuracy, points{over}", points(told.difference, True), reach))
+    if answers is not None:
+        pair = ", first pair" if found.verdict.pairs > 1 else ""
+        images = f"n = {answers.images:,}{pair}"
+        tiles.append(Tile("answers that differ", f"{answers.churn:.2%}", images))
     return tiles
 
 

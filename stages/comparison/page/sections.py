@@ -22,9 +22,11 @@ def sections_of(found: Comparison) -> list[Section]:
     return [section for section in made if section.sentences or section.grids]
 
 
-def title_of(a: Run, b: Run) -> str:
+def title_of(found: Comparison) -> str:
     """The heading of a comparison."""
-    return f"{a.name} compared with {b.name}"
+    more = found.verdict.pairs - 1
+    others = f", and {counted(more, 'more pair')} of seeds" if more else ""
+    return f"{found.a.name} compared with {found.b.name}{others}"
 
 
 MOST_NAMES = 6  # in a cell

@@ -26,7 +26,7 @@ def sentence_of(verdict: Verdict) -> str:
     if verdict.pairs == 1:
         return told
     if verdict.unanimous:
-        return f"{told} The same goes for all {verdict.pairs} pairs of seeds."
+        return f"{told} All {verdict.pairs} pairs of seeds have this verdict."
     return f"{told} So it is for {verdict.a} and {verdict.b}, and that pair decides."
 
 
@@ -208,11 +208,12 @@ def accuracy_in_words(verdict: Verdict) -> str:
     """The difference in accuracy as a sentence, over the seeds where there are any, or nothing."""
     answers, seeds = verdict.evidence.answers, verdict.evidence.seeds
     if seeds is not None:
-        return _seeds(seeds)
+        return _seeds(seeds, verdict.rung)
     if answers is None:
         return ""
+    pair = f" of {verdict.a} and {verdict.b}" if verdict.pairs > 1 else ""
     return (
-        f" Accuracy, second run minus first: {points(answers.difference, sign=True)} points "
+        f" Accuracy{pair}, second run minus first: {points(answers.difference, sign=True)} points "
         f"(95 % interval {points(answers.low, sign=True)} to {points(answers.high, sign=True)}, "
         f"margin {points(answers.margin)}, n = {answers.images:,}).{_unlearnt(answers)}"
     )
@@ -225,9 +226,14 @@ def _unlearnt(answers: Paired) -> str:
     return " Each of them gives a single answer to all images, so neither has learnt anything."
 
 
-def _seeds(seeds: Seeds) -> str:
+def side_in_words(rung: Rung) -> str:
+    """What several seeds are of, for a sentence: two machines, or two experiments."""
+    return "of each" if rung is Rung.INPUTS_DIFFER else "on each machine"
+
+
+def _seeds(seeds: Seeds, rung: Rung) -> str:
     return (
-        f" Accuracy over {seeds.seeds} seeds on each machine, second minus first: "
+        f" Accuracy over {seeds.seeds} seeds {side_in_words(rung)}, second minus first: "
         f"{points(seeds.difference, sign=True)} points (95 % interval "
         f"{points(seeds.low, sign=True)} to {points(seeds.high, sign=True)}, margin "
         f"{points(seeds.margin)})."

@@ -95,6 +95,11 @@ def took_seconds(cell: Mapping[str, Any]) -> float:
     return whole if at_once else max(whole, (cell.get("train") or {}).get("train_seconds") or 0.0)
 
 
+def seconds_again(cell: Mapping[str, Any]) -> float:
+    """Seconds that a cell like this one takes where its network's profile is there already."""
+    return took_seconds(cell) - float(cell.get("profile_seconds") or 0.0)
+
+
 def mend_of_cell(where: str) -> str:
     """What to do about a cell whose files are damaged, by its folder, or where it is seen from a
     revision or a folder around it, that and `:` before it.

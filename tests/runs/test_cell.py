@@ -13,7 +13,7 @@ from stages.comparison.analysis.setup import same_images, same_machine
 from stages.core.errors import RunError
 from stages.core.files import read_json, write_json
 from stages.core.git import git
-from stages.runs.cell_file import mend_of_cell, place_of, read_or_fault, took_seconds
+from stages.runs.cell_file import mend_of_cell, place_of, read_or_fault, seconds_again, took_seconds
 from stages.runs.run import Run, load_run
 from stages.runs.sources import open_source
 from stages.studies.analysis.reading import cells_of, read_results
@@ -265,3 +265,4 @@ def test_a_resumed_training_took_no_less_than_its_epochs() -> None:
     assert took_seconds({**resumed, "cell_seconds": 250.0}) == 250.0
     assert took_seconds({**resumed, "params": {"finetune": "probe"}}) == 30.0
     assert took_seconds({"cell_seconds": 5.0, "train": None}) == 5.0
+    assert seconds_again({"cell_seconds": 60.0, "train": None, "profile_seconds": 50.0}) == 10.0

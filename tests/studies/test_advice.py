@@ -106,7 +106,7 @@ def test_no_table_leads_to_advice_that_one_answer_might_match(
     assert given_advice - {NONE_YET} <= sure
     assert set(view.ranked(100)["series"]) <= sure
     for one in advise(view):
-        assert (one.series == NONE_YET) == one.figures.startswith("because no run")
+        assert (one.series == NONE_YET) == one.figures.startswith("because no mean")
 
 
 def test_one_slow_run_among_quick_ones_counts_as_much_as_on_the_rest_of_the_page() -> None:
@@ -125,7 +125,7 @@ def test_what_is_worth_fine_tuning_is_said_of_backbones_that_learned_alone() -> 
     (none,) = fine_tuning(made_view([dull, dull], labels, 2, 0, probes))
     assert (none.series, none.figures) == (
         NONE_YET,
-        "because no run with 100 images is surely above 25.0 %, the score of one answer to every "
+        "because no mean with 100 images is surely above 25.0 %, the score of one answer to every "
         "image",
     )
     (one,) = fine_tuning(made_view([bright, dull], labels, 2, 0, probes))
@@ -240,7 +240,7 @@ def test_the_tile_says_none_yet_and_why(dull: tuple[StudyConfig, Results]) -> No
     tiles = {tile.label: tile for tile in view["tiles"]}
     assert tiles["small data"].value == NONE_YET
     assert tiles["small data"].detail == (
-        "because no run with 100 images is surely above 20.0 %, the score of one answer to every "
+        "because no mean with 100 images is surely above 20.0 %, the score of one answer to every "
         "image"
     )
     assert tiles["best at 400 images"].value == "good"

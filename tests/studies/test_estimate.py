@@ -58,6 +58,12 @@ def test_other_seeds_come_first() -> None:
     assert answer == Estimate(85.0, "as with its other seeds")
 
 
+def test_a_profile_that_is_there_is_not_measured_again() -> None:
+    first = found(size="full", cell_seconds=80.0, profile_seconds=60.0)
+    answer = estimate(CELL, params(), known(first))
+    assert answer == Estimate(20.0, "as with its other seeds")
+
+
 def test_of_a_frozen_trunk_the_seed_that_computed_features_does_not_stand_for_all() -> None:
     probe = params().model_copy(update={"finetune": "probe"})
     first, *others = (found(size="full", cell_seconds=seconds) for seconds in (900.0, 14.0, 13.0))

@@ -229,8 +229,10 @@ def test_runs_of_other_parameters_are_left_out_and_named(form: StudyConfig) -> N
     )
     left = len(form.cells) - 1
     assert f"{left} runs of other parameters or pictures than now are left out, such as " in text
-    kept = "of other machines or revisions are of other parameters or pictures than now and left "
-    assert f"{len(form.cells)} runs {kept}out, such as studies/made/machines/aaaa-1111/" in text
+    kept = "kept in `machines/` or of other revisions are of other parameters or pictures than now "
+    assert (
+        f"{len(form.cells)} runs {kept}and left out, such as studies/made/machines/aaaa-1" in text
+    )
     assert f"**1 of {len(form.cells)}**" in text
 
 

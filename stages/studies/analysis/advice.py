@@ -54,7 +54,7 @@ def advise(view: MachineResults) -> list[Advice]:
 def unlearned_text(view: MachineResults, images: int) -> str:
     """Why nothing can be said of the runs at a size: none is surely above one answer to all."""
     told = (
-        f"because no run with {images:,} images is surely above {percent(view.chance)}, the score "
+        f"because no mean with {images:,} images is surely above {percent(view.chance)}, the score "
         "of one answer to every image"
     )
     return over(view.cells[view.cells["train_images"] == images], told)
@@ -64,7 +64,7 @@ def _none_yet(view: MachineResults, use: str, rule: str, images: int) -> Advice:
     nearest = view.at(images).iloc[0]
     remedy = (
         f"highest: {nearest['series']} with {share_text(nearest)}; train on more images or for "
-        "more epochs first"
+        "more epochs first, or more seeds where they differ widely"
     )
     return Advice(use, NONE_YET, rule, unlearned_text(view, images), remedy)
 

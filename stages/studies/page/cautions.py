@@ -30,8 +30,8 @@ def interval_text(view: MachineResults) -> str:
         "Mean ± 95 % interval (number of runs), for other seeds and other test images: the error "
         "of both, added in quadrature. The training images of a size are the same for all: what "
         "others would change is not in it. Standard deviation of one run over the seeds of its "
-        f"backbone and size, the median over all of them{left_out}, and no less than the images "
-        f"make on which seeds differ: {differ}. With it goes "
+        f"backbone and size, the median over all of them{left_out}, freed of its bias, and no "
+        f"less than the images make on which seeds differ: {differ}. With it goes "
         "Student's t; where seeds differ more, their own spread counts. Two figures are tied when "
         "the interval of their difference, paired image by image, holds zero; their own intervals "
         "may overlap all the same."
@@ -120,7 +120,8 @@ def _unlearned(view: MachineResults) -> list[str]:
     told = (
         f"Not surely above {percent(view.chance)}, the score of one answer to every image: "
         f"{names}. They may have learned nothing yet: they are shown, but neither ranked nor "
-        "advised, and claims about them are not judged. More images or epochs would help"
+        "advised, and claims about them are not judged. More images or epochs would help, or "
+        "more seeds where they differ widely"
     )
     return [over(cells, told)]
 

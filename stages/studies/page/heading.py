@@ -69,9 +69,9 @@ def notes(form: StudyConfig, results: Results) -> list[str]:
     if results.elsewhere:
         be, them = ("is", "it") if len(results.elsewhere) == 1 else ("are", "them")
         said.append(
-            f"{counted(len(results.elsewhere), 'run')} of other machines or revisions {be} of "
-            f"other parameters or pictures than now and left out, such as {results.elsewhere[0]}: "
-            f"make {them} anew there, or delete {them}."
+            f"{counted(len(results.elsewhere), 'run')} kept in `machines/` or of other revisions "
+            f"{be} of other parameters or pictures than now and left out, such as "
+            f"{results.elsewhere[0]}: make {them} anew on the machine that did, or delete {them}."
         )
     for row in results.cells[results.cells["status"] == "diverged"].to_dict("records"):
         said.append(f"{row['cell']} {row['why']}; it has no accuracy.")

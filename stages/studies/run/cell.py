@@ -96,7 +96,9 @@ def make_cell(
     known = _about(cell, params, splits, indices, machine) | {"pictures_sha256": pictures_sha256}
     if record is not None:
         _require_its_images(form, cell, record, known)
+    began = time.perf_counter()
     profile = profile_of(params, len(pool.classes), machine["id"]) if record is None else {}
+    known["profile_seconds"] = time.perf_counter() - began
     whose = "identity" if record is None else "repetition"
     inputs = {"indices": known["indices_sha256"], whose: machine["id"]}
     if digest := pretrained_sha256(params):

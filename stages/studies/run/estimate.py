@@ -15,7 +15,7 @@ from stages.core.combinations import AT_ONCE, FROZEN
 from stages.core.errors import DataError
 from stages.core.params import Params
 from stages.datasets.selection import require_enough
-from stages.runs.cell_file import took_seconds
+from stages.runs.cell_file import seconds_again
 from stages.studies.run.rehearsal import Pace
 from stages.studies.spec.study_config import Cell
 
@@ -104,7 +104,7 @@ def _of_other_seeds(cell: Cell, cells: Sequence[Found], frozen: bool) -> float |
     """Of a frozen trunk the seed that ran first put all images through it, for the others too."""
     own = (cell.model, cell.size, cell.recipe)
     alike = [
-        took_seconds(one)
+        seconds_again(one)
         for one in cells
         if one.get("train") and (one["model"], one["size"], one["recipe"]) == own
     ]
@@ -128,7 +128,7 @@ def _nearest(cell: Cell, images: tuple[int, int, int], cells: Sequence[Found]) -
 
 def _scaled(one: Found, epochs: int, images: tuple[int, int, int]) -> float:
     """Seconds of a cell as another with so many epochs and images."""
-    trained, whole = float(one["train"]["train_seconds"]), took_seconds(one)
+    trained, whole = float(one["train"]["train_seconds"]), seconds_again(one)
     passes: float = one["epochs"] * _passes(one["train_images"], one["val_images"])
     return trained * epochs * _passes(*images[:2]) / passes + whole - trained
 

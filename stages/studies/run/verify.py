@@ -19,7 +19,7 @@ from stages.core.errors import ParamsError, RunError
 from stages.core.params import Params
 from stages.pages.formatting import duration
 from stages.reporting.repeat import origin_of
-from stages.runs.cell_file import damaged_table, mend_of_cell, read_cell, took_seconds
+from stages.runs.cell_file import damaged_table, mend_of_cell, read_cell, seconds_again
 from stages.runs.schema import CELL_PREDICTIONS
 from stages.studies.run.cell import make_cell
 from stages.studies.run.checks import Check, add_check, checks_told
@@ -54,17 +54,17 @@ def verify(form: StudyConfig, count: int, seed: int | None, log: Log) -> int:
     drawn = [records[place] for place in order[:count]]
     for record in drawn:
         _require_whole(record)
-    left = sum(took_seconds(record.found) for record in drawn)
+    left = sum(seconds_again(record.found) for record in drawn)
     log(
         f"{len(drawn)} of {counted(len(records), 'cell')}, drawn with --seed {seed}; they took "
-        f"{duration(left)} when they were made."
+        f"{duration(left)} when they were made, their profiles not counted."
     )
     checks, pace = [], 1.0
     for number, record in enumerate(drawn, 1):
         log(f"{number} of {len(drawn)}: {record.cell.name}, about {duration(pace * left)} to go")
         started = time.perf_counter()
         checks.append(_check(form, record, log))
-        took, told = time.perf_counter() - started, took_seconds(record.found)
+        took, told = time.perf_counter() - started, seconds_again(record.found)
         pace, left = took / told, left - told
         log(f"{record.cell.name}: {checks[-1]['result']} ({duration(took)})")
         add_check(form, checks[-1])

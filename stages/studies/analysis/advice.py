@@ -100,14 +100,14 @@ def _edge(view: MachineResults) -> Advice | None:
     every = view.costs()
     rule = (
         f"lowest latency at batch 1 among those whose mean accuracy reaches {percent(WITHIN, 0)} "
-        "of the best at the largest size; of those that its repeats cannot tell from the lowest, "
+        "of the best at the main size; of those that its repeats cannot tell from the lowest, "
         "the one with the fewest MACs"
     )
     if every["latency_ms_p50"].isna().all():
         return None
     rows = every[every["learned"]].dropna(subset=["latency_ms_p50"])
     if rows.empty:
-        return _none_yet(view, "small devices", rule, view.sizes[-1])
+        return _none_yet(view, "small devices", rule, view.main_size)
     enough = rows[rows["mean"] >= WITHIN * rows["mean"].max()]
     lowest = enough.loc[enough["latency_ms_p50"].idxmin()]
     level = enough[enough["series"].isin([lowest["series"], *as_fast(view, lowest, enough)])]
@@ -123,21 +123,21 @@ def _edge(view: MachineResults) -> Advice | None:
         str(chosen["series"]),
         rule,
         _figures(view, chosen, f"{_latency(view, chosen)}, {percent(chosen['mean'])}"),
-        (alone(view, view.sizes[-1]) or told) + too_noisy(view, chosen, able),
+        (alone(view, view.main_size) or told) + too_noisy(view, chosen, able),
     )
 
 
 def _balanced(view: MachineResults) -> Advice | None:
     every = view.costs()
     rule = (
-        "highest accuracy × latency^-0.07 at the largest size, so that twice the latency has to "
+        "highest accuracy × latency^-0.07 at the main size, so that twice the latency has to "
         "bring 5 % more accuracy (as in MnasNet)"
     )
     if every["latency_ms_p50"].notna().sum() < 2:
         return None
     rows = every[every["learned"]].dropna(subset=["latency_ms_p50"]).reset_index(drop=True)
     if rows.empty:
-        return _none_yet(view, "balanced", rule, view.sizes[-1])
+        return _none_yet(view, "balanced", rule, view.main_size)
     place = int((rows["mean"] * rows["latency_ms_p50"] ** EXCHANGE).argmax())
     chosen, best = rows.iloc[place], rows.iloc[0]
     level = rows[tied_with(view.scores, rows, place)]
@@ -148,7 +148,7 @@ def _balanced(view: MachineResults) -> Advice | None:
         str(chosen["series"]),
         rule,
         _figures(view, chosen, f"{told}, {_latency(view, chosen)}"),
-        (alone(view, view.sizes[-1]) or not_apart(view, others, rows))
+        (alone(view, view.main_size) or not_apart(view, others, rows))
         + too_noisy(view, chosen, rows),
     )
 
@@ -158,12 +158,12 @@ def _quick(view: MachineResults) -> Advice | None:
     if every.empty:
         return None
     rule = (
-        "shortest training at the largest size among those that come at least half way from one "
+        "shortest training at the main size among those that come at least half way from one "
         f"answer to every image ({percent(view.chance)}) to the best accuracy"
     )
     learned = every[every["learned"]]
     if learned.empty:
-        return _none_yet(view, "quick experiments", rule, view.sizes[-1])
+        return _none_yet(view, "quick experiments", rule, view.main_size)
     enough = view.chance + PART_WAY * (learned["mean"].max() - view.chance)
     rows = learned[learned["mean"] >= enough]
     chosen = rows.iloc[int(rows["train_seconds"].argmin())]
@@ -176,14 +176,14 @@ def _quick(view: MachineResults) -> Advice | None:
         str(chosen["series"]),
         rule,
         _figures(view, chosen, told),
-        (alone(view, view.sizes[-1]) or quickest(view, chosen, rows)) + also,
+        (alone(view, view.main_size) or quickest(view, chosen, rows)) + also,
     )
 
 
 def _figures(view: MachineResults, chosen: "pd.Series[float]", told: str) -> str:
-    """Figures at the largest size, with the cells behind them."""
-    return over(view.cells_of(chosen["series"], view.sizes[-1]), told)
+    """Figures at the main size, with the cells behind them."""
+    return over(view.cells_of(chosen["series"], view.main_size), told)
 
 
 def _latency(view: MachineResults, chosen: "pd.Series[float]") -> str:
-    return f"{latency_text(view.cells_of(chosen['series'], view.sizes[-1]).iloc[-1])} ms"
+    return f"{latency_text(view.cells_of(chosen['series'], view.main_size).iloc[-1])} ms"

@@ -37,30 +37,30 @@ def tied(view: MachineResults, images: int, chosen: str) -> str:
 
 
 def not_apart(view: MachineResults, others: list[str], rows: pd.DataFrame) -> str:
-    """Which of `rows`, of the largest size, the accuracy cannot be told from."""
+    """Which of `rows`, of the main size, the accuracy cannot be told from."""
     if others:
         return f"its accuracy is statistically tied with {', '.join(others)}"
-    return "its accuracy differs from every other's" + _once(view, rows, view.sizes[-1])
+    return "its accuracy differs from every other's" + _once(view, rows, view.main_size)
 
 
 def may_reach(
     view: MachineResults, rows: pd.DataFrame, share: float, least: float = 0.0
 ) -> pd.DataFrame:
     """Those of `rows` that come, or may come, `share` of the way from `least` to the best of them,
-    at the largest size.
+    at the main size.
     """
-    leading = view.cells_of(rows.iloc[int(rows["mean"].argmax())]["series"], view.sizes[-1])
+    leading = view.cells_of(rows.iloc[int(rows["mean"].argmax())]["series"], view.main_size)
     aim, able = (1 - share) * least, []
     for name in rows["series"]:
-        over = view.scores.difference(view.cells_of(name, view.sizes[-1]), leading, share)
+        over = view.scores.difference(view.cells_of(name, view.main_size), leading, share)
         able.append(over.value >= aim or over.high is None or over.high >= aim)
     return rows[able]
 
 
 def as_fast(view: MachineResults, one: "pd.Series[float]", rows: pd.DataFrame) -> dict[str, bool]:
     """Those whose latency repeats cannot tell from that of `one`, and whether of its network."""
-    own = view.cells_of(one["series"], view.sizes[-1])
-    others = {str(name): view.cells_of(name, view.sizes[-1]) for name in rows["series"]}
+    own = view.cells_of(one["series"], view.main_size)
+    others = {str(name): view.cells_of(name, view.main_size) for name in rows["series"]}
     return {
         name: bool(cells["model"].isin(own["model"]).any())
         for name, cells in others.items()
@@ -76,7 +76,7 @@ def too_noisy(view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFra
 
 def quickest(view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFrame) -> str:
     """Which of `rows` the training time cannot be told from."""
-    seconds, images = view.measured("train_seconds"), view.sizes[-1]
+    seconds, images = view.measured("train_seconds"), view.main_size
     own = view.cells_of(chosen["series"], images)
     same, once = list[str](), list[str]()
     for name in rows.loc[rows["series"] != chosen["series"], "series"]:

@@ -23,7 +23,7 @@ ENOUGH = 200
 50, the next size below.
 """
 RULE = (
-    "the highest mean accuracy of the frozen features at the largest size, and of those that "
+    "the highest mean accuracy of the frozen features at the main size, and of those that "
     "cannot be told from the second highest the one with the fewest multiply-accumulates"
 )
 
@@ -32,7 +32,7 @@ def fine_tuning(view: MachineResults) -> list[Advice]:
     """The advice, where every run is a probe; "none yet" below two that have surely learned."""
     form = view.form
     frozen = {form.params(cell).finetune for cell in form.cells} <= set(AT_ONCE)
-    images = view.sizes[-1]
+    images = view.main_size
     rows = view.ranked(images)
     if not frozen or view.cells.empty or view.main["series"].nunique() < 2:
         return []
@@ -84,12 +84,12 @@ def _caution(view: MachineResults, images: int) -> list[str]:
 
 
 def _commands(view: MachineResults, names: Sequence[str]) -> list[str]:
-    """Queue the fine-tuning of these series on the images of their largest probes: a line per kind
-    of weights.
+    """Queue the fine-tuning of these series on the images of their probes of the main size: a line
+    per kind of weights.
     """
     lines: dict[str, list[str]] = {}
     for name in names:
-        chosen = str(view.cells_of(name, view.sizes[-1])["cell"].iloc[-1])
+        chosen = str(view.cells_of(name, view.main_size)["cell"].iloc[-1])
         params = view.form.params(next(one for one in view.form.cells if one.name == chosen))
         settings = experiment({
             **_unusual("dataset", params.dataset, Dataset()),

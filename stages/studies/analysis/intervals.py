@@ -13,7 +13,7 @@ Where many backbones are told apart at once, as in a ranking, intervals widen wi
 import math
 import re
 from collections.abc import Collection, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -100,16 +100,17 @@ class Measured:
     def spread(self) -> Spread:
         """Of one run about its group's mean.
 
-        Where no run of a kind has a repeat among these cells, that of accuracies is taken from all
-        machines: how far seeds differ is a matter of recipe and pictures. Times are each machine's
-        own.
+        That of accuracies is pooled over all machines: how far seeds differ is a matter of recipe
+        and pictures, and a first repeat here must not count for more than all elsewhere. Times are
+        each machine's own.
         """
         if is_time(self.column):
             return pooled(self.cells.loc[self.values.index], self.values)
         own = self._pooled(self.cells.loc[self.values.index])
         if self.everywhere is None:
             return own
-        return own.filled_from(self._pooled(self.everywhere.dropna(subset=[self.column])))
+        every = self._pooled(self.everywhere.dropna(subset=[self.column]))
+        return replace(own, pools=every.pools)
 
     def _pooled(self, cells: pd.DataFrame) -> Spread:
         """Of cells that have the figure; of a share no less than their answers to images make."""

@@ -101,6 +101,14 @@ class MachineResults:
         """Training images that were used, ascending."""
         return sorted(int(size) for size in self.main["train_images"].unique())
 
+    @cached_property
+    def main_size(self) -> int:
+        """The training images that rankings, costs and advice are of: the largest size, but where
+        no more than half as many series ran as at the fullest, which would leave most of them out.
+        """
+        ran = {images: len(self.at(images)) for images in self.sizes}
+        return max(images for images in self.sizes if 2 * ran[images] > max(ran.values()))
+
     def at(self, images: int) -> pd.DataFrame:
         """One size's rows of `main`, best first, without `repeated` series."""
         rows = self.main[self.main["train_images"] == images]
@@ -131,14 +139,14 @@ class MachineResults:
         return self.cells[(self.cells["train_images"] == images) & self.cells["series"].isin(names)]
 
     def costs(self) -> pd.DataFrame:
-        """A row per series of the largest size: accuracy (mean, low, high, learned) and costs."""
-        rows = self.at(self.sizes[-1])
+        """A row per series of the main size: accuracy (mean, low, high, learned) and costs."""
+        rows = self.at(self.main_size)
         wanted = ["input_px", "params_total", "macs_g", "latency_ms_p50",
                   "throughput_images_per_second", "peak_memory_mb", "training_images_per_second",
                   "train_seconds"]  # fmt: skip
-        largest = self.cells[self.cells["train_images"] == self.sizes[-1]]
-        present = [name for name in wanted if name in largest]
-        numbers = largest[["series", *present]].astype(dict.fromkeys(present, float))
+        cells = self.cells[self.cells["train_images"] == self.main_size]
+        present = [name for name in wanted if name in cells]
+        numbers = cells[["series", *present]].astype(dict.fromkeys(present, float))
         groups = numbers.groupby("series")
         costs = groups.median()
         if "train_seconds" in present:  # a figure per run, unlike the others

@@ -87,11 +87,6 @@ class Spread:
             if (pool := self.pool_of(group)) and pool.sd and sd > ERRATIC * pool.sd
         ]
 
-    def filled_from(self, other: "Spread") -> "Spread":
-        """With the pools of `other` for kinds of which no spread is known here."""
-        told = {kind: pool for kind, pool in self.pools.items() if pool.sd is not None}
-        return Spread({**self.pools, **other.pools, **told}, self.own, self.fitted)
-
 
 def pooled(
     cells: pd.DataFrame,

@@ -76,11 +76,11 @@ def gap_table(view: MachineResults) -> Table | None:
 
 
 def class_shares(view: MachineResults) -> pd.DataFrame:
-    """Accuracy per series (row) and class (column) at the largest size, means over seeds.
+    """Accuracy per series (row) and class (column) at the main size, means over seeds.
 
     Of the series that are surely above chance; empty where there are none.
     """
-    largest = view.learned(view.sizes[-1])
+    largest = view.learned(view.main_size)
     if largest.empty or view.predictions.empty:
         return pd.DataFrame()
     predicted = view.predictions
@@ -100,7 +100,7 @@ def class_table(view: MachineResults, shares: pd.DataFrame) -> Table | None:
     """
     if shares.empty:
         return None
-    images = view.sizes[-1]
+    images = view.main_size
     leader = str(view.ranked(images).iloc[0]["series"])
     others = [name for name in shares.index if name != leader]
     head = ("class", leader, *(f"{name} (difference)" for name in others))
@@ -119,7 +119,7 @@ def class_table(view: MachineResults, shares: pd.DataFrame) -> Table | None:
 
 def class_error(view: MachineResults) -> str | None:
     """How far the test images alone leave a figure of one class uncertain; None without any."""
-    largest = view.learned(view.sizes[-1])
+    largest = view.learned(view.main_size)
     predicted = view.predictions
     if largest.empty or predicted.empty:
         return None

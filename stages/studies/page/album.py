@@ -74,11 +74,11 @@ def trade_offs(view: MachineResults) -> list[Picture]:
         points = points.assign(**{column: points[column] * scale})
         points = points.assign(front=_front(points, column))
         figure = cost_against_accuracy(points, column, name, f"{title} (test {label})", view.chance)
-        cells = _largest(view)
+        cells = _of_main_size(view)
         cells = cells[cells["series"].isin(points["series"])]
         known = costs.dropna(subset=[column])
         which = "each model at its best recipe" if len(points) < len(known) else "each backbone"
-        caption = drawn_from(cells, FRONT, f"{which}, at {view.sizes[-1]:,} images")
+        caption = drawn_from(cells, FRONT, f"{which}, at {view.main_size:,} images")
         drawn.append(drawing(figure, f"Scatter chart, a point per backbone: {title}", caption))
     return drawn
 
@@ -105,11 +105,11 @@ def bars(view: MachineResults) -> list[Picture]:
     if column not in costs or costs.empty:
         return []
     label = metric_label(view.results.metrics[0])
-    where = f"all at {view.sizes[-1]:,} images"
+    where = f"all at {view.main_size:,} images"
     chance = "Dotted: the score of one answer to every image."
-    caption = drawn_from(_largest(view), chance, where)
+    caption = drawn_from(_of_main_size(view), chance, where)
     speed = speed_bars(_networks(costs, column), column, "images per second, best batch")
-    once = drawn_from(_largest(view), "Measured once per network.", where)
+    once = drawn_from(_of_main_size(view), "Measured once per network.", where)
     accuracy = accuracy_bars(costs, label, view.chance)
     return [
         drawing(accuracy, f"Bar chart of the test {label} of each backbone", caption),
@@ -126,8 +126,8 @@ def _networks(costs: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def losses(view: MachineResults) -> list[Picture]:
-    """Loss curves at the largest size, means over seeds; none where nothing has epochs."""
-    largest = _largest(view)
+    """Loss curves at the main size, means over seeds; none where nothing has epochs."""
+    largest = _of_main_size(view)
     own = view.results.histories[view.results.histories["machine"] == view.machine]
     joined = own.merge(largest[["cell", "series"]], on="cell")
     joined = joined[joined.groupby("series")["epoch"].transform("max") > 1]  # a probe has no curve
@@ -140,24 +140,24 @@ def losses(view: MachineResults) -> list[Picture]:
     which = (
         f"the first {len(shown)} of {len(curves)} series" if len(shown) < len(curves) else "those"
     )
-    where = f"{which} at {view.sizes[-1]:,} images"
+    where = f"{which} at {view.main_size:,} images"
     caption = drawn_from(cells, "Means over seeds.", where)
     label = "Line charts of training and validation loss by epoch, a line per backbone"
     return [drawing(loss_by_epoch(joined), label, caption, wide=True)]
 
 
 def gaps(view: MachineResults) -> list[Picture]:
-    """Training and test accuracy at the largest size."""
+    """Training and test accuracy at the main size."""
     metric = view.results.metrics[0]
-    largest = view.learned(view.sizes[-1])
+    largest = view.learned(view.main_size)
     if largest.empty:
         return []
     means = largest.groupby("series", sort=False)[[f"train_{metric}", f"test_{metric}"]].mean()
     rows = means.set_axis(["train", "test"], axis=1).reset_index()
     rows = rows.assign(gap=rows["train"] - rows["test"])
     caption = "Training accuracy is counted while the weights move, on augmented images if any."
-    caption = drawn_from(largest, caption, f"all at {view.sizes[-1]:,} images")
-    figure = overfitting(rows, f"{metric_label(metric)} at {view.sizes[-1]:,} images")
+    caption = drawn_from(largest, caption, f"all at {view.main_size:,} images")
+    figure = overfitting(rows, f"{metric_label(metric)} at {view.main_size:,} images")
     label = f"Chart of the training and test {metric_label(metric)} of each backbone and their gap"
     return [drawing(figure, label, caption)]
 
@@ -167,7 +167,7 @@ def heat_map(view: MachineResults, shares: pd.DataFrame) -> list[Picture]:
     if shares.empty:
         return []
     caption = drawn_from(
-        view.learned(view.sizes[-1]), "", f"those at {view.sizes[-1]:,} images that have learned"
+        view.learned(view.main_size), "", f"those at {view.main_size:,} images that have learned"
     )
     wide = shares.shape[1] > WIDE
     label = "Heat map of the accuracy of each backbone on each class"
@@ -175,8 +175,8 @@ def heat_map(view: MachineResults, shares: pd.DataFrame) -> list[Picture]:
 
 
 def confusion(view: MachineResults) -> list[Picture]:
-    """The leading series' confusion at the largest size, all its seeds together."""
-    ranked, largest = view.ranked(view.sizes[-1]), _largest(view)
+    """The leading series' confusion at the main size, all its seeds together."""
+    ranked, largest = view.ranked(view.main_size), _of_main_size(view)
     if ranked.empty:
         return []
     leader = str(ranked.iloc[0]["series"])
@@ -207,5 +207,5 @@ def drawn_from(cells: pd.DataFrame, caption: str, which: str) -> str:
     return Markup("{} <small>{}</small>").format(caption, Traced(told, names))
 
 
-def _largest(view: MachineResults) -> pd.DataFrame:
-    return view.cells[view.cells["train_images"] == view.sizes[-1]]
+def _of_main_size(view: MachineResults) -> pd.DataFrame:
+    return view.cells[view.cells["train_images"] == view.main_size]

@@ -44,16 +44,27 @@ def _differ(view: MachineResults, pool: Pool | None) -> str:
     if pool is None or pool.sd is None:
         return "not known, for none was repeated, so that test images alone count"
     repeated = {group[0] for group in pool.groups}
-    where = "" if view.machine in repeated else ", on other machines, for here none was repeated"
+    where = ", on all machines" if repeated > {view.machine} else ""
+    if view.machine not in repeated:
+        where = ", on other machines, for here none was repeated"
     freedom = counted(pool.dof, "degree of freedom", "degrees of freedom")
     return f"{100 * pool.sd:.2f} points ({freedom}{where})"
 
 
 def cautions(view: MachineResults) -> list[str]:
-    """Runs that are those of another series, seeds that disagree widely, runs that give one answer
-    to all images, and runs at chance.
+    """Sizes that few ran, runs that are those of another series, seeds that disagree widely, runs
+    that give one answer to all images, and runs at chance.
     """
-    return [*_repeats(view), *_erratic(view), *_constant(view), *_unlearned(view)]
+    found = (_few_at(view), _repeats(view), _erratic(view), _constant(view), _unlearned(view))
+    return [told for kind in found for told in kind]
+
+
+def _few_at(view: MachineResults) -> list[str]:
+    """Sizes that are too sparse for a ranking to be of them."""
+    larger = [images for images in view.sizes if images > view.main_size]
+    ran = "".join(f", at {images:,} {len(view.at(images))}" for images in larger)
+    main = f"{view.main_size:,} images, at which {len(view.at(view.main_size))} series ran"
+    return [f"Places, costs and advice are of {main}{ran}"] if larger else []
 
 
 def _repeats(view: MachineResults) -> list[str]:

@@ -73,14 +73,14 @@ def _costs(cell: "pd.Series[Any]") -> tuple[str, ...]:
 
 
 def efficiency_table(view: MachineResults) -> Table | None:
-    """Parameters and latency per unit of accuracy, at the largest size, of what has learned.
+    """Parameters and latency per unit of accuracy, at the main size, of what has learned.
 
     Times to two digits: they are rarely measured better.
     """
     rows = []
     costs = view.costs()
     for row in costs[costs["learned"]].to_dict("records"):
-        cells = view.cells_of(row["series"], view.sizes[-1])
+        cells = view.cells_of(row["series"], view.main_size)
         per = row["mean"]
         rows.append((
             row["series"],

@@ -53,6 +53,7 @@ def section(story: StudySource, views: Sequence[MachineResults], goals: Sequence
         "seeds_told": view.scores.seeds_told(view.cells),
         "compared": compared(views),
         "advice": advice,
+        "main_size": f"{view.main_size:,}",
         "targets": target_table(story.model_copy(update={"targets": list(goals)}), views),
         "repeats": cost_tables.repeat_table(view, story.repeats),
     }
@@ -72,8 +73,8 @@ def problem_name(view: MachineResults) -> str:
 
 
 def leader_tile(view: MachineResults) -> Tile:
-    """Who is best at the largest size."""
-    images = view.sizes[-1]
+    """Who is best at the main size."""
+    images = view.main_size
     rows = view.ranked(images)
     if rows.empty:
         return Tile(f"best at {images:,} images", NONE_YET, unlearned_text(view, images))
@@ -114,7 +115,7 @@ def _tables(story: StudySource, views: Sequence[MachineResults]) -> dict[str, An
         "epochs": accuracy.epochs_table(view, story.epochs),
         "gaps": accuracy.gap_table(view),
         "class_error": accuracy.class_error(view),
-        "no_classes": f"Not shown, {unlearned_text(view, view.sizes[-1])}.",
+        "no_classes": f"Not shown, {unlearned_text(view, view.main_size)}.",
         "times": cost_tables.time_table(views),
     }
 

@@ -109,6 +109,35 @@ def test_no_table_leads_to_advice_that_one_answer_might_match(
         assert (one.series == NONE_YET) == one.figures.startswith("because no mean")
 
 
+def test_rankings_and_advice_are_of_a_size_that_most_ran() -> None:
+    """Of five series one alone ran the larger size: it is best there, and no answer."""
+    series = [MadeUp(skill, constant=False, latency_ms=1.0) for skill in (0.2, 0.9, 0.8, 0.7, 0.6)]
+    view = made_view(series, list(range(4)) * 50, 2, 0)
+    cells, told = view.results.cells, view.results.predictions
+
+    def with_larger(*models: str) -> MachineResults:
+        larger = cells[cells["model"].isin(models)]
+        names = {cell: cell.replace("-100-", "-200-") for cell in larger["cell"]}
+        again = larger.assign(train_images=200, size="200", cell=larger["cell"].map(names))
+        answers = told[told["cell"].isin(list(names))]
+        every = replace(
+            view.results,
+            cells=pd.concat([cells, again], ignore_index=True),
+            predictions=pd.concat([told, answers.assign(cell=answers["cell"].map(names))]),
+        )
+        return replace(view, results=every)
+
+    few, most = with_larger("m0", "m2"), with_larger("m0", "m1", "m2")
+    assert (few.main_size, most.main_size) == (100, 200)
+    assert leader_tile(few).label.endswith("at 100 images")
+    assert leader_tile(few).value == "m1"
+    assert (
+        "Places, costs and advice are of 100 images, at which 5 series ran, at 200 2"
+        in cautions(few)
+    )
+    assert not [told for told in cautions(most) if told.startswith("Places")]
+
+
 def test_one_slow_run_among_quick_ones_counts_as_much_as_on_the_rest_of_the_page() -> None:
     """By the median the first would be the quickest; the page shows geometric means."""
     view = made_view([MadeUp(0.9, False, 1.0)] * 2, list(range(4)) * 50, 3, 0)

@@ -218,6 +218,17 @@ def test_where_no_run_was_repeated_seeds_spread_as_on_the_other_machines() -> No
     assert not timed.spread.pools  # times are each machine's own
 
 
+def test_a_first_repeat_here_counts_beside_those_elsewhere() -> None:
+    """Alone, two seeds would stretch all intervals by a t of 12.7, and more runs tell less."""
+    here = runs({"a": [0.5, 0.501], "b": [0.6]}).assign(machine="here")
+    several = runs({"a": [0.5, 0.52, 0.54]})
+    every = pd.concat([here, several], ignore_index=True)
+    own = every[every["machine"] == "here"]
+    pool = Measured(own, "test_top1", NO_ANSWERS, everywhere=every).spread.pools[False]
+    assert pool.dof == 3
+    assert Measured(own, "test_top1", NO_ANSWERS).spread.pools[False].dof == 1
+
+
 def test_of_many_equal_backbones_none_is_told_apart_more_often_than_said() -> None:
     """The range of so many normal means, each with a standard error of 1, in 5 % of draws."""
     half_width = math.sqrt(2) * stats.norm.ppf(0.975)

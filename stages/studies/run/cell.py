@@ -45,6 +45,7 @@ NODE = {
 }
 """What jobs of a cluster say of their node in `BACKBONE_DNA_NODE`."""
 TRACED_STEPS = (1, 2, 5, 10, 20, 50, 100, 200)
+SPLITS = ["train", "val", "test"]
 DECIDE_COST = ("model", "stem", "pretrained", "task", "input_size", "finetune", "profile")
 PROFILED = (
     "input_px", "params_total", "weights_mb", "macs_g", "flops_g", "flops_reason",
@@ -90,8 +91,7 @@ def make_cell(
         require_weights(form, params)
     pool, pictures_sha256 = pool_for(form, params.dataset, params.input_size)
     indices = indices_table(pool, choose(pool, params.subset, params.dataset.name))
-    dataset = located(params.dataset)
-    splits = load_splits(dataset, indices, params.input_size, ["train", "val", "test"])
+    splits = load_splits(located(params.dataset), indices, params.input_size, SPLITS)
     machine = machine_of(params)
     known = _about(cell, params, splits, indices, machine) | {"pictures_sha256": pictures_sha256}
     if record is not None:

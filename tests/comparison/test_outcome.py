@@ -174,6 +174,19 @@ def test_seeds_that_differ_within_the_margin_prove_no_more_than_rounding(tmp_pat
     assert found.verdict.rung is not Rung.DIFFERENT
 
 
+@pytest.mark.parametrize(("moved", "rung"), [(40, Rung.UNDECIDED), (0, Rung.DIFFERENT)])
+def test_one_pair_is_called_different_beyond_doubt_only(
+    tmp_path: Path, moved: int, rung: Rung
+) -> None:
+    """64 images that B alone has right are beyond doubt, but p is 0.02 where A alone has 40."""
+    made_of: dict[str, Any] = {"params": BF16, "train": OTHER | {"precision": "bf16"}}
+    a, b = pair(tmp_path, 0, predictions=predictions(1864, 2000, moved), **made_of)
+    found = compared([(replace(a, predictions=predictions(1800, 2000)), b)])
+    assert found.answers is not None
+    assert found.answers.differ
+    assert found.verdict.rung is rung
+
+
 def test_one_pair_is_told_how_many_seeds_by_an_assumed_spread(tmp_path: Path) -> None:
     made_of: dict[str, Any] = {"params": BF16, "train": OTHER | {"precision": "bf16"}}
     a, b = pair(tmp_path, 0, predictions=predictions(1820, 2000, moved=20), **made_of)

@@ -147,6 +147,21 @@ def test_one_slow_run_among_quick_ones_counts_as_much_as_on_the_rest_of_the_page
     assert (quick.series, quick.figures.partition(" per ")[0]) == ("m1", "20 s")
 
 
+@pytest.mark.parametrize(
+    ("seconds", "quickest"),
+    [([10.0, 100.0, 1000.0], "m0"), ([100.0, 101.0, 102.0], "m1")],
+)
+def test_of_times_that_cannot_be_told_apart_the_most_accurate_is_taken(
+    seconds: list[float], quickest: str
+) -> None:
+    """A stall of one training had made a worse backbone the one for quick experiments."""
+    view = made_view([MadeUp(0.9, False, 1.0), MadeUp(0.7, False, 1.0)], list(range(4)) * 50, 3, 0)
+    timed = view.results.cells.assign(train_seconds=[*seconds, 60.0, 61.0, 62.0])
+    advice = advise(replace(view, results=replace(view.results, cells=timed)))
+    (quick,) = [one for one in advice if one.use == "quick experiments"]
+    assert quick.series == quickest
+
+
 def test_what_is_worth_fine_tuning_is_said_of_backbones_that_learned_alone() -> None:
     labels = list(range(4)) * 50
     probes = {"finetune": "probe", "pretrained": True}

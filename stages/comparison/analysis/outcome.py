@@ -53,12 +53,15 @@ def with_replay(verdict: Verdict, fault: Fault | None, whole: bool = False) -> V
 
 
 def by_outcome(evidence: Evidence) -> tuple[Rung, Fault | None]:
-    """What the answers alone tell, those over several seeds rather than one pair's."""
+    """What the answers alone tell, those over several seeds rather than one pair's.
+
+    One pair is called different beyond doubt only, as in `contradicts_rounding`.
+    """
     answers, seeds = evidence.answers, evidence.seeds
     if shows_equivalence(evidence):
         return Rung.STATISTICAL, None
-    told = seeds or answers
-    differ = told is not None and told.differ
+    sure = answers is not None and answers.mcnemar_p < SURE
+    differ = sure if seeds is None else seeds.differ
     fault = Fault(Kind.ACCURACY, Where("accuracy"))
     return (Rung.DIFFERENT, fault) if differ else (Rung.UNDECIDED, None)
 

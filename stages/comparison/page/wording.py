@@ -150,7 +150,7 @@ def _undecided(verdict: Verdict) -> str:
     elif seeds is not None:
         needed = needed_of_seeds(seeds)
         told += f"; {needed}" if needed else ""
-    elif answers is not None and started and answers.differ:
+    elif answers is not None and answers.differ:
         alone = "alone drove" if verdict.replayed else "alone may drive"
         told = (
             f"these two runs differ in accuracy, and rounding {alone} them apart; whether the "

@@ -44,12 +44,14 @@ class Change:
 class Agreement:
     """Two machines at one size. `tau` is Kendall's over all pairs, None below two series.
 
+    Of `ran` series that both did, `changes` are of those that have learned on one of them.
     `swapped` are pairs whose order differs, better on the first machine named first; of the
     `reversed` among them both machines are sure. `leaders` are the first of each machine;
     `surely_first` tells that both machines have one and are sure of it against all others.
     """
 
     images: int
+    ran: int
     changes: tuple[Change, ...]
     tau: Estimate | None
     swapped: tuple[Pair, ...]
@@ -126,6 +128,7 @@ def _agreement(
     )
     return Agreement(
         images=images,
+        ran=at["series"].nunique(),
         changes=tuple(changes),
         tau=_tau(measured, at, names, machines),
         swapped=tuple(swapped),

@@ -74,8 +74,10 @@ def too_noisy(view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFra
     return f"; latencies too noisy to tell it from {', '.join(same)}" if same else ""
 
 
-def quickest(view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFrame) -> str:
-    """Which of `rows` the training time cannot be told from."""
+def as_quick(
+    view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFrame
+) -> tuple[list[str], list[str]]:
+    """Which of `rows` the training time cannot be told from, and beside which it is not known."""
     seconds, images = view.measured("train_seconds"), view.main_size
     own = view.cells_of(chosen["series"], images)
     same, once = list[str](), list[str]()
@@ -85,6 +87,12 @@ def quickest(view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFram
             once.append(str(name))
         elif seconds.difference(own, other).open:
             same.append(str(name))
+    return same, once
+
+
+def quickest(view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFrame) -> str:
+    """How sure it is that `chosen` trains in no more time than the others."""
+    same, once = as_quick(view, chosen, rows)
     told = [f"times too noisy to tell it from {', '.join(same)}"] if same else []
     if once:
         told.append(f"how times vary is not known beside {', '.join(once)}: none was repeated")

@@ -104,9 +104,16 @@ def _first(told: Sequence[Agreement]) -> str:
     largest = told[-1]
     where = f"at {largest.images:,} " if len(told) > 1 else ""
     if len(largest.changes) == 1:
-        name = largest.changes[0].series
-        return f"{where}of the runs that both did {name} alone has learned"
+        return where + _alone(largest)
     return where + _leading(largest, ("the first", "the other"))
+
+
+def _alone(one: Agreement) -> str:
+    """Why there is nothing to rank: one series was run on both, or one alone has learned."""
+    name = one.changes[0].series
+    if one.ran == 1:
+        return f"only {name} was run on both"
+    return f"of the {one.ran} that both ran {name} alone is surely above one answer to all"
 
 
 def _leading(one: Agreement, names: tuple[str, str]) -> str:
@@ -133,7 +140,7 @@ def _line(one: Agreement, names: tuple[str, str]) -> str:
     if one.leaders is None:
         return told + NONE_LEARNED + "."
     if len(one.changes) == 1:
-        told += f"of the runs that both did only {one.leaders[0]} is surely above one answer to all"
+        told += _alone(one)
     else:
         told += _leading(one, names)
     swapped = [pair for pair in one.swapped if pair not in one.reversed]

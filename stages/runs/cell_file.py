@@ -97,7 +97,8 @@ def took_seconds(cell: Mapping[str, Any]) -> float:
 
 def seconds_again(cell: Mapping[str, Any]) -> float:
     """Seconds that a cell like this one takes where its network's profile is there already."""
-    return took_seconds(cell) - float(cell.get("profile_seconds") or 0.0)
+    own = float(cell["cell_seconds"]) - float(cell.get("profile_seconds") or 0.0)
+    return took_seconds({**cell, "cell_seconds": own})
 
 
 def mend_of_cell(where: str) -> str:

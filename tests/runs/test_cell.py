@@ -266,3 +266,4 @@ def test_a_resumed_training_took_no_less_than_its_epochs() -> None:
     assert took_seconds({**resumed, "params": {"finetune": "probe"}}) == 30.0
     assert took_seconds({"cell_seconds": 5.0, "train": None}) == 5.0
     assert seconds_again({"cell_seconds": 60.0, "train": None, "profile_seconds": 50.0}) == 10.0
+    assert seconds_again({**resumed, "profile_seconds": 20.0}) == 200.0

@@ -9,7 +9,7 @@ until they are gathered.
 import argparse
 import shutil
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from stages.core.cli import reporting_errors
@@ -21,11 +21,17 @@ def main(clear: bool) -> int:
     folder = work_folder()
     entries = sorted(folder.glob("*/*"))
     for entry in entries:
-        files = [entry] if entry.is_file() else [p for p in entry.rglob("*") if p.is_file()]
-        megabytes = sum(file.stat().st_size for file in files) / 1e6
+        megabytes = sum(map(_size_bytes, [entry, *entry.rglob("*")])) / 1e6
         done = f", {_cleared(entry) or 'removed'}" if clear else ""
         sys.stdout.write(f"{megabytes:10.1f} MB  {entry.relative_to(folder)}{done}\n")
     sys.stdout.write("" if entries else "nothing is cached\n")
+    return 0
+
+
+def _size_bytes(path: Path) -> int:
+    """Nothing for a folder, nor for a file that a training under way replaced meanwhile."""
+    with suppress(FileNotFoundError):
+        return path.stat().st_size if path.is_file() else 0
     return 0
 
 

@@ -72,14 +72,22 @@ def _images(dataset: "Dataset") -> "Counter[str]":
 
 
 def _require_buildable(params: "Params") -> None:
-    """Build the model, as cheaply as can be, for any number of classes.
+    """Build the model with the heads of its task, as cheaply as can be, for any number of classes.
 
-    Raises ModelError as `models.build` does.
+    Raises ModelError as building it for the training does.
     """
-    from stages.models import build
-
     if params.pretrained or not _builds_without_memory(params):
-        build(params, classes=10)
+        _build(params)
+
+
+def _build(params: "Params") -> None:
+    from stages.core.combinations import AT_ONCE
+    from stages.models.heads import linear_head
+    from stages.tasks import task_of
+
+    built = task_of(params).build(params, classes=10)
+    if params.finetune in AT_ONCE:
+        linear_head(built.model)
 
 
 def _builds_without_memory(params: "Params") -> bool:
@@ -87,11 +95,10 @@ def _builds_without_memory(params: "Params") -> bool:
     import torch
 
     from stages.core.errors import ModelError
-    from stages.models import build
 
     try:
         with torch.device("meta"):
-            build(params, classes=10)
+            _build(params)
     except (ModelError, RuntimeError, NotImplementedError):
         return False
     return True

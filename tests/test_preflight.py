@@ -55,6 +55,16 @@ REFUSED: dict[str, tuple[dict[str, object], type[UserError], str]] = {
         ModelError,
         "cannot take images of 32 px",
     ),
+    "puzzle of a model without features": (
+        {"task": "puzzle", "model": "torchvision/squeezenet1_1"},
+        ModelError,
+        "no single linear layer",
+    ),
+    "probe of a model without features": (
+        {"finetune": "probe", "model": "torchvision/squeezenet1_1"},
+        ModelError,
+        "no single linear layer",
+    ),
     "absent weights": ({"pretrained": "gone.pt"}, ModelError, "no such file"),
     "a folder for weights": ({"pretrained": "."}, ModelError, "that is a folder"),
     "weights that nobody publishes": ({"pretrained": True}, ModelError, "nobody publishes"),

@@ -45,7 +45,7 @@ class TrainingError(UserError):
 
 
 class DivergedError(TrainingError):
-    """The loss or a gradient stopped being finite.
+    """A loss or, after the last update, the weights stopped being finite.
 
     `epoch` and `step` are counted from 1, `step` within the epoch.
     """

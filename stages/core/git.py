@@ -10,8 +10,11 @@ from stages.core.errors import RunError
 
 
 def git(*words: str) -> str:
-    """What a git command prints. Raises RunError with git's reason."""
-    done = _run(Path(), words)
+    """What a git command prints. Raises RunError with git's reason, or for want of it."""
+    try:
+        done = _run(Path(), words)
+    except FileNotFoundError:
+        raise RunError("git is not installed, or not on PATH. Install it and try again.") from None
     if done.returncode:
         lines = done.stderr.split("\n")
         told = done.stderr if len(lines) < 6 else f"{lines[0]} … {' '.join(lines[-3:])}"

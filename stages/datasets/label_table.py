@@ -19,7 +19,7 @@ from stages.datasets.layout import (
     role_of,
     spelled_alike,
 )
-from stages.datasets.listing import Listing
+from stages.datasets.listing import Listing, written
 from stages.datasets.reading import reason_of
 
 COLUMNS, SPLIT = ("file", "label"), "split"
@@ -148,14 +148,14 @@ def _rows(lines: Iterator[tuple[int, dict[str, str]]], place: str) -> tuple[dict
     for number, line in lines:
         if empty := [column for column in COLUMNS if not line[column]]:
             raise DataError(f"{place} has no {empty[0]} in line {number}. Fill it in or remove it.")
-        written = line.get(SPLIT, "")
-        split = role_of(written) if written else ""
+        told = line.get(SPLIT, "")
+        split = role_of(told) if told else ""
         if split is None:
             raise DataError(
-                f"{place} has the split {written} in line {number}; allowed are train, test and "
+                f"{place} has the split {told} in line {number}; allowed are train, test and "
                 "val, or none in the whole table."
             )
-        name, row = composed(line["file"]), Row(line["label"], split)
+        name, row = composed(line["file"]), Row(written(line["label"]), split)
         repeated += name in rows
         if rows.setdefault(name, row) != row:
             raise DataError(

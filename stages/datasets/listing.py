@@ -5,6 +5,7 @@ slashes.
 """
 
 import os
+import unicodedata
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,6 +23,15 @@ METHODS = {
     zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA,
 }  # fmt: skip
 METHOD_NAMES = {9: "deflate64", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
+IN_SIGHT = {
+    **{code: 0x2400 + code for code in range(32)},  # Unicode's pictures of control characters
+    **dict.fromkeys((0x85, 0x2028, 0x2029), 0x2424),  # further ends of lines
+}
+
+
+def written(name: str) -> str:
+    """The name as it is written everywhere: composed, and in one line (a carriage return as ␍)."""
+    return unicodedata.normalize("NFC", name).translate(IN_SIGHT)
 
 
 @dataclass

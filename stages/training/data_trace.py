@@ -42,10 +42,21 @@ def step_data(rows: Tensor, labels: Tensor, draws: Tensor, images: Tensor) -> Te
 
 def draw_checksums(draws: Sequence[Tensor], like: Tensor) -> Tensor:
     """One checksum per row of several tensors of integers [n, ...]: int64 as `like` [n]."""
+    device = like.device
+    if not has_exact_integers(device):
+        return draw_checksums([draw.cpu() for draw in draws], like.cpu()).to(device)
     total = torch.zeros_like(like)
     for place, draw in enumerate(draws, start=1):
         total = total * (2 * place + 1) + checksums(draw)
     return total
+
+
+def sum_checksums(images: Tensor, step: Tensor) -> Tensor:
+    """Checksums of images [b] with that of their whole step, a scalar, added to each."""
+    device = images.device
+    if not has_exact_integers(device):
+        return (images.cpu() + step.cpu()).to(device)
+    return images + step
 
 
 def checksums(values: Tensor) -> Tensor:

@@ -141,7 +141,8 @@ def local_slice(rows: Tensor) -> slice:
     if len(rows) % world_size():
         raise TrainingError(
             f"A batch of {counted(len(rows), 'image')} cannot be shared evenly by {world_size()} "
-            "processes. Set `train.batch_size` to a multiple of `train.devices`."
+            "processes. Set `train.batch_size` or, where there are fewer training images, "
+            "`subset.train` to a multiple of `train.devices`."
         )
     size = len(rows) // world_size()
     return slice(rank() * size, (rank() + 1) * size)
@@ -235,6 +236,8 @@ def _batch_norm(
             running_mean.lerp_(mean.detach(), momentum)
             running_var.lerp_(variance.detach() * count / (count - 1), momentum)
     normalized: Tensor = centred * torch.rsqrt(variance + eps).view(shape)
-    if weight is not None and bias is not None:
-        normalized = normalized * weight.view(shape) + bias.view(shape)
+    if weight is not None:
+        normalized = normalized * weight.view(shape)
+    if bias is not None:
+        normalized = normalized + bias.view(shape)
     return normalized.to(images.dtype)

@@ -1,7 +1,8 @@
 """One throw-away step before the first: what cannot work is told before anything is spent.
 
-Finds operations without a deterministic form, models that cannot take the input, and memory that
-is too small for the batch. Leaves no trace in the engine's model, optimiser or random streams.
+Finds operations without a deterministic form, random draws that no seed sets, models that cannot
+take the input, and memory that is too small for the batch. Leaves no trace in the engine's model,
+optimiser or random streams.
 """
 
 import copy
@@ -13,7 +14,9 @@ import torch
 
 from stages.core.device import autocast, memory_advice, synchronize
 from stages.core.errors import ModelError, TrainingError
+from stages.models.masks import own_draws_only, portable_masks
 from stages.training.engine import Engine
+from stages.training.fast_kernels import fast_kernels
 
 SMALLER_BATCH = (
     "Lower `train.batch_size`, or keep it and raise `train.accumulate`; for the validation lower "
@@ -29,7 +32,7 @@ def dry_run(engine: Engine) -> None:
 
     Of one, where the training will have that: BatchNorm may have no statistics then. Raises
     TrainingError for that and when an operation has no deterministic form, DeviceError when memory
-    runs out, ModelError when the model cannot take the input.
+    runs out, ModelError when the model cannot take the input or draws from PyTorch's own generator.
     """
     px, task, params = engine.built.model_px, engine.task, engine.params
     model = copy.deepcopy(engine.model).train()
@@ -43,9 +46,11 @@ def dry_run(engine: Engine) -> None:
             images.contiguous(memory_format=engine.memory_format), labels, draws
         )
         with memory_advice(engine.device, f"`model` {params.model} {TOO_LARGE}"):
-            with autocast(engine.device, params.train.precision):
-                loss = task.loss(model(*inputs), targets, 0.0)
-            torch.autograd.backward(loss)
+            masks = portable_masks(model, params.seed, 0)
+            with masks, own_draws_only(engine.device):
+                with autocast(engine.device, params.train.precision):
+                    loss = task.loss(model(*inputs), targets, 0.0)
+                torch.autograd.backward(loss)
     except (RuntimeError, ValueError, AssertionError) as error:
         first_line = str(error).partition("\n")[0]
         if "deterministic" in str(error):
@@ -77,12 +82,15 @@ class CompileGain:
 def measure_compile(engine: Engine) -> CompileGain:
     """Time forward and backward of a whole batch, eager and compiled, on copies of the model.
 
+    Eager is as the training would be without `compile`: with the fast kernels it asks for.
+
     Raises TrainingError when the model or the machine cannot compile, DeviceError when the
     memory of the device is too small for it.
     """
     eager = copy.deepcopy(engine.model).train()
     compiled = torch.compile(copy.deepcopy(eager))
-    eager_seconds = _fastest(engine, eager)
+    with fast_kernels(engine.device.type == "cpu" and engine.params.train.fast_kernels):
+        eager_seconds = _fastest(engine, eager)
     started = time.perf_counter()
     try:
         with memory_advice(engine.device, SMALLER_BATCH):

@@ -24,7 +24,7 @@ from stages.tasks import Task
 from stages.training import distributed
 from stages.training.augmentation import Augmenter, as_fractions
 from stages.training.batch import Batch, Epoch
-from stages.training.data_trace import draw_checksums, step_data
+from stages.training.data_trace import draw_checksums, step_data, sum_checksums
 from stages.training.ema import Ema
 from stages.training.fast_kernels import fast_kernels
 from stages.training.images import gather_images, normalization_for, place_pixels, preprocess
@@ -158,7 +158,7 @@ class Engine:
         images, targets = self.augmenter.apply(pixels, labels, drawn)
         task_draws = {name: draw[draw_rows] for name, draw in epoch.task_draws.items()}
         whole = labels if targets.is_floating_point() else targets
-        given = epoch.image_checksums[draw_rows] + epoch.step_checksums[index]
+        given = sum_checksums(epoch.image_checksums[draw_rows], epoch.step_checksums[index])
         data = step_data(rows, whole, given, images)
         return Batch(images, targets, task_draws, data)
 

@@ -58,7 +58,7 @@ def fit(
     """Train `engine` to its last epoch, or until early stopping.
 
     Goes on from the newest whole checkpoint when there is one, with the same result as if it had
-    never stopped. Raises DivergedError when a loss is not finite.
+    never stopped. Raises DivergedError when a loss is not finite, or a weight in the end.
     """
     return _Fit(engine, val, checkpoints, log).run()
 
@@ -91,6 +91,7 @@ class _Fit:
             while not self._is_over():
                 self._epoch(self.state.steps // self.engine.steps_per_epoch + 1)
         weights = self.state.best_weights or weights_of(self.engine.averaged)
+        self._check_weights(weights)
         self.recorder.finish(self.state.best_epoch * self.engine.steps_per_epoch, weights)
         return Trained(self.engine, weights, self.state, self.recorder.record)
 
@@ -146,13 +147,13 @@ class _Fit:
             self.recorder.flush(pending)
         return []
 
-    def _check(self, loss: float, epoch: int, step: int, of: str = "training") -> None:
+    def _check(self, loss: float, epoch: int, step: int, of: str = "training loss") -> None:
         if loss - loss == 0:  # false for NaN and both infinities
             return
         precision = self.params.train.precision
         cure = "set `train.precision: fp32`, or " if precision != "fp32" else ""
         raise DivergedError(
-            f"The {of} loss became {loss} in epoch {epoch}, step {step}, at {precision}. "
+            f"The {of} became {loss} in epoch {epoch}, step {step}, at {precision}. "
             f"Nothing was kept as a result. To cure it, {cure}lower `train.lr` "
             f"({self.params.train.lr:g}), add warm-up (`train.warmup_epochs`) or clip gradients "
             "(`train.grad_clip: 1.0`).",
@@ -161,11 +162,18 @@ class _Fit:
             precision=precision,
         )
 
+    def _check_weights(self, weights: dict[str, Tensor]) -> None:
+        """No loss was taken after the last update where nothing validates."""
+        values = [value for value in weights.values() if value.is_floating_point()]
+        total = float(torch.stack([value.double().sum() for value in values]).sum())
+        per_epoch = self.engine.steps_per_epoch
+        self._check(total, self.state.steps // per_epoch, per_epoch, "sum of the weights")
+
     def _close_epoch(self, number: int, started: float) -> None:
         state, names = self.state, self.engine.task.metrics
         outputs = self.validate(self.engine.averaged) if self.validate else None
         if outputs:
-            self._check(outputs.loss, number, self.engine.steps_per_epoch, "validation")
+            self._check(outputs.loss, number, self.engine.steps_per_epoch, "validation loss")
         row: dict[str, Any] = {
             "epoch": number,
             "lr": self.engine.last_lr,

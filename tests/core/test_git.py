@@ -21,6 +21,13 @@ def test_names_outside_ascii_are_read_in_a_plain_locale(tmp_path: Path, root: Pa
     assert told.decode().strip() == r"'data/M\xe4dchen'"
 
 
+def test_an_absent_git_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert git_or_none("status") is None
+    with pytest.raises(RunError, match="git is not installed"):
+        git("status")
+
+
 def test_a_refusal_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert git_or_none("rev-parse", "HEAD", folder=tmp_path) is None
     monkeypatch.chdir(tmp_path)

@@ -1,6 +1,7 @@
 """Labels from a table, as people write them."""
 
 import shutil
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,12 @@ def test_the_table_and_not_the_folder_says_the_class(pictures: Path) -> None:
     assert "1 row of labels.csv said again what another did" in found.notes
     alike = opened(pictures, "file,label\nx/000.png,ill\ny/000.png,Ill\n").notes
     assert any("classes of their own: 'Ill', 'ill'" in note for note in alike)
+
+
+def test_a_label_in_two_forms_of_unicode_is_one_class(pictures: Path) -> None:
+    one, other = (unicodedata.normalize(form, "Käse") for form in ("NFC", "NFD"))
+    found = opened(pictures, f"file,label\nx/000.png,{one}\nx/001.png,{other}\ny/000.png,Brot\n")
+    assert found.classes == ["Brot", one]
 
 
 def test_a_zip_with_a_folder_around_all_reads_the_same(pictures: Path) -> None:

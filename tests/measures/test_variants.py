@@ -168,6 +168,8 @@ def test_relative_difference() -> None:
         torch.tensor([1.0, 11.0]), torch.tensor([1.0, 10.0])
     ) == pytest.approx(0.1)
     assert math.isinf(relative_difference(torch.tensor([math.nan]), torch.ones(1)))
+    assert relative_difference(torch.zeros(2), torch.zeros(2)) == 0
+    assert math.isinf(relative_difference(torch.ones(2), torch.zeros(2)))
 
 
 def failing(error: Exception) -> Variant:

@@ -4,13 +4,15 @@ from contextlib import nullcontext
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from stages.core.errors import ModelError
 from stages.core.params import parse_params
 from stages.models import build
-from stages.models.masks import portable_masks
+from stages.models.masks import own_draws_only, portable_masks
 
 
 def built(model: str = "vit_2l_2h_128", dropout: float = 0.2, drop_path: float = 0.3) -> nn.Module:
@@ -69,6 +71,62 @@ def test_masks_are_the_same_in_half_precision() -> None:
         with portable_masks(model, 0, 1):
             masks.append(model(torch.ones(1000, dtype=dtype)) != 0)
     assert torch.equal(*masks)
+
+
+def test_channel_dropout_takes_whole_channels() -> None:
+    model = nn.Dropout2d(0.25)
+    with portable_masks(model, 0, 1):
+        dropped = model(torch.ones(50, 40, 3, 3))
+    assert torch.equal(dropped, dropped[:, :, :1, :1].expand_as(dropped))
+    assert float((dropped != 0).float().mean()) == pytest.approx(0.75, abs=0.05)
+    assert dropped[dropped != 0] == pytest.approx(1 / 0.75)
+
+
+class Attention(nn.Module):
+    """What timm's attention does, and PyTorch's own beside it."""
+
+    def __init__(self, drop: float) -> None:
+        super().__init__()
+        self.drop = nn.Dropout(drop)
+        self.own = nn.MultiheadAttention(8, 2, dropout=drop, batch_first=True)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Of [b, tokens, 8]."""
+        heads = tokens.unflatten(2, (2, 4)).transpose(1, 2)
+        rate = self.drop.p if self.training else 0.0
+        plain = F.scaled_dot_product_attention(heads, heads, heads, dropout_p=rate)
+        weighted, _ = self.own(tokens, tokens, tokens)
+        lean, _ = self.own(tokens, tokens, tokens, need_weights=False)
+        return torch.stack([plain.transpose(1, 2).flatten(2), weighted, lean])
+
+
+def test_dropout_within_attention_is_drawn_from_the_streams() -> None:
+    model, tokens = Attention(0.3).double(), torch.rand(2, 5, 8, dtype=torch.float64)
+    state = torch.get_rng_state()
+    with portable_masks(model, 0, 1), own_draws_only(tokens.device):
+        first = model(tokens)
+        other = model(tokens)
+    assert torch.equal(torch.get_rng_state(), state)
+    with portable_masks(model, 0, 1):
+        assert torch.equal(model(tokens), first)
+    assert all((one != another).any() for one, another in zip(first, other, strict=True))
+    with portable_masks(model, 0, 1):
+        mean = sum(model(tokens) for _ in range(4000)) / 4000
+    torch.testing.assert_close(mean, model.eval()(tokens), atol=0.03, rtol=0)
+
+
+@pytest.mark.parametrize("layer", [nn.RReLU(), nn.AlphaDropout(), nn.FractionalMaxPool2d(2, 3)])
+def test_a_draw_that_no_seed_sets_is_refused(layer: nn.Module) -> None:
+    images = torch.linspace(-1, 1, 2 * 3 * 8 * 8).view(2, 3, 8, 8)
+    model = nn.Sequential(nn.Dropout(0.5), layer)
+    with (
+        pytest.raises(ModelError, match="cannot be repeated"),
+        own_draws_only(images.device),
+        portable_masks(model, 0, 1),
+    ):
+        model(images)
+    with own_draws_only(images.device):
+        nn.Identity()(images)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

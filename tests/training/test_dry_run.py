@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from stages.core.errors import DeviceError, TrainingError
+from stages.core.errors import DeviceError, ModelError, TrainingError
 from stages.tasks.classify import Classify
 from stages.training import dry_run as rehearsal
 from stages.training.engine import Engine
@@ -38,6 +38,13 @@ def test_an_operation_without_a_deterministic_form_is_named_at_the_precision_of_
     run(params(train={"epochs": 1}), images=16)
     with pytest.raises(TrainingError, match=r"median CUDA .*train\.deterministic: warn"):
         run(params(train={"precision": "bf16"}))
+
+
+def test_a_model_that_draws_in_a_way_of_its_own_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    loss = Classify.loss
+    monkeypatch.setattr(Classify, "loss", lambda self, *given: loss(self, *given) * torch.rand(()))
+    with pytest.raises(ModelError, match=r"cannot be repeated.*`model_args`"):
+        run(params(train={"dropout": 0.2}))
 
 
 def test_a_part_of_one_image_is_told_where_batch_norm_cannot_take_it() -> None:

@@ -147,6 +147,24 @@ def test_a_validation_that_is_not_finite_is_a_divergence_too(
         run(params())
 
 
+def test_a_last_step_that_breaks_the_weights_is_a_divergence_without_validation_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from stages.training.engine import Engine
+
+    update = Engine.update
+
+    def broken(self: Engine) -> None:
+        if self.last_lr:  # of the step before: this is the last of two
+            next(self.model.parameters()).grad.fill_(math.nan)  # type: ignore[union-attr]
+        update(self)
+
+    monkeypatch.setattr(Engine, "update", broken)
+    short = {"train": {"epochs": 1, "batch_size": 48}, "subset": {"val": 0}}
+    with pytest.raises(DivergedError, match=r"sum of the weights became nan in epoch 1, step 2"):
+        run(params(**short), val=False)
+
+
 def test_divergence_in_low_precision_starts_anew_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     from stages.training.engine import Engine
 

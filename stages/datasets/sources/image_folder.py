@@ -7,7 +7,6 @@ Names are compared in Unicode's composed form, for macOS writes the other one.
 """
 
 import posixpath
-import unicodedata
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ from stages.core.paths import dvc_root
 from stages.datasets.decoding import SUFFIXES, picture_of, unread_suffixes
 from stages.datasets.label_table import labelled, read_labels
 from stages.datasets.layout import LAYOUT, layout_of, listed
-from stages.datasets.listing import NO_FILES, Listing, list_folder, list_zip
+from stages.datasets.listing import NO_FILES, Listing, list_folder, list_zip, written
 from stages.datasets.pool import Collection
 
 if TYPE_CHECKING:
@@ -27,10 +26,6 @@ if TYPE_CHECKING:
 NAMES = ("image_folder",)
 HIDDEN = "hidden"
 OF_SYSTEMS = "thumbnails, trash and the like, which systems put there"
-IN_SIGHT = {
-    **{code: 0x2400 + code for code in range(32)},  # Unicode's pictures of control characters
-    **dict.fromkeys((0x85, 0x2028, 0x2029), 0x2424),  # further ends of lines
-}
 # Folders and files that macOS, Windows, Synology, QNAP and file systems put beside pictures.
 SYSTEM_NAMES = {
     "__macosx", "network trash folder", "temporary items", "icon\r",
@@ -177,11 +172,6 @@ def _aside(folder: str) -> bool:
 def _suffix(name: str) -> str:
     stem, dot, suffix = name.rpartition(".")
     return written(f".{suffix.lower()}") if stem and dot else ""
-
-
-def written(name: str) -> str:
-    """The name as it is written everywhere: composed, and in one line (a carriage return as ␍)."""
-    return unicodedata.normalize("NFC", name).translate(IN_SIGHT)
 
 
 def _in_a_clone() -> str:

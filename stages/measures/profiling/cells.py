@@ -170,10 +170,14 @@ def _judge(difference: float, precision: str) -> str | None:
 
 
 def relative_difference(outputs: Tensor, reference: Tensor) -> float:
-    """Largest |outputs − reference| over largest |reference|; infinite for outputs not finite."""
+    """Largest |outputs − reference| over largest |reference|; infinite for outputs not finite.
+
+    Outputs that are zeros everywhere, as a new head's may be, are held to zeros: 0 or infinite.
+    """
     if not outputs.isfinite().all():
         return float("inf")
-    return float((outputs - reference).abs().max() / reference.abs().max())
+    difference, scale = float((outputs - reference).abs().max()), float(reference.abs().max())
+    return difference / scale if scale else (math.inf if difference else 0.0)
 
 
 def _about(variant: Variant) -> dict[str, Any]:

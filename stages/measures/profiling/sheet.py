@@ -62,7 +62,7 @@ def measure(
     smallest = peak("inference", 1) if peaks["inference"].killed else peaks["inference"]
     _require_fit(smallest)
     with ThreadPoolExecutor(1) as beside:  # the stopwatch does not run yet
-        training = beside.submit(peak, "training", sizes[-1])
+        training = beside.submit(peak, "training", _training_size(profile))
         subject = build()
         counts, blocks = count(subject)
     peaks["training"] = training.result()
@@ -99,6 +99,11 @@ def measure(
     metrics["latency_note"] = "; ".join(filter(None, notes)) or None
     whole_numbers = {"calls": "Int64", "threads": "Int64"}  # with gaps where a cell failed
     return Sheet(metrics, pd.DataFrame(rows).astype(whole_numbers), blocks)
+
+
+def _training_size(profile: "Profile") -> int:
+    """Images of a training step: the largest batch, but two at least, as batch norm asks."""
+    return max(2, *profile.batch_sizes)
 
 
 def _require_fit(smallest: Peak) -> None:
@@ -150,7 +155,7 @@ def time_grid(
         variants.append((name, *try_measure(make)))
     cells = inference_cells(subject, variants, sizes, forecasts["inference"])
     cells += [
-        training_cell(subject, max(2, sizes[-1]), base, forecasts["training"], precision)
+        training_cell(subject, _training_size(profile), base, forecasts["training"], precision)
         for precision in ("fp32", *(name for name in HALVES if name in profile.variants))
     ]
     total = visits(len(cells), plan.repeats)

@@ -63,7 +63,21 @@ def test_the_answer_holds_where_both_are_sure_who_is_first(
     samples.fill(form, OTHER, images_per_class=200)
     found = agreement(form, ONE, OTHER)
     assert found.surely_first
+    assert found.holds
     assert "**The answer holds on machine 2 (made-up chip, DNA" in _page(form)
+
+
+def test_the_answer_does_not_hold_on_half_of_those_that_ran(
+    form: StudyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samples, "SKILL", {"good": 0.95, "fair": 0.6, "poor": 0.4})
+    samples.fill(form, ONE, images_per_class=200)
+    assert main(["keep", "made"]) == 0
+    samples.fill(form, OTHER, images_per_class=200)
+    for path in [*form.cells_folder.glob("fair-*"), *form.cells_folder.glob("poor-*")]:
+        shutil.rmtree(path)
+    found = agreement(form, ONE, OTHER)
+    assert (found.ran, found.of, found.holds, found.tau) == (1, 3, False, None)
 
 
 def test_cells_of_other_pictures_are_not_compared(form: StudyConfig) -> None:

@@ -194,7 +194,7 @@ def test_advice_that_rests_on_a_noisy_latency_says_so(
         cells = results.cells.assign(latency_spread=span)
         advice = advise(MachineResults(form, replace(results, cells=cells), "aaaa-1111"))
         told = {one.use for one in advice if "latencies too noisy to tell it" in one.certainty}
-        assert told == ({"small devices", "balanced"} if span > 1 else set())
+        assert told == ({"low latency", "balanced"} if span > 1 else set())
 
 
 def test_of_level_latencies_a_small_device_gets_the_fewest_macs(
@@ -213,7 +213,7 @@ def test_of_level_latencies_a_small_device_gets_the_fewest_macs(
             **{results.main: 0.8},
         )
         view = MachineResults(form, replace(results, cells=cells), "aaaa-1111")
-        (advice,) = (one for one in advise(view) if one.use == "small devices")
+        (advice,) = (one for one in advise(view) if one.use == "low latency")
         assert advice.series == taken
 
 
@@ -251,7 +251,7 @@ def test_a_small_device_gets_what_is_accurate_enough_and_hears_of_what_may_be(
     view = MachineResults(form, replace(results, cells=cells), "aaaa-1111")
     good, fair = (view.at(100).set_index("series")["mean"][name] for name in ("good", "fair"))
     assert fair < 0.9 * good
-    (advice,) = (one for one in advise(view) if one.use == "small devices")
+    (advice,) = (one for one in advise(view) if one.use == "low latency")
     assert advice.series == "good"
     assert "its mean reaches 90 % of the best; faster, and may reach it too: fair" in str(
         advice.certainty

@@ -47,7 +47,7 @@ def test_a_figure_at_a_size_names_the_cells_of_that_size(shown: dict[str, Any]) 
     assert traced(times, 0, 3) == cells(times.rows[0][0], int(times.rows[0][1]))
     advice = {item.use: item for item in part["advice"]}
     assert set(advice["small data"].figures.cells) == cells(advice["small data"].series, 100)
-    assert set(advice["small devices"].figures.cells) == cells(advice["small devices"].series, 400)
+    assert set(advice["low latency"].figures.cells) == cells(advice["low latency"].series, 400)
 
 
 def test_the_first_tile_the_spread_and_the_winner_are_traced(shown: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from stages.pages.formatting import duration, percent
+from stages.pages.formatting import device_name, duration, percent
 from stages.studies.analysis.certainty import (
     alone,
     as_fast,
@@ -28,7 +28,9 @@ from stages.studies.analysis.machine_results import MachineResults
 from stages.studies.analysis.traced import latency_text, over, share_text
 
 NONE_YET = "none yet"
-WITHIN = 0.9  # of the leader's accuracy: what counts as accurate enough for a small device
+WITHIN = (
+    0.9  # of the leader's accuracy: what counts as accurate enough to be chosen for its latency
+)
 EXCHANGE = -0.07  # of accuracy for latency: Tan et al., arXiv:1807.11626, section 3
 PART_WAY = 0.5  # from one answer to the leader's accuracy: what counts as a useful experiment
 
@@ -48,7 +50,7 @@ def advise(view: MachineResults) -> list[Advice]:
     """The advice that the finished cells allow; nothing before there are two series."""
     if view.cells.empty or view.main["series"].nunique() < 2:
         return []
-    rules: list[Callable[[MachineResults], Advice | None]] = [_small_data, _edge, _balanced, _quick]
+    rules: list[Callable[[MachineResults], Advice | None]] = [_small_data, _fast, _balanced, _quick]
     return [advice for rule in rules if (advice := rule(view)) is not None]
 
 
@@ -97,7 +99,7 @@ def _small_data(view: MachineResults) -> Advice:
     )
 
 
-def _edge(view: MachineResults) -> Advice | None:
+def _fast(view: MachineResults) -> Advice | None:
     every = view.costs()
     rule = (
         f"lowest latency at batch 1 among those whose mean accuracy reaches {percent(WITHIN, 0)} "
@@ -108,7 +110,7 @@ def _edge(view: MachineResults) -> Advice | None:
         return None
     rows = every[every["learned"]].dropna(subset=["latency_ms_p50"])
     if rows.empty:
-        return _none_yet(view, "small devices", rule, view.main_size)
+        return _none_yet(view, "low latency", rule, view.main_size)
     enough = rows[rows["mean"] >= WITHIN * rows["mean"].max()]
     lowest = enough.loc[enough["latency_ms_p50"].idxmin()]
     level = enough[enough["series"].isin([lowest["series"], *as_fast(view, lowest, enough)])]
@@ -120,7 +122,7 @@ def _edge(view: MachineResults) -> Advice | None:
     faster = apart.loc[apart["latency_ms_p50"] < chosen["latency_ms_p50"], "series"]
     told += f"; faster, and may reach it too: {', '.join(faster)}" if len(faster) else ""
     return Advice(
-        "small devices",
+        "low latency",
         str(chosen["series"]),
         rule,
         _figures(view, chosen, f"{_latency(view, chosen)}, {percent(chosen['mean'])}"),
@@ -190,4 +192,6 @@ def _figures(view: MachineResults, chosen: "pd.Series[float]", told: str) -> str
 
 
 def _latency(view: MachineResults, chosen: "pd.Series[float]") -> str:
-    return f"{latency_text(view.cells_of(chosen['series'], view.main_size).iloc[-1])} ms"
+    """A latency means nothing without the device that it was measured on."""
+    told = latency_text(view.cells_of(chosen["series"], view.main_size).iloc[-1])
+    return f"{told} ms on {device_name(view.results.machines[view.machine])}"

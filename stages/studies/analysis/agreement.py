@@ -4,7 +4,8 @@ Compared are the cells that both machines finished, so that seeds and images are
 that are surely above one answer to every image on neither are left out: a ranking of chance says
 nothing. A pair of backbones is *reversed* when each machine is sure of its own order. Nothing
 speaks against the answer when no pair is reversed and the first of each machine is among those that
-the other cannot tell from its own first; it holds when moreover one is surely first on both.
+the other cannot tell from its own first; it holds when moreover one is surely first on both, and
+more than half of what either ran was run on both.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,9 +43,10 @@ class Change:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Two machines at one size. `tau` is Kendall's over all pairs, None below two series.
+    """Two machines at one size. `tau` is Kendall's over all pairs, None below three series.
 
-    Of `ran` series that both did, `changes` are of those that have learned on one of them.
+    Of `ran` series that both did, `changes` are of those that have learned on one of them; the
+    machine that did more ran `of`.
     `swapped` are pairs whose order differs, better on the first machine named first; of the
     `reversed` among them both machines are sure. `leaders` are the first of each machine;
     `surely_first` tells that both machines have one and are sure of it against all others.
@@ -52,6 +54,7 @@ class Agreement:
 
     images: int
     ran: int
+    of: int
     changes: tuple[Change, ...]
     tau: Estimate | None
     swapped: tuple[Pair, ...]
@@ -64,6 +67,11 @@ class Agreement:
     def stands(self) -> bool | None:
         """Whether nothing speaks against one answer; None where none has learned."""
         return None if self.leaders is None else self.leaders_tied and not self.reversed
+
+    @property
+    def holds(self) -> bool:
+        """Whether the answer does, and not only that nothing speaks against it."""
+        return bool(self.stands) and self.surely_first and 2 * self.ran > self.of
 
     @property
     def beyond_seeds(self) -> tuple[str, ...]:
@@ -96,13 +104,19 @@ def agreements(first: MachineResults, second: MachineResults) -> list[Agreement]
     machines = (first.machine, second.machine)
     chances = (first.chance, second.chance)
     return [
-        _agreement(measured, int(images), machines, chances)
+        _agreement(measured, int(images), machines, chances, _most_run(int(images), first, second))
         for images in sorted(both["train_images"].unique())
     ]
 
 
+def _most_run(images: int, *views: MachineResults) -> int:
+    """How many series the machine ran that ran more of them at a size."""
+    return max(view.cells[view.cells["train_images"] == images]["series"].nunique()
+               for view in views)  # fmt: skip
+
+
 def _agreement(
-    measured: Measured, images: int, machines: Pair, chances: tuple[float, float]
+    measured: Measured, images: int, machines: Pair, chances: tuple[float, float], of: int
 ) -> Agreement:
     at = measured.cells[measured.cells["train_images"] == images]
     changes = []
@@ -129,6 +143,7 @@ def _agreement(
     return Agreement(
         images=images,
         ran=at["series"].nunique(),
+        of=of,
         changes=tuple(changes),
         tau=_tau(measured, at, names, machines),
         swapped=tuple(swapped),
@@ -192,7 +207,7 @@ def _tau(
     images that all answer leave them uncertain: two machines that cannot tell the backbones apart
     get a wide one.
     """
-    if len(names) < 2:
+    if len(names) < 3:  # of one pair it says no more than who is first
         return None
     values, drawn, rng = [], [], np.random.default_rng(0)
     for machine in machines:

@@ -73,7 +73,7 @@ def _sentence(found: Sequence[Agreement], names: tuple[str, str], whose: str) ->
     if all(len(one.changes) == 1 for one in told):
         return f"{where} there is no ranking to compare: {_first(told)}; {moved}."
     sizes = _listed([f"{one.images:,}" for one in told])
-    sure = all(one.surely_first for one in told)
+    sure = all(one.holds for one in told)
     holds = (
         f"The answer{whose} holds on" if sure else f"Nothing speaks against the answer{whose} on"
     )
@@ -119,7 +119,8 @@ def _alone(one: Agreement) -> str:
 def _leading(one: Agreement, names: tuple[str, str]) -> str:
     a, b = one.leaders or ("", "")
     where = "both" if a == b else f"{names[0]}, {b} on {names[1]}"
-    told = f"of the {len(one.changes)} compared, {a} is first on {where}"
+    part = f", out of {one.of} that ran on one of them" * (2 * one.ran <= one.of)
+    told = f"of the {len(one.changes)} compared{part}, {a} is first on {where}"
     if a != b and one.leaders_tied:
         told += ", and neither machine can tell the two apart"
     return told + (f" (Kendall's tau {_between(one.tau)})" if one.tau is not None else "")

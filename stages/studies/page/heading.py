@@ -42,12 +42,11 @@ def lead(form: StudyConfig, results: Results, sections: Sequence[Section]) -> st
 
 
 def answers_of(sections: Sequence[Section]) -> list[str]:
-    """Whether the answer holds on the other machines, a sentence per data set and machine."""
-    single = len(sections) == 1
+    """Who is best, and whether that holds on the other machines: sentences for each data set."""
     return [
-        one.sentence if single else f"{found.shown['name']}: {one.sentence}"
+        sentence if len(sections) == 1 else f"{found.shown['name']}: {sentence}"
         for found in sections
-        for one in found.shown["compared"]
+        for sentence in (found.answer, *(one.sentence for one in found.shown["compared"]))
     ]
 
 

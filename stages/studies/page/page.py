@@ -75,7 +75,7 @@ def page_view(form: StudyConfig, story: StudySource, results: Results) -> dict[s
         "source": story.source,
         "notes": [*notes(form, results), *story.notes],
         "lead": lead(form, results, sections),
-        "machine_answers": answers_of(sections),
+        "answers": answers_of(sections),
         "tiles": tiles(form, results, sections, judged),
         "claims": claims_table(judged),
         "reported": reported_table(story, whole),

@@ -13,6 +13,7 @@ import pandas as pd
 from stages.core.combinations import DEFAULT_TASK
 from stages.pages.blocks import Tile
 from stages.studies.analysis.advice import NONE_YET, advise, unlearned_text
+from stages.studies.analysis.certainty import alone, tied
 from stages.studies.analysis.fine_tuning import fine_tuning
 from stages.studies.analysis.fitted_curves import Fitted, fitted_curves
 from stages.studies.analysis.machine_results import MachineResults
@@ -32,6 +33,7 @@ class Section:
     """The views of one data set and task, and what the templates show of them."""
 
     views: Sequence[MachineResults]
+    answer: str
     leader: Tile
     uses: Sequence[Tile]
     shown: dict[str, Any]
@@ -63,13 +65,25 @@ def section(story: StudySource, views: Sequence[MachineResults], goals: Sequence
     shown |= {"samples": size_tables.sample_table(view, curves, story.target_top1)}
     shown |= {"classes": accuracy.class_table(view, classes)}
     shown |= _tables(story, views) | _pictures(view, curves, classes)
-    return Section(views, leader_tile(view), uses, shown)
+    return Section(views, answer(view), leader_tile(view), uses, shown)
 
 
 def problem_name(view: MachineResults) -> str:
     """The data set, and the task where it is not to name the class."""
     row = view.cells.iloc[0]
     return str(row["dataset"]) + ("" if row["task"] == DEFAULT_TASK else f", {row['task']}")
+
+
+def answer(view: MachineResults) -> str:
+    """Who is best at the main size, and how sure that is, in a sentence."""
+    images, rows = view.main_size, view.ranked(view.main_size)
+    if rows.empty:
+        return f"No answer with {images:,} images yet, {unlearned_text(view, images)}."
+    best = rows.iloc[0]
+    name = str(best["series"])
+    told = f"With {images:,} images {name} has the highest accuracy, {share_text(best)}: "
+    told += alone(view, images) or tied(view, images, name)
+    return over(view.cells[view.cells["train_images"] == images], f"{told}.")
 
 
 def leader_tile(view: MachineResults) -> Tile:

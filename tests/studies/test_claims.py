@@ -12,7 +12,14 @@ from stages.studies.analysis.judging import Status, Verdict, judge
 from stages.studies.analysis.machine_results import MachineResults
 from stages.studies.analysis.reading import read_results
 from stages.studies.analysis.results import Results
-from stages.studies.page.verdicts import claims_table, claims_tile, judge_all, reported_table, slips
+from stages.studies.page.verdicts import (
+    answering,
+    claims_table,
+    claims_tile,
+    judge_all,
+    reported_table,
+    slips,
+)
 from stages.studies.spec.claims import parse
 from stages.studies.spec.study_config import StudyConfig, load_study_config
 from stages.studies.spec.study_source import Claim, Reported, StudySource
@@ -173,6 +180,15 @@ def test_a_claim_counts_as_the_machine_that_is_surest_of_it_says() -> None:
     tile = claims_tile(judged)
     assert tile is not None
     assert tile.detail == "1 holds, 1 does not, 1 differs between machines"
+
+
+def test_claims_that_answer_the_question_are_told_first_with_who_says_so() -> None:
+    claims = [Claim(claim="a beats b", source="", answers=answers) for answers in (True, False)]
+    given: list[list[Status]] = [["holds", "undecided"], ["undecided", "holds"], ["not run"] * 2]
+    for statuses, told in zip(given, ("so", "so · machine 2", "so"), strict=True):
+        verdicts = [Verdict(status, "so", (), ()) for status in statuses]
+        state = next((one for one in statuses if one == "holds"), "not run")
+        assert answering([(claim, verdicts) for claim in claims]) == [("a beats b", state, told)]
 
 
 def test_each_machine_that_has_a_verdict_has_a_row() -> None:

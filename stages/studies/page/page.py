@@ -22,7 +22,14 @@ from stages.studies.page.cell_list import cell_list
 from stages.studies.page.heading import answers_of, lead, notes, tiles
 from stages.studies.page.machine_tables import device_table, machine_table
 from stages.studies.page.section import Section, section
-from stages.studies.page.verdicts import Judged, claims_table, judge_all, reported_table, slips
+from stages.studies.page.verdicts import (
+    Judged,
+    answering,
+    claims_table,
+    judge_all,
+    reported_table,
+    slips,
+)
 from stages.studies.spec.study_config import SMALL, StudyConfig, load_study_config
 from stages.studies.spec.study_source import Goal, StudySource, load_study_source
 
@@ -76,6 +83,7 @@ def page_view(form: StudyConfig, story: StudySource, results: Results) -> dict[s
         "notes": [*notes(form, results), *story.notes],
         "lead": lead(form, results, sections),
         "answers": answers_of(sections),
+        "answering": answering(judged),
         "tiles": tiles(form, results, sections, judged),
         "claims": claims_table(judged),
         "reported": reported_table(story, whole),

@@ -75,6 +75,22 @@ def claims_tile(judged: Judged) -> Tile | None:
     return Tile("claims that hold", f"{states.count('holds')} of {len(own)}", ", ".join(told))
 
 
+def answering(judged: Judged) -> list[tuple[str, str, str]]:
+    """The claims that answer the study's question: in words, verdict, and figures behind it, of
+    the first machine that says so.
+    """
+    told: list[tuple[str, str, str]] = []
+    for claim, verdicts in judged:
+        if claim.answers and verdicts:
+            state = _surest(verdicts)
+            own = [place for place, one in enumerate(verdicts) if one.status == state]
+            place = own[0] if own else 0
+            where = f" · machine {place + 1}" * (place > 0)
+            figures = Traced(verdicts[place].told + where, verdicts[place].cells)
+            told.append((_marked(claim, verdicts), state, figures))
+    return told
+
+
 def _surest(verdicts: Sequence[Verdict]) -> str:
     """The first state in the order of COUNTED that a machine gives; DIFFERS if two contradict."""
     found = {verdict.status for verdict in verdicts}

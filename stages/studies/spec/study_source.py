@@ -54,11 +54,15 @@ class Reported(Closed):
 
 
 class Claim(Closed):
-    """`claim` in the words of `stages.studies.spec.claims`; `source` is the figure behind it."""
+    """`claim` in the words of `stages.studies.spec.claims`; `source` is the figure behind it.
+
+    One that `answers` the study's question, or part of it, stands at the head of the page.
+    """
 
     claim: str
     source: str
     remark: str | None = None
+    answers: bool = False
 
 
 class Goal(Closed):

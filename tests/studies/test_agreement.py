@@ -64,7 +64,7 @@ def test_the_answer_holds_where_both_are_sure_who_is_first(
     found = agreement(form, ONE, OTHER)
     assert found.surely_first
     assert found.holds
-    assert "**The answer holds on machine 2 (made-up chip, DNA" in _page(form)
+    assert "\nThe answer holds on machine 2 (made-up chip, DNA" in _page(form)
 
 
 def test_the_answer_does_not_hold_on_half_of_those_that_ran(

@@ -42,12 +42,21 @@ def lead(form: StudyConfig, results: Results, sections: Sequence[Section]) -> st
 
 
 def answers_of(sections: Sequence[Section]) -> list[str]:
-    """Who is best, and whether that holds on the other machines: sentences for each data set."""
+    """Who is best, a sentence per data set."""
+    return [_named(found, found.answer, sections) for found in sections]
+
+
+def elsewhere(sections: Sequence[Section]) -> list[str]:
+    """Whether the answer holds on the other machines, a sentence per data set and machine."""
     return [
-        sentence if len(sections) == 1 else f"{found.shown['name']}: {sentence}"
+        _named(found, one.sentence, sections)
         for found in sections
-        for sentence in (found.answer, *(one.sentence for one in found.shown["compared"]))
+        for one in found.shown["compared"]
     ]
+
+
+def _named(found: Section, sentence: str, sections: Sequence[Section]) -> str:
+    return sentence if len(sections) == 1 else f"{found.shown['name']}: {sentence}"
 
 
 def notes(form: StudyConfig, results: Results) -> list[str]:

@@ -19,7 +19,7 @@ from stages.studies.analysis.machine_results import MachineResults
 from stages.studies.analysis.reading import read_results
 from stages.studies.analysis.results import Results
 from stages.studies.page.cell_list import cell_list
-from stages.studies.page.heading import answers_of, lead, notes, tiles
+from stages.studies.page.heading import answers_of, elsewhere, lead, notes, tiles
 from stages.studies.page.machine_tables import device_table, machine_table
 from stages.studies.page.section import Section, section
 from stages.studies.page.verdicts import (
@@ -84,6 +84,7 @@ def page_view(form: StudyConfig, story: StudySource, results: Results) -> dict[s
         "lead": lead(form, results, sections),
         "answers": answers_of(sections),
         "answering": answering(judged),
+        "elsewhere": elsewhere(sections),
         "tiles": tiles(form, results, sections, judged),
         "claims": claims_table(judged),
         "reported": reported_table(story, whole),

@@ -82,7 +82,10 @@ def answer(view: MachineResults) -> str:
     best = rows.iloc[0]
     name = str(best["series"])
     told = f"With {images:,} images {name} has the highest accuracy, {share_text(best)}: "
-    told += alone(view, images) or tied(view, images, name)
+    if others := [str(one) for one in rows.loc[rows["tied"], "series"]][1:]:
+        told += f"all pairs judged at once, not to be told from {', '.join(others)}"
+    else:
+        told += alone(view, images) or tied(view, images, name)
     return over(view.cells[view.cells["train_images"] == images], f"{told}.")
 
 

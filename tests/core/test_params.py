@@ -4,8 +4,9 @@ import contextlib
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from stages.core.amounts import images_of
 from stages.core.errors import ParamsError
@@ -180,7 +181,29 @@ def test_valid_params_survive_yaml(values):
         assert getattr(params.train, key) == value
 
 
-@given(st.dictionaries(st.text(max_size=8), st.none() | st.text() | st.integers() | st.floats()))
+def values_of_any_kind() -> st.SearchStrategy[object]:
+    """What YAML may hold in the place of a value, mostly of a wrong kind or out of range."""
+    plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+    return (
+        plain
+        | st.lists(plain, max_size=3)
+        | st.dictionaries(st.text(max_size=4), plain, max_size=2)
+    )
+
+
+def sections_of_any_kind() -> dict[str, st.SearchStrategy[object]]:
+    """The keys of the parameter file, sections with their own, each with a value of any kind."""
+    found = {}
+    for name, field in Params.model_fields.items():
+        found[name] = values_of_any_kind()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            inner = {key: values_of_any_kind() for key in field.annotation.model_fields}
+            found[name] |= st.fixed_dictionaries({}, optional=inner)
+    return found
+
+
+@given(st.fixed_dictionaries({}, optional=sections_of_any_kind()))
+@settings(max_examples=300)
 def test_nonsense_never_escapes_as_a_traceback(values):
     with contextlib.suppress(ParamsError):
         parse_params(values, "params.yaml")

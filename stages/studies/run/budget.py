@@ -37,8 +37,6 @@ def require_hours(hours: float | None) -> None:
 def proposal(plan: Plan, hours: float) -> str:
     """What to run in so many hours, and the command."""
     form, missing = plan.form, plan.missing
-    if not missing:
-        return "Nothing is missing."
     chosen = choose(plan, 3600 * hours, needed_by_claims(form, plan.machine))
     if not chosen:
         return f"None of {counted(len(missing), 'missing cell')} is known to fit into {hours:g} h."

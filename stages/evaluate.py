@@ -12,7 +12,7 @@ from stages.runs.stage import run_stage
 
 if TYPE_CHECKING:
     from stages.core.params import Params
-    from stages.measures.evaluation.test_figures import Evaluation
+    from stages.measures.evaluation.split_figures import Evaluation
 
 
 def evaluate(params: "Params") -> None:
@@ -23,7 +23,7 @@ def evaluate(params: "Params") -> None:
     from stages.core.metrics import read_metrics, write_metrics
     from stages.core.records import FILES, hashes_of, require_recorded
     from stages.datasets.pixels import load_splits, read_indices
-    from stages.measures.evaluation.test_figures import evaluate_outputs
+    from stages.measures.evaluation.split_figures import evaluate_outputs
     from stages.measures.interpretation.album import augmentation_picture, pictures_of_test
     from stages.runs.belonging import require_same_training
     from stages.runs.made_with import PARAMS, depended_on, made_here, made_with

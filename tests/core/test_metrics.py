@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from stages.core.metrics import all_values, read_metrics, write_metrics
-from stages.measures.evaluation.test_figures import evaluate_outputs
+from stages.measures.evaluation.split_figures import evaluate_outputs
 from stages.training.inference import Inputs, Outputs
 
 PIPELINE = """

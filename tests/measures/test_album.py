@@ -9,7 +9,7 @@ import torch
 from stages.charts.style import save
 from stages.core.params import parse_params
 from stages.datasets.pixels import Split
-from stages.measures.evaluation.test_figures import evaluate_outputs
+from stages.measures.evaluation.split_figures import evaluate_outputs
 from stages.measures.interpretation.album import augmentation_picture, pictures_of_test
 from stages.tasks import task_of
 from stages.training.images import Normalization

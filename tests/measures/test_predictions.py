@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from stages.measures.evaluation import predictions as measured
 from stages.measures.evaluation.predictions import answered, predictions_for_git, without_split
-from stages.measures.evaluation.test_figures import evaluate_outputs
+from stages.measures.evaluation.split_figures import evaluate_outputs
 from stages.tasks.puzzle import QUADRANTS, TURNS
 from stages.training.inference import Inputs, Outputs
 

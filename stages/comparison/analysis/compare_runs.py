@@ -123,12 +123,12 @@ def _over_seeds(pairs: Sequence[tuple[Run, Run]], margin: float) -> Seeds | None
         (a, b)
         for a, b in pairs
         if other_question(a, b) is None
-        and test_accuracy(a) is not None
-        and test_accuracy(b) is not None
+        and tested_accuracy(a) is not None
+        and tested_accuracy(b) is not None
     ]
     one_experiment = [pair for pair in found if not inputs_between(*pair)]
     found = one_experiment or [pair for pair in found if _same_test(*pair)]
-    mine, theirs = ([test_accuracy(pair[side]) or 0.0 for pair in found] for side in (0, 1))
+    mine, theirs = ([tested_accuracy(pair[side]) or 0.0 for pair in found] for side in (0, 1))
     errors = [
         error
         for (a, b), one, other in zip(found, mine, theirs, strict=True)
@@ -170,7 +170,7 @@ def _image_error(a: Run, b: Run, difference: float) -> float | None:
     return paired_error(0, round(abs(difference) * images), images)
 
 
-def test_accuracy(run: Run) -> float | None:
+def tested_accuracy(run: Run) -> float | None:
     """The first accuracy on the test images, a share; None without an evaluation."""
     for name, value in run.evaluate.items():
         if name.startswith("test_") and name.endswith("top1") and value is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from stages.comparison.analysis.compare_runs import test_accuracy
+from stages.comparison.analysis.compare_runs import tested_accuracy
 from stages.comparison.analysis.findings import Verdict
 from stages.comparison.analysis.statistics import points
 from stages.comparison.page.section import Grid, Section
@@ -61,7 +61,7 @@ def _machines(records: Sequence[Run]) -> Section:
 def _machine(run: Run, first: float | None) -> tuple[str, ...]:
     hardware, seconds = run.hardware, run.train.get("epoch_seconds_p50")
     computes = device_name(hardware) if hardware else UNKNOWN
-    top1 = test_accuracy(run)
+    top1 = tested_accuracy(run)
     return (
         run.name,
         f"{computes} ({hardware['backend']})" if "backend" in hardware else computes,

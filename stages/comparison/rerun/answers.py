@@ -101,7 +101,7 @@ def _answers(
 ) -> Run:
     """The record with answers that were given here."""
     from stages.measures.evaluation.predictions import predictions_for_git
-    from stages.measures.evaluation.test_figures import evaluate_outputs
+    from stages.measures.evaluation.split_figures import evaluate_outputs
 
     outputs = evaluator(trained.model)
     heads = evaluator.task.heads(trained.classes)

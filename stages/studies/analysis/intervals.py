@@ -183,11 +183,11 @@ def latency_difference(a: pd.DataFrame, b: pd.DataFrame) -> Estimate:
     side of the truth, so half their span is too little: Student's t of three normal draws asks
     for 1.3 spans (Lord, Biometrika 34, 1947). The whole spans of both are added.
     """
-    medians = [math.log(float(runs["latency_ms_p50"].astype(float).mean())) for runs in (a, b)]
+    latencies = [math.log(float(runs["latency_ms_p50"].astype(float).mean())) for runs in (a, b)]
     spans = [float(runs["latency_spread"].astype(float).mean()) if "latency_spread" in runs
              else math.nan for runs in (a, b)]  # fmt: skip
     half_width = None if math.isnan(sum(spans)) else sum(spans)
-    return Estimate(medians[0] - medians[1], half_width)
+    return Estimate(latencies[0] - latencies[1], half_width)
 
 
 def summarize(measured: Measured) -> pd.DataFrame:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from stages.datasets.pixels import Split
-    from stages.measures.evaluation.test_figures import Evaluation
+    from stages.measures.evaluation.split_figures import Evaluation
     from stages.training.run import Run
 
 PROFILE = "stages.measures.profiling.sheet"  # what it executes decides what a model costs
@@ -195,7 +195,7 @@ def _about(
 
 def _evaluate(run: "Run", test: "Split", classes: list[str]) -> "Evaluation":
     """The kept weights on the test images, shown as in validation."""
-    from stages.measures.evaluation.test_figures import evaluate_outputs
+    from stages.measures.evaluation.split_figures import evaluate_outputs
 
     engine = run.trained.engine
     engine.model.load_state_dict(run.trained.weights)

@@ -127,16 +127,18 @@ def _networks(costs: pd.DataFrame, column: str) -> pd.DataFrame:
 
 def losses(view: MachineResults) -> list[Picture]:
     """Loss curves at the main size, means over seeds; none where nothing has epochs."""
-    largest = _of_main_size(view)
+    at_main_size = _of_main_size(view)
     own = view.results.histories[view.results.histories["machine"] == view.machine]
-    joined = own.merge(largest[["cell", "series"]], on="cell")
+    joined = own.merge(at_main_size[["cell", "series"]], on="cell")
     joined = joined[joined.groupby("series")["epoch"].transform("max") > 1]  # a probe has no curve
-    curves = [name for name in dict.fromkeys(largest["series"]) if name in set(joined["series"])]
+    curves = [
+        name for name in dict.fromkeys(at_main_size["series"]) if name in set(joined["series"])
+    ]
     if not curves:
         return []
     shown = curves[:MOST_LINES]
     joined = joined[joined["series"].isin(shown)]
-    cells = largest[largest["series"].isin(shown)]
+    cells = at_main_size[at_main_size["series"].isin(shown)]
     which = (
         f"the first {len(shown)} of {len(curves)} series" if len(shown) < len(curves) else "those"
     )
@@ -149,14 +151,14 @@ def losses(view: MachineResults) -> list[Picture]:
 def gaps(view: MachineResults) -> list[Picture]:
     """Training and test accuracy at the main size."""
     metric = view.results.metrics[0]
-    largest = view.learned(view.main_size)
-    if largest.empty:
+    at_main_size = view.learned(view.main_size)
+    if at_main_size.empty:
         return []
-    means = largest.groupby("series", sort=False)[[f"train_{metric}", f"test_{metric}"]].mean()
+    means = at_main_size.groupby("series", sort=False)[[f"train_{metric}", f"test_{metric}"]].mean()
     rows = means.set_axis(["train", "test"], axis=1).reset_index()
     rows = rows.assign(gap=rows["train"] - rows["test"])
     caption = "Training accuracy is counted while the weights move, on augmented images if any."
-    caption = drawn_from(largest, caption, f"all at {view.main_size:,} images")
+    caption = drawn_from(at_main_size, caption, f"all at {view.main_size:,} images")
     figure = overfitting(rows, f"{metric_label(metric)} at {view.main_size:,} images")
     label = f"Chart of the training and test {metric_label(metric)} of each backbone and their gap"
     return [drawing(figure, label, caption)]
@@ -176,11 +178,11 @@ def heat_map(view: MachineResults, shares: pd.DataFrame) -> list[Picture]:
 
 def confusion(view: MachineResults) -> list[Picture]:
     """The leading series' confusion at the main size, all its seeds together."""
-    ranked, largest = view.ranked(view.main_size), _of_main_size(view)
+    ranked, at_main_size = view.ranked(view.main_size), _of_main_size(view)
     if ranked.empty:
         return []
     leader = str(ranked.iloc[0]["series"])
-    names = largest.loc[largest["series"] == leader, "cell"]
+    names = at_main_size.loc[at_main_size["series"] == leader, "cell"]
     predicted = view.results.predictions
     mine = (predicted["machine"] == view.machine) & predicted["cell"].isin(names)
     answers = np.asarray(view.results.answers, dtype=object)
@@ -193,7 +195,9 @@ def confusion(view: MachineResults) -> list[Picture]:
     )
     figure = confusion_matrix(table, view.results.answers)
     caption = f"{leader}: shares of each actual class in %, {len(names)} runs together."
-    caption = drawn_from(largest[largest["series"] == leader], caption, "those of this backbone")
+    caption = drawn_from(
+        at_main_size[at_main_size["series"] == leader], caption, "those of this backbone"
+    )
     label = f"Confusion matrix of {leader}, a row per actual class"
     return [drawing(figure, label, caption, wide=len(answers) > ANNOTATED)]
 

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from stages.core.counts import counted
+from stages.core.counts import counted, first_few
 from stages.core.errors import DataError
 from stages.datasets.layout import (
     Layout,
@@ -144,27 +144,40 @@ def _lines(content: bytes, place: str) -> Iterator[tuple[int, dict[str, str]]]:
 def _rows(lines: Iterator[tuple[int, dict[str, str]]], place: str) -> tuple[dict[str, Row], int]:
     """A row per file, and how many rows repeated one."""
     rows: dict[str, Row] = {}
-    repeated = 0
+    repeated, mistakes = 0, dict[int, str]()
     for number, line in lines:
-        if empty := [column for column in COLUMNS if not line[column]]:
-            raise DataError(f"{place} has no {empty[0]} in line {number}. Fill it in or remove it.")
-        told = line.get(SPLIT, "")
-        split = role_of(told) if told else ""
-        if split is None:
-            raise DataError(
-                f"{place} has the split {told} in line {number}; allowed are train, test and "
-                "val, or none in the whole table."
+        name, split = composed(line["file"]), line.get(SPLIT, "")
+        row = Row(written(line["label"]), role_of(split) or "")
+        if told := _mistake_in(line, number):
+            mistakes[number] = told
+        elif rows.get(name, row) != row:
+            mistakes[number] = (
+                f"{line['file']} more than once, as {_told(rows[name])} and, in line {number}, as "
+                f"{_told(row)}. Keep the row that is right."
             )
-        name, row = composed(line["file"]), Row(written(line["label"]), split)
-        repeated += name in rows
-        if rows.setdefault(name, row) != row:
-            raise DataError(
-                f"{place} has {line['file']} more than once, as {_told(rows[name])} and, in line "
-                f"{number}, as {_told(row)}. Keep the row that is right."
-            )
+        else:
+            repeated += name in rows
+            rows[name] = row
+    if mistakes:
+        first, *others = mistakes
+        more = f" Mistakes are also in line {first_few(map(str, others), 10)}." if others else ""
+        raise DataError(f"{place} has {mistakes[first]}{more}")
     if not rows:
         raise DataError(f"{place} has no rows. It must be {FORM}, with a row per picture.")
     return rows, repeated
+
+
+def _mistake_in(line: Mapping[str, str], number: int) -> str | None:
+    """What is wrong with a row by itself."""
+    if empty := [column for column in COLUMNS if not line[column]]:
+        return f"no {empty[0]} in line {number}. Fill it in or remove it."
+    split = line.get(SPLIT, "")
+    if split and role_of(split) is None:
+        return (
+            f"the split {split} in line {number}; allowed are train, test and val, or none in the "
+            "whole table."
+        )
+    return None
 
 
 def _told(row: Row) -> str:

@@ -86,6 +86,7 @@ A, B = "x/000.png,a\n", "x/001.png,b\n"
         ("file,label\n" + A + "x/001.png,\n", "no label in line 3"),
         ("file,label\n" + A + "x/001.png,b,c\n", "another number of values in line 3"),
         ("file,label,split\nx/000.png,a,tests\n", "the split tests in line 2"),
+        ("file,label\nx/1.png,\n" + A + ",b\nx/000.png,b\n", "Mistakes are also in line 4, 5."),
         ("file,label,split\nx/000.png,a,train\nx/001.png,b,\n", "no row of split test"),
         ("file,label\n" + A, "one label, a"),
         (

@@ -28,6 +28,19 @@ def test_links_lead_to_files(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_to_headings(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", page.read_text("utf-8"))
+    assert [name for file, name in links if name not in _anchors(page, file)] == []
+
+
+def _anchors(page: Path, file: str) -> set[str]:
+    """As GitHub names headings: in lower case, hyphens for spaces, without other marks."""
+    target = page.parent / file if file else page
+    headings = re.findall(r"^#+ (.+)$", target.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_the_list_of_studies_counts_their_runs() -> None:
     """So many as the page of each says, so that the list is brought along; others' own aside."""
     listed = re.findall(

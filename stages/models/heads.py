@@ -96,8 +96,8 @@ def linear_head(model: nn.Module) -> tuple[str, nn.Linear]:
     head = model.get_submodule(names[0]) if len(names) == 1 else None
     if not isinstance(head, nn.Linear):
         raise ModelError(
-            "`task` or `finetune` needs the features before the class head, "
-            "but this model ends in no single linear layer. Choose a model of `python -m "
+            "This model ends in no single linear layer, whose inputs are the features that "
+            "`task: puzzle` and `finetune: probe` or `knn` need. Choose a model of `python -m "
             "stages.models` or of timm."
         )
     return names[0], head

@@ -152,6 +152,8 @@ def test_a_network_has_one_cost_whatever_the_recipe(
     assert cells.groupby("model")["latency_ms_p50"].nunique().max() == 1
     once = of_networks(pd.DataFrame(known | {"latency_spread": [nan] * 3}))["latency_spread"]
     assert once.tolist()[:2] == pytest.approx([1.0, 1.0])
+    wide = of_networks(pd.DataFrame(known | {"latency_spread": [3.0] * 3}))["latency_note"]
+    assert wide[0] == "noisy: 2 measurements span 100%, the repeats of one 300%"
     assert isnan(once[2])  # timed once: nothing tells how far that is off
     stems = of_networks(pd.DataFrame(known | {"macs_g": [1.0, 0.1, 1.0]}))
     assert list(stems["latency_ms_p50"]) == [1.0, 3.0, 5.0]  # other networks of one name

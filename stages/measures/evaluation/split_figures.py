@@ -48,7 +48,7 @@ def evaluate_outputs(
     if not math.isfinite(outputs.loss):
         raise RunError(
             f"The loss on the test images is {outputs.loss}: the weights are so large "
-            "that answers overflow. Train with a lower `train.lr`, or with `train.grad_clip: 1.0`."
+            "that answers overflow. Train with a lower `train.lr`."
         )
     targets = outputs.targets.reshape(len(names), -1).unbind(dim=1)
     found = [answered(*pair) for pair in zip(outputs.logits, targets, strict=True)]

@@ -31,8 +31,8 @@ def of_networks(cells: pd.DataFrame) -> pd.DataFrame:
     again = times > 1
     spans = repeats.transform("median")
     found["latency_spread"] = spans.where(~again, np.fmax(apart, spans))
-    told = (
-        "noisy: " + times.astype(str) + " measurements span " + (100 * apart).map("{:.0f}%".format)
-    )
+    told = "noisy: " + times.astype(str) + " measurements span " + apart.map("{:.0%}".format)
+    within = ", the repeats of one " + spans.map("{:.0%}".format)
+    told = told.where(~(spans > apart), told + within)
     found["latency_note"] = cells.get("latency_note", told).where(~again, told)
     return found

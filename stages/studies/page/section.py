@@ -12,6 +12,7 @@ import pandas as pd
 
 from stages.core.combinations import DEFAULT_TASK
 from stages.pages.blocks import Tile
+from stages.pages.formatting import percent
 from stages.studies.analysis.advice import NONE_YET, advise, unlearned_text
 from stages.studies.analysis.certainty import alone, tied
 from stages.studies.analysis.fine_tuning import fine_tuning
@@ -86,7 +87,20 @@ def answer(view: MachineResults) -> str:
         told += f"all pairs judged at once, not to be told from {', '.join(others)}"
     else:
         told += alone(view, images) or tied(view, images, name)
-    return over(view.cells[view.cells["train_images"] == images], f"{told}.")
+    return over(view.cells, f"{told}.{_at_other_sizes(view)}")
+
+
+def _at_other_sizes(view: MachineResults) -> str:
+    """Who has the highest mean at each other size, of how many that ran."""
+    told = []
+    for images in view.sizes:
+        rows, ran = view.ranked(images), len(view.at(images))
+        if images != view.main_size and ran > 1:
+            best = "none that has learned"
+            if len(rows):
+                best = f"{rows['series'].iloc[0]} ({percent(float(rows['mean'].iloc[0]))})"
+            told.append(f"with {images:,} {best} of {ran}")
+    return f" Highest elsewhere: {', '.join(told)}." if told else ""
 
 
 def leader_tile(view: MachineResults) -> Tile:

@@ -107,16 +107,12 @@ def _dropout(
 def _channel_dropout(
     source: np.random.Philox,
     input: Tensor,  # noqa: A002
-    p: float = 0.5,
-    training: bool = True,
-    inplace: bool = False,
+    *rate: Any,
+    **options: Any,
 ) -> Tensor:
     """`F.dropout1d`, `F.dropout2d`, `F.dropout3d`: whole channels of [b, c, …]."""
-    if not training or p == 0:
-        return input
-    channels = torch.Size([*input.shape[:2], *[1] * (input.dim() - 2)])
-    scale = _dropout(source, input.new_ones(channels), p)
-    return input.mul_(scale) if inplace else input * scale
+    channels = input.new_ones([*input.shape[:2], *[1] * (input.dim() - 2)])
+    return input * _dropout(source, channels, *rate, **options)
 
 
 def _attention(

@@ -16,8 +16,7 @@ from stages.core.sections import Dataset
 from stages.datasets.data_set import DataSet, read_data_set
 from stages.studies.analysis.reading import read_results
 from stages.studies.jobs.status import status
-from stages.studies.page.heading import notes
-from stages.studies.page.heading import notes as page_notes
+from stages.studies.page.notes import notes as page_notes
 from stages.studies.run.keep import keep_cells
 from stages.studies.run.losses import require_pictures_of_outdated
 from stages.studies.run.machine import declared_id
@@ -321,7 +320,7 @@ def test_a_refused_list_is_told_until_one_is_accepted(form: StudyConfig) -> None
         list_pictures(form)
     (told,) = about_pictures(form)
     assert told.startswith(f"Others than were listed: the pictures of {PLACE}.")
-    assert told in notes(form, read_results(form))
+    assert told in page_notes(form, read_results(form))
     for index in range(6):
         draw("dog", index, shade=3)
     list_pictures(form)

@@ -19,8 +19,9 @@ from stages.studies.analysis.machine_results import MachineResults
 from stages.studies.analysis.reading import read_results
 from stages.studies.analysis.results import Results
 from stages.studies.page.cell_list import cell_list
-from stages.studies.page.heading import answers_of, elsewhere, lead, notes, tiles
+from stages.studies.page.heading import answers_of, elsewhere, lead, tiles
 from stages.studies.page.machine_tables import device_table, machine_table
+from stages.studies.page.notes import notes
 from stages.studies.page.section import Section, section
 from stages.studies.page.verdicts import (
     Judged,

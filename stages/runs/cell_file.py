@@ -95,10 +95,24 @@ def took_seconds(cell: Mapping[str, Any]) -> float:
     return whole if at_once else max(whole, (cell.get("train") or {}).get("train_seconds") or 0.0)
 
 
+def undisturbed_seconds(train: Mapping[str, Any]) -> float | None:
+    """Seconds of a cell's training, each epoch counted as the median one; None without a training.
+
+    All epochs of a recipe are the same work, and `train_seconds` is the clock's: a machine that was
+    paused, or that another program had for a while, is in it.
+    """
+    epoch, epochs = train.get("epoch_seconds_p50"), train.get("epochs_run")
+    return epoch * epochs if epoch and epochs else train.get("train_seconds")
+
+
 def seconds_again(cell: Mapping[str, Any]) -> float:
-    """Seconds that a cell like this one takes where its network's profile is there already."""
+    """Seconds that a cell like this one takes where nothing disturbs it and its network's profile
+    is there already.
+    """
+    train = cell.get("train") or {}
     own = float(cell["cell_seconds"]) - float(cell.get("profile_seconds") or 0.0)
-    return took_seconds({**cell, "cell_seconds": own})
+    pauses = (train.get("train_seconds") or 0.0) - (undisturbed_seconds(train) or 0.0)
+    return took_seconds({**cell, "cell_seconds": own}) - pauses
 
 
 def mend_of_cell(where: str) -> str:

@@ -13,7 +13,14 @@ from stages.comparison.analysis.setup import same_images, same_machine
 from stages.core.errors import RunError
 from stages.core.files import read_json, write_json
 from stages.core.git import git
-from stages.runs.cell_file import mend_of_cell, place_of, read_or_fault, seconds_again, took_seconds
+from stages.runs.cell_file import (
+    mend_of_cell,
+    place_of,
+    read_or_fault,
+    seconds_again,
+    took_seconds,
+    undisturbed_seconds,
+)
 from stages.runs.run import Run, load_run
 from stages.runs.sources import open_source
 from stages.studies.analysis.reading import cells_of, read_results
@@ -267,3 +274,13 @@ def test_a_resumed_training_took_no_less_than_its_epochs() -> None:
     assert took_seconds({"cell_seconds": 5.0, "train": None}) == 5.0
     assert seconds_again({"cell_seconds": 60.0, "train": None, "profile_seconds": 50.0}) == 10.0
     assert seconds_again({**resumed, "profile_seconds": 20.0}) == 200.0
+
+
+def test_a_pause_of_the_machine_is_not_part_of_a_training() -> None:
+    """One epoch of five took an hour; a fitted head, which has one, keeps the clock's time."""
+    paused = {"train_seconds": 3640.0, "epoch_seconds_p50": 10.0, "epochs_run": 5}
+    assert undisturbed_seconds(paused) == 50.0
+    assert took_seconds({"cell_seconds": 3650.0, "train": paused}) == 3650.0
+    assert seconds_again({"cell_seconds": 3650.0, "train": paused}) == 60.0
+    assert undisturbed_seconds({"train_seconds": 7.0}) == 7.0
+    assert undisturbed_seconds({}) is None

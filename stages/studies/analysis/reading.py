@@ -14,7 +14,14 @@ import pandas as pd
 from stages.core.combinations import AT_ONCE, FROZEN
 from stages.core.errors import RunError
 from stages.core.records import FILES
-from stages.runs.cell_file import disagreement, mend_of_cell, parse_cell, place_of, took_seconds
+from stages.runs.cell_file import (
+    disagreement,
+    mend_of_cell,
+    parse_cell,
+    place_of,
+    took_seconds,
+    undisturbed_seconds,
+)
 from stages.runs.schema import CELL, CELL_PREDICTIONS, accuracies_of
 from stages.runs.sources import WORKSPACE, Source, open_source
 from stages.runs.tables import CELL_TABLES, Lack, read_table, require_whole
@@ -28,7 +35,7 @@ Found = tuple[dict[str, Any], pd.DataFrame | None, pd.DataFrame | None]
 LISTED = ("cell", "model", "size", "recipe", "seed", "status", "dataset", "task", "epochs",
           "train_images", "val_images", "test_images", "indices_sha256", "params_id",
           "code")  # fmt: skip
-TRAINED = ("train_loss", "val_loss", "train_seconds", "epoch_seconds_p50", "best_epoch",
+TRAINED = ("train_loss", "val_loss", "epoch_seconds_p50", "best_epoch",
            "epochs_run", "weights_hash", "precision", "images_per_second")  # fmt: skip
 
 
@@ -144,6 +151,7 @@ def _row(cell: Mapping[str, Any]) -> dict[str, Any]:
     params = cell.get("params") or {}
     finetune = params.get("finetune", "full")
     fitted = finetune in AT_ONCE
+    row["train_seconds"] = undisturbed_seconds(train)
     if train.get("feature_seconds") and not fitted:
         row["train_seconds"] += train["feature_seconds"]  # which only a fitted head's holds already
     row |= {key: value for key, value in train.items() if key.endswith("top1")}

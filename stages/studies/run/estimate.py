@@ -15,7 +15,7 @@ from stages.core.combinations import AT_ONCE, FROZEN
 from stages.core.errors import DataError
 from stages.core.params import Params
 from stages.datasets.selection import require_enough
-from stages.runs.cell_file import seconds_again
+from stages.runs.cell_file import seconds_again, undisturbed_seconds
 from stages.studies.run.rehearsal import Pace
 from stages.studies.spec.study_config import Cell
 
@@ -128,7 +128,7 @@ def _nearest(cell: Cell, images: tuple[int, int, int], cells: Sequence[Found]) -
 
 def _scaled(one: Found, epochs: int, images: tuple[int, int, int]) -> float:
     """Seconds of a cell as another with so many epochs and images."""
-    trained, whole = float(one["train"]["train_seconds"]), seconds_again(one)
+    trained, whole = undisturbed_seconds(one["train"]) or 0.0, seconds_again(one)
     passes: float = one["epochs"] * _passes(one["train_images"], one["val_images"])
     return trained * epochs * _passes(*images[:2]) / passes + whole - trained
 

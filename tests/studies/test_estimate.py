@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
-from stages.core.errors import ParamsError
+from stages.core.errors import DataError, ParamsError
 from stages.core.params import Params, parse_params
 from stages.studies.run.budget import choose, needed_by_claims, proposal, require_hours
 from stages.studies.run.estimate import Estimate, Known, estimate, images_in
-from stages.studies.run.plan import Plan, Planned, _features, _fresh, plan_of
+from stages.studies.run.known import Rehearsals, features, fresh
+from stages.studies.run.plan import Plan, Planned, plan_of
 from stages.studies.run.rehearsal import Pace, pace_of
 from stages.studies.run.states import FINISHED, Reason, State
 from stages.studies.spec.study_config import Cell
@@ -111,7 +112,7 @@ def test_sizes_add_to_the_features_and_seeds_share_them(
     monkeypatch.chdir(tmp_path)
     probe = {"probe": {"pretrained": "w.pt", "finetune": "probe"}}
     form = make_study(tmp_path, models=("lenet_small",), sizes=(100, 400), recipes=probe)
-    found = _features(form, {cell.name: form.params(cell) for cell in form.cells}, known())
+    found = features(form, {cell.name: form.params(cell) for cell in form.cells}, known())
     first = 100 + 210 + 500  # a tenth of 2,100 validates
     assert found == dict(zip([c.name for c in form.cells], [first, 0, 300, 0], strict=True))
 
@@ -199,10 +200,10 @@ def test_recipes_that_are_profiled_apart_bear_a_profile_each(
     monkeypatch.chdir(tmp_path)
     recipes = {"plain": {}, "slow": {"train": {"fast_kernels": False}}}
     form = make_study(tmp_path, models=("good",), sizes=(100,), seeds=2, recipes=recipes)
-    fresh = _fresh(form, [])
-    assert sorted(fresh) == ["good-100-plain-0", "good-100-slow-0"]
+    first = fresh(form, [])
+    assert sorted(first) == ["good-100-plain-0", "good-100-slow-0"]
     planned = [
-        Planned(cell, NOT_RUN, Estimate(60.0, "made up", 50.0) if cell.name in fresh
+        Planned(cell, NOT_RUN, Estimate(60.0, "made up", 50.0) if cell.name in first
                 else Estimate(10.0, "made up"))
         for cell in form.cells
     ]  # fmt: skip
@@ -240,13 +241,49 @@ def test_with_any_machine_the_times_of_others_are_not_taken_for_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("stages.studies.run.plan.pace_of", lambda *asked: PACE)
+    monkeypatch.setattr("stages.studies.run.known.pace_of", lambda *asked: PACE)
     form = make_study(tmp_path, ("lenet_small",), (100,), more={"machines": "any"})
     write_cell(form, form.cells[0].name, "aaaa-1111")
     plan = plan_of(form)
     first, second = plan.planned
     assert first.state == FINISHED
     assert second.time is None or second.time.basis != "as with its other seeds"
+
+
+def test_a_plan_tells_how_many_rehearsals_are_to_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two models have no cell to go by; sizes and seeds share a rehearsal, and a kept one is none.
+
+    Where one cannot be measured its reason is told, and the plan goes on.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    asked: list[str] = []
+
+    def measured(params: Params) -> Pace:
+        asked.append(params.model)
+        if params.model == "lenet_large" and len(asked) == 2:
+            raise DataError("made to fail")
+        return PACE
+
+    monkeypatch.setattr("stages.studies.run.rehearsal.measured_pace", measured)
+    form = make_study(tmp_path, ("lenet_small", "lenet_large"), (100, 200))
+    params = {cell.name: form.params(cell) for cell in form.cells}
+    said: list[str] = []
+    about = known(pace=PACE)
+    rehearsals = Rehearsals(form, params, about, said.append)
+    estimates = [
+        estimate(cell, params[cell.name], replace(about, pace=rehearsals.pace))
+        for cell in form.cells
+    ]
+    assert said[0] == "1 of 2: measuring a step of lenet_small at 32 px …"
+    assert said[1].startswith("2 of 2: measuring a step of lenet_large at 32 px, about ")
+    assert said[1].endswith(" to go …")
+    assert said[2] == "lenet_large: made to fail"
+    assert asked[:2] == ["lenet_small", "lenet_large"]
+    assert estimates[0] is not None
+    assert Rehearsals(form, params, about, said.append).pace(params[form.cells[0].name]) == PACE
 
 
 def test_another_machine_is_named_as_such() -> None:

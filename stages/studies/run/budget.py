@@ -18,7 +18,8 @@ from stages.pages.formatting import duration
 from stages.studies.analysis.judging import judge, sides_of
 from stages.studies.analysis.reading import read_results
 from stages.studies.analysis.results import Results
-from stages.studies.run.plan import Plan, Planned, network_of
+from stages.studies.run.known import network_of
+from stages.studies.run.plan import Plan, Planned
 from stages.studies.spec.claims import parse
 from stages.studies.spec.study_config import Cell, StudyConfig
 from stages.studies.spec.study_source import load_study_source

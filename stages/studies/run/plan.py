@@ -3,24 +3,19 @@
 Leaves whether a cell exists to `states`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import Any
 
-from stages.core.combinations import FROZEN
 from stages.core.counts import counted
 from stages.core.errors import DeviceError, UserError
-from stages.core.files import sha256_of_json
 from stages.core.params import Params
 from stages.pages.formatting import duration
-from stages.studies.run.cell import decides_cost
 from stages.studies.run.code import code_note
-from stages.studies.run.estimate import Estimate, Known, estimate, images_in
-from stages.studies.run.machine import about_weights, declared_id, require_startable
+from stages.studies.run.estimate import Estimate, estimate
+from stages.studies.run.known import Rehearsals, fresh, known_of
+from stages.studies.run.machine import about_weights, require_startable
 from stages.studies.run.picture_cautions import about_pictures, why_not
-from stages.studies.run.pictures import images_by_split, pictures_away
-from stages.studies.run.rehearsal import Pace, pace_of
+from stages.studies.run.pictures import pictures_away
 from stages.studies.run.states import (
     Reason,
     State,
@@ -131,13 +126,11 @@ def plan_of(form: StudyConfig, log: Callable[[str], None] = lambda line: None) -
         for name, found in read.items()
         if found and found["params_id"] == identity_of(params[name])
     }
-    known = _known(form, current | kept, own, log)
-    known = replace(
-        known,
-        fresh=_fresh(form, [*mine, *kept.values()]),
-        features=_features(form, params, known),
-        pace=(lambda params: None) if refused else known.pace,
-    )
+    known = known_of(form, params, current | kept, own)
+    known = replace(known, fresh=fresh(form, [*mine, *kept.values()]))
+    if not refused:
+        asked = {name: params[name] for name in params if name in missing}
+        known = replace(known, pace=Rehearsals(form, asked, known, log).pace)
     planned = [
         Planned(
             cell,
@@ -175,69 +168,6 @@ def _refused(form: StudyConfig) -> str:
     except UserError as error:
         return str(error)
     return ""
-
-
-def _known(
-    form: StudyConfig,
-    cells: Mapping[str, Mapping[str, Any]],
-    own: Mapping[str, str],
-    log: Callable[[str], None],
-) -> Known:
-    """What `cells`, by their names, the lists of pictures and rehearsals say about time."""
-
-    def pace(params: Params) -> Pace | None:
-        try:
-            return pace_of(params, declared_id(params), log)
-        except UserError as error:  # the cell itself will say so; the plan goes on
-            log(f"{params.model}: {error}")
-            return None
-
-    listed = cache(lambda dataset: images_by_split(form, dataset))
-    ours = {name for name, found in cells.items() if is_of(found, own[name])}
-    return Known(
-        here=[found for name, found in cells.items() if name in ours],
-        elsewhere=[found for name, found in cells.items() if name not in ours],
-        images=lambda params: images_in(params, listed(params.dataset)),
-        pace=pace,
-    )
-
-
-def network_of(form: StudyConfig, cell: Cell) -> str:
-    """The identity of what is measured once for all cells that share it."""
-    return sha256_of_json(decides_cost(form.params(cell).model_dump(mode="json")))
-
-
-def _fresh(form: StudyConfig, own: Sequence[Mapping[str, Any]]) -> frozenset[str]:
-    """The cells that come first of their network and settings of the profile, and measure it."""
-    met = {
-        sha256_of_json(decides_cost(one["params"]))
-        for one in own
-        if one.get("profile") and "params" in one
-    }
-    found = set()
-    for cell in form.cells:
-        if (network := network_of(form, cell)) not in met:
-            found.add(cell.name)
-            met.add(network)
-    return frozenset(found)
-
-
-def _features(form: StudyConfig, params: Mapping[str, Params], known: Known) -> dict[str, int]:
-    """How many images each cell is the first to put through its frozen trunk, in the form's order.
-
-    Sizes are nested, and runs of all seeds share the images that `subset.seed` draws.
-    """
-    kept: dict[tuple[Any, ...], int] = {}
-    found = {}
-    for cell in form.cells:
-        own = params[cell.name]
-        images = known.images(own) if own.finetune in FROZEN else None
-        if images is not None:
-            pictures = own.dataset.model_dump_json(), own.subset.seed
-            network = (own.model, own.input_size, str(own.pretrained), *pictures)
-            found[cell.name] = max(0, sum(images) - kept.get(network, 0))
-            kept[network] = max(sum(images), kept.get(network, 0))
-    return found
 
 
 def _state(one: Planned) -> str:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from functools import partial
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,15 @@ class Pace:
 
 def pace_of(params: Params, machine: str, log: Callable[[str], None]) -> Pace:
     """The pace of a recipe here, measured now unless it is kept. Raises as training does."""
+    kept = pace_file(params, machine)
+    if not kept.exists():
+        log(f"measuring a step of {params.model} at {params.input_size} px")
+        write_record(kept, asdict(measured_pace(params)))
+    return Pace(**read_record(kept))
+
+
+def pace_file(params: Params, machine: str) -> Path:
+    """Where the pace of a recipe is kept."""
     decides = params.model_dump(mode="json", exclude=set(BESIDES)) | {
         "machine": machine,
         "parts": [part.name for part in fields(Pace)],  # a file of an earlier version has others
@@ -56,11 +66,7 @@ def pace_of(params: Params, machine: str, log: Callable[[str], None]) -> Pace:
     }
     for key in ("epochs", "lr", "schedule", "warmup_epochs", "trace_steps"):
         del decides["train"][key]
-    kept = work_folder() / "studies" / f"pace-{sha256_of_json(decides)[:20]}.json"
-    if not kept.exists():
-        log(f"measuring a step of {params.model} at {params.input_size} px …")
-        write_record(kept, asdict(measured_pace(params)))
-    return Pace(**read_record(kept))
+    return work_folder() / "studies" / f"pace-{sha256_of_json(decides)[:20]}.json"
 
 
 def measured_pace(params: Params) -> Pace:

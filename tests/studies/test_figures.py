@@ -255,8 +255,9 @@ def test_a_small_device_gets_what_is_accurate_enough_and_hears_of_what_may_be(
     assert fair < 0.9 * good
     (advice,) = (one for one in advise(view) if one.use == "low latency")
     assert advice.series == "good"
-    assert "its mean reaches 90 % of the best; faster, and may reach it too: fair" in str(
-        advice.certainty
+    assert (
+        "its mean reaches 90 % of the best; faster ones whose mean may reach it too: fair"
+        in str(advice.certainty)
     )
 
 

@@ -100,6 +100,21 @@ def test_the_page_in_markdown_shows_charts(whole: tuple[StudyConfig, str, str]) 
         assert ElementTree.parse(form.folder / f"{name}.svg").getroot().tag.endswith("}svg")
 
 
+def test_the_page_opens_with_who_is_best_at_every_size(whole: tuple[StudyConfig, str, str]) -> None:
+    """One of three models is at chance: it is best nowhere, and counts among those that ran."""
+    form, text, html = whole
+    means = answers_of(form).groupby(["size", "model"])["right"].mean()
+    first = {size: str(own.idxmax()[1]) for size, own in means.groupby("size")}
+    opening = next(line for line in text.splitlines() if line.startswith("**With"))
+    assert opening.startswith(f"**With 400 images {first['400']} has the highest accuracy")
+    elsewhere = ", ".join(
+        f"with {size} {first[size]} ({100 * means[size, first[size]]:.1f} %) of 3"
+        for size in ("100", "200")
+    )
+    assert opening.endswith(f" Highest elsewhere: {elsewhere}.**")
+    assert opening.strip("*") in " ".join(html.split())
+
+
 def test_means_and_intervals_are_those_of_plain_pandas(whole: tuple[StudyConfig, str, str]) -> None:
     form, text, _ = whole
     runs = answers_of(form).groupby(["model", "size", "seed"])["right"].mean()

@@ -120,7 +120,7 @@ def _fast(view: MachineResults) -> Advice | None:
     able = may_reach(view, rows, WITHIN)
     apart = able[~able["series"].isin(list(as_fast(view, chosen, able)))]
     faster = apart.loc[apart["latency_ms_p50"] < chosen["latency_ms_p50"], "series"]
-    told += f"; faster, and may reach it too: {', '.join(faster)}" if len(faster) else ""
+    told += f"; faster ones whose mean may reach it too: {', '.join(faster)}" if len(faster) else ""
     return Advice(
         "low latency",
         str(chosen["series"]),
@@ -176,7 +176,7 @@ def _quick(view: MachineResults) -> Advice | None:
     told = f"{duration(chosen['train_seconds'], 2)} per training, {percent(chosen['mean'])}"
     able = may_reach(view, learned, PART_WAY, view.chance)
     sooner = able.loc[able["train_seconds"] < shortest["train_seconds"], "series"]
-    also = f"; quicker, and may reach it too: {', '.join(sooner)}" if len(sooner) else ""
+    also = f"; quicker ones whose mean may come as far: {', '.join(sooner)}" if len(sooner) else ""
     return Advice(
         "quick experiments",
         str(chosen["series"]),

@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# What the targets start is named by its path: the make of macOS (3.81) looks it up by a PATH of its own.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 # What is found there would count as installed, and be missing once they are gone.
@@ -12,39 +13,39 @@ export PIP_USER := 0
 .PHONY: help repro repository test test-long check lint audit lock cache clean-cache
 
 help:            ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':[^#]*## *' '{printf "%-16s%s\n", $$1, $$2}'
 
 repro: repository $(READY)  ## set up, then run the pipeline: data, training, profile, report
-	dvc repro
+	$(BIN)/dvc repro
 
 # An archive of the project would be told so by DVC, after minutes of set-up.
 repository:
 	@test -e .git || { echo 'DVC needs a git repository, and this folder is none: git clone the project, or make one here: git init && git add --all && git commit -m "as downloaded"'; exit 1; }
 
 test: $(READY)   ## set up, then run the tests
-	python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-long: $(READY) ## every model of the table trains an epoch on real pictures; minutes
-	python -m pytest -m long --durations=10
+	$(BIN)/python -m pytest -m long --durations=10
 
 check: lint test ## linters, types and tests
 
 lint: $(READY)   ## ruff and mypy alone
-	ruff check .
-	ruff format --check .
-	mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 audit: $(READY)  ## report known vulnerabilities of the pinned packages
 	.ci/audit
 
 lock: $(READY)   ## resolve pyproject.toml into requirements.lock, for every platform
-	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
 
 cache: $(READY)  ## list caches and checkpoints
-	python -m stages.cache
+	$(BIN)/python -m stages.cache
 
 clean-cache: $(READY) ## list caches and checkpoints, and remove them
-	python -m stages.cache --clear
+	$(BIN)/python -m stages.cache --clear
 
 # The lock is complete, so that nothing is resolved anew (of packages of weights only data are used,
 # whatever their code asks for). pip would compile with one core alone; a file that cannot be compiled,

@@ -65,7 +65,11 @@ def export(arguments: argparse.Namespace) -> int:
 
     source = open_source(arguments.run)
     model = model_of_run(source, "cpu")
-    about = {"run": source.name, **model.about.model_dump(mode="json")}
+    about = {
+        "run": source.name,
+        "weights_sha256": model.weights_sha256,
+        **model.about.model_dump(mode="json"),
+    }
     try:
         if arguments.safetensors_timm:
             require_library(model)  # before others are written

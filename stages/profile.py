@@ -60,12 +60,16 @@ def profile_all(params: "Params", patterns: list[str], native: bool) -> None:
         "profile": params.profile.model_dump(),
         "stem": params.stem,
         "train": params.train.model_dump(include=set(TRAIN_KEYS)),
-        "code": code_id(code_files(zoo.__name__, params, ("task",))),
         "identity": read_declared(params, device).identity(),
     }
     folder = paths.work_folder() / "zoo" / files.sha256_of_json(decides)[:16]
     tasks = zoo.tasks_of(zoo.names_of(patterns), params, native)
-    table = zoo.measure_zoo(tasks, device, torch.get_num_threads(), folder, _log)
+
+    def kept(task: "Params") -> Path:
+        code = code_id(code_files(zoo.__name__, task, ("model", "task")))
+        return folder / f"{task.model.replace('/', '-')}-{task.input_size}px-{code}.json"
+
+    table = zoo.measure_zoo(tasks, device, torch.get_num_threads(), kept, _log)
     files.write_csv(paths.ZOO_CSV, table)
     files.write_text(paths.ZOO_MD, zoo.as_markdown(table))
     _log(f"Wrote {paths.ZOO_CSV} and {paths.ZOO_MD}.")

@@ -26,11 +26,15 @@ from stages.training.trained import TrainedModel, filled
 
 @dataclass(frozen=True)
 class RunModel:
-    """A model of classes, in evaluation mode on the device, and what its weights file says."""
+    """A model of classes, in evaluation mode on the device, and what its weights file says.
+
+    `weights_sha256` is of that file.
+    """
 
     about: About
     trained: TrainedModel
     device: torch.device
+    weights_sha256: str
 
 
 def model_of_run(source: Source, device: str = "auto") -> RunModel:
@@ -42,7 +46,8 @@ def model_of_run(source: Source, device: str = "auto") -> RunModel:
     content = source.read(paths.WEIGHTS)
     if content is None:
         raise RunError(_without_weights(source))
-    _require_recorded(source, content)
+    digest = hashlib.sha256(content).hexdigest()
+    _require_recorded(source, digest)
     where = f"{paths.WEIGHTS} of {source.name}"
     about, weights = read_weights(content, where)
     if about.task != DEFAULT_TASK:
@@ -52,7 +57,7 @@ def model_of_run(source: Source, device: str = "auto") -> RunModel:
         )
     params = about.params().model_copy(update={"device": device})
     place = prepare(params)
-    return RunModel(about, filled(params, about, weights, place, where), place)
+    return RunModel(about, filled(params, about, weights, place, where), place, digest)
 
 
 def _without_weights(source: Source) -> str:
@@ -91,7 +96,7 @@ def _as_run(source: Source, cell: dict[str, Any]) -> str:
     return experiment(values)
 
 
-def _require_recorded(source: Source, content: bytes) -> None:
+def _require_recorded(source: Source, found: str) -> None:
     """Raise RunError when the training recorded other weights, or its record is damaged."""
     record = source.read(paths.TRAIN_METRICS)
     try:
@@ -100,7 +105,6 @@ def _require_recorded(source: Source, content: bytes) -> None:
         raise RunError(
             f"{paths.TRAIN_METRICS} of {source.name} is damaged ({error}). Run `dvc repro`."
         ) from None
-    found = hashlib.sha256(content).hexdigest()
     if recorded not in (None, found):
         raise RunError(
             f"{paths.WEIGHTS} of {source.name} is not what was trained: its SHA-256 is "

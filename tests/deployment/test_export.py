@@ -34,7 +34,9 @@ def untrained(model: str, px: int = 32, **shown: str) -> RunModel:
         normalization={"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4], **shown},
     )  # fmt: skip
     made = build(Params(model=model, input_size=px), CLASSES).model
-    return RunModel(about, filled(about.params(), about, made.state_dict(), CPU, "made"), CPU)
+    return RunModel(
+        about, filled(about.params(), about, made.state_dict(), CPU, "made"), CPU, "0" * 64
+    )
 
 
 def snippets(root: Path) -> list[str]:

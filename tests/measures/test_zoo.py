@@ -54,9 +54,13 @@ def test_a_second_start_measures_what_is_missing_and_failures_are_rows(
 ) -> None:
     monkeypatch.setattr(zoo, "measure", fake_measure)
     told: list[str] = []
+
+    def kept(task: Params) -> Path:
+        return tmp_path / f"{task.model}.json"
+
     tasks = zoo.tasks_of(["lenet_small", "resnet18", "swin_tiny"], PARAMS, native=False)
-    zoo.measure_zoo(tasks[:1], CPU, 1, tmp_path, told.append)
-    table = zoo.measure_zoo(tasks, CPU, 1, tmp_path, told.append).set_index("model")
+    zoo.measure_zoo(tasks[:1], CPU, 1, kept, told.append)
+    table = zoo.measure_zoo(tasks, CPU, 1, kept, told.append).set_index("model")
     assert [line.split(":")[0] for line in told] == [
         "[1/1, about 0 min left] lenet_small",
         "1 of 3 models are measured already.",
@@ -67,7 +71,7 @@ def test_a_second_start_measures_what_is_missing_and_failures_are_rows(
     assert table.note["resnet18"] == "RuntimeError: the operator broke"
     assert table.note["swin_tiny"] == "swin_tiny cannot take 32 px."
     assert "variants" not in table.columns
-    zoo.measure_zoo(tasks, CPU, 1, tmp_path, told.append)  # what failed is tried again
+    zoo.measure_zoo(tasks, CPU, 1, kept, told.append)  # what failed is tried again
     assert told[4] == "1 of 3 models are measured already."
 
 
@@ -98,3 +102,10 @@ def test_the_command_writes_both_tables_without_data(
     assert {json.loads(row.read_text())["model"] for row in rows} == {"lenet_small", "lenet_large"}
     assert profile.main(["--all", "lenet_*"]) == 0
     assert "2 of 2 models are measured already" in capsys.readouterr().out
+    # With another family's code a row is none of the model's.
+    edited = {"stages/models/families/lenet.py": "0" * 64}
+    monkeypatch.setattr(
+        "stages.runs.code.code_files", lambda *asked: edited if "model" in asked[2] else {}
+    )
+    assert profile.main(["--all", "lenet_*"]) == 0
+    assert "measured already" not in capsys.readouterr().out

@@ -33,7 +33,9 @@ class OtherLoad:
         whole = sum(sum(core) for core in times) - guests
         idle = sum(core.idle + getattr(core, "iowait", 0.0) for core in times)
         own = psutil.Process().cpu_times()
-        return whole - idle, own.user + own.system, whole
+        # What our children took is known once they have ended: compilers, and memory's processes.
+        ours = own.user + own.system + own.children_user + own.children_system
+        return whole - idle, ours, whole
 
 
 def _our_cores() -> list[int]:

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Literal
 
@@ -75,11 +76,7 @@ def peak_memory(
     threads: int,
 ) -> Peak:
     """Measure in a fresh process the network that `build`, which is pickled, makes there."""
-    forks = "forkserver" in multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if forks else "spawn")
-    if forks:
-        context.set_forkserver_preload(["torch"])
-    with ProcessPoolExecutor(1, mp_context=context, initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(1, mp_context=_context(), initializer=_end_with_parent) as pool:
         future = pool.submit(_in_fresh_process, build, mode, batch_size, str(device), threads)
         try:
             return future.result()
@@ -89,6 +86,19 @@ def peak_memory(
             raise
         except Exception as error:
             return Peak(batch_size, reason=why(error))
+
+
+def _context() -> BaseContext:
+    """How a fresh process begins: forked from one that has loaded PyTorch where that is safe.
+
+    Elsewhere than on Linux it is not: Metal, which a model on MPS needs, ends a process that was
+    forked and goes on without another program.
+    """
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch"])
+    return context
 
 
 def _end_with_parent() -> None:

@@ -1,7 +1,7 @@
 """The cost of many models in one table, without data or training; goes on where it stopped.
 
-Each finished model is a file under the work folder, named by a hash of all that decides its
-figures, so a second start measures only what is missing.
+Each finished model is a file, named by all that decides its figures, so a second start measures
+only what is missing.
 """
 
 import fnmatch
@@ -67,15 +67,15 @@ def measure_zoo(
     tasks: Sequence["Params"],
     device: torch.device,
     threads: int,
-    folder: Path,
+    kept: Callable[["Params"], Path],
     log: Callable[[str], None],
 ) -> pd.DataFrame:
     """A row per model: all metrics of its sheet but the nested ones, and a note.
 
-    Rows are kept as JSON in `folder` and read from there if they exist; `log` gets a line per
-    model measured, with the time that is left.
+    Rows are kept as JSON, each in the file that `kept` names by all that decides its figures, and
+    read from there if it exists; `log` gets a line per model measured, with the time that is left.
     """
-    missing = [task for task in tasks if not _file(folder, task).exists()]
+    missing = [task for task in tasks if not kept(task).exists()]
     if len(missing) < len(tasks):
         log(f"{len(tasks) - len(missing)} of {len(tasks)} models are measured already.")
     rows: dict[tuple[str, int], dict[str, Any]] = {}
@@ -83,15 +83,12 @@ def measure_zoo(
     for done, task in enumerate(missing, 1):
         rows[task.model, task.input_size] = row = _row(task, device, threads)
         if "best" in row:  # what failed is tried again by the next start
-            write_record(_file(folder, task), row)
+            write_record(kept(task), row)
         left = (time.monotonic() - started) / done * (len(missing) - done)
         told = row.get("best") or row["note"]
         log(f"[{done}/{len(missing)}, about {left / 60:.0f} min left] {task.model}: {told}.")
     return pd.DataFrame(
-        [
-            rows.get((task.model, task.input_size)) or read_record(_file(folder, task))
-            for task in tasks
-        ]
+        [rows.get((task.model, task.input_size)) or read_record(kept(task)) for task in tasks]
     )
 
 
@@ -128,10 +125,6 @@ def _cell(name: str, value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
     return str(value).replace("|", "/")
-
-
-def _file(folder: Path, task: "Params") -> Path:
-    return folder / f"{task.model.replace('/', '-')}-{task.input_size}px.json"
 
 
 def _row(task: "Params", device: torch.device, threads: int) -> dict[str, Any]:

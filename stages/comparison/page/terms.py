@@ -174,7 +174,7 @@ def _look_at(fault: Fault) -> str:
 def _answers(fault: Fault) -> str:
     told = "the interval over the seeds lies beyond the margin"
     if fault.kind is Kind.MCNEMAR:
-        told = f"McNemar p {fault.value:.1g}"
+        told = f"p {fault.value:.1g}, by McNemar's test with accuracy spreading as over seeds"
     elif fault.kind is Kind.CHURN:
         told = f"{fault.value:.2%} of answers differ, where one ULP changes {fault.limit:.2%}"
     return (

@@ -106,7 +106,7 @@ def _here(
     from stages.comparison.rerun import local_rerun as here
 
     runs = [(source, group[0]) for source, group in zip(sources, groups, strict=True)]
-    for source, _ in runs if arguments.origin or arguments.save_ops else runs[-1:]:
+    for source, _ in runs if arguments.origin or arguments.save_ops else runs[:2][-1:]:
         here.require_no_cell(source)
     if arguments.save_ops:
         sys.stderr.write(here.save_ops(sources[0], arguments.save_ops) + "\n")

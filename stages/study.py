@@ -133,7 +133,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     require_hours(arguments.hours)
     plan = plan_of(_form(arguments), lambda line: _say(line, sys.stderr))
     _say(plan.text())
-    if arguments.hours is not None and plan.missing:
+    if arguments.hours is not None and plan.missing and not plan.refused:
         _say(proposal(plan, arguments.hours))
     return 0
 

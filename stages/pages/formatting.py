@@ -33,6 +33,8 @@ def number(value: float | None) -> str:
     if _unknown(value):
         return NONE
     value = float(value or 0)
+    if math.isinf(value):
+        return f"{value:g}"
     if value == int(value) or abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"

@@ -53,8 +53,9 @@ def accuracies(run: Run) -> list[Accuracy]:
     found = run.evaluate
     names = [(name, f"test_{name}") for name in accuracies_of(found)]
     return [
-        Accuracy(name, found[key], found[f"{key}_low"], found.get(f"{key}_high"))
+        Accuracy(name, found[key], found.get(f"{key}_low"), found.get(f"{key}_high"))
         for name, key in names
+        if found.get(key) is not None
     ]
 
 

@@ -71,10 +71,10 @@ def _traced_until(a: Run, b: Run, limit: float, after: int) -> int:
     if a.trace is None or b.trace is None or not gradients_known(a, b):
         return after
     both = a.trace.merge(b.trace, on="step", suffixes=("_a", "_b")).sort_values("step")
-    far = relative_gap(both["loss_a"], both["loss_b"]) > limit
-    far |= relative_gap(both["grad_norm_a"], both["grad_norm_b"]) > limit
+    near = relative_gap(both["loss_a"], both["loss_b"]) <= limit
+    near &= relative_gap(both["grad_norm_a"], both["grad_norm_b"]) <= limit
     linked = both["step"].diff().fillna(1).eq(1).to_numpy() | (after > 0)
-    shown = (~far & linked) | (both["step"] <= after).to_numpy()
+    shown = (near & linked) | (both["step"] <= after).to_numpy()
     steps = both["step"][shown.cumprod().astype(bool)]
     return max(after, 0 if steps.empty else int(steps.iloc[-1]))
 
@@ -89,7 +89,7 @@ def _weights_until(growth: Growth | None, perturbed: Growth | None) -> int | Non
     beside = dict(zip(perturbed.steps, perturbed.distance, strict=True)) if perturbed else {}
     until = 0
     for step, distance in zip(growth.steps, growth.distance, strict=True):
-        if distance > max(STILL_ONE, _beside(beside, step)):
+        if not distance <= max(STILL_ONE, _beside(beside, step)):  # nor is what is no number
             break
         until = step
     return until

@@ -139,6 +139,8 @@ def _standstill(a: Run, b: Run) -> Fault | None:
     if ours is None or theirs is None:
         return None
     shared = ours.index.intersection(theirs.index)
+    names = ours.columns.intersection(theirs.columns)
+    ours, theirs = ours[names], theirs[names]
     only = ours.loc[shared] != theirs.loc[shared]
     # The last step of each window in which all steps are still in one run and none is in the other.
     lasting = only.rolling(STILL_FOR).sum().eq(STILL_FOR)

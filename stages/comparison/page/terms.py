@@ -1,6 +1,7 @@
 """Places, proofs, causes and what is lacking in words, as they stand in a verdict's sentence."""
 
 from collections.abc import Callable, Mapping, Sequence
+from math import isnan
 
 from stages.comparison.analysis.causes import LIBRARY_SWITCHES
 from stages.comparison.analysis.findings import Cause, Fault, Kind, Where
@@ -154,7 +155,8 @@ def origin_in_words(fault: Fault, name: str) -> str:
 def _rate(fault: Fault) -> str:
     what = "decay of the average" if fault.where.part == "average" else "learning rate"
     when = f" in epoch {fault.where.epoch}" if fault.where.epoch else ""
-    return f"{what} {fault.a:g} against {fault.b:g}{when}"
+    one, other = ("none" if isnan(rate) else f"{rate:g}" for rate in (fault.a, fault.b))
+    return f"{what} {one} against {other}{when}"
 
 
 def _probabilities(fault: Fault) -> str:

@@ -33,7 +33,8 @@ class Followed:
     """A stretch that was computed here: steps `after` + 1 to `until`, of those up to `end`.
 
     `distance` is how far the run's weights are from those here at the last milestone within it,
-    `by_one_ulp` how far one ULP drives them; None where it has none.
+    `by_one_ulp` how far one ULP drives them; None where it has none. `same` says that all bits of
+    the weights are those of the run there, and all of its next kept state.
     """
 
     after: int
@@ -41,6 +42,7 @@ class Followed:
     end: int
     distance: float | None
     by_one_ulp: float | None
+    same: bool
     fault: Fault | None
 
 
@@ -66,10 +68,14 @@ class Replay:
         return self.faults[0] if self.faults else None
 
     @property
+    def all_steps(self) -> bool:
+        """Whether every step was computed here."""
+        return sum(stretch.until - stretch.after for stretch in self.stretches) == self.steps
+
+    @property
     def covers_all(self) -> bool:
         """Whether every step and the answers were computed here."""
-        steps = sum(stretch.until - stretch.after for stretch in self.stretches)
-        return steps == self.steps and self.answered is not None
+        return self.all_steps and self.answered is not None
 
 
 def place_in_words(place: Place) -> str:

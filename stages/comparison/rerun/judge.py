@@ -92,13 +92,15 @@ def _in_state(stretch: Stretch, coarse: float) -> Fault | None:
         whole = Gap("", *(_norm(gaps, key) for key in ("gap", "by_one_ulp", "moved", "size")))
         limit = _limit(whole.by_one_ulp, whole.moved, whole.size, ULPS, max(share, coarse))
         if whole.gap > limit:
-            return _state_fault(stretch, part, gaps, whole.gap / whole.size, limit / whole.size)
+            size = whole.size or 1.0  # all zeros: the distance itself
+            return _state_fault(stretch, part, gaps, whole.gap / size, limit / size)
         if part and not coarse:
             astray = list(_astray(gaps))
             if astray:
                 worst = max(astray, key=lambda gap: gap.gap)
-                limit = TENSOR_SHARE * worst.moved / worst.size
-                return _state_fault(stretch, part, astray, worst.gap / worst.size, limit)
+                size = worst.size or 1.0
+                limit = TENSOR_SHARE * worst.moved / size
+                return _state_fault(stretch, part, astray, worst.gap / size, limit)
     return None
 
 

@@ -143,11 +143,10 @@ def rung_of(found: Replay) -> Rung:
     if found.fault is not None:
         return Rung.DIFFERENT
     apart = any(step.bits for step in found.after_states)
-    apart |= any(stretch.distance for stretch in found.stretches)
     apart |= found.answered is not None and found.answered.loss > 0
-    if apart or not found.stretches:  # answers alone, to four digits, show no equal bits
-        return Rung.ROUNDING
-    return Rung.BIT_IDENTICAL
+    # Answers alone, to four digits, show no equal bits, nor do steps that were left out.
+    same = found.all_steps and all(stretch.same for stretch in found.stretches)
+    return Rung.BIT_IDENTICAL if same and not apart else Rung.ROUNDING
 
 
 def _format_distance(distance: float | None) -> str:

@@ -180,11 +180,19 @@ class _Replaying:
 
 
 def _followed(stretch: Stretch, record: Run, end: int, fault: Fault | None) -> Followed:
-    def last(other: Run) -> float | None:
+    def last(other: Run) -> tuple[float, bool] | None:
         growth = weight_growth(stretch.here, other)
-        return growth.distance[-1] if growth and growth.steps[-1] > stretch.after else None
+        within = growth is not None and growth.steps[-1] > stretch.after
+        return (growth.distance[-1], growth.equal[-1]) if growth and within else None
 
-    return Followed(stretch.after, stretch.until, end, last(record), last(stretch.beside), fault)
+    ours, one_ulp = last(record), last(stretch.beside)
+    return Followed(
+        stretch.after, stretch.until, end,
+        distance=ours[0] if ours else None,
+        by_one_ulp=one_ulp[0] if one_ulp else None,
+        same=ours is not None and ours[1] and all(gap.gap == 0 for gap in stretch.gaps),
+        fault=fault,
+    )  # fmt: skip
 
 
 def _nothing_to_replay(source: Source, record: Run) -> RunError:

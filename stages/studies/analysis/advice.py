@@ -175,7 +175,8 @@ def _quick(view: MachineResults) -> Advice | None:
     chosen = rows[level].sort_values("mean", ascending=False).iloc[0]
     told = f"{duration(chosen['train_seconds'], 2)} per training, {percent(chosen['mean'])}"
     able = may_reach(view, learned, PART_WAY, view.chance)
-    sooner = able.loc[able["train_seconds"] < shortest["train_seconds"], "series"]
+    apart = able[~able["series"].isin(as_quick(view, shortest, able)[0])]
+    sooner = apart.loc[apart["train_seconds"] < shortest["train_seconds"], "series"]
     also = f"; quicker ones whose mean may come as far: {', '.join(sooner)}" if len(sooner) else ""
     return Advice(
         "quick experiments",

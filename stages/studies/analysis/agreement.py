@@ -92,11 +92,12 @@ class Agreement:
 def agreements(first: MachineResults, second: MachineResults) -> list[Agreement]:
     """An answer per size that both machines ran, ascending; none without a common cell.
 
-    Cells of one name that are of other parameters or pictures are not common.
+    Cells of one name that are of other parameters or pictures are not common. A series that
+    repeats another to the bit is no further one to rank.
     """
     common = first.cells[SAME_WORK].merge(second.cells[SAME_WORK])["cell"]
     both = pd.concat([view.cells[view.cells["cell"].isin(common)] for view in (first, second)])
-    both = both.reset_index(drop=True)
+    both = both[~both["series"].isin({*first.repeated, *second.repeated})].reset_index(drop=True)
     if both.empty:
         return []
     results = first.results
@@ -111,8 +112,7 @@ def agreements(first: MachineResults, second: MachineResults) -> list[Agreement]
 
 def _most_run(images: int, *views: MachineResults) -> int:
     """How many series the machine ran that ran more of them at a size."""
-    return max(view.cells[view.cells["train_images"] == images]["series"].nunique()
-               for view in views)  # fmt: skip
+    return max(len(view.at(images)) for view in views)
 
 
 def _agreement(

@@ -14,7 +14,8 @@ ONCE = ", on these test images: not of all is it known how far seeds differ"
 def alone(view: MachineResults, images: int) -> str | None:
     """Said instead of a comparison where there is nothing to compare with."""
     if len(view.at(images)) < 2:
-        but = f" but for {', '.join(view.repeated)}, the same to the bit" if view.repeated else ""
+        twins = [name for name in view.repeated if len(view.cells_of(name, images))]
+        but = f" but for {', '.join(twins)}, the same to the bit" if twins else ""
         return f"only one has run at this size{but}: nothing to compare it with"
     if len(view.ranked(images)) < 2:
         return "the only one surely above one answer to every image"

@@ -32,10 +32,10 @@ def fine_tuning(view: MachineResults) -> list[Advice]:
     """The advice, where every run is a probe; "none yet" below two that have surely learned."""
     form = view.form
     frozen = {form.params(cell).finetune for cell in form.cells} <= set(AT_ONCE)
-    images = view.main_size
-    rows = view.ranked(images)
     if not frozen or view.cells.empty or view.main["series"].nunique() < 2:
         return []
+    images = view.main_size
+    rows = view.ranked(images)
     if rows.empty:
         told = unlearned_text(view, images)
         return [Advice(USE, NONE_YET, RULE, told, "take more images or other backbones first")]

@@ -59,6 +59,11 @@ class Fitted:
         """Whether it is through two sizes alone."""
         return self.cells["train_images"].nunique() < 3
 
+    @property
+    def frozen(self) -> bool:
+        """Whether a head alone was trained."""
+        return _is_frozen(self.cells)
+
     def reaches(self, images: float) -> bool:
         """Whether anything is told of so many images."""
         return images <= self.curve.farthest

@@ -57,6 +57,8 @@ def judge(claim: str, form: StudyConfig, results: Results, machine: str) -> Verd
     if reason:
         return Verdict("not run", reason, (), stand_ins)
     used = tuple(dict.fromkeys(name for runs in picked for name in runs["cell"]))
+    if len(picked) == 2 and picked[0].index.equals(picked[1].index):
+        return Verdict("not run", "the same runs stand for both here", (), stand_ins)
     common = results.errors, results.constant, results.finished
     if parsed.column in ("main", "gap"):
         scores = Measured(known, results.main, *common)

@@ -8,7 +8,10 @@ out: every cell gets the medians over its network's cells, and a span that holds
 import numpy as np
 import pandas as pd
 
+from stages.measures.profiling.latency import NOISY
+
 COSTS = ("latency_ms_p50", "latency_ms_p95", "throughput_images_per_second", "peak_memory_mb")
+TRAINING = "training_images_per_second"  # of a frozen trunk its own, as its steps are
 ALIKE = ("machine", "model", "params_total", "macs_g", "input_px", "fast_kernels",
          "memory_format", "latency_batch_size", "throughput_batch_size")  # fmt: skip
 """What cells of one network, profiled alike, have in common."""
@@ -16,12 +19,15 @@ ALIKE = ("machine", "model", "params_total", "macs_g", "input_px", "fast_kernels
 
 def of_networks(cells: pd.DataFrame) -> pd.DataFrame:
     """The cells with the costs of their networks in place of their own."""
-    if not {*ALIKE, *COSTS} <= set(cells):
+    if not {*ALIKE, "latency_ms_p50"} <= set(cells):
         return cells
     alike = [cells[name] for name in ALIKE]
-    own = cells[list(COSTS)].astype(float)
-    groups = own.groupby(alike, dropna=False)
-    found = cells.assign(**{name: groups[name].transform("median") for name in COSTS})
+    costs = cells[[name for name in (*COSTS, TRAINING) if name in cells]].astype(float)
+    groups = costs.groupby(alike, dropna=False)
+    found = cells.assign(**{name: groups[name].transform("median") for name in costs})
+    if {TRAINING, "frozen"} <= set(cells):
+        trained = costs[TRAINING].groupby([*alike, cells["frozen"]], dropna=False)
+        found[TRAINING] = trained.transform("median")
     if "latency_spread" not in cells:
         return found
     latency = groups["latency_ms_p50"]
@@ -34,5 +40,7 @@ def of_networks(cells: pd.DataFrame) -> pd.DataFrame:
     told = "noisy: " + times.astype(str) + " measurements span " + apart.map("{:.0%}".format)
     within = ", the repeats of one " + spans.map("{:.0%}".format)
     told = told.where(~(spans > apart), told + within)
-    found["latency_note"] = cells.get("latency_note", told).where(~again, told)
+    noisy = again & (np.fmax(apart, spans) > NOISY)
+    notes = cells.get("latency_note", pd.Series(None, cells.index, dtype=object))
+    found["latency_note"] = notes.where(~again, None).where(~noisy, told)
     return found

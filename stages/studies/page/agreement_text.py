@@ -90,8 +90,12 @@ def _best_alone(
         met = {change.series for change in one.changes}
         if len(ranked) and (best := str(ranked["series"].iloc[0])) not in met:
             score = percent(float(ranked["mean"].iloc[0]))
-            both = len(other.cells_of(best, one.images))
-            why = "is in no run that both did" if both else "was run on it alone"
+            ours, theirs = (set(own.cells_of(best, one.images)["cell"]) for own in (view, other))
+            why = "was run on it alone"
+            if theirs:
+                why = "is in no run that both did"
+            if ours & theirs:
+                why = "has not surely learned in the runs that both did"
             alone.setdefault((best, why), []).append(f"{one.images:,} images ({score})")
     return "".join(
         f" {best}, the best of {named} at {_listed(sizes)}, {why}."

@@ -15,6 +15,7 @@ from stages.charts.study_curves import Band, accuracy_by_size, loss_by_epoch
 from stages.charts.study_matrix import WIDE, class_heat_map
 from stages.charts.study_points import cost_against_accuracy
 from stages.charts.style import metric_label
+from stages.core.counts import counted
 from stages.pages.blocks import Picture, drawing
 from stages.studies.analysis.fitted_curves import Fitted
 from stages.studies.analysis.machine_results import MachineResults, front
@@ -194,7 +195,7 @@ def confusion(view: MachineResults) -> list[Picture]:
         }
     )
     figure = confusion_matrix(table, view.results.answers)
-    caption = f"{leader}: shares of each actual class in %, {len(names)} runs together."
+    caption = f"{leader}: shares of each actual class in %, {counted(len(names), 'run')} together."
     caption = drawn_from(
         at_main_size[at_main_size["series"] == leader], caption, "those of this backbone"
     )

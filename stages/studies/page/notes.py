@@ -9,6 +9,7 @@ from stages.studies.run.code import code_note
 from stages.studies.run.machine import changed_weights
 from stages.studies.run.picture_cautions import changed_pictures
 from stages.studies.spec.listed_pictures import UNFETCHED, listed_pictures, noted_pictures
+from stages.studies.spec.names import kind_of
 from stages.studies.spec.study_config import StudyConfig
 
 
@@ -106,14 +107,17 @@ def _in_place(form: StudyConfig) -> list[str]:
     """Which models and how many images run here in place of the source's."""
     models, images = [], []
     for ours, theirs in form.file.stands_for.items():
-        if str(ours).isdigit():
-            told = f"{int(theirs):,}" if str(theirs).isdigit() else "all"
-            images.append(f"{int(ours):,} in place of {told}")
+        if kind_of(str(ours), form) == "size":
+            images.append(f"{_size(str(ours))} in place of {_size(str(theirs))}")
         else:
             models.append(f"{ours} runs in place of {theirs}")
     if images:
         models.append(f"training images are {', '.join(images)}")
     return [f"Here {' and '.join(models)}; claims keep the source's words."] if models else []
+
+
+def _size(size: str) -> str:
+    return "all" if size == "full" else f"{int(size):,}" if size.isdigit() else size
 
 
 def _small(form: StudyConfig) -> list[str]:

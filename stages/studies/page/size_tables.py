@@ -80,7 +80,7 @@ def winner_beyond(view: MachineResults, curves: Mapping[str, Fitted]) -> str | N
         told = f"no leader can be told: {best} is expected at {mean}, tied with {', '.join(rivals)}"
     else:
         told = f"{best} is expected to lead with {mean}, ahead of all others"
-        told += " that can be told" if len(sure) < len(curves) else ""
+        told += " that can be told" if len(sure) < len(view.at(view.main_size)) else ""
     unsaid = f"; {_vague(vague)}" if vague else ""
     return f"At {images:,} images, which were not run, {told}{unsaid}.{doubts}"
 
@@ -121,15 +121,22 @@ def _doubts(every: Mapping[str, Fitted], chance: float) -> str:
 
 
 def _leaning_told(every: Mapping[str, Fitted]) -> str:
-    checks = {name: found.check for name, found in every.items() if found.leaning and found.check}
-    if not checks:
-        return ""
-    high = sum(check.measured < check.predicted for check in checks.values())
-    way = f"{high} too high" if 2 * high > len(checks) else f"{len(checks) - high} too low"
-    return (
-        f" Of {', '.join(checks)} the smaller sizes predicted {way}, more than chance would: their "
-        "curves are not used."
-    )
+    """A sentence per kind: curves of frozen trunks and of whole trainings are judged apart."""
+    told = ""
+    for frozen in (True, False):
+        checks = {
+            name: found.check
+            for name, found in every.items()
+            if found.leaning and found.check and found.frozen == frozen
+        }
+        high = sum(check.measured < check.predicted for check in checks.values())
+        way = f"{high} too high" if 2 * high > len(checks) else f"{len(checks) - high} too low"
+        if checks:
+            told += (
+                f" Of {', '.join(checks)} the smaller sizes predicted {way}, more than chance "
+                "would: their curves are not used."
+            )
+    return told
 
 
 def _checked(check: Check, chance: float, high: int) -> str:

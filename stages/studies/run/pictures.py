@@ -105,7 +105,10 @@ def not_as_listed(form: StudyConfig) -> list[str]:
     listed = listed_pictures(form)
     return [
         name for name, dataset in _folders(form).items()
-        if is_here(dataset) and is_read(dataset) and listed.get(name) != read_summary(dataset)
+        if is_here(dataset)
+        and is_read(dataset)
+        and (read := read_summary(dataset)) is not None  # None: the note of it is damaged
+        and listed.get(name) != read
     ]  # fmt: skip
 
 

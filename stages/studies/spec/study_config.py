@@ -7,7 +7,7 @@ what it changes, both in the keys of the root params.yaml.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,10 @@ class StudyConfig:
 
     @cached_property
     def cells(self) -> list[Cell]:
-        """Every cell of every grid, once, in the order of the file."""
+        """Every cell of every grid, once, in the order of the file.
+
+        Raises ParamsError where two of them would have one name.
+        """
         found: dict[str, Cell] = {}
         for name, grid in self.file.grids.items():
             for model in grid.models:
@@ -81,7 +84,14 @@ class StudyConfig:
                     for recipe in grid.recipes:
                         for seed in grid.seeds:
                             cell = Cell(name, model, size, recipe, seed)
-                            found.setdefault(cell.name, cell)
+                            other = found.setdefault(cell.name, cell)
+                            if replace(other, grid=name) != cell:
+                                raise ParamsError(
+                                    f"{self.folder / 'params.yaml'}: {model} with size {size} and "
+                                    f"recipe {recipe} and {other.model} with size {other.size} and "
+                                    f"recipe {other.recipe} would both be called {cell.name}. "
+                                    "Rename a recipe or the file of a model."
+                                )
         return list(found.values())
 
     @property

@@ -69,10 +69,10 @@ def test_a_run_of_another_device_is_computed_on_the_first_runs(source: Source, r
     theirs = replace(source, read=read)
     a = replace(record, name="A", hardware={"backend": "cpu"})
     b = replace(record, name="B", hardware={"backend": "cuda"})
-    section, found = here.local_replay(theirs, b, 0.0, a)
+    section, found = here.local_replay(theirs, b, 0.0, a)  # no time for all of its steps
     assert (found.device, found.fault) == ("cpu", None)
     assert section.sentences[:2] == (
-        "B, computed again here from what it kept, on cpu instead of cuda: bit-identical.",
+        "B, computed again here from what it kept, on cpu instead of cuda: rounding-equivalent.",
         "So its steps are held, from its own states, against cpu, on which A was computed.",
     )
     asked = rerun.on_device_of(a, b, rerun.params_of(theirs)).device
@@ -123,8 +123,12 @@ def test_kept_weights_are_put_to_the_test_images_here(source: Source, evaluated:
     assert (found.answered.confidence, found.answered.loss, found.fault) == (0.0, 0.0, None)
     assert here.rung_of(found) is Rung.ROUNDING
     assert "No state to compute its steps from is at hand" in section.sentences[1]
-    equal = replace(found, stretches=[Followed(0, 1, 1, 0.0, None, None)])
+    whole = Followed(0, found.steps, found.steps, 0.0, None, True, None)
+    equal = replace(found, stretches=[whole])
     assert here.rung_of(equal) is Rung.BIT_IDENTICAL
+    # A sketch of weights, and steps that were left out, show no equal bits.
+    for less in (replace(whole, same=False), replace(whole, until=1)):
+        assert here.rung_of(replace(found, stretches=[less])) is Rung.ROUNDING
     apart = replace(equal, answered=replace(found.answered, loss=2e-7))
     assert here.rung_of(apart) is Rung.ROUNDING
 

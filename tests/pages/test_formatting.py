@@ -25,6 +25,7 @@ def test_unknown_is_a_dash(value: float | None) -> None:
         (number(11173962), "11,173,962"),
         (number(0.012345), "0.0123"),
         (number(1234.5), "1,234"),
+        (number(float("inf")), "inf"),
         (large(11173962), "11.2 M"),
         (large(62006), "62 k"),
         (large(10), "10"),

@@ -67,6 +67,28 @@ def test_the_answer_holds_where_both_are_sure_who_is_first(
     assert "\nThe answer holds on machine 2 (made-up chip, DNA" in _page(form)
 
 
+def test_a_recipe_that_gives_the_bits_of_another_is_none_to_rank(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`again` is `plain` with another seed's name: it ties with the first on both machines."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(samples, "SKILL", {"good": 0.95, "fair": 0.6, "poor": 0.4})
+    form = samples.make_study(tmp_path, sizes=(400,), recipes={"again": {}, "plain": {}})
+    for machine in (ONE, OTHER):
+        samples.fill(form, machine, images_per_class=200)
+        for path in form.cells_folder.glob("good-400-*-*/cell.json"):
+            cell = json.loads(path.read_text())
+            cell["train"]["weights_hash"] = f"{machine} {cell['seed']}"
+            files.write_json(path, cell)
+        if machine == ONE:
+            assert main(["keep", "made"]) == 0
+    found = agreement(form, ONE, OTHER)
+    assert {change.series for change in found.changes} == {
+        "good again", "fair again", "fair plain", "poor again", "poor plain",
+    }  # fmt: skip
+    assert (found.ran, found.of, found.surely_first, found.holds) == (5, 5, True, True)
+
+
 def test_the_answer_does_not_hold_on_half_of_those_that_ran(
     form: StudyConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

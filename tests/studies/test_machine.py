@@ -10,7 +10,7 @@ from stages.core.errors import ChangedError
 from stages.models import build
 from stages.studies.jobs.status import status
 from stages.studies.page.page import write_page
-from stages.studies.run import machine, plan
+from stages.studies.run import known, machine
 from stages.studies.run.budget import choose
 from stages.studies.run.keep import keep_cells
 from stages.studies.run.plan import plan_of
@@ -92,7 +92,7 @@ def test_the_plan_knows_cells_of_this_machine_that_are_kept_and_no_time_of_other
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    monkeypatch.setattr(plan, "pace_of", lambda params, declared, log: None)
+    monkeypatch.setattr(known, "pace_of", lambda params, declared, log: None)
     form = make_study(tmp_path, models=("lenet_small",), sizes=(100,), seeds=2)
     own = f"{machine.declared_id(form.params(form.cells[0]))}-1111"
     first, second = form.cells

@@ -45,6 +45,14 @@ def test_cells_are_the_products_of_the_grids(
     assert params.train.epochs == 3
 
 
+def test_two_cells_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipes: dict[str, dict[str, Any]] = {"plain": {}, "500-plain": {}}
+    form = make_study(tmp_path, models=("m", "m-500"), sizes=(500,), recipes=recipes)
+    with pytest.raises(ParamsError, match="would both be called m-500-500-plain-0"):
+        _ = form.cells
+
+
 def test_a_recipe_changes_what_it_names_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

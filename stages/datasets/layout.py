@@ -7,6 +7,7 @@ Everything may lie in further folders, as archivers make them, also within each 
 """
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ ROLES = {
     "val": {"val", "valid", "validation", "dev"},
 }
 FILLERS = {"set", "data", "dataset", "images", "imgs", "pictures", "split", "folder"}
-_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 Parts = list[list[str]]
 
 
@@ -74,14 +75,20 @@ def role_of(name: str, common: "set[str] | frozenset[str]" = frozenset()) -> str
 
     `common` are words that all the folders beside it have too.
     """
-    words = {word.casefold() for word in _WORDS.findall(name)}
+    words = {word.casefold() for word in _words(name)}
     left = {word.removesuffix("set") or word for word in words - common - FILLERS}
     return next((role for role, names in ROLES.items() if len(left) == 1 and left <= names), None)
 
 
+def _words(name: str) -> list[str]:
+    """Its words and numbers, in whatever script: `seg_train2` and `segTrain2` are three."""
+    told = unicodedata.normalize("NFC", name)
+    return re.findall(r"\d+|[^\W\d_]+", _CAMEL.sub(" ", told))
+
+
 def _roles(tops: set[str]) -> dict[str, str]:
     """The folders among `tops` that mean a split."""
-    words = [{word.casefold() for word in _WORDS.findall(top)} for top in tops]
+    words = [{word.casefold() for word in _words(top)} for top in tops]
     common = set.intersection(*words) if len(tops) > 1 else set()
     found = {top: role_of(top, common) for top in tops}
     return {top: role for top, role in found.items() if role}
@@ -127,7 +134,8 @@ def _refuse_splits_within(parts: Parts, roles: dict[str, str], where: str) -> No
         beside = f" beside {listed(set(roles))}" if others < inner.keys() else ""
         raise DataError(
             f"{where} has {listed(others)}{beside}: they look like parts and no classes, but not "
-            f"like one part of each kind. Keep one folder for each, so that the folder is {LAYOUT}."
+            f"like one part of each kind. Keep one folder for each, so that the folder is {LAYOUT}, "
+            "or where they are classes, say so in a table: `dataset.labels` (docs/data.md)."
         )
 
 
@@ -145,7 +153,7 @@ def _look_like_parts(inner: "dict[str, set[str]]", roles: dict[str, str]) -> boo
 
 
 def _role_but_for_numbers(top: str) -> str | None:
-    words = [word for word in _WORDS.findall(top) if len(word) > 1 and not word.isdecimal()]
+    words = [word for word in _words(top) if len(word) > 1 and not word.isdecimal()]
     return role_of(" ".join(words))
 
 

@@ -173,6 +173,8 @@ def _train_and_val_counts(subset: "Subset", images: int, own_val: int) -> tuple[
             )
         return _train_and_val_counts(subset.model_copy(update={"val": 0}), images, 0)[0], val
     val = images_of(subset.val, images) or 0
+    if not isinstance(subset.val, int) and images > 1:
+        val = max(1, val)  # a share is wished for, and a best epoch cannot be told without any
     train = images_of(subset.train, images)
     if train is None:
         train = images - val

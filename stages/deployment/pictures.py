@@ -20,18 +20,20 @@ def find_pictures(named: Sequence[str]) -> Collection:
     folder, and for a damaged zip, a folder and a zip without pictures; beside others these count
     as pictures that cannot be read, as a file does that is not there.
     """
-    if not any(Path(place).exists() for place in named):
+    if not any(map(_is_there, named)):
         raise DataError(
-            f"There is no {named[0]}. Name pictures, folders with pictures, or zips of them."
+            f"There is no {named[0] or 'picture without a name'}. Name pictures, folders with "
+            "pictures, or zips of them."
         )
     names: list[str] = []
     contents: list[Callable[[], bytes]] = []
     left_out: dict[str, list[str]] = {}
-    for place in map(Path, named):
-        if place.exists() and not place.is_file() and not place.is_dir():
+    for name, place in zip(named, map(Path, named), strict=True):
+        there = _is_there(name)
+        if there and not place.is_file() and not place.is_dir():
             raise DataError(f"{place} is neither a file nor a folder, so it holds no picture.")
-        if not place.exists() or (place.is_file() and not _is_zip(place)):
-            names.append(str(place))
+        if not there or (place.is_file() and not _is_zip(place)):
+            names.append(str(place) if name else "''")
             contents.append(partial(read_file, place))
             continue
         try:
@@ -43,9 +45,9 @@ def find_pictures(named: Sequence[str]) -> Collection:
             names.append(str(place))
             contents.append(partial(_raise, str(error)))
             continue
-        for name in found:
-            names.append(f"{place}/{name}")
-            contents.append(partial(listing.read, name))
+        for below in found:
+            names.append(f"{place}/{below}")
+            contents.append(partial(listing.read, below))
         for reason, files in listing.left_out.items():
             left_out.setdefault(reason, []).extend(files)
     return Collection(
@@ -63,10 +65,29 @@ def _raise(told: str) -> bytes:
     raise ValueError(told.removesuffix("."))
 
 
+def _is_there(name: str) -> bool:
+    """Whether a name is of something; one that is empty, or too long to be one, is not."""
+    try:
+        return bool(name) and Path(name).exists()
+    except OSError:
+        return False
+
+
 def _is_zip(place: Path) -> bool:
-    """Whether a file is a zip, or begins as one and was cut off."""
-    with place.open("rb") as file:
-        return file.read(4) == b"PK\3\4" or zipfile.is_zipfile(file)
+    """Whether a file is a zip, or begins as one and was cut off; one that cannot be read is none.
+
+    What ends as a zip and begins as a picture is a picture.
+    """
+    try:
+        with place.open("rb") as file:
+            begins = file.read(4)
+            return begins == b"PK\3\4" or (not _is_picture(begins) and zipfile.is_zipfile(file))
+    except OSError:
+        return False
+
+
+def _is_picture(begins: bytes) -> bool:
+    return begins.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF"))
 
 
 def _pictures(listing: Listing, place: Path) -> list[str]:

@@ -260,6 +260,14 @@ def test_classes_of_one_part_alone_are_named(tmp_path):
     assert "bird, fish" in refused(folder)
 
 
+def test_words_of_other_languages_are_no_splits(tmp_path):
+    """`Validé` and `Testé`, stamped and tested parts, were read as val and test."""
+    collection = open_collection(
+        image_folder(write_pictures(tmp_path / "a", {"Valide\u0301": 2, "Testé": 2}))
+    )
+    assert collection.classes == ["Testé", "Validé"]
+
+
 def test_a_validation_folder_tests_where_there_is_no_other(tmp_path):
     counts = {"train/cat": 2, "train/dog": 2, "Val/cat": 1, "Val/dog": 1}
     collection = open_collection(image_folder(write_pictures(tmp_path / "a", counts)))

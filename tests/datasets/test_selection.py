@@ -213,6 +213,13 @@ def test_shares_that_round_to_nothing():
     assert "0 images" in refused(OFFICIAL, test=0.001)
 
 
+def test_a_share_of_few_images_validates_one():
+    """Else nothing would tell the best epoch, nor when to stop, without a word."""
+    few = make_pool([5, 5], "any")
+    assert len(choose(few, Subset(val=0.1, test=0.2), "sample").val) == 1
+    assert len(choose(few, Subset(val=0, test=0.2), "sample").val) == 0
+
+
 def test_class_counts():
     table = indices_table(OFFICIAL, choose(OFFICIAL, Subset(train=50, val=25), "sample"))
     counts = class_counts(OFFICIAL.classes, table)

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,21 @@ def test_what_is_no_picture_is_named_and_the_others_are_answered(
     assert "none (none holds no pictures: it is empty)" in " ".join(said.err.split())
     assert "it is no picture of a known format" in " ".join(said.err.split())
     assert "film.mp4 (it has 3,000 MB, more than" in " ".join(said.err.split())
+
+
+def test_a_name_that_can_be_none_hinders_no_other(
+    here: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that is too long, and an empty one; a picture with a zip behind it is a picture."""
+    one, *_ = sorted((pictures / "any").iterdir())
+    both = io.BytesIO()
+    with zipfile.ZipFile(both, "w") as archive:
+        archive.writestr("a.txt", "a")
+    (here / "both.png").write_bytes(one.read_bytes() + both.getvalue())
+    assert main(["n" * 300, "", str(here / "both.png"), "--top", "1"]) == 1
+    said = capsys.readouterr()
+    assert said.out.startswith(f"{here / 'both.png'}: ")
+    assert "2 of 3 pictures cannot be read" in " ".join(said.err.split())
 
 
 @pytest.mark.parametrize(

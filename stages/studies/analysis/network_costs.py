@@ -22,9 +22,10 @@ def of_networks(cells: pd.DataFrame) -> pd.DataFrame:
     if not {*ALIKE, "latency_ms_p50"} <= set(cells):
         return cells
     alike = [cells[name] for name in ALIKE]
-    costs = cells[[name for name in (*COSTS, TRAINING) if name in cells]].astype(float)
+    names = [name for name in (*COSTS, TRAINING) if name in cells]
+    costs = cells[names].astype(float)
     groups = costs.groupby(alike, dropna=False)
-    found = cells.assign(**{name: groups[name].transform("median") for name in costs})
+    found = cells.assign(**{name: groups[name].transform("median") for name in names})
     if {TRAINING, "frozen"} <= set(cells):
         trained = costs[TRAINING].groupby([*alike, cells["frozen"]], dropna=False)
         found[TRAINING] = trained.transform("median")

@@ -23,7 +23,8 @@ def reporting_errors(work: Callable[[], int]) -> int:
         return _complain(str(error))
     except KeyboardInterrupt:
         _complain(
-            "Interrupted. Nothing unfinished was kept as a result; run the same command again."
+            "Interrupted. Nothing unfinished counts as a result; run the same command again: a "
+            "training goes on from its last checkpoint."
         )
         return 130
     except OSError as error:

@@ -26,6 +26,7 @@ SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff",
      ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx", ".avif", *HEIC)
 )  # fmt: skip
+PHOTOMETRIC = 262  # the tag of a TIFF that says whether 0 is black or white
 MOST_MEGAPIXELS = 1000  # of a JPEG, which need not be decoded whole
 MOST_DECODED_MEGAPIXELS = 256
 LARGE_MEGAPIXELS = 32
@@ -103,8 +104,8 @@ def square_of(picture: "Image.Image", largest_px: int) -> Square:
     _require_at_most(MOST_DECODED_MEGAPIXELS, picture)
     with _one_large_at_a_time if _megapixels(picture) > LARGE_MEGAPIXELS else nullcontext():
         picture.load()
-        bits = _bits_of(picture)
-        picture = rgb(ImageOps.exif_transpose(picture), bits)
+        bits, inverted = _bits_of(picture), _white_is_zero(picture)
+        picture = rgb(ImageOps.exif_transpose(picture), bits, inverted)
         side = min(native, largest_px)
         if picture.size != (side, side):
             picture = ImageOps.fit(picture, (side, side), Image.Resampling.BICUBIC)
@@ -133,10 +134,17 @@ def _bits_of(picture: "Image.Image") -> int:
     return 12 if np.asarray(picture).max() < 1 << 12 else 16
 
 
-def rgb(picture: "Image.Image", bits: int = 8) -> "Image.Image":
+def _white_is_zero(picture: "Image.Image") -> bool:
+    """Whether 0 stands for white, which Pillow sees to in values of up to 8 bits alone."""
+    tags = getattr(picture, "tag_v2", {}) if picture.mode.startswith("I;16") else {}
+    return bool(tags.get(PHOTOMETRIC, 1) == 0)
+
+
+def rgb(picture: "Image.Image", bits: int = 8, inverted: bool = False) -> "Image.Image":
     """The picture in RGB, transparency laid on white. Raises ValueError when no range is known.
 
-    Values of more than 8 `bits` are scaled; Pillow would clip them.
+    Values of more than 8 `bits` are scaled; Pillow would clip them. Of an `inverted` picture 0 is
+    white.
     """
     from PIL import Image
 
@@ -145,6 +153,7 @@ def rgb(picture: "Image.Image", bits: int = 8) -> "Image.Image":
     if bits > 8:
         values = np.asarray(picture).astype(np.uint16)
         grey = (values >> bits - 8).astype(np.uint8)
+        grey = 255 - grey if inverted else grey
         if isinstance(clear := picture.info.get("transparency"), int):
             grey[values == clear] = 255
         return Image.fromarray(grey).convert("RGB")

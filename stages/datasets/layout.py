@@ -134,8 +134,8 @@ def _refuse_splits_within(parts: Parts, roles: dict[str, str], where: str) -> No
         beside = f" beside {listed(set(roles))}" if others < inner.keys() else ""
         raise DataError(
             f"{where} has {listed(others)}{beside}: they look like parts and no classes, but not "
-            f"like one part of each kind. Keep one folder for each, so that the folder is {LAYOUT}, "
-            "or where they are classes, say so in a table: `dataset.labels` (docs/data.md)."
+            "like one part of each kind. Keep one folder for each, so that the folder is "
+            f"{LAYOUT}; or if they are classes, say so in a table: `dataset.labels` (docs/data.md)."
         )
 
 

@@ -1,6 +1,7 @@
 """Pictures of every kind become upright RGB squares."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -35,6 +36,17 @@ def test_large_pictures_are_reduced_and_small_ones_are_not():
     for px, side in ((32, 32), (60, 60), (224, 60)):
         result = square_of(picture_of(encoded(picture)), px)
         assert (result.side, result.native_px) == (side, 60)
+
+
+def test_a_scan_in_which_0_is_white_is_not_inverted():
+    """Of 16 bits; Pillow sees to 8. The file is written as black-is-zero, and its tag turned."""
+    values = np.full((8, 8), 60_000, np.uint16)
+    content = encoded(Image.fromarray(values), "TIFF")
+    tag = struct.pack("<HHII", 262, 3, 1, 1)
+    assert content.count(tag) == 1
+    shown = square_of(picture_of(content), 8).pixels
+    turned = square_of(picture_of(content.replace(tag, struct.pack("<HHII", 262, 3, 1, 0))), 8).pixels
+    assert (shown[0, 0, 0], turned[0, 0, 0]) == (60_000 >> 8, 255 - (60_000 >> 8))
 
 
 def test_the_centre_is_kept():

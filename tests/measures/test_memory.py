@@ -89,3 +89,23 @@ def test_a_container_s_limit_counts(tmp_path: Path) -> None:
     assert free_mb(CPU, tmp_path) == 2.5
     (tmp_path / "memory.max").write_text("max\n")
     assert free_mb(CPU, tmp_path) == free_mb(CPU, tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("told", "folder", "limit_of", "used_of"),
+    [
+        ("0::/job/step\n", "job", "memory.max", "memory.current"),
+        ("4:memory:/job/step\n3:cpu:/\n", "memory/job", "memory.limit_in_bytes",
+         "memory.usage_in_bytes"),
+    ],
+)  # fmt: skip
+def test_the_limit_of_a_job_may_be_any_on_the_way_to_its_group(
+    told: str, folder: str, limit_of: str, used_of: str, tmp_path: Path
+) -> None:
+    """As Slurm and systemd set it, in both versions of control groups."""
+    groups = tmp_path / "cgroup"
+    groups.write_text(told)
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / limit_of).write_text("3000000\n")
+    (tmp_path / folder / used_of).write_text("1000000\n")
+    assert free_mb(CPU, tmp_path, groups) == 2.0

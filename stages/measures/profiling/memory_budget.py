@@ -4,8 +4,9 @@ Linux grants memory that it does not have and kills whoever uses it, so a batch 
 must not be tried. The forecast is linear in the batch size, through the measured peak of one.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import psutil
 import torch
@@ -14,7 +15,7 @@ from stages.core.device import free_bytes
 from stages.measures.profiling.memory import KILLED, Peak
 from stages.measures.profiling.try_measure import Unmeasured
 
-CGROUP = Path("/sys/fs/cgroup")
+CGROUP, OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 # The forecast leaves out what libraries keep for themselves.
 SAFETY = 1.2
 
@@ -52,25 +53,51 @@ def forecast_of(peak: Peak, weights_mb: float, killed_at: int | None = None) -> 
     return Forecast(weights_mb, above / peak.batch_size, killed_at)
 
 
-def free_mb(device: torch.device, cgroup: Path = CGROUP) -> float:
+def free_mb(device: torch.device, cgroup: Path = CGROUP, own_groups: Path = OWN_GROUPS) -> float:
     """Memory that can still be allocated for the device, in MB of 10⁶ bytes."""
     own = free_bytes(device)
     if own is not None:
         return own / 1e6
     free = psutil.virtual_memory().available
-    limit, used = _number(cgroup / "memory.max"), _number(cgroup / "memory.current")
-    if limit is not None and used is not None:
-        free = min(free, limit - used + _reclaimable(cgroup))
+    for folder, limit_of, used_of, files in _groups(cgroup, own_groups):
+        limit, used = _number(folder / limit_of), _number(folder / used_of)
+        if limit is not None and used is not None:
+            free = min(free, limit - used + _reclaimable(folder, files))
     return free / 1e6
 
 
-def _reclaimable(cgroup: Path) -> int:
-    """Bytes of files that a container's memory caches, and gives up when it needs room."""
+def _groups(cgroup: Path, own_groups: Path) -> Iterator[tuple[Path, str, str, str]]:
+    """Every control group that this process is in, up to the root, with the names of its files.
+
+    A container sees its own as the root; a job of Slurm or systemd is further below, and its limit
+    may be any of those on the way.
+    """
     try:
-        lines = (cgroup / "memory.stat").read_text().splitlines()
+        lines = own_groups.read_text().splitlines()
+    except OSError:
+        lines = []
+    own = [line.split(":", 2) for line in lines if line.count(":") >= 2]
+    v2 = [path for _, controllers, path in own if not controllers]
+    v1 = [path for _, controllers, path in own if "memory" in controllers.split(",")]
+    for root, paths, names in (
+        (cgroup, v2, ("memory.max", "memory.current", "inactive_file ")),
+        (cgroup / "memory", v1,
+         ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file ")),
+    ):  # fmt: skip
+        folders = dict.fromkeys([root])
+        for path in paths:
+            below = PurePosixPath(path.lstrip("/"))
+            folders |= dict.fromkeys(root / part for part in (below, *below.parents))
+        yield from ((folder, *names) for folder in folders)
+
+
+def _reclaimable(folder: Path, files: str) -> int:
+    """Bytes of files that a group's memory caches, and gives up when it needs room."""
+    try:
+        lines = (folder / "memory.stat").read_text().splitlines()
     except OSError:
         return 0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+    return sum(int(line.split()[1]) for line in lines if line.startswith(files))
 
 
 def _number(path: Path) -> int | None:

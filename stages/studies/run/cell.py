@@ -13,6 +13,8 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock
+
 from stages.core import files
 from stages.core.device import prepare
 from stages.core.errors import DataError, DivergedError
@@ -156,11 +158,13 @@ def profile_of(params: Params, classes: int, machine_id: str) -> dict[str, Any]:
         **decides_cost(params.model_dump(mode="json")),
     }
     kept = work_folder() / "studies" / f"profile-{files.sha256_of_json(decides)[:20]}.json"
-    if not kept.exists():
-        build, device = partial(profiled_model, params, classes), prepare(params)
-        sheet = measure(build, params.profile, device, torch.get_num_threads())
-        found = {name: sheet.metrics.get(name) for name in PROFILED}
-        write_record(kept, found | {"node_note": note})
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{kept}.lock"):  # cells side by side would slow each other's measurement
+        if not kept.exists():
+            build, device = partial(profiled_model, params, classes), prepare(params)
+            sheet = measure(build, params.profile, device, torch.get_num_threads())
+            found = {name: sheet.metrics.get(name) for name in PROFILED}
+            write_record(kept, found | {"node_note": note})
     return read_record(kept)
 
 

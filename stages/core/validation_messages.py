@@ -14,6 +14,8 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 Schema = dict[str, Any]
 SHOWN_CHARACTERS = 60
+MEANT = {("device", "gpu"): "cuda"}
+"""By key and value, what is meant by what is spelt otherwise."""
 
 
 def explain(detail: ErrorDetails, root: type[BaseModel]) -> str:
@@ -30,7 +32,8 @@ def explain(detail: ErrorDetails, root: type[BaseModel]) -> str:
     key = ".".join(keys)
     schema = known.get(key, {})
     allowed = detail["msg"] if detail["type"] == "amount" else _in_words(schema)
-    nearest = nearest_name(str(detail["input"]), _choices(schema))
+    meant = MEANT.get((key, str(detail["input"]).lower()))
+    nearest = meant or nearest_name(str(detail["input"]), _choices(schema))
     hint = f"; did you mean {nearest}" if nearest else ""
     return f"`{key}` is {shown(detail['input'])}; allowed is {allowed}{hint}."
 

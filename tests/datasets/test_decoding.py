@@ -45,7 +45,9 @@ def test_a_scan_in_which_0_is_white_is_not_inverted():
     tag = struct.pack("<HHII", 262, 3, 1, 1)
     assert content.count(tag) == 1
     shown = square_of(picture_of(content), 8).pixels
-    turned = square_of(picture_of(content.replace(tag, struct.pack("<HHII", 262, 3, 1, 0))), 8).pixels
+    turned = square_of(
+        picture_of(content.replace(tag, struct.pack("<HHII", 262, 3, 1, 0))), 8
+    ).pixels
     assert (shown[0, 0, 0], turned[0, 0, 0]) == (60_000 >> 8, 255 - (60_000 >> 8))
 
 

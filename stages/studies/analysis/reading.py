@@ -30,6 +30,7 @@ from stages.studies.analysis.results import Head, Problem, Results
 from stages.studies.spec.listed_pictures import is_current, listed_pictures
 from stages.studies.spec.study_config import StudyConfig
 
+FIRST_LAYERS = ("stem", "patch", "window")
 Found = tuple[dict[str, Any], pd.DataFrame | None, pd.DataFrame | None]
 """A cell's file, its history and its predictions; a training that diverged has neither."""
 LISTED = ("cell", "model", "size", "recipe", "seed", "status", "dataset", "task", "epochs",
@@ -141,6 +142,15 @@ def _known(problem: Problem, heads: Mapping[Problem, Head]) -> Problem:
     return next(alike, problem)
 
 
+def _first_layers(train: Mapping[str, Any]) -> str:
+    """What was made of a backbone's beginning for its input's size; empty where it is published so.
+
+    A stem decides more of a network's work and accuracy on small pictures than its depth.
+    """
+    adapted = train.get("adapted") or {}
+    return ", ".join(f"{part} {adapted[part]}" for part in FIRST_LAYERS if part in adapted)
+
+
 def _row(cell: Mapping[str, Any]) -> dict[str, Any]:
     """One flat row: what the cell is, what it scored, what it cost."""
     train, evaluate = cell.get("train") or {}, cell.get("evaluate") or {}
@@ -158,7 +168,7 @@ def _row(cell: Mapping[str, Any]) -> dict[str, Any]:
     row |= {key: value for key, value in evaluate.items() if not isinstance(value, dict)}
     row |= cell.get("profile") or {}
     row |= {"machine": cell["machine"]["id"], "took_seconds": took_seconds(cell)}
-    row |= {"fitted": fitted, "frozen": finetune in FROZEN}
+    row |= {"fitted": fitted, "frozen": finetune in FROZEN, "first_layers": _first_layers(train)}
     row |= {name: params.get("train", {}).get(name) for name in ("fast_kernels", "memory_format")}
     for metric in accuracies_of(evaluate):
         row[f"gap_{metric}"] = row[f"train_{metric}"] - row[f"test_{metric}"]

@@ -24,6 +24,7 @@ def notes(form: StudyConfig, results: Results) -> list[str]:
         *_diverged(results),
         *_checked(form, results),
         *_several_makers(form, results),
+        *_first_layers(results),
         *_in_place(form),
         *_small(form),
     ]
@@ -101,6 +102,20 @@ def _several_makers(form: StudyConfig, results: Results) -> list[str]:
         f"Several machines made the runs: {told}. No mean, interval or time is of runs of two, "
         "for runs do not record what would show that two machines differ by rounding alone."
     ]
+
+
+def _first_layers(results: Results) -> list[str]:
+    """What the backbones begin with, of those whose beginning depends on the input's size."""
+    cells = results.finished
+    if "first_layers" not in cells or not cells["first_layers"].any():
+        return []
+    several = cells.groupby("model")["first_layers"].nunique() > 1
+    told: dict[str, dict[str, None]] = {}
+    for model, recipe, layers in cells[["model", "recipe", "first_layers"]].itertuples(index=False):
+        name = f"{model} {recipe}" if several[model] else model
+        told.setdefault(layers, {})[name] = None
+    parts = [f"{', '.join(names)} ({layers})" for layers, names in told.items() if layers]
+    return [f"First layers as they ran: {'; '.join(parts)}."]
 
 
 def _in_place(form: StudyConfig) -> list[str]:

@@ -209,6 +209,23 @@ def test_a_removed_model_disappears_and_its_claims_are_not_run(form: StudyConfig
     assert verdicts["good beats poor at 100"] == "not run"
 
 
+def test_backbones_that_begin_otherwise_are_told_by_model_and_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stem for small pictures may be what leads, and not the backbone behind it."""
+    monkeypatch.chdir(tmp_path)
+    form = make_study(tmp_path, ("good", "fair"), (100,), recipes={"plain": {}, "stem": {}})
+    fill(form)
+    assert "First layers" not in page(form)[0]
+    for path in form.cells_folder.glob("*-100-*-*/cell.json"):
+        cell = json.loads(path.read_text())
+        small = cell["model"] == "good" and cell["recipe"] == "stem"
+        cell["train"]["adapted"] = {"stem": "3×3" if small else "7×7", "head": "new"}
+        files.write_json(path, cell)
+    told = "First layers as they ran: good plain, fair (stem 7×7); good stem (stem 3×3)."
+    assert told in page(form)[0]
+
+
 def test_missing_and_diverged_cells_are_said(form: StudyConfig) -> None:
     (form.folder / "cells/fair-200-plain-1/cell.json").unlink()
     for name in ("poor-400-plain-0", "poor-400-plain-1", "good-100-plain-1"):

@@ -90,7 +90,10 @@ def write_study(name: str, values: Mapping[str, Any], story: Mapping[str, Any]) 
     files.write_text(target / "params.yaml", HEADER + _yaml(values))  # last: now it is a study
     dataset, missing = form.params(form.cells[0]).dataset, ""
     if not is_here(located(dataset)):
-        missing = f" There are no pictures in {dataset.folder} yet: put them there first."
+        missing = (
+            f" There are no pictures in {dataset.folder} yet: put them there first, or if that is "
+            f"a slip, delete {target} and name another folder."
+        )
     return (
         f"Wrote {target} with {counted(len(form.cells), 'cell')}.{left_out}{missing} Run them, and "
         f"write {target}/report.html, with: {form.repro('-k')}"

@@ -105,7 +105,8 @@ def _where(verdict: Verdict) -> str:
 def _charts(found: Comparison) -> list[Picture]:
     """The growth of the distance; what rounding does is said only where it explains the runs."""
     growth, perturbed = found.growth, found.perturbed_growth
-    if growth is None or not any(growth.distance):
+    models = [run.params.get("model") for run in (found.a, found.b)]
+    if growth is None or not any(growth.distance) or models[0] != models[1]:
         return []
     figure = growth_curves(
         (growth.steps, growth.distance),

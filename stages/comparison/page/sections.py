@@ -74,7 +74,10 @@ def _numerics(found: Comparison) -> Section:
         sentences.append(_digests(found.a, found.b))
     elif numerics.count == 0:
         probes = counted(numerics.compared, "probed operation")
-        sentences.append(f"{probes}: all have the same bits on both machines.")
+        ids = [run.hardware.get("id") for run in (found.a, found.b)]
+        one = ids[0] is not None and ids[0] == ids[1]
+        both = ", for one machine made both runs" if one else " on both machines"
+        sentences.append(f"{probes}: all have the same bits{both}.")
     else:
         sentences.append(
             f"{numerics.count} of {counted(numerics.compared, 'probed operation')} give other bits."
@@ -139,7 +142,12 @@ def _divergence(found: Comparison) -> Section:
 
 
 def _growth(found: Comparison) -> tuple[Grid, ...]:
-    """Weight distance at a few steps: as many as fit a table, the last among them."""
+    """Weight distance at a few steps: as many as fit a table, the last among them.
+
+    None between two models, whose weights have nothing in common.
+    """
+    if found.a.params.get("model") != found.b.params.get("model"):
+        return ()
     growth, perturbed = found.growth, found.perturbed_growth
     if growth is None or not any(growth.distance):
         return ()

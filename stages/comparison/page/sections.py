@@ -170,7 +170,7 @@ def _growth(found: Comparison) -> tuple[Grid, ...]:
 COSTS = {
     "epoch_seconds_p50": "epoch, median (s)",
     "train_seconds": "training (s)",
-    "images_per_second": "training (images/s)",
+    "images_per_second": "training with validation (images/s)",
     "evaluate_seconds": "evaluation (s)",
     "latency_ms_p50": "latency, median (ms)",
     "latency_ms_p99": "latency, 99th percentile (ms)",

@@ -62,10 +62,11 @@ def model_of_run(source: Source, device: str = "auto") -> RunModel:
 
 def _without_weights(source: Source) -> str:
     if (cell := source.read(CELL)) is not None:
+        command = _as_run(source, parse_cell(cell, f"{source.name}/{CELL}"))
         return (
             f"{source.name} is a cell of a study, which keeps figures and answers but no weights. "
-            "This makes it a run of the pipeline, after which the workspace, without `--run`, is "
-            f"it:\n  {_as_run(source, parse_cell(cell, f'{source.name}/{CELL}'))}"
+            "With `params.yaml` as it is now, this makes it a run of the pipeline, after which the "
+            f"workspace, without `--run`, is it:\n  {command}"
         )
     if source.name == WORKSPACE:
         return f"There is no trained model here yet: {paths.WEIGHTS} is missing. Run `dvc repro`."

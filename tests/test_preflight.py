@@ -137,7 +137,7 @@ def test_own_pictures_are_counted_anew() -> None:
     preflight(parse_params({"dataset": own, "subset": {"val": 0}}, "test"))
     listed = {"dataset": "image_folder", "images": {"train": 9000, "test": 1000}}
     files.write_json(paths.MANIFEST, listed)  # of other pictures, before
-    with pytest.raises(DataError, match=r"`subset\.train` can be 1 to 2,"):
+    with pytest.raises(DataError, match=r"`subset\.train` can be 1 to 1,"):  # of two one validates
         preflight(parse_params({"dataset": own, "subset": {"train": 9000}}, "test"))
 
 

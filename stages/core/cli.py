@@ -23,8 +23,8 @@ def reporting_errors(work: Callable[[], int]) -> int:
         return _complain(str(error))
     except KeyboardInterrupt:
         _complain(
-            "Interrupted. Nothing unfinished counts as a result; run the same command again: a "
-            "training goes on from its last checkpoint."
+            "Interrupted. Nothing unfinished counts as a result; run the same command again: "
+            "where it trains, it goes on from the last checkpoint."
         )
         return 130
     except OSError as error:

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 Schema = dict[str, Any]
 SHOWN_CHARACTERS = 60
-MEANT = {("device", "gpu"): "cuda"}
+MEANT = {("device", "gpu"): "auto, cuda or mps"}
 """By key and value, what is meant by what is spelt otherwise."""
 
 

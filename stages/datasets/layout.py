@@ -81,7 +81,9 @@ def role_of(name: str, common: "set[str] | frozenset[str]" = frozenset()) -> str
 
 
 def _words(name: str) -> list[str]:
-    """Its words and numbers, in whatever script: `seg_train2` and `segTrain2` are three."""
+    """Its words and numbers: `seg_train2` and `segTrain2` are three. Capitals within a word divide
+    it between ASCII letters alone.
+    """
     told = unicodedata.normalize("NFC", name)
     return re.findall(r"\d+|[^\W\d_]+", _CAMEL.sub(" ", told))
 

@@ -226,8 +226,8 @@ def _advice(state: State, expected: State) -> str:
     if first in state and state[first].shape[2:] != expected[first].shape[2:]:
         return (
             "Their first layer is of another form: published weights need `stem: imagenet`, those "
-            "that were trained in the CIFAR form `stem: cifar`; for ResNets `auto` is cifar below "
-            "an `input_size` (`--px` of `study new`) of 64."
+            "that were trained in the CIFAR form `stem: cifar`; for `resnet18` `auto` is cifar "
+            "below an `input_size` (`--px` of `study new`) of 64."
         )
     return (
         "They must come from the same `model` with the same `stem` (and, where the shapes say so, "

@@ -98,11 +98,13 @@ def took_seconds(cell: Mapping[str, Any]) -> float:
 def undisturbed_seconds(train: Mapping[str, Any]) -> float | None:
     """Seconds of a cell's training, each epoch counted as the median one; None without a training.
 
-    All epochs of a recipe are the same work, and `train_seconds` is the clock's: a machine that was
-    paused, or that another program had for a while, is in it.
+    All epochs of a recipe are the same work but for what the first does once (`train.compile`), and
+    `train_seconds` is the clock's: a machine that was paused, or that another program had for a
+    while, is in it. No more than the clock's: most epochs may have been the slow ones.
     """
+    clock = train.get("train_seconds")
     epoch, epochs = train.get("epoch_seconds_p50"), train.get("epochs_run")
-    return epoch * epochs if epoch and epochs else train.get("train_seconds")
+    return min(clock, epoch * epochs) if clock and epoch and epochs else clock
 
 
 def seconds_again(cell: Mapping[str, Any]) -> float:

@@ -49,7 +49,7 @@ MISTAKES = [
     ("finetune: partial:0", "finetune", '"partial:0"', "partial:2"),
     ("finetune: prob", "finetune", '"prob"', "did you mean probe"),
     ("device: cude", "device", '"cude"', "did you mean cuda"),
-    ("device: gpu", "device", '"gpu"', "did you mean cuda"),
+    ("device: gpu", "device", '"gpu"', "did you mean auto, cuda or mps"),
     ("input_size: 4", "input_size", "4", "≥ 8 and ≤ 1024, or auto"),
     ("dataset: {on_corrupt: ignore}", "dataset.on_corrupt", '"ignore"', "one of stop, skip"),
     ("subset: {train: -5}", "subset.train", "-5", "an image count such as 5000"),

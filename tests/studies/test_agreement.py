@@ -89,6 +89,28 @@ def test_a_recipe_that_gives_the_bits_of_another_is_none_to_rank(
     assert (found.ran, found.of, found.surely_first, found.holds) == (5, 5, True, True)
 
 
+def test_a_twin_that_one_machine_alone_ran_does_not_take_its_backbone_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`again` and `plain` have the same bits on one machine, and the other ran `plain` alone."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(samples, "SKILL", {"good": 0.95, "fair": 0.6, "poor": 0.4})
+    form = samples.make_study(tmp_path, sizes=(400,), recipes={"again": {}, "plain": {}})
+    for machine in (ONE, OTHER):
+        samples.fill(form, machine, images_per_class=200)
+        for path in form.cells_folder.glob("good-400-*-*/cell.json"):
+            cell = json.loads(path.read_text())
+            cell["train"]["weights_hash"] = f"{machine} {cell['seed']}"
+            files.write_json(path, cell)
+        if machine == ONE:
+            assert main(["keep", "made"]) == 0
+    for path in form.cells_folder.glob("good-400-again-*"):
+        shutil.rmtree(path)
+    found = agreement(form, ONE, OTHER)
+    assert "good plain" in {change.series for change in found.changes}
+    assert found.surely_first
+
+
 def test_the_answer_does_not_hold_on_half_of_those_that_ran(
     form: StudyConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

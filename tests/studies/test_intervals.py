@@ -215,7 +215,7 @@ def test_where_no_run_was_repeated_seeds_spread_as_on_the_other_machines() -> No
     assert not Measured(own, "test_top1", NO_ANSWERS).spread.pools
     slow = every.rename(columns={"test_top1": "train_seconds"})
     timed = Measured(slow.loc[own.index], "train_seconds", NO_ANSWERS, everywhere=slow)
-    assert not timed.spread.pools  # how far times differ is a matter of the machine
+    assert not timed.spread.pools  # times are each machine's own
 
 
 def test_a_first_repeat_here_counts_beside_those_elsewhere() -> None:
@@ -227,19 +227,6 @@ def test_a_first_repeat_here_counts_beside_those_elsewhere() -> None:
     pool = Measured(own, "test_top1", NO_ANSWERS, everywhere=every).spread.pools[False]
     assert pool.dof == 3
     assert Measured(own, "test_top1", NO_ANSWERS).spread.pools[False].dof == 1
-
-
-@pytest.mark.parametrize(("again", "sd"), [(1.01, 0.1), (1.5, math.log(1.5) / math.sqrt(2))])
-def test_times_spread_no_less_than_was_seen_on_their_machine(again: float, sd: float) -> None:
-    """Their ratios differ by 1.01 or 1.5 here, and by a tenth in three runs elsewhere."""
-    here = runs({"a": [10.0, 10.0 * again]}).assign(machine="here")
-    there = runs({"a": [math.exp(-0.1), 1.0, math.exp(0.1)]})
-    every = pd.concat([here, there], ignore_index=True).rename(
-        columns={"test_top1": "train_seconds"}
-    )
-    own = every[every["machine"] == "here"]
-    pool = Measured(own, "train_seconds", NO_ANSWERS, everywhere=every).spread.pools[False]
-    assert (pool.sd, pool.dof) == (pytest.approx(sd, rel=0.25), 3)
 
 
 def test_of_many_equal_backbones_none_is_told_apart_more_often_than_said() -> None:

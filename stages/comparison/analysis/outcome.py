@@ -77,7 +77,7 @@ def shows_equivalence(evidence: Evidence) -> bool:
 def contradicts_rounding(evidence: Evidence) -> Fault | None:
     """Answers that are not those of equal models, whatever the training's record shows.
 
-    Of one pair beyond doubt only, and where accuracy is not shown to agree.
+    The accuracy of one pair beyond doubt only, and where it is not shown to agree.
     """
     answers, seeds, beside = evidence.answers, evidence.seeds, evidence.perturbed_answers
     where = Where("later")
@@ -88,6 +88,7 @@ def contradicts_rounding(evidence: Evidence) -> Fault | None:
         return None
     if not answers.equivalent and (chance := chance_of(answers)) < SURE:
         return Fault(Kind.MCNEMAR, where, chance, SURE)
+    # As many may become right as wrong, so equivalence does not excuse churn.
     if beside is not None and more_churn(answers, beside) < SURE:
         return Fault(Kind.CHURN, where, answers.churn, beside.churn)
     return None

@@ -10,7 +10,7 @@ from stages.comparison.analysis.compare_runs import Comparison
 from stages.comparison.analysis.findings import Rung, Verdict
 from stages.comparison.analysis.statistics import points
 from stages.comparison.page.section import Grid, Section
-from stages.comparison.page.sections import sections_of, title_of
+from stages.comparison.page.sections import are_two_models, sections_of, title_of
 from stages.comparison.page.terms import where_in_words
 from stages.comparison.page.wording import sentence_of
 from stages.pages.blocks import Picture, Table, Tile, drawing
@@ -105,8 +105,7 @@ def _where(verdict: Verdict) -> str:
 def _charts(found: Comparison) -> list[Picture]:
     """The growth of the distance; what rounding does is said only where it explains the runs."""
     growth, perturbed = found.growth, found.perturbed_growth
-    models = [run.params.get("model") for run in (found.a, found.b)]
-    if growth is None or not any(growth.distance) or models[0] != models[1]:
+    if growth is None or not any(growth.distance) or are_two_models(found):
         return []
     figure = growth_curves(
         (growth.steps, growth.distance),

@@ -141,12 +141,18 @@ def _divergence(found: Comparison) -> Section:
     return Section("divergence", "First divergence", tuple(sentences), _growth(found))
 
 
+def are_two_models(found: Comparison) -> bool:
+    """Whether both runs tell their model, and not the same."""
+    models = {run.params.get("model") for run in (found.a, found.b)} - {None}
+    return len(models) > 1
+
+
 def _growth(found: Comparison) -> tuple[Grid, ...]:
     """Weight distance at a few steps: as many as fit a table, the last among them.
 
     None between two models, whose weights have nothing in common.
     """
-    if found.a.params.get("model") != found.b.params.get("model"):
+    if are_two_models(found):
         return ()
     growth, perturbed = found.growth, found.perturbed_growth
     if growth is None or not any(growth.distance):

@@ -1,7 +1,6 @@
 """Places, proofs, causes and what is lacking in words, as they stand in a verdict's sentence."""
 
 from collections.abc import Callable, Mapping, Sequence
-from math import isnan
 
 from stages.comparison.analysis.causes import LIBRARY_SWITCHES
 from stages.comparison.analysis.findings import Cause, Fault, Kind, Where
@@ -155,8 +154,7 @@ def origin_in_words(fault: Fault, name: str) -> str:
 def _rate(fault: Fault) -> str:
     what = "decay of the average" if fault.where.part == "average" else "learning rate"
     when = f" in epoch {fault.where.epoch}" if fault.where.epoch else ""
-    one, other = ("none" if isnan(rate) else f"{rate:g}" for rate in (fault.a, fault.b))
-    return f"{what} {one} against {other}{when}"
+    return f"{what} {fault.a:g} against {fault.b:g}{when}".replace(" nan", " none")
 
 
 def _probabilities(fault: Fault) -> str:
@@ -176,7 +174,7 @@ def _look_at(fault: Fault) -> str:
 def _answers(fault: Fault) -> str:
     told = "the interval over the seeds lies beyond the margin"
     if fault.kind is Kind.MCNEMAR:
-        told = f"p {fault.value:.1g}, by McNemar's test with accuracy spreading as over seeds"
+        told = f"p {fault.value:.1g}, McNemar's test and the spread that is assumed over runs"
     elif fault.kind is Kind.CHURN:
         told = f"{fault.value:.2%} of answers differ, where one ULP changes {fault.limit:.2%}"
     return (

@@ -3,7 +3,9 @@
 A steady neighbour slows every repeat alike, so their spread does not show it; this does.
 """
 
+import math
 import os
+from typing import Any
 
 import psutil
 
@@ -33,9 +35,22 @@ class OtherLoad:
         whole = sum(sum(core) for core in times) - guests
         idle = sum(core.idle + getattr(core, "iowait", 0.0) for core in times)
         own = psutil.Process().cpu_times()
-        # What our children took is known once they have ended: compilers, and memory's processes.
-        ours = own.user + own.system + own.children_user + own.children_system
-        return whole - idle, ours, whole
+        children = psutil.Process().children(recursive=True)  # compilers, and memory's processes
+        return whole - idle, _seconds(own) + math.fsum(map(_seconds_of, children)), whole
+
+
+def _seconds(times: Any) -> float:
+    """Of a process and of its children that have ended."""
+    own = times.user, times.system, times.children_user, times.children_system
+    return math.fsum(own)
+
+
+def _seconds_of(child: psutil.Process) -> float:
+    """Of one that still runs, so that it counts on from there when it ends."""
+    try:
+        return _seconds(child.cpu_times())
+    except psutil.Error:  # it ended meanwhile
+        return 0.0
 
 
 def _our_cores() -> list[int]:

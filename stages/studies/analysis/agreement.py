@@ -97,7 +97,11 @@ def agreements(first: MachineResults, second: MachineResults) -> list[Agreement]
     """
     common = first.cells[SAME_WORK].merge(second.cells[SAME_WORK])["cell"]
     both = pd.concat([view.cells[view.cells["cell"].isin(common)] for view in (first, second)])
-    both = both[~both["series"].isin({*first.repeated, *second.repeated})].reset_index(drop=True)
+    named = set(both["series"])
+    twins = {
+        name for view in (first, second) for name, other in view.repeated.items() if other in named
+    }
+    both = both[~both["series"].isin(twins)].reset_index(drop=True)
     if both.empty:
         return []
     results = first.results

@@ -100,27 +100,20 @@ class Measured:
     def spread(self) -> Spread:
         """Of one run about its group's mean.
 
-        It is pooled over all machines: how far seeds differ is a matter of recipe and pictures, and
-        a first repeat here must not count for more than all elsewhere. How far times differ is a
-        matter of the machine too: nothing is said of one on which none was repeated, and on others
-        they spread no less than was seen there.
+        That of accuracies is pooled over all machines: how far seeds differ is a matter of recipe
+        and pictures, and a first repeat here must not count for more than all elsewhere. Times are
+        each machine's own.
         """
+        if is_time(self.column):
+            return pooled(self.cells.loc[self.values.index], self.values)
         own = self._pooled(self.cells.loc[self.values.index])
         if self.everywhere is None:
             return own
-        every = self._pooled(self.everywhere.dropna(subset=[self.column])).pools
-        if not is_time(self.column):
-            return replace(own, pools=every)
-        wider = {
-            kind: replace(every[kind], sd=max(here.sd or 0.0, every[kind].sd or 0.0))
-            for kind, here in own.pools.items()
-        }
-        return replace(own, pools=wider)
+        every = self._pooled(self.everywhere.dropna(subset=[self.column]))
+        return replace(own, pools=every.pools)
 
     def _pooled(self, cells: pd.DataFrame) -> Spread:
         """Of cells that have the figure; of a share no less than their answers to images make."""
-        if is_time(self.column):
-            return pooled(cells, pd.Series(np.log(cells[self.column].astype(float))))
         share = tested(self.column)
         by_images = {}
         for key, runs in cells.groupby(GROUP, sort=False) if share else ():

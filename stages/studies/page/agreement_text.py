@@ -91,11 +91,8 @@ def _best_alone(
         if len(ranked) and (best := str(ranked["series"].iloc[0])) not in met:
             score = percent(float(ranked["mean"].iloc[0]))
             ours, theirs = (set(own.cells_of(best, one.images)["cell"]) for own in (view, other))
-            why = "was run on it alone"
-            if theirs:
-                why = "is in no run that both did"
-            if ours & theirs:
-                why = "has not surely learned in the runs that both did"
+            why = "is none of those compared" if ours & theirs else "is in no run that both did"
+            why = why if theirs else "was run on it alone"
             alone.setdefault((best, why), []).append(f"{one.images:,} images ({score})")
     return "".join(
         f" {best}, the best of {named} at {_listed(sizes)}, {why}."

@@ -80,7 +80,8 @@ def winner_beyond(view: MachineResults, curves: Mapping[str, Fitted]) -> str | N
         told = f"no leader can be told: {best} is expected at {mean}, tied with {', '.join(rivals)}"
     else:
         told = f"{best} is expected to lead with {mean}, ahead of all others"
-        told += " that can be told" if len(sure) < len(view.at(view.main_size)) else ""
+        known = {*curves, *view.at(view.main_size)["series"]}
+        told += " that can be told" if known - set(sure) else ""
     unsaid = f"; {_vague(vague)}" if vague else ""
     return f"At {images:,} images, which were not run, {told}{unsaid}.{doubts}"
 

@@ -159,7 +159,7 @@ def profile_of(params: Params, classes: int, machine_id: str) -> dict[str, Any]:
     }
     kept = work_folder() / "studies" / f"profile-{files.sha256_of_json(decides)[:20]}.json"
     kept.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{kept}.lock"):  # cells side by side would slow each other's measurement
+    with FileLock(kept.with_name("profile.lock")):  # side by side they would slow each other
         if not kept.exists():
             build, device = partial(profiled_model, params, classes), prepare(params)
             sheet = measure(build, params.profile, device, torch.get_num_threads())

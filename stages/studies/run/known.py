@@ -56,6 +56,7 @@ class Rehearsals:
         log: Callable[[str], None],
     ) -> None:
         self._log, self._began, self._done = log, time.perf_counter(), 0
+        self._failed: set[Path] = set()
         wanted: set[Path] = set()
 
         def note(params: Params) -> None:
@@ -74,7 +75,14 @@ class Rehearsals:
     def pace(self, params: Params) -> Pace | None:
         """What a rehearsal took, None where it cannot be; the cell itself will say why."""
         try:
-            return pace_of(params, declared_id(params), self._told)
+            machine = declared_id(params)
+            file = pace_file(params, machine)
+            if file in self._failed:
+                return None
+            self._failed.add(file)
+            found = pace_of(params, machine, self._told)
+            self._failed.remove(file)
+            return found
         except UserError as error:
             self._log(f"{params.model}: {error}")
             return None

@@ -56,8 +56,8 @@ def verify(form: StudyConfig, count: int, seed: int | None, log: Log) -> int:
         _require_whole(record)
     left = sum(seconds_again(record.found) for record in drawn)
     log(
-        f"{len(drawn)} of {counted(len(records), 'cell')}, drawn with --seed {seed}; they took "
-        f"{duration(left)} when they were made, their profiles and pauses not counted."
+        f"{len(drawn)} of {counted(len(records), 'cell')}, drawn with --seed {seed}; they take "
+        f"about {duration(left)} where they were made, their profiles not counted."
     )
     checks, pace = [], 1.0
     for number, record in enumerate(drawn, 1):

@@ -16,11 +16,11 @@ from stages.datasets.layout import (
     Layout,
     listed,
     require_equal_classes,
-    role_of,
     spelled_alike,
 )
 from stages.datasets.listing import Listing, written
 from stages.datasets.reading import reason_of
+from stages.datasets.split_names import role_of
 
 COLUMNS, SPLIT = ("file", "label"), "split"
 FORM = "a CSV file in UTF-8 whose first line is file,label or file,label,split"

@@ -6,23 +6,15 @@
 Everything may lie in further folders, as archivers make them, also within each part.
 """
 
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stages.core.counts import first_few
 from stages.core.errors import DataError
+from stages.datasets.split_names import role_of, words_of
 
 LAYOUT = "train/<class>/* with test/<class>/*, or <class>/* alone"
-ROLES = {
-    "train": {"train", "training"},
-    "test": {"test", "testing"},
-    "val": {"val", "valid", "validation", "dev"},
-}
-FILLERS = {"set", "data", "dataset", "images", "imgs", "pictures", "split", "folder"}
-_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 Parts = list[list[str]]
 
 
@@ -70,27 +62,9 @@ def layout_of(parts: Parts, where: str) -> Layout:
     return Layout(parts, splits, owners, notes + _notes_on_inner(parts, 1))
 
 
-def role_of(name: str, common: "set[str] | frozenset[str]" = frozenset()) -> str | None:
-    """The split that a folder's name means (`Training`, `seg_train`, `test-set`), or None.
-
-    `common` are words that all the folders beside it have too.
-    """
-    words = {word.casefold() for word in _words(name)}
-    left = {word.removesuffix("set") or word for word in words - common - FILLERS}
-    return next((role for role, names in ROLES.items() if len(left) == 1 and left <= names), None)
-
-
-def _words(name: str) -> list[str]:
-    """Its words and numbers: `seg_train2` and `segTrain2` are three. Capitals within a word divide
-    it between ASCII letters alone.
-    """
-    told = unicodedata.normalize("NFC", name)
-    return re.findall(r"\d+|[^\W\d_]+", _CAMEL.sub(" ", told))
-
-
 def _roles(tops: set[str]) -> dict[str, str]:
     """The folders among `tops` that mean a split."""
-    words = [{word.casefold() for word in _words(top)} for top in tops]
+    words = [{word.casefold() for word in words_of(top)} for top in tops]
     common = set.intersection(*words) if len(tops) > 1 else set()
     found = {top: role_of(top, common) for top in tops}
     return {top: role for top, role in found.items() if role}
@@ -155,7 +129,7 @@ def _look_like_parts(inner: "dict[str, set[str]]", roles: dict[str, str]) -> boo
 
 
 def _role_but_for_numbers(top: str) -> str | None:
-    words = [word for word in _words(top) if len(word) > 1 and not word.isdecimal()]
+    words = [word for word in words_of(top) if len(word) > 1 and not word.isdecimal()]
     return role_of(" ".join(words))
 
 

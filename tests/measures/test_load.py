@@ -67,6 +67,12 @@ def test_an_idle_machine_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load.OtherLoad().busy_cores() == 0.0
 
 
+def test_no_more_than_all_cores_are_ever_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupt may set back the time that a core was idle, by a tick."""
+    readings(monkeypatch, (0.0, 0.01, 0.0), (8.0, 0.0, 0.0))
+    assert load.OtherLoad().busy_cores() == 2.0
+
+
 def test_the_real_machine_can_be_read() -> None:
     other = load.OtherLoad()
     sum(range(100_000))

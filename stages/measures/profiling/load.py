@@ -18,11 +18,14 @@ class OtherLoad:
         self.before = self._reading()
 
     def busy_cores(self) -> float:
-        """Average number of our cores that ran something else, 0 or more."""
+        """Average number of our cores that ran something else, from 0 to all of them."""
         busy, own, whole = (
             after - before for after, before in zip(self._reading(), self.before, strict=True)
         )
-        return max(0.0, busy - own) / whole * len(self.cores) if whole > 0 else 0.0
+        if whole <= 0:
+            return 0.0
+        # The two are differences of large sums: rounding alone takes a full share beyond 1.
+        return min(1.0, max(0.0, busy - own) / whole) * len(self.cores)
 
     def _reading(self) -> tuple[float, float, float]:
         """Seconds on our cores since the start of the system: busy; by us; in all."""

@@ -107,7 +107,10 @@ def square_of(picture: "Image.Image", largest_px: int) -> Square:
         bits, inverted = _bits_of(picture), _white_is_zero(picture)
         picture = rgb(ImageOps.exif_transpose(picture), bits, inverted)
         side = min(native, largest_px)
-        if picture.size != (side, side):
+        if side == native:  # nothing to reduce: whole pixels are cut off, and the others kept
+            left, top = ((length - side) // 2 for length in picture.size)
+            picture = picture.crop((left, top, left + side, top + side))
+        else:
             picture = ImageOps.fit(picture, (side, side), Image.Resampling.BICUBIC)
         return Square(np.asarray(picture).transpose(2, 0, 1), native, bits)
 

@@ -31,6 +31,16 @@ def test_small_pictures_keep_every_pixel():
     np.testing.assert_array_equal(kept, pixels.transpose(2, 0, 1))
 
 
+@pytest.mark.parametrize("wide", (33, 34))
+def test_small_pictures_that_are_not_square_are_cut_and_not_interpolated(wide: int):
+    """The centre of 33 columns lies half a pixel beside that of 32."""
+    pixels = random_pixels(32, wide, 3)
+    left = (wide - 32) // 2
+    cut = pixels[:, left : left + 32].transpose(2, 0, 1)
+    np.testing.assert_array_equal(square(Image.fromarray(pixels), 224), cut)
+    np.testing.assert_array_equal(square(Image.fromarray(pixels), 32), cut)
+
+
 def test_large_pictures_are_reduced_and_small_ones_are_not():
     picture = Image.fromarray(random_pixels(60, 90, 3))
     for px, side in ((32, 32), (60, 60), (224, 60)):

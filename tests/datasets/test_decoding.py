@@ -31,7 +31,7 @@ def test_small_pictures_keep_every_pixel():
     np.testing.assert_array_equal(kept, pixels.transpose(2, 0, 1))
 
 
-@pytest.mark.parametrize("wide", (33, 34))
+@pytest.mark.parametrize("wide", [33, 34])
 def test_small_pictures_that_are_not_square_are_cut_and_not_interpolated(wide: int):
     """The centre of 33 columns lies half a pixel beside that of 32."""
     pixels = random_pixels(32, wide, 3)

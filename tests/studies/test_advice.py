@@ -20,7 +20,7 @@ from stages.studies.analysis.machine_results import MachineResults
 from stages.studies.analysis.reading import read_results
 from stages.studies.analysis.results import Head, Problem, Results
 from stages.studies.analysis.scaling import Doubt, fit
-from stages.studies.analysis.spread import pooled
+from stages.studies.analysis.spread import NETWORK, pooled
 from stages.studies.page.cautions import cautions
 from stages.studies.page.page import page_view
 from stages.studies.page.section import leader_tile
@@ -223,17 +223,17 @@ def test_one_answer_to_all_images_is_left_out_of_the_pooled_spread() -> None:
     names = [cell for cell in cells["cell"] if cell.startswith("dull")] + ["mixed-0"]
     constant = [("m", cell) for cell in names]
     elsewhere = [("another", cell) for cell in names]
-    assert pooled(cells, cells["test_top1"], elsewhere).pools[False].sd == pytest.approx(0.0)
-    assert pooled(cells, cells["test_top1"]).pools[False].sd == pytest.approx(0.0)
+    assert pooled(cells, cells["test_top1"], elsewhere).pools[NETWORK].sd == pytest.approx(0.0)
+    assert pooled(cells, cells["test_top1"]).pools[NETWORK].sd == pytest.approx(0.0)
     found = pooled(cells, cells["test_top1"], constant)
-    pool = found.pools[False]
+    pool = found.pools[NETWORK]
     assert pool.sd == pytest.approx(np.std(values["a"], ddof=1))
     assert pool.dof == 1
     mixed = next(group for group in found.own if group[1] == "mixed")
     t = stats.t.ppf(0.975, 1)  # its seeds do differ
     assert found.half_width(mixed) == pytest.approx(t * np.std(values["mixed"], ddof=1))
     only = pooled(cells, cells["test_top1"], [("m", cell) for cell in cells["cell"]])
-    assert only.pools[False].sd is None
+    assert only.pools[NETWORK].sd is None
     assert only.half_width(mixed) is not None
 
 

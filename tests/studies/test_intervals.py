@@ -12,7 +12,7 @@ from scipy import stats
 
 from stages.studies.analysis.answers import ImageErrors, constant_runs, image_errors, label_shares
 from stages.studies.analysis.intervals import Estimate, Measured, summarize, tied_with
-from stages.studies.analysis.spread import pooled
+from stages.studies.analysis.spread import FITTED, HEAD, NETWORK, pooled
 
 NO_ANSWERS = ImageErrors("test_top1", [], np.zeros((0, 0)))
 T = stats.t.ppf(0.975, 2)
@@ -50,7 +50,7 @@ def answered(right: dict[str, NDArray[np.bool_]]) -> pd.DataFrame:
 def test_the_spread_is_pooled_within_groups_only() -> None:
     cells = runs({"a": [0.1, 0.3], "b": [0.8, 1.0]})
     spread = pooled(cells, cells["test_top1"])
-    pool = spread.pools[False]
+    pool = spread.pools[NETWORK]
     assert pool.dof == 2
     assert pool.sd == pytest.approx(math.sqrt(0.02 / stats.chi2.median(1)))
 
@@ -60,11 +60,11 @@ def test_two_seeds_that_agree_by_luck_spread_as_their_answers_do() -> None:
     right = {"a-0": np.arange(1000) < 600, "a-1": np.arange(1000) >= 400}
     cells = runs({"a": [0.6, 0.6]})
     found = Measured(cells, "test_top1", image_errors(answered(right), "test_top1"))
-    assert pooled(cells, cells["test_top1"]).pools[False].sd == 0
-    assert found.spread.pools[False].sd == pytest.approx(math.sqrt(0.8 / 1000 / 2))
+    assert pooled(cells, cells["test_top1"]).pools[NETWORK].sd == 0
+    assert found.spread.pools[NETWORK].sd == pytest.approx(math.sqrt(0.8 / 1000 / 2))
     same = {"a-0": right["a-0"], "a-1": right["a-0"]}
     found = Measured(cells, "test_top1", image_errors(answered(same), "test_top1"))
-    assert found.spread.pools[False].sd == pytest.approx(0.0)
+    assert found.spread.pools[NETWORK].sd == pytest.approx(0.0)
 
 
 def test_heads_fitted_at_once_say_nothing_of_how_trainings_differ() -> None:
@@ -73,13 +73,14 @@ def test_heads_fitted_at_once_say_nothing_of_how_trainings_differ() -> None:
         "probe": [0.700, 0.701], "again": [0.6, 0.6], "third": [0.5, 0.5],
         "trained": [0.5, 0.56], "single": [0.6],
     })  # fmt: skip
-    cells["fitted"] = cells["model"].isin(["probe", "again", "third"])
+    fitted = cells["model"].isin(["probe", "again", "third"])
+    cells["learns"] = np.where(fitted, FITTED, NETWORK)
     found = Measured(cells, "test_top1", NO_ANSWERS)
     key = ("m", "single", "100", "r")
     trained = math.sqrt(2) * 0.03
     assert found.spread.half_width(key) == pytest.approx(stats.t.ppf(0.975, 1) * trained)
-    assert found.spread.pools[True].sd == pytest.approx(0.0)
-    assert found.spread.pools[True].dof == 3
+    assert found.spread.pools[FITTED].sd == pytest.approx(0.0)
+    assert found.spread.pools[FITTED].dof == 3
     alone = Measured(cells[cells["model"] != "trained"], "test_top1", NO_ANSWERS)
     single, probes = (alone.cells[alone.cells["model"] == name] for name in ("single", "probe"))
     assert alone.seeds_told(probes)
@@ -107,7 +108,7 @@ def test_a_run_that_repeats_another_to_the_bit_is_no_further_run() -> None:
     both = pd.concat([cells, again], ignore_index=True).assign(weights_hash="same")
 
     def freedom() -> int:
-        return pooled(both, both["test_top1"]).pools[False].dof
+        return pooled(both, both["test_top1"]).pools[NETWORK].dof
 
     assert freedom() == 2
     both.loc[both["cell"] == "again-1", "weights_hash"] = "another"
@@ -210,7 +211,7 @@ def test_where_no_run_was_repeated_seeds_spread_as_on_the_other_machines() -> No
     every = pd.concat([single, several], ignore_index=True)
     own = every[every["machine"] == "single"]
     found = Measured(own, "test_top1", NO_ANSWERS, everywhere=every).spread
-    pool = found.pools[False]
+    pool = found.pools[NETWORK]
     assert (pool.sd, pool.dof) == (pytest.approx(0.02), 2)
     assert not Measured(own, "test_top1", NO_ANSWERS).spread.pools
     slow = every.rename(columns={"test_top1": "train_seconds"})
@@ -221,12 +222,12 @@ def test_where_no_run_was_repeated_seeds_spread_as_on_the_other_machines() -> No
 def test_a_first_repeat_here_counts_beside_those_elsewhere() -> None:
     """Alone, two seeds would stretch all intervals by a t of 12.7, and more runs tell less."""
     here = runs({"a": [0.5, 0.501], "b": [0.6]}).assign(machine="here")
-    several = runs({"a": [0.5, 0.52, 0.54]})
+    several = runs({"c": [0.5, 0.52, 0.54]})
     every = pd.concat([here, several], ignore_index=True)
     own = every[every["machine"] == "here"]
-    pool = Measured(own, "test_top1", NO_ANSWERS, everywhere=every).spread.pools[False]
+    pool = Measured(own, "test_top1", NO_ANSWERS, everywhere=every).spread.pools[NETWORK]
     assert pool.dof == 3
-    assert Measured(own, "test_top1", NO_ANSWERS).spread.pools[False].dof == 1
+    assert Measured(own, "test_top1", NO_ANSWERS).spread.pools[NETWORK].dof == 1
 
 
 def test_of_many_equal_backbones_none_is_told_apart_more_often_than_said() -> None:
@@ -239,6 +240,83 @@ def test_of_many_equal_backbones_none_is_told_apart_more_often_than_said() -> No
     assert np.mean(apart) == pytest.approx(0.05, abs=0.01)
     alone = [not Estimate(float(a - b), half_width).open for a, b in drawn[:, :2]]
     assert np.mean(alone) == pytest.approx(0.05, abs=0.01)
+
+
+def on_machines(values: NDArray[np.float64], machines: int) -> Measured:
+    """A row of seeds per backbone, which other machines have again, moved by a tenth of them."""
+    draws = np.random.default_rng(int(1e6 * abs(values[0, 0])))
+    tables = [
+        runs({
+            f"b{row}": list(seeds + (draws.standard_normal(len(seeds)) / 10 if machine else 0.0))
+            for row, seeds in enumerate(values)
+        }, "gap_top1").assign(machine=f"m{machine}")
+        for machine in range(machines)
+    ]  # fmt: skip
+    every = pd.concat(tables, ignore_index=True)
+    return Measured(every[every["machine"] == "m0"], "gap_top1", NO_ANSWERS, everywhere=every)
+
+
+@pytest.mark.parametrize(("groups", "seeds"), [(1, 2), (1, 3), (4, 2)])
+def test_the_same_seeds_on_further_machines_make_no_interval_too_narrow(
+    groups: int, seeds: int
+) -> None:
+    """They once counted as further degrees of freedom: of 95 % were 87 on three machines."""
+    draws = np.random.default_rng(0)
+    inside = []
+    for _ in range(200):
+        table = summarize(on_machines(draws.standard_normal((groups, seeds)), machines=3))
+        inside.append(((table["low"] < 0) & (table["high"] > 0)).mean())
+    assert np.mean(inside) > 0.93
+
+
+def test_a_seed_that_several_machines_have_counts_once() -> None:
+    values = np.array([[0.0, 1.0, 3.0], [2.0, 5.0, 4.0]])
+    assert on_machines(values, 1).spread.pools[NETWORK].dof == 4
+    assert on_machines(values, 3).spread.pools[NETWORK].dof == 4
+    other = on_machines(values, 2)
+    every = other.everywhere
+    assert every is not None
+    every.loc[every["machine"] == "m1", "seed"] += 3
+    fresh = Measured(other.cells, "gap_top1", NO_ANSWERS, everywhere=every)
+    assert fresh.spread.pools[NETWORK].dof == 8
+
+
+@pytest.mark.parametrize(("count", "dof"), [(2, 2), (8, 2), (12, 16)])
+def test_of_many_equal_backbones_none_is_told_apart_where_few_runs_tell_the_spread(
+    count: int, dof: int
+) -> None:
+    """The range of means with a known spread once called one of eight equal ones better in 9 %."""
+    draws = np.random.default_rng(0)
+    ranges = np.ptp(draws.standard_normal((4000, count)), axis=1)
+    spreads = np.sqrt(draws.chisquare(dof, 4000) / dof)
+    half_widths = math.sqrt(2) * stats.t.ppf(0.975, dof) * spreads
+    apart = [
+        not Estimate(float(found), float(half), float(half), dof).open_among(count)
+        for found, half in zip(ranges, half_widths, strict=True)
+    ]
+    assert np.mean(apart) == pytest.approx(0.05, abs=0.01)
+
+
+def test_a_difference_knows_which_part_of_its_interval_seeds_make() -> None:
+    found = measured({"a": [0.5, 0.52, 0.54], "b": [0.6]})
+    sides = [found.cells[found.cells["model"] == name] for name in "ab"]
+    difference = found.difference(*sides)
+    seeds = 0.02 * math.sqrt(1 / 3 + 1)
+    assert difference.dof == 2
+    assert difference.by_seeds == pytest.approx(T * seeds)
+    assert difference.half_width is not None
+    assert difference.half_width > difference.by_seeds  # the test images
+
+
+def test_heads_on_a_frozen_trunk_say_nothing_of_how_networks_differ() -> None:
+    """Their seeds agree more; beside 16 pairs of them one equal pair in ten was told apart."""
+    cells = runs({"head": [0.500, 0.504], "network": [0.6, 0.64], "single": [0.7]})
+    cells["learns"] = np.where(cells["model"] == "head", HEAD, NETWORK)
+    spread = Measured(cells, "test_top1", NO_ANSWERS).spread
+    one_pair = math.sqrt(2)
+    assert spread.pools[HEAD].sd == pytest.approx(one_pair * 0.002)
+    assert spread.pools[NETWORK].sd == pytest.approx(one_pair * 0.02)
+    assert spread.pool_of(("m", "single", "100", "r")) == spread.pools[NETWORK]
 
 
 @pytest.mark.parametrize(("truth", "images"), [(0.99, 359), (0.995, 1000), (0.98, 359)])

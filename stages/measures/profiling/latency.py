@@ -11,6 +11,7 @@ import numpy as np
 # A percentile needs this many calls, or it is the largest of a few under a finer name.
 CALLS_NEEDED = {"p95": 20, "p99": 100}
 NOISY = 0.05
+REPEATS_TOLD = 3  # below which the span of repeats does not tell how uncertain a median is
 
 
 def latency(calls: Sequence[float]) -> dict[str, float | int | None]:

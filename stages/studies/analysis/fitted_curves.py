@@ -23,7 +23,7 @@ from stages.studies.analysis.scaling import (
     leave_out_largest,
     without_largest,
 )
-from stages.studies.analysis.spread import GROUP
+from stages.studies.analysis.spread import GROUP, NETWORK
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _learned(view: MachineResults) -> dict[str, pd.DataFrame]:
 
 def _is_frozen(cells: pd.DataFrame) -> bool:
     """Whether a series trains a head alone."""
-    return bool(cells["frozen"].iloc[0])
+    return str(cells["learns"].iloc[0]) != NETWORK
 
 
 def _doubt(view: MachineResults, cells: pd.DataFrame) -> Doubt:

@@ -31,11 +31,14 @@ NORMAL = float(stats.norm.ppf(LEVEL))
 class Estimate:
     """A mean or difference and half its interval, `half_width`: None where none can be given.
 
-    Of a time both are logarithms.
+    Of a time both are logarithms. `by_seeds` is the part of it that seeds make, from a spread of
+    so many degrees of freedom.
     """
 
     value: float
     half_width: float | None
+    by_seeds: float = 0.0
+    dof: float = math.inf
 
     @property
     def low(self) -> float | None:
@@ -50,24 +53,26 @@ class Estimate:
     @property
     def open(self) -> bool:
         """Whether zero lies in the interval, or there is none: a difference that is not sure."""
-        return self.open_among(2)
+        return self.half_width is None or abs(self.value) <= self.half_width
 
     def open_among(self, count: int) -> bool:
         """The same where all pairs of `count` means are told apart: of equal ones 95 % by none.
 
-        Tukey's range of so many normal means takes the place of that of two.
+        Tukey's range of so many means takes the place of that of two, which of the seeds' part is
+        Student's.
         """
-        return self.half_width is None or abs(self.value) <= _range(count) * self.half_width
+        if self.half_width is None or count <= 2:
+            return self.open
+        by_images = math.sqrt(max(0.0, self.half_width**2 - self.by_seeds**2))
+        seeds, images = _range(count, self.dof), _range(count, math.inf)
+        return abs(self.value) <= math.hypot(seeds * self.by_seeds, images * by_images)
 
 
 @lru_cache
-def _range(count: int) -> float:
+def _range(count: int, dof: float) -> float:
     """How many times as wide the interval of a difference is among so many means as of two."""
-    if count <= 2:
-        return 1.0
-    return float(stats.studentized_range.ppf(2 * LEVEL - 1, count, math.inf)) / (
-        math.sqrt(2) * NORMAL
-    )
+    most = stats.studentized_range.ppf(2 * LEVEL - 1, count, dof)
+    return float(most / (math.sqrt(2) * stats.t.ppf(LEVEL, dof)))
 
 
 def tested(column: str) -> str | None:
@@ -164,16 +169,19 @@ class Measured:
         """The weighted sum of runs, each with its own spread, on test images that they share."""
         runs, weight = self.cells.loc[weights.index], weights.to_numpy(float)
         value = float(weight @ self.values[weights.index].to_numpy(float))
-        parts = []
-        known = [self.spread.half_width(key) for key in _keys(runs)]
+        parts, dof = [], math.inf
+        keys = _keys(runs)
+        known = [self.spread.half_width(key) for key in keys]
         if any(width is not None for width in known):
             widths = np.array([width or 0.0 for width in known])
             parts.append(float(np.linalg.norm(weight * widths)))
+            dof = min(pool.dof for key in keys if (pool := self.spread.pool_of(key)))
+        by_seeds = sum(parts)
         share = tested(self.column)
         if share is not None and share in runs:
             variance = float(weight @ self.errors.among(runs, share) @ weight)
             parts.append(NORMAL * math.sqrt(max(0.0, variance)))
-        return Estimate(value, math.hypot(*parts) if parts else None)
+        return Estimate(value, math.hypot(*parts) if parts else None, by_seeds, dof)
 
 
 def latency_difference(a: pd.DataFrame, b: pd.DataFrame) -> Estimate:

@@ -5,10 +5,10 @@ Each cell carries the profile that stood when it ran. That may have been measure
 out: every cell gets the medians over its network's cells, and a span that holds them all.
 """
 
-import numpy as np
 import pandas as pd
 
-from stages.measures.profiling.latency import NOISY
+from stages.measures.profiling.latency import NOISY, REPEATS_TOLD
+from stages.studies.analysis.spread import NETWORK
 
 COSTS = ("latency_ms_p50", "latency_ms_p95", "throughput_images_per_second", "peak_memory_mb")
 TRAINING = "training_images_per_second"  # of a frozen trunk its own, as its steps are
@@ -26,8 +26,9 @@ def of_networks(cells: pd.DataFrame) -> pd.DataFrame:
     costs = cells[names].astype(float)
     groups = costs.groupby(alike, dropna=False)
     found = cells.assign(**{name: groups[name].transform("median") for name in names})
-    if {TRAINING, "frozen"} <= set(cells):
-        trained = costs[TRAINING].groupby([*alike, cells["frozen"]], dropna=False)
+    if {TRAINING, "learns"} <= set(cells):
+        frozen = cells["learns"] != NETWORK
+        trained = costs[TRAINING].groupby([*alike, frozen], dropna=False)
         found[TRAINING] = trained.transform("median")
     if "latency_spread" not in cells:
         return found
@@ -37,11 +38,13 @@ def of_networks(cells: pd.DataFrame) -> pd.DataFrame:
     repeats = cells["latency_spread"].astype(float).groupby(alike, dropna=False)
     again = times > 1
     spans = repeats.transform("median")
-    found["latency_spread"] = spans.where(~again, np.fmax(apart, spans))
+    widest = apart.where(spans.isna() | (apart > spans), spans)
+    told_by = spans.notna() | (times >= REPEATS_TOLD)
+    found["latency_spread"] = spans.where(~again, widest.where(told_by))
     told = "noisy: " + times.astype(str) + " measurements span " + apart.map("{:.0%}".format)
     within = ", the repeats of one " + spans.map("{:.0%}".format)
     told = told.where(~(spans > apart), told + within)
-    noisy = again & (np.fmax(apart, spans) > NOISY)
+    noisy = again & (widest > NOISY)
     notes = cells.get("latency_note", pd.Series(None, cells.index, dtype=object))
     found["latency_note"] = notes.where(~again, None).where(~noisy, told)
     return found

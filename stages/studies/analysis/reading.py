@@ -4,6 +4,7 @@ Only cells that the grids name are read, never what else lies in the folder. Cel
 experiment are read out of git without checking it out.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pandas as pd
 from stages.core.combinations import AT_ONCE, FROZEN
 from stages.core.errors import RunError
 from stages.core.records import FILES
+from stages.measures.profiling.latency import REPEATS_TOLD
 from stages.runs.cell_file import (
     disagreement,
     mend_of_cell,
@@ -27,6 +29,7 @@ from stages.runs.sources import WORKSPACE, Source, open_source
 from stages.runs.tables import CELL_TABLES, Lack, read_table, require_whole
 from stages.studies.analysis.network_costs import of_networks
 from stages.studies.analysis.results import Head, Problem, Results
+from stages.studies.analysis.spread import FITTED, HEAD, NETWORK
 from stages.studies.spec.listed_pictures import is_current, listed_pictures
 from stages.studies.spec.study_config import StudyConfig
 
@@ -168,7 +171,10 @@ def _row(cell: Mapping[str, Any]) -> dict[str, Any]:
     row |= {key: value for key, value in evaluate.items() if not isinstance(value, dict)}
     row |= cell.get("profile") or {}
     row |= {"machine": cell["machine"]["id"], "took_seconds": took_seconds(cell)}
-    row |= {"fitted": fitted, "frozen": finetune in FROZEN, "first_layers": _first_layers(train)}
+    learns = FITTED if fitted else HEAD if finetune in FROZEN else NETWORK
+    row |= {"learns": learns, "first_layers": _first_layers(train)}
+    if params.get("profile", {}).get("repeats", math.inf) < REPEATS_TOLD:
+        row["latency_spread"] = None
     row |= {name: params.get("train", {}).get(name) for name in ("fast_kernels", "memory_format")}
     for metric in accuracies_of(evaluate):
         row[f"gap_{metric}"] = row[f"train_{metric}"] - row[f"test_{metric}"]

@@ -6,9 +6,12 @@ one erratic group stretch every interval; so each group's variance is divided by
 such an estimate is (that of chi-squared over its degrees of freedom), and the pooled variance is
 the median of these, weighted by degrees of freedom. Two seeds may agree by luck, so it is no less
 than what the images alone make that one seed has right and another not: as if each fell to either
-side by itself. A group that spreads wider keeps its own spread. Heads that are fitted at once
-(probe, k-nn) are pooled apart: their seed shuffles folds and draws no weights, so they agree far
-more than trainings do. Runs that give one answer to every image agree whatever their seed and are
+side by itself. A group that spreads wider keeps its own spread.
+The same seeds on another machine are no new ones, though rounding moves what they reach: machines'
+variances of one model, size and recipe are averaged, and a seed counts once.
+Networks, heads that are trained on a frozen trunk, and heads that are fitted at once (probe, k-nn)
+are pooled apart: less is drawn of a head, and of a fitted one nothing but folds, so they agree more
+than networks do. Runs that give one answer to every image agree whatever their seed and are
 left out of the pool, but not out of their own group: where one of two seeds fails, that is its
 spread.
 Simulated on equal normal groups, intervals of this width with Student's t hold the truth in 95 to
@@ -17,16 +20,20 @@ seeds, 85 to 88 % with three: too few to tell how far.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-GROUP = ["machine", "model", "size", "recipe"]
+TRAINING = ["model", "size", "recipe"]
+GROUP = ["machine", *TRAINING]
 SAME_RUN = ["machine", "model", "size", "seed", "weights_hash"]
 ERRATIC = 3.0  # times the pooled spread, from which on a group is named
 LEVEL = 0.975
+NETWORK, HEAD, FITTED = "network", "head", "fitted"
+KINDS = (NETWORK, HEAD, FITTED)
+"""What is trained: more than the head, the head by steps, or the head at once."""
 Group = tuple[str, ...]
 Run = tuple[str, str]  # machine and cell
 
@@ -50,22 +57,22 @@ class Pool:
 
 @dataclass(frozen=True)
 class Spread:
-    """Of runs of each kind, by whether their head is fitted at once; `own` is each group's.
+    """Of runs of each of KINDS; `own` is each group's, `kinds` that of groups that are no networks.
 
-    A kind without repeats has no pool. `fitted` are the groups whose head is.
+    A kind without repeats has no pool.
     """
 
-    pools: Mapping[bool, Pool]
+    pools: Mapping[str, Pool]
     own: Mapping[Group, float]
-    fitted: frozenset[Group] = frozenset()
+    kinds: Mapping[Group, str] = field(default_factory=dict)
 
-    def is_fitted(self, group: Group) -> bool:
-        """Whether the heads of a group's runs are fitted at once."""
-        return group in self.fitted
+    def kind_of(self, group: Group) -> str:
+        """Which of KINDS the runs of a group are."""
+        return self.kinds.get(group, NETWORK)
 
     def pool_of(self, group: Group) -> Pool | None:
         """The pool that a group belongs to; None where no run of its kind was repeated."""
-        return self.pools.get(self.is_fitted(group))
+        return self.pools.get(self.kind_of(group))
 
     def half_width(self, group: Group) -> float | None:
         """Half the 95 % interval of one run over seeds; None where nothing tells it.
@@ -100,21 +107,21 @@ def pooled(
     are the runs of `constant`, which give one answer to every image, from the pool.
     `by_images` is the variance of one run that its group's discordant images make by themselves.
     """
-    runs = cells[GROUP].assign(value=values)
+    learns = pd.Series(cells.get("learns", NETWORK), cells.index, dtype=str)
+    runs = cells[[*GROUP, "seed"]].assign(value=values, learns=learns)
     if set(SAME_RUN) <= set(cells.columns):
         repeats = cells[SAME_RUN].assign(value=values).duplicated()
         runs = runs[~repeats & values.notna()]
     runs = runs.dropna(subset=["value"])
     own = {_key(key): float(sd) for key, sd in np.sqrt(_within(runs)["variance"]).items()}
-    at_once = pd.Series(cells.get("fitted", False), cells.index, dtype=bool)[runs.index]
     answering = ~among(cells.loc[runs.index], constant)
     pools = {
-        kind: pool
-        for kind, chosen in ((False, ~at_once), (True, at_once))
-        if (pool := _pool(runs[chosen], runs[chosen & answering], by_images or {})) is not None
+        str(kind): pool
+        for kind, of_kind in runs.groupby("learns")
+        if (pool := _pool(of_kind, of_kind[answering[of_kind.index]], by_images or {})) is not None
     }
-    fitted = runs.loc[at_once, GROUP].astype(str).itertuples(index=False, name=None)
-    return Spread(pools, own, frozenset(fitted))
+    keys = cells[GROUP].astype(str).itertuples(index=False, name=None)
+    return Spread(pools, own, dict(zip(keys, learns, strict=True)))
 
 
 def among(cells: pd.DataFrame, runs: Collection[Run]) -> "pd.Series[bool]":
@@ -130,14 +137,15 @@ def _pool(
     every, pool = _within(runs), _within(answering)
     if every.empty:
         return None
-    dof = pool["freedom"].to_numpy(int)
+    machines_as_one = _of_trainings(pool, answering)
+    dof = machines_as_one["freedom"].to_numpy(int)
     groups = frozenset(_key(key) for key in (pool if len(pool) else every).index)
     least = [by_images[group] for group in groups if group in by_images]
     sd = None
     if len(pool):
-        sd = middle_sd(pool["variance"].to_numpy(float), dof)
+        sd = middle_sd(machines_as_one["variance"].to_numpy(float), dof)
         sd = max(sd, float(np.sqrt(np.mean(least)))) if least else sd
-    return Pool(sd, int(dof.sum()) or int(every["freedom"].sum()), groups)
+    return Pool(sd, int(dof.sum()) or int(_of_trainings(every, runs)["freedom"].sum()), groups)
 
 
 def _within(runs: pd.DataFrame) -> pd.DataFrame:
@@ -145,6 +153,15 @@ def _within(runs: pd.DataFrame) -> pd.DataFrame:
     groups = runs.groupby(GROUP, sort=False)["value"]
     table = pd.DataFrame({"variance": groups.var(ddof=1), "freedom": groups.size() - 1})
     return table[table["freedom"] > 0]
+
+
+def _of_trainings(groups: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `_within` with the machines of each model, size and recipe as one."""
+    table = groups.assign(weighted=groups["variance"] * groups["freedom"]).groupby(TRAINING).sum()
+    seeds = runs.groupby(TRAINING)["seed"].nunique()[table.index]
+    variance = table["weighted"] / table["freedom"]
+    freedom = np.minimum(table["freedom"], seeds - 1)
+    return pd.DataFrame({"variance": variance, "freedom": freedom})
 
 
 def middle_sd(

@@ -5,16 +5,21 @@ import pandas as pd
 from stages.core.counts import counted
 from stages.pages.formatting import percent
 from stages.studies.analysis.machine_results import MachineResults, series_of
-from stages.studies.analysis.spread import Pool
+from stages.studies.analysis.spread import FITTED, HEAD, KINDS, NETWORK, Pool
 from stages.studies.analysis.traced import Traced, over
 
-RUN = {False: "of trainings ", True: "of heads that are fitted at once "}
+RUN = {
+    NETWORK: "of networks ",
+    HEAD: "of heads on a frozen trunk ",
+    FITTED: "of heads that are fitted at once ",
+}
 
 
 def interval_text(view: MachineResults) -> str:
     """What stands behind ± in the tables of accuracy."""
     spread = view.scores.spread
-    kinds = sorted({spread.is_fitted(group) for group in view.scores.groups})
+    here = {spread.kind_of(group) for group in view.scores.groups}
+    kinds = [kind for kind in KINDS if kind in here]
     pools = {kind: spread.pools.get(kind) for kind in kinds}
     if all(pool is None or pool.sd is None for pool in pools.values()):
         told = (

@@ -78,6 +78,8 @@ def predict(arguments: argparse.Namespace) -> int:
         _print_json(about, readable())
     else:
         _print_lines(_as_csv(readable()) if arguments.csv else map(_as_text, readable()))
+    for note in pictures.notes:
+        sys.stderr.write(f"{note}\n")
     if pictures.left_out:
         counts = ", ".join(f"{len(names)} {why}" for why, names in pictures.left_out.items())
         sys.stderr.write(f"not taken for pictures: {counts}\n")
@@ -87,8 +89,10 @@ def predict(arguments: argparse.Namespace) -> int:
 
 
 def _as_text(answer: "Answer") -> str:
+    from stages.datasets.listing import IN_SIGHT
+
     shares = [f"{name} {100 * share:.1f} %" for name, share in answer.best]
-    return f"{answer.name}: {', '.join(shares)}\n"
+    return f"{answer.name.translate(IN_SIGHT)}: {', '.join(shares)}\n"
 
 
 def _as_csv(answers: "Iterable[Answer]") -> Iterator[str]:
@@ -128,7 +132,9 @@ def _print_json(about: dict[str, object], answers: "Iterable[Answer]") -> None:
 
 
 def _complaint(unreadable: "list[Unreadable]", pictures: int) -> str:
-    named = [f"{one.name} ({one.reason})" for one in unreadable[:SHOWN]]
+    from stages.datasets.listing import IN_SIGHT
+
+    named = [f"{one.name.translate(IN_SIGHT)} ({one.reason})" for one in unreadable[:SHOWN]]
     if len(unreadable) > SHOWN:
         named.append(f"and {len(unreadable) - SHOWN} more")
     rest = " The others are answered." if len(unreadable) < pictures else ""

@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stages.core.counts import first_few
+
 if TYPE_CHECKING:
     from stages.core.params import Params
     from stages.core.sections import Dataset
@@ -37,13 +39,23 @@ def preflight(params: "Params") -> None:
 
 
 def _require_folder(dataset: "Dataset") -> None:
-    """Raise DataError when DVC, which watches the folder whatever the data set, will miss it.
+    """Raise DataError when DVC, which watches the folder whatever the data set, will miss it, or
+    cannot write the names of pictures in it.
 
-    With pictures of one's own the data set says more.
+    Of a folder that is missing the data set says more.
     """
     from stages.core.errors import DataError
+    from stages.datasets.listing import not_utf8
 
-    if dataset.name == "image_folder" or "DVC_STAGE" not in os.environ:
+    if "DVC_STAGE" not in os.environ:
+        return
+    if strange := not_utf8(Path(dataset.folder)):
+        raise DataError(
+            f"`dataset.folder` {dataset.folder} holds names that are not UTF-8: "
+            f"{first_few(strange, 3)}. DVC cannot hash a folder with those. Rename them, "
+            "as `convmv -f latin1 -t utf8 -r --notest` does."
+        )
+    if dataset.name == "image_folder":
         return
     if not Path(dataset.folder).exists():
         raise DataError(

@@ -1,5 +1,7 @@
 """What is refused before any stage runs: everything that can be known without doing the work."""
 
+import os
+import sys
 import zipfile
 from pathlib import Path
 
@@ -126,6 +128,19 @@ def test_a_folder_that_dvc_will_miss(monkeypatch: pytest.MonkeyPatch) -> None:
     preflight(params)
     monkeypatch.setenv("DVC_STAGE", "fingerprint")
     with pytest.raises(DataError, match=r"`dataset\.folder` nowhere does not exist"):
+        preflight(params)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS refuses such names")
+def test_names_that_dvc_cannot_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would end with `surrogates not allowed`, in the middle of the pipeline."""
+    folder = Path("own", os.fsdecode(b"caf\xe9"))
+    folder.mkdir(parents=True)
+    (folder / "a.png").touch()
+    params = parse_params({"dataset": {"folder": "own"}}, "test")
+    preflight(params)
+    monkeypatch.setenv("DVC_STAGE", "fingerprint")
+    with pytest.raises(DataError, match=r"names that are not UTF-8: 'own/caf\\udce9'\."):
         preflight(params)
 
 

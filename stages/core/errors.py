@@ -9,6 +9,7 @@ import errno
 STORAGE_ERRORS = {
     errno.ENOSPC: "the disk is full; free some space",
     errno.EDQUOT: "the disk quota is used up; free some space",
+    errno.EFBIG: "no file may be so large there; raise the limit, or choose another disk",
     errno.EROFS: "the file system is read-only; choose a folder that can be written",
     errno.EACCES: "permission is denied; make the file readable and its folder writable",
     errno.EPERM: "the operation is not permitted; make the folder writable",

@@ -135,6 +135,11 @@ def _lines(content: bytes, place: str) -> Iterator[tuple[int, dict[str, str]]]:
             return
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{place} cannot be read ({error}). It must be {FORM}.") from None
+    if len(columns) == 1 and (between := next((mark for mark in ";\t|" if mark in columns[0]), "")):
+        raise DataError(
+            f"{place} has {'tabs' if between == chr(9) else between} between its columns. It must "
+            f"be {FORM}, with commas between them."
+        )
     raise DataError(
         f"{place} has {f'the columns {columns}' if columns else 'no lines'}. It must be {FORM}; "
         "leave other columns out."

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stages.core.counts import counted
+from stages.core.counts import counted, first_few
 from stages.core.errors import DataError
 
 LARGEST_FILE_BYTES = 512 << 20  # a photograph of 200 megapixels has about 100 MB
@@ -61,7 +61,8 @@ class Step:
 def list_folder(source: Path) -> Listing:
     """All files below a folder; links are followed, but not back to where they are.
 
-    Raises OSError for a folder that cannot be read, DataError for one that changes meanwhile.
+    Raises OSError for a folder that cannot be read, DataError for one that changes meanwhile, or
+    that has a name in Latin-1 beside the same in UTF-8.
     """
 
     def read(name: str) -> bytes:
@@ -88,11 +89,36 @@ def list_folder(source: Path) -> Listing:
             if text != (here / name).as_posix():
                 stored[text] = (here / name).as_posix()
     if stored:
+        _refuse_one_text(listing, source)
         listing.notes.append(
-            f"{counted(len(stored), 'name')} of files are not UTF-8 and are read as Latin-1, such "
-            f"as {next(iter(stored))!r}"
+            f"names of files that are not UTF-8 are read as Latin-1 ({len(stored):,}), such as "
+            f"{next(iter(stored))!r}"
         )
     return listing
+
+
+def _refuse_one_text(listing: Listing, source: Path) -> None:
+    """Raise DataError where names that are other bytes on the disk are read as one."""
+    counts = Counter([*listing.names, *listing.folders])
+    if twice := [name for name, count in counts.items() if count > 1]:
+        raise DataError(
+            f"{source} has names both in UTF-8 and in Latin-1, which are read as one: "
+            f"{first_few(twice, 3)}. Put the pictures of one of them under another name."
+        )
+
+
+def not_utf8(source: Path) -> list[str]:
+    """Folders and files below a folder whose own name is not UTF-8, as Python writes them."""
+    places = (step.folder / name for step in walk(source) for name in ("", *step.files))
+    return [ascii(str(place)) for place in places if not _is_utf8(place.name)]
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # of bytes that are none Python makes halves of pairs
+        return False
+    return True
 
 
 def read_file(path: Path) -> bytes:

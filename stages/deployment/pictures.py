@@ -18,7 +18,8 @@ def find_pictures(named: Sequence[str]) -> Collection:
     A file that is named itself counts as a picture whatever it is called; `left_out` has those
     below a folder that do not. Raises DataError where nothing is there, for what is no file or
     folder, and for a damaged zip, a folder and a zip without pictures; beside others these count
-    as pictures that cannot be read, as a file does that is not there.
+    as pictures that cannot be read, as a file does that is not there. `notes` say how names were
+    read that are not UTF-8.
     """
     if not any(map(_is_there, named)):
         raise DataError(
@@ -28,6 +29,7 @@ def find_pictures(named: Sequence[str]) -> Collection:
     names: list[str] = []
     contents: list[Callable[[], bytes]] = []
     left_out: dict[str, list[str]] = {}
+    notes: list[str] = []
     for name, place in zip(named, map(Path, named), strict=True):
         there = _is_there(name)
         if there and not place.is_file() and not place.is_dir():
@@ -48,6 +50,7 @@ def find_pictures(named: Sequence[str]) -> Collection:
         for below in found:
             names.append(f"{place}/{below}")
             contents.append(partial(listing.read, below))
+        notes += [f"{place}: {note}" for note in listing.notes]
         for reason, files in listing.left_out.items():
             left_out.setdefault(reason, []).extend(files)
     return Collection(
@@ -58,6 +61,7 @@ def find_pictures(named: Sequence[str]) -> Collection:
         content=lambda row: contents[row](),
         picture=picture_of,
         left_out=left_out,
+        notes=notes,
     )
 
 

@@ -209,6 +209,24 @@ def test_names_in_latin_1_are_text(tmp_path):
     assert "Latin-1" in collection.notes[0]
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS refuses such names")
+@pytest.mark.parametrize("files", [("000.png", "000.png"), ("000.png", "other.png")])
+def test_a_name_in_latin_1_beside_the_same_in_utf_8_is_refused(tmp_path, files):
+    """Both were read from one file, and two folders became one class."""
+    folder = write_pictures(tmp_path / "a", {"café": 1, "caf": 1, "dog": 1})
+    (folder / "caf").rename(other := os.fsdecode(os.fsencode(folder) + b"/caf\xe9"))
+    for place, name in zip((folder / "café", Path(other)), files, strict=True):
+        next(place.iterdir()).rename(place / name)
+    assert "names both in UTF-8 and in Latin-1, which are read as one: café" in refused(folder)
+
+
+def test_pictures_in_hidden_folders_are_told_where_classes_are_missing(tmp_path):
+    folder = write_pictures(tmp_path / "a", {"cat": 1, ".dog": 2})
+    assert "2 pictures whose name, or whose folder's, begins with a dot are hidden" in refused(
+        folder
+    )
+
+
 def test_linked_class_folders_are_followed(tmp_path):
     write_pictures(tmp_path / "elsewhere", {"cat": 2})
     folder = write_pictures(tmp_path / "a", {"dog": 1})

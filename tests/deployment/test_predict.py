@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import sys
 import zipfile
 from pathlib import Path
 
@@ -75,6 +76,23 @@ def test_what_is_no_picture_is_named_and_the_others_are_answered(
     assert "none (none holds no pictures: it is empty)" in " ".join(said.err.split())
     assert "it is no picture of a known format" in " ".join(said.err.split())
     assert "film.mp4 (it has 3,000 MB, more than" in " ".join(said.err.split())
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS refuses such names")
+def test_names_are_in_one_line_and_told_where_they_are_not_utf_8(
+    here: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, *_ = sorted((pictures / "any").iterdir())
+    (here / "odd").mkdir()
+    for name in (b"a\nb.png", b"caf\xe9.png"):
+        shutil.copy(one, os.fsdecode(os.fsencode(here / "odd") + b"/" + name))
+    assert main(["odd", "--top", "1"]) == 0
+    said = capsys.readouterr()
+    assert [line.partition(":")[0] for line in said.out.splitlines()] == [
+        "odd/a␊b.png",
+        "odd/café.png",
+    ]
+    assert said.err.startswith("odd: names of files that are not UTF-8 are read as Latin-1 (1)")
 
 
 def test_a_name_that_can_be_none_hinders_no_other(

@@ -20,7 +20,7 @@ from stages.studies.analysis.machine_results import MachineResults
 from stages.studies.analysis.reading import read_results
 from stages.studies.analysis.results import Head, Problem, Results
 from stages.studies.analysis.scaling import Doubt, fit
-from stages.studies.analysis.spread import NETWORK, pooled
+from stages.studies.analysis.spread import FITTED, NETWORK, pooled
 from stages.studies.page.cautions import cautions
 from stages.studies.page.page import page_view
 from stages.studies.page.section import leader_tile
@@ -180,6 +180,19 @@ def test_what_is_worth_fine_tuning_is_said_of_backbones_that_learned_alone() -> 
     assert "m1" not in one.certainty
     assert one.certainty.startswith("in studies/transfer fine-tuning cost accuracy with 50 images")
     assert fine_tuning(made_view([bright, dull], labels, 2, 0)) == []  # these are no probes
+
+
+@pytest.mark.parametrize(
+    ("learns", "told"),
+    [(FITTED, "take more images first, to train or to test with"), (NETWORK, "for more epochs")],
+)
+def test_what_would_help_runs_at_chance_depends_on_what_is_trained(learns: str, told: str) -> None:
+    """Probes have no epochs, and no seed moves them."""
+    view = made_view([MadeUp(0.0, True, 1.0)] * 2, list(range(4)) * 50, 2, 0)
+    cells = view.results.cells.assign(learns=learns)
+    (one, *_) = advise(replace(view, results=replace(view.results, cells=cells)))
+    assert one.series == NONE_YET
+    assert told in one.certainty
 
 
 def test_a_series_with_the_bits_of_another_is_named_and_no_further_backbone() -> None:

@@ -61,7 +61,8 @@ def open_collection(dataset: "Dataset") -> Collection:
         try:
             layout = layout_of([name.split("/") for name in shown], where)
         except DataError as error:
-            raise DataError(" ".join([str(error), *(f"{note}." for note in unread)])) from None
+            more = [*unread, *_hidden_pictures(listing)]
+            raise DataError(" ".join([str(error), *(f"{note}." for note in more)])) from None
         notes = [*layout.notes, *_without_pictures(listing, pictures), *unread]
     classes = sorted(set(layout.classes))
     numbers = {name: number for number, name in enumerate(classes)}
@@ -127,6 +128,17 @@ def _unread_table(listing: Listing, pictures: list[str]) -> list[str]:
         f"{posixpath.basename(name)}` they are those of that table"
         for name in tables
         if posixpath.commonpath([name, *pictures]) == posixpath.dirname(name)
+    ]
+
+
+def _hidden_pictures(listing: Listing) -> list[str]:
+    """What to say of left out files that would be pictures, but for a dot in front of a name."""
+    hidden = [name for name in listing.left_out.get(HIDDEN, ()) if _suffix(name) in SUFFIXES]
+    if not hidden:
+        return []
+    return [
+        f"{counted(len(hidden), 'picture')} whose name, or whose folder's, begins with a dot "
+        f"{'is' if len(hidden) == 1 else 'are'} hidden and not taken: {listed(set(hidden))}"
     ]
 
 

@@ -25,6 +25,7 @@ from stages.studies.analysis.certainty import (
 )
 from stages.studies.analysis.intervals import tied_with
 from stages.studies.analysis.machine_results import MachineResults
+from stages.studies.analysis.spread import FITTED
 from stages.studies.analysis.traced import latency_text, over, share_text
 
 NONE_YET = "none yet"
@@ -65,10 +66,13 @@ def unlearned_text(view: MachineResults, images: int) -> str:
 
 def _none_yet(view: MachineResults, use: str, rule: str, images: int) -> Advice:
     nearest = view.at(images).iloc[0]
-    remedy = (
-        f"highest: {nearest['series']} with {share_text(nearest)}; train on more images or for "
-        "more epochs first, or more seeds where they differ widely"
+    at_once = {view.scores.spread.kind_of(group) for group in view.scores.groups} == {FITTED}
+    more = (
+        "take more images first, to train or to test with, or other backbones"
+        if at_once
+        else "train on more images or for more epochs first, or more seeds where they differ widely"
     )
+    remedy = f"highest: {nearest['series']} with {share_text(nearest)}; {more}"
     return Advice(use, NONE_YET, rule, unlearned_text(view, images), remedy)
 
 
@@ -119,6 +123,8 @@ def _fast(view: MachineResults) -> Advice | None:
     told = f"its mean reaches {percent(WITHIN, 0)} of the best"
     able = may_reach(view, rows, WITHIN)
     apart = able[~able["series"].isin(list(as_fast(view, chosen, able)))]
+    below = able[able["mean"] < WITHIN * rows["mean"].max()]
+    reach = able[~able["series"].isin(below["series"])]
     faster = apart.loc[apart["latency_ms_p50"] < chosen["latency_ms_p50"], "series"]
     told += f"; faster ones whose mean may reach it too: {', '.join(faster)}" if len(faster) else ""
     return Advice(
@@ -126,7 +132,9 @@ def _fast(view: MachineResults) -> Advice | None:
         str(chosen["series"]),
         rule,
         _figures(view, chosen, f"{_latency(view, chosen)}, {percent(chosen['mean'])}"),
-        (alone(view, view.main_size) or told) + too_noisy(view, chosen, able),
+        (alone(view, view.main_size) or told)
+        + too_noisy(view, chosen, reach)
+        + too_noisy(view, chosen, below, ", whose mean may reach it too"),
     )
 
 

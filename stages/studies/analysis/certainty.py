@@ -69,10 +69,12 @@ def as_fast(view: MachineResults, one: "pd.Series[float]", rows: pd.DataFrame) -
     }
 
 
-def too_noisy(view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFrame) -> str:
+def too_noisy(
+    view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFrame, about: str = ""
+) -> str:
     """Names the other networks whose latency the repeats cannot tell from the chosen one's."""
     same = [name for name, alike in as_fast(view, chosen, rows).items() if not alike]
-    return f"; latencies too noisy to tell it from {', '.join(same)}" if same else ""
+    return f"; latencies too noisy to tell it from {', '.join(same)}{about}" if same else ""
 
 
 def as_quick(

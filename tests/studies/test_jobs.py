@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -10,13 +11,14 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from filelock import FileLock
 
 from stages import study
 from stages.core import files
-from stages.studies.jobs.submission import LOCAL, Submission
+from stages.studies.jobs.submission import LOCAL, Submission, submissions
 from stages.studies.run.cell import run_cell
 from stages.studies.spec.study_config import load_study_config
 from tests.pipeline.running import ROOT, commit_all, copy_tracked, stages_run
@@ -236,6 +238,42 @@ def test_a_node_without_this_disk_pushes_what_it_made_and_not_what_git_had(
     subprocess.run(["git", "fetch", "-q", "origin", f"cells/tiny/{CELLS[0]}"], check=True)
     words = ["git", "show", f"FETCH_HEAD:{result}"]
     assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "new\n"
+
+
+def test_a_submission_that_is_interrupted_while_slurm_takes_it_is_known(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its jobs ran, and the next submission removed the clone under them."""
+    sbatch = clone.parent / "sbatch"
+    sbatch.write_text("#!/bin/sh\nkill -INT $PPID\necho 7\n")
+    sbatch.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{clone.parent}:{os.environ['PATH']}")
+    assert study.main(["submit", "tiny"]) == 130
+    (one,) = submissions(load_study_config("tiny"))
+    assert (one.job, one.cells) == ("7", CELLS)
+
+
+def test_a_task_whose_time_ends_before_it_trains_waits_anew(
+    clone: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was ended by the signal while it waited for an earlier task of its cell, or for git."""
+    assert study.main(["submit", "tiny", "--dry-run"]) == 0
+    script = capsys.readouterr().out
+    folder = clone / ".work/submitted/tiny/1"
+    (folder / "repository").mkdir(parents=True)
+    (clone.parent / "scontrol").write_text('#!/bin/sh\n[ "$1" = show ] || echo "$@"\n')
+    (clone.parent / "scontrol").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{clone.parent}:{os.environ['PATH']}")
+    given = {"SLURM_ARRAY_TASK_ID": "0", "SLURM_ARRAY_JOB_ID": "7", "SECONDS": "100"}
+    with FileLock(folder / "task-0.lock"):  # an earlier task of the cell is at work
+        printed = (folder / "0.log").open("w")
+        task = subprocess.Popen(["bash", "-c", script], env=os.environ | given, stdout=printed)
+        printed.close()
+        waits = psutil.Process(task.pid)
+        until(lambda: any("flock" in one.name() for one in waits.children()))
+        task.send_signal(signal.SIGUSR1)
+        task.wait()
+    assert (folder / "0.log").read_text() == "requeue 7_0\n"
 
 
 @pytest.fixture(scope="module")

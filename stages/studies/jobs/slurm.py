@@ -45,10 +45,14 @@ def refused(options: Sequence[str]) -> list[str]:
 
 
 def sbatch(script: Path) -> str:
-    """Submit a script; return the id of its job. Raises RunError with Slurm's reason."""
+    """Submit a script; return the id of its job. Raises RunError with Slurm's reason.
+
+    A Ctrl-C in the terminal does not reach `sbatch`: it would not tell whether Slurm has the job.
+    """
     done = subprocess.run(
-        ["sbatch", "--parsable", str(script)], capture_output=True, text=True, check=False
-    )
+        ["sbatch", "--parsable", str(script)],
+        capture_output=True, text=True, check=False, start_new_session=True,
+    )  # fmt: skip
     if done.returncode:
         raise RunError(
             f"Slurm did not take the jobs: {_told(done.stderr)} Nothing was submitted. `sinfo` "

@@ -75,12 +75,7 @@ class Submission:
 
     def is_at_work_here(self) -> bool:
         """Whether the `submit` that starts the cells on this machine still runs."""
-        lock = FileLock(self.folder / AT_WORK)
-        try:
-            with lock.acquire(timeout=0):
-                return False
-        except Timeout:
-            return True
+        return _is_locked(self.folder / AT_WORK)
 
     @contextmanager
     def printing(self, cell: str) -> Iterator[TextIO]:
@@ -91,14 +86,7 @@ class Submission:
 
     def is_printing_here(self, cell: str) -> bool:
         """Whether a process of this machine that may print to the log still runs."""
-        try:
-            with self.log(cell).open(encoding="utf-8") as log:
-                fcntl.flock(log, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except BlockingIOError:
-            return True
-        return False
+        return _is_locked(self.log(cell))
 
     def text(self, cell: str) -> str:
         """What the cell itself has printed."""
@@ -158,6 +146,18 @@ class Submission:
         """Keep what is known; from now on the submission counts."""
         told = {key: value for key, value in asdict(self).items() if key != "folder"}
         files.write_json(self.folder / SUBMISSION, told)
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether a process holds a file's lock; those that ask share it, and do not see each other."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def submissions(form: StudyConfig) -> list[Submission]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from stages.core.cli import uninterrupted
 from stages.core.counts import counted, first_few
 from stages.core.errors import ParamsError, RunError
 from stages.core.files import write_text
@@ -195,12 +196,13 @@ def _to_slurm(form: StudyConfig, one: Submission, script: str) -> str:
     write_text(path, f"{script}\n")
     if one.remote:
         git("push", "-q", "-f", one.remote, f"{one.commit}:refs/heads/submitted/{on_remote(form)}")
-    try:
-        job = sbatch(path)
-    except RunError:
-        shutil.rmtree(one.folder)
-        raise
-    replace(one, job=job).write()
+    with uninterrupted():  # or Slurm has jobs that nobody here knows of
+        try:
+            job = sbatch(path)
+        except RunError:
+            shutil.rmtree(one.folder)
+            raise
+        replace(one, job=job).write()
     return (
         f"Submitted {counted(len(one.cells), 'cell')} as job {job}. They run whether or not you "
         f"stay: `python -m stages.study status {form.name}` shows how far they are, `gather "

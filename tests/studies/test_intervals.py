@@ -256,14 +256,14 @@ def on_machines(values: NDArray[np.float64], machines: int) -> Measured:
     return Measured(every[every["machine"] == "m0"], "gap_top1", NO_ANSWERS, everywhere=every)
 
 
-@pytest.mark.parametrize(("groups", "seeds"), [(1, 2), (1, 3), (4, 2)])
+@pytest.mark.parametrize(("groups", "seeds"), [(1, 2), (4, 2)])
 def test_the_same_seeds_on_further_machines_make_no_interval_too_narrow(
     groups: int, seeds: int
 ) -> None:
     """They once counted as further degrees of freedom: of 95 % were 87 on three machines."""
     draws = np.random.default_rng(0)
     inside = []
-    for _ in range(200):
+    for _ in range(100):
         table = summarize(on_machines(draws.standard_normal((groups, seeds)), machines=3))
         inside.append(((table["low"] < 0) & (table["high"] > 0)).mean())
     assert np.mean(inside) > 0.93

@@ -132,9 +132,7 @@ def _fast(view: MachineResults) -> Advice | None:
         str(chosen["series"]),
         rule,
         _figures(view, chosen, f"{_latency(view, chosen)}, {percent(chosen['mean'])}"),
-        (alone(view, view.main_size) or told)
-        + too_noisy(view, chosen, reach)
-        + too_noisy(view, chosen, below, ", whose mean may reach it too"),
+        (alone(view, view.main_size) or told) + too_noisy(view, chosen, reach, below),
     )
 
 
@@ -160,7 +158,7 @@ def _balanced(view: MachineResults) -> Advice | None:
         rule,
         _figures(view, chosen, f"{told}, {_latency(view, chosen)}"),
         (alone(view, view.main_size) or not_apart(view, others, rows))
-        + too_noisy(view, chosen, rows),
+        + too_noisy(view, chosen, rows, rows[:0]),
     )
 
 

@@ -70,11 +70,19 @@ def as_fast(view: MachineResults, one: "pd.Series[float]", rows: pd.DataFrame) -
 
 
 def too_noisy(
-    view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFrame, about: str = ""
+    view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFrame, maybe: pd.DataFrame
 ) -> str:
-    """Names the other networks whose latency the repeats cannot tell from the chosen one's."""
-    same = [name for name, alike in as_fast(view, chosen, rows).items() if not alike]
-    return f"; latencies too noisy to tell it from {', '.join(same)}{about}" if same else ""
+    """Names the other networks whose latency the repeats cannot tell from the chosen one's.
+
+    Those of `maybe` are not surely as accurate as asked for.
+    """
+    level = [
+        ", ".join(name for name, alike in as_fast(view, chosen, some).items() if not alike)
+        for some in (rows, maybe)
+    ]
+    told = [level[0], level[1] and f"{level[1]}, whose mean may reach it too"]
+    named = ", or from ".join(filter(None, told))
+    return f"; latencies too noisy to tell it from {named}" if named else ""
 
 
 def as_quick(

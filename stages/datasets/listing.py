@@ -77,11 +77,11 @@ def list_folder(source: Path) -> Listing:
     listing = Listing(read)
     for step in walk(source, refuse):
         here = step.folder.relative_to(source)
-        listing.folders.append(_as_text(here))
+        listing.folders.append(as_text(here))
         for name in step.back:
-            listing.leave_out("links to a folder that they lie in", _as_text(here / name))
+            listing.leave_out("links to a folder that they lie in", as_text(here / name))
         for name in step.files:
-            text = _as_text(here / name)
+            text = as_text(here / name)
             if not (step.folder / name).is_file():
                 listing.leave_out(NO_FILES, text)
                 continue
@@ -127,7 +127,7 @@ def read_file(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _as_text(path: Path) -> str:
+def as_text(path: Path) -> str:
     """A path with forward slashes; bytes that are not UTF-8, from older systems, as Latin-1."""
     stored = os.fsencode(path.as_posix())
     try:

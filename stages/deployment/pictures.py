@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stages.core.errors import DataError
 from stages.datasets.decoding import picture_of
-from stages.datasets.listing import Listing, list_folder, list_zip, read_file
+from stages.datasets.listing import Listing, as_text, list_folder, list_zip, read_file
 from stages.datasets.pool import Collection
 from stages.datasets.sources.image_folder import is_picture, told_of
 
@@ -35,7 +35,7 @@ def find_pictures(named: Sequence[str]) -> Collection:
         if there and not place.is_file() and not place.is_dir():
             raise DataError(f"{place} is neither a file nor a folder, so it holds no picture.")
         if not there or (place.is_file() and not _is_zip(place)):
-            names.append(str(place) if name else "''")
+            names.append(as_text(place) if name else "''")
             contents.append(partial(read_file, place))
             continue
         try:
@@ -44,13 +44,13 @@ def find_pictures(named: Sequence[str]) -> Collection:
         except DataError as error:
             if len(named) == 1:
                 raise
-            names.append(str(place))
+            names.append(as_text(place))
             contents.append(partial(_raise, str(error)))
             continue
         for below in found:
-            names.append(f"{place}/{below}")
+            names.append(f"{as_text(place)}/{below}")
             contents.append(partial(listing.read, below))
-        notes += [f"{place}: {note}" for note in listing.notes]
+        notes += [f"{as_text(place)}: {note}" for note in listing.notes]
         for reason, files in listing.left_out.items():
             left_out.setdefault(reason, []).extend(files)
     return Collection(

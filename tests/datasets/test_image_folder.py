@@ -221,7 +221,8 @@ def test_a_name_in_latin_1_beside_the_same_in_utf_8_is_refused(tmp_path, files):
 
 
 def test_pictures_in_hidden_folders_are_told_where_classes_are_missing(tmp_path):
-    folder = write_pictures(tmp_path / "a", {"cat": 1, ".dog": 2})
+    folder = write_pictures(tmp_path / "a", {"cat": 1, ".dog": 2, ".Trash-1000/files": 1})
+    (folder / "cat/._000.png").touch()
     assert "2 pictures whose name, or whose folder's, begins with a dot are hidden" in refused(
         folder
     )

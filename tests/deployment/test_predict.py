@@ -92,6 +92,8 @@ def test_names_are_in_one_line_and_told_where_they_are_not_utf_8(
         "odd/a␊b.png",
         "odd/café.png",
     ]
+    assert main([os.fsdecode(os.fsencode(here / "odd") + b"/caf\xe9.png"), "--top", "1"]) == 0
+    assert capsys.readouterr().out.startswith(f"{here / 'odd'}/café.png: ")
     assert said.err.startswith("odd: names of files that are not UTF-8 are read as Latin-1 (1)")
 
 

@@ -182,6 +182,14 @@ def test_what_is_worth_fine_tuning_is_said_of_backbones_that_learned_alone() -> 
     assert fine_tuning(made_view([bright, dull], labels, 2, 0)) == []  # these are no probes
 
 
+def test_latencies_without_an_interval_are_not_taken_for_certain() -> None:
+    view = made_view([MadeUp(0.9, False, ms) for ms in (1.0, 0.99)], list(range(4)) * 50, 2, 0)
+    cells = view.results.cells.assign(latency_spread=None)
+    advice = advise(replace(view, results=replace(view.results, cells=cells)))
+    (low,) = [one for one in advice if one.use == "low latency"]
+    assert "how latencies vary is not known beside m0: too few repeats were timed" in low.certainty
+
+
 @pytest.mark.parametrize(
     ("learns", "told"),
     [(FITTED, "take more images first, to train or to test with"), (NETWORK, "for more epochs")],

@@ -281,6 +281,28 @@ def test_a_seed_that_several_machines_have_counts_once() -> None:
     assert fresh.spread.pools[NETWORK].dof == 8
 
 
+@pytest.mark.parametrize(
+    ("seeds", "dof"),
+    [
+        ([[0, 1], [0, 1], [2]], 1),  # a single run elsewhere tells no spread
+        ([[0, 1], [2, 3]], 2),  # of four, but how the pairs differ is not in it
+        ([[0, 1], [1, 2], [2, 3]], 3),
+        ([[0, 1, 2], [0, 1]], 2),
+        ([[0, 1], [2, 3], [1, 2]], 3),
+    ],
+)
+def test_machines_count_by_the_seeds_that_they_share(seeds: list[list[int]], dof: int) -> None:
+    draws = np.random.default_rng(0)
+    tables = [
+        runs({"a": list(draws.standard_normal(len(own)))}, "gap_top1").assign(
+            seed=own, machine=f"m{place}"
+        )
+        for place, own in enumerate(seeds)
+    ]
+    every = pd.concat(tables, ignore_index=True)
+    assert pooled(every, every["gap_top1"]).pools[NETWORK].dof == dof
+
+
 @pytest.mark.parametrize(("count", "dof"), [(2, 2), (8, 2), (12, 16)])
 def test_of_many_equal_backbones_none_is_told_apart_where_few_runs_tell_the_spread(
     count: int, dof: int

@@ -227,28 +227,35 @@ def test_a_node_without_this_disk_pushes_what_it_made_and_not_what_git_had(
     shutil.rmtree("studies/tiny/cells")
     runs = "touch studies/tiny/identity.json studies/tiny/pictures.json\n"
     runs += f'[ "$3" != run ] || {{ mkdir -p $(dirname {result}) && echo new > {result}; }}'
-    for name, does in (("python", runs), ("scontrol", "")):
+    fails = f'[ "$1$FULL" != addyes ] || exit 1\nexec {shutil.which("git")} "$@"'
+    for name, does in (("python", runs), ("scontrol", ""), ("git", fails)):
         (clone.parent / name).write_text(f"#!/bin/sh\n{does}\n")
         (clone.parent / name).chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(clone.parent / "python"))
     monkeypatch.setenv("PATH", f"{clone.parent}:{os.environ['PATH']}")
     assert study.main(["submit", "tiny", "--push", "origin", "--dry-run"]) == 0
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
-    subprocess.run(["bash"], input=capsys.readouterr().out, text=True, check=True)
+    script = capsys.readouterr().out
+    full = os.environ | {"FULL": "yes"}  # what cannot be committed is not removed
+    assert subprocess.run(["bash"], input=script, text=True, env=full, check=False).returncode
+    (kept,) = clone.glob(".work/submitted/tiny/1/repository-*-0")
+    subprocess.run(["bash"], input=script, text=True, check=True)
+    assert not list(kept.parent.glob("repository-*"))
     subprocess.run(["git", "fetch", "-q", "origin", f"cells/tiny/{CELLS[0]}"], check=True)
     words = ["git", "show", f"FETCH_HEAD:{result}"]
     assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "new\n"
 
 
 def test_a_submission_that_is_interrupted_while_slurm_takes_it_is_known(
-    clone: Path, monkeypatch: pytest.MonkeyPatch
+    clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its jobs ran, and the next submission removed the clone under them."""
     sbatch = clone.parent / "sbatch"
     sbatch.write_text("#!/bin/sh\nkill -INT $PPID\necho 7\n")
     sbatch.chmod(0o755)
     monkeypatch.setenv("PATH", f"{clone.parent}:{os.environ['PATH']}")
-    assert study.main(["submit", "tiny"]) == 130
+    assert study.main(["submit", "tiny"]) == 0  # Ctrl-C came too late
+    assert "`scancel 7` stops them" in " ".join(capsys.readouterr().out.split())
     (one,) = submissions(load_study_config("tiny"))
     assert (one.job, one.cells) == ("7", CELLS)
 

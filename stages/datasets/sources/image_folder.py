@@ -133,13 +133,22 @@ def _unread_table(listing: Listing, pictures: list[str]) -> list[str]:
 
 def _hidden_pictures(listing: Listing) -> list[str]:
     """What to say of left out files that would be pictures, but for a dot in front of a name."""
-    hidden = [name for name in listing.left_out.get(HIDDEN, ()) if _suffix(name) in SUFFIXES]
+    hidden = [
+        name
+        for name in listing.left_out.get(HIDDEN, ())
+        if _suffix(name) in SUFFIXES and not any(map(_is_of_a_program, name.split("/")))
+    ]
     if not hidden:
         return []
     return [
         f"{counted(len(hidden), 'picture')} whose name, or whose folder's, begins with a dot "
         f"{'is' if len(hidden) == 1 else 'are'} hidden and not taken: {listed(set(hidden))}"
     ]
+
+
+def _is_of_a_program(part: str) -> bool:
+    """Whether macOS, a desktop or Jupyter puts such a file or folder there."""
+    return part.startswith(("._", ".Trash", ".ipynb_checkpoints"))
 
 
 def _without_pictures(listing: Listing, pictures: list[str]) -> list[str]:

@@ -82,7 +82,23 @@ def too_noisy(
     ]
     told = [level[0], level[1] and f"{level[1]}, whose mean may reach it too"]
     named = ", or from ".join(filter(None, told))
-    return f"; latencies too noisy to tell it from {named}" if named else ""
+    known = f"; latencies too noisy to tell it from {named}" if named else ""
+    return known + _untold(view, chosen, pd.concat([rows, maybe]))
+
+
+def _untold(view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFrame) -> str:
+    """Names those beside which too few repeats were timed to tell latencies apart."""
+    own = view.cells_of(chosen["series"], view.main_size)
+    others = {str(name): view.cells_of(name, view.main_size) for name in rows["series"]}
+    once = [
+        name
+        for name, cells in others.items()
+        if not cells["model"].isin(own["model"]).any()
+        and latency_difference(cells, own).half_width is None
+    ]
+    if not once:
+        return ""
+    return f"; how latencies vary is not known beside {', '.join(once)}: too few repeats were timed"
 
 
 def as_quick(

@@ -7,8 +7,9 @@ such an estimate is (that of chi-squared over its degrees of freedom), and the p
 the median of these, weighted by degrees of freedom. Two seeds may agree by luck, so it is no less
 than what the images alone make that one seed has right and another not: as if each fell to either
 side by itself. A group that spreads wider keeps its own spread.
-The same seeds on another machine are no new ones, though rounding moves what they reach: machines'
-variances of one model, size and recipe are averaged, and a seed counts once.
+The same seeds on another machine are no new ones, though rounding moves what they reach: the
+variances of machines that share some for one model, size and recipe are averaged, and a seed counts
+once.
 Networks, heads that are trained on a frozen trunk, and heads that are fitted at once (probe, k-nn)
 are pooled apart: less is drawn of a head, and of a fitted one nothing but folds, so they agree more
 than networks do. Runs that give one answer to every image agree whatever their seed and are
@@ -19,7 +20,7 @@ Simulated on equal normal groups, intervals of this width with Student's t hold 
 seeds, 85 to 88 % with three: too few to tell how far.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -156,12 +157,26 @@ def _within(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_trainings(groups: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `_within` with the machines of each model, size and recipe as one."""
-    table = groups.assign(weighted=groups["variance"] * groups["freedom"]).groupby(TRAINING).sum()
-    seeds = runs.groupby(TRAINING)["seed"].nunique()[table.index]
-    variance = table["weighted"] / table["freedom"]
-    freedom = np.minimum(table["freedom"], seeds - 1)
-    return pd.DataFrame({"variance": variance, "freedom": freedom})
+    """The rows of `_within` with machines that share seeds of a model, size and recipe as one."""
+    seeds = runs.groupby(GROUP)["seed"].agg(set)
+    rows = []
+    for _, of_training in groups.groupby(TRAINING):
+        for keys, distinct in _sharing({key: seeds[key] for key in of_training.index}):
+            some = of_training.loc[keys]
+            variance = np.average(some["variance"], weights=some["freedom"])
+            rows.append((variance, min(int(some["freedom"].sum()), len(distinct) - 1)))
+    return pd.DataFrame(rows, columns=["variance", "freedom"])
+
+
+def _sharing(seeds: Mapping[Hashable, set[int]]) -> list[tuple[list[Hashable], set[int]]]:
+    """The groups that share seeds, directly or by way of others, and all seeds of each such lot."""
+    lots: list[tuple[list[Hashable], set[int]]] = []
+    for key, own in seeds.items():
+        touching = [lot for lot in lots if lot[1] & own]
+        keys = [key for lot in touching for key in lot[0]]
+        lots = [lot for lot in lots if not lot[1] & own]
+        lots.append(([*keys, key], own.union(*(lot[1] for lot in touching))))
+    return lots
 
 
 def middle_sd(

@@ -59,7 +59,13 @@ def sbatch(script: Path) -> str:
             "lists partitions and nodes; options that `submit` does not know go to `sbatch` as "
             "they are."
         )
-    return done.stdout.strip().partition(";")[0]
+    job = done.stdout.strip().partition(";")[0]
+    if not job.isdecimal():
+        raise RunError(
+            f"Slurm took the jobs without saying which: `sbatch --parsable` printed {job!r}. Look "
+            "with `squeue --me`, and end those of the study with `scancel` before you submit again."
+        )
+    return job
 
 
 def queue() -> dict[str, tuple[str, str]]:

@@ -31,26 +31,25 @@ def find_pictures(named: Sequence[str]) -> Collection:
     left_out: dict[str, list[str]] = {}
     notes: list[str] = []
     for name, place in zip(named, map(Path, named), strict=True):
-        there = _is_there(name)
+        shown, there = as_text(place) if name else "''", _is_there(name)
         if there and not place.is_file() and not place.is_dir():
-            raise DataError(f"{place} is neither a file nor a folder, so it holds no picture.")
+            raise DataError(f"{shown} is neither a file nor a folder, so it holds no picture.")
         if not there or (place.is_file() and not _is_zip(place)):
-            names.append(as_text(place) if name else "''")
+            names.append(shown)
             contents.append(partial(read_file, place))
             continue
         try:
-            listing = list_folder(place) if place.is_dir() else list_zip(place, str(place))
+            listing = list_folder(place) if place.is_dir() else list_zip(place, shown)
             found = _pictures(listing, place)
         except DataError as error:
             if len(named) == 1:
                 raise
-            names.append(as_text(place))
+            names.append(shown)
             contents.append(partial(_raise, str(error)))
             continue
-        for below in found:
-            names.append(f"{as_text(place)}/{below}")
-            contents.append(partial(listing.read, below))
-        notes += [f"{as_text(place)}: {note}" for note in listing.notes]
+        names += [f"{shown}/{below}" for below in found]
+        contents += [partial(listing.read, below) for below in found]
+        notes += [f"{shown}: {note}" for note in listing.notes]
         for reason, files in listing.left_out.items():
             left_out.setdefault(reason, []).extend(files)
     return Collection(

@@ -67,10 +67,8 @@ def test_the_answer_holds_where_both_are_sure_who_is_first(
     assert "\nThe answer holds on machine 2 (made-up chip, DNA" in _page(form)
 
 
-def test_a_recipe_that_gives_the_bits_of_another_is_none_to_rank(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """`again` is `plain` with another seed's name: it ties with the first on both machines."""
+def _with_a_twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyConfig:
+    """Two machines, on both of which `again` gives the bits of `plain` for the best backbone."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(samples, "SKILL", {"good": 0.95, "fair": 0.6, "poor": 0.4})
     form = samples.make_study(tmp_path, sizes=(400,), recipes={"again": {}, "plain": {}})
@@ -82,6 +80,14 @@ def test_a_recipe_that_gives_the_bits_of_another_is_none_to_rank(
             files.write_json(path, cell)
         if machine == ONE:
             assert main(["keep", "made"]) == 0
+    return form
+
+
+def test_a_recipe_that_gives_the_bits_of_another_is_none_to_rank(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`again` is `plain` with another seed's name: it ties with the first on both machines."""
+    form = _with_a_twin(tmp_path, monkeypatch)
     found = agreement(form, ONE, OTHER)
     assert {change.series for change in found.changes} == {
         "good again", "fair again", "fair plain", "poor again", "poor plain",
@@ -93,17 +99,7 @@ def test_a_twin_that_one_machine_alone_ran_does_not_take_its_backbone_along(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`again` and `plain` have the same bits on one machine, and the other ran `plain` alone."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(samples, "SKILL", {"good": 0.95, "fair": 0.6, "poor": 0.4})
-    form = samples.make_study(tmp_path, sizes=(400,), recipes={"again": {}, "plain": {}})
-    for machine in (ONE, OTHER):
-        samples.fill(form, machine, images_per_class=200)
-        for path in form.cells_folder.glob("good-400-*-*/cell.json"):
-            cell = json.loads(path.read_text())
-            cell["train"]["weights_hash"] = f"{machine} {cell['seed']}"
-            files.write_json(path, cell)
-        if machine == ONE:
-            assert main(["keep", "made"]) == 0
+    form = _with_a_twin(tmp_path, monkeypatch)
     for path in form.cells_folder.glob("good-400-again-*"):
         shutil.rmtree(path)
     found = agreement(form, ONE, OTHER)

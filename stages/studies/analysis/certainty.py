@@ -3,9 +3,11 @@
 What is advised, and by which rule, is left to `advice`.
 """
 
+from collections.abc import Iterator
+
 import pandas as pd
 
-from stages.studies.analysis.intervals import latency_difference, tied_with
+from stages.studies.analysis.intervals import Estimate, latency_difference, tied_with
 from stages.studies.analysis.machine_results import MachineResults
 
 ONCE = ", on these test images: not of all is it known how far seeds differ"
@@ -60,13 +62,22 @@ def may_reach(
 
 def as_fast(view: MachineResults, one: "pd.Series[float]", rows: pd.DataFrame) -> dict[str, bool]:
     """Those whose latency repeats cannot tell from that of `one`, and whether of its network."""
-    own = view.cells_of(one["series"], view.main_size)
-    others = {str(name): view.cells_of(name, view.main_size) for name in rows["series"]}
     return {
-        name: bool(cells["model"].isin(own["model"]).any())
-        for name, cells in others.items()
-        if (apart := latency_difference(cells, own)).half_width is not None and apart.open
+        name: alike
+        for name, alike, apart in _latencies(view, one, rows)
+        if apart.half_width is not None and apart.open
     }
+
+
+def _latencies(
+    view: MachineResults, one: "pd.Series[float]", rows: pd.DataFrame
+) -> Iterator[tuple[str, bool, Estimate]]:
+    """Each of `rows`, whether it is of the network of `one`, and how much longer it takes."""
+    own = view.cells_of(one["series"], view.main_size)
+    for name in rows["series"]:
+        cells = view.cells_of(name, view.main_size)
+        alike = bool(cells["model"].isin(own["model"]).any())
+        yield str(name), alike, latency_difference(cells, own)
 
 
 def too_noisy(
@@ -88,13 +99,10 @@ def too_noisy(
 
 def _untold(view: MachineResults, chosen: "pd.Series[float]", rows: pd.DataFrame) -> str:
     """Names those beside which too few repeats were timed to tell latencies apart."""
-    own = view.cells_of(chosen["series"], view.main_size)
-    others = {str(name): view.cells_of(name, view.main_size) for name in rows["series"]}
     once = [
         name
-        for name, cells in others.items()
-        if not cells["model"].isin(own["model"]).any()
-        and latency_difference(cells, own).half_width is None
+        for name, alike, apart in _latencies(view, chosen, rows)
+        if not alike and apart.half_width is None
     ]
     if not once:
         return ""

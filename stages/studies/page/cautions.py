@@ -37,9 +37,9 @@ def interval_text(view: MachineResults) -> str:
         "others would change is not in it. Standard deviation of one run over the seeds of its "
         f"backbone and size, the median over all of them{left_out}, freed of its bias, and no "
         f"less than the images make on which seeds differ: {differ}. With it goes "
-        "Student's t; where seeds differ more, their own spread counts. Two figures are tied when "
-        "the interval of their difference, paired image by image, holds zero; their own intervals "
-        "may overlap all the same."
+        "Student's t; a seed that several machines have counts once, and where seeds differ more, "
+        "their own spread counts. Two figures are tied when the interval of their difference, "
+        "paired image by image, holds zero; their own intervals may overlap all the same."
     )
     return over(view.cells, told)
 

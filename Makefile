@@ -23,7 +23,7 @@ repository:
 	@test -e .git || { echo 'DVC needs a git repository, and this folder is none: git clone the project, or make one here: git init && git add --all && git commit -m "as downloaded"'; exit 1; }
 
 test: $(READY)   ## set up, then run the tests
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-long: $(READY) ## every model of the table trains an epoch on real pictures; minutes
 	$(BIN)/python -m pytest -m long --durations=10

@@ -35,15 +35,26 @@ settings.load_profile("project")
 ROOT = Path(__file__).resolve().parent.parent
 
 
-SLOW = ("tests/pipeline/", "tests/studies/test_whole", "tests/studies/test_edits",
-        "tests/studies/test_jobs", "tests/studies/test_project", "tests/test_contributing",
-        "tests/training/test_checkpoint", "tests/training/test_distributed",
-        "tests/training/test_determinism")  # fmt: skip
-"""Files of few tests that take minutes: begun first, for one begun last is waited for alone."""
+SLOW = ("tests/pipeline/test_repro", "tests/studies/test_whole", "tests/studies/test_edits",
+        "tests/studies/test_jobs", "tests/studies/test_project", "tests/pipeline/",
+        "tests/test_contributing", "tests/training/test_checkpoint",
+        "tests/training/test_distributed", "tests/training/test_determinism")  # fmt: skip
+"""Files of few tests that take minutes: begun first, for one begun last is waited for alone.
+
+Those of `tests/pipeline` share a first run: while one makes it, the others would wait for it.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.nodeid.startswith(SLOW))
+    def place(item: pytest.Item) -> int:
+        return next((i for i, slow in enumerate(SLOW) if item.nodeid.startswith(slow)), len(SLOW))
+
+    items.sort(key=place)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores, for tests wait for files and processes, but at most four."""
+    return min(4, (os.cpu_count() or 1) + 1)
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
 import torch
@@ -23,6 +23,8 @@ from torch.overrides import TorchFunctionMode
 
 from stages.core.counts import counted
 from stages.core.errors import DeviceError, TrainingError
+
+SECONDS_TO_END = 5  # that torchrun has after Ctrl-C before it is told to end
 
 
 def rank() -> int:
@@ -58,7 +60,7 @@ def launch(processes: int, module: str, arguments: list[str]) -> None:
 
     Raises TrainingError when one of them ends in failure; torchrun then stops the others.
     """
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command = [sys.executable, "-m", "stages.training.torchrun", "--standalone"]
     command += ["--nproc-per-node", str(processes), "--module", module, *arguments]
     # torchrun would set one thread per process; the fingerprint has told of these.
     environment = {"OMP_NUM_THREADS": str(torch.get_num_threads()), **os.environ}
@@ -66,6 +68,8 @@ def launch(processes: int, module: str, arguments: list[str]) -> None:
     try:
         status = child.wait()
     except KeyboardInterrupt:
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(SECONDS_TO_END)  # Ctrl-C in a terminal reaches it too
         child.terminate()
         child.wait()
         raise

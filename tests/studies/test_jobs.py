@@ -217,6 +217,22 @@ def test_what_slurm_cannot_take_is_a_paragraph(
     assert "There is no studies/tiny/study.yaml" in refused()
 
 
+def test_held_tasks_are_not_waited_for(
+    clone: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_study()
+    Submission(clone / ".work/submitted/tiny/1", CELLS, "HEAD", "7", None).write()
+    commands = clone.parent / "commands"
+    commands.mkdir()
+    (commands / "squeue").write_text("#!/bin/sh\necho '7_2|PENDING|JobHeldUser'\n")
+    (commands / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    assert study.main(["gather", "tiny", "--wait"]) == 0
+    assert "of 4 cells 1 held, 3 not begun." in capsys.readouterr().out
+    assert study.main(["status", "tiny"]) == 0
+    assert "held: JobHeldUser; `scontrol release 7` lets it go" in capsys.readouterr().out
+
+
 def test_a_node_without_this_disk_pushes_what_it_made_and_not_what_git_had(
     clone: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,9 @@
 
 import json
 import pickle
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -166,3 +169,13 @@ def test_another_number_of_processes_is_another_run(monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv("WORLD_SIZE", processes)
         keys.add(run_key(params(train={"devices": 2}), {}))
     assert len(keys) == 2
+
+
+def test_ctrl_c_ends_all_processes_without_a_traceback() -> None:
+    child = ["--no-python", "sh", "-c", "kill -INT $PPID; sleep 600"]
+    command = [sys.executable, "-m", "stages.training.torchrun", "--standalone"]
+    done = subprocess.run(
+        [*command, "--nproc-per-node", "1", *child], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 128 + signal.SIGINT
+    assert done.stderr == ""

@@ -16,11 +16,12 @@ from stages.studies.run.states import Reason, State, states_of
 from stages.studies.spec.study_config import Cell, StudyConfig
 
 DONE, FINISHED, RUNNING, WAITING = "done", "finished, not gathered", "running", "waiting"
+HELD = "held"
 OUTDATED, FAILED, NOT_BEGUN, MISSING = "outdated", "failed", "not begun", "not submitted"
 CANNOT_RUN = "cannot run"
 TO_RUN = (OUTDATED, FAILED, NOT_BEGUN, MISSING)
 """What `submit` sends."""
-STATES = (DONE, FINISHED, RUNNING, WAITING, *TO_RUN, CANNOT_RUN)
+STATES = (DONE, FINISHED, RUNNING, WAITING, HELD, *TO_RUN, CANNOT_RUN)
 Tasks = dict[str, tuple[str, str]]
 
 
@@ -114,6 +115,8 @@ def at_work(one: Submission, cell: str, tasks: Tasks) -> tuple[str, str] | None:
         return None if one.ended(cell).exists() else _at_work_here(one, cell, said)
     if (task := tasks.get(one.task(cell))) is None:
         return None
+    if task[1].startswith("JobHeld"):  # by its user or an administrator, for as long as they like
+        return HELD, f"{task[1]}; `scontrol release {one.job}` lets it go"
     waits = task[0] in ("PENDING", "CONFIGURING", "SUSPENDED")
     return (WAITING, task[1]) if waits else (RUNNING, said)
 

@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from stages.comparison.analysis.findings import Rung
+from stages.core.paths import work_folder
 from stages.core.records import read_record, write_record
 from stages.pages.formatting import device_name
 from stages.studies.spec.study_config import StudyConfig
@@ -19,8 +22,11 @@ Check = dict[str, Any]
 
 def add_check(form: StudyConfig, check: Check) -> None:
     """Keep a check in place of an earlier one of the same record on the same machine."""
-    kept = [one for one in _read(form) if _place(one) != _place(check)]
-    write_record(_path(form), {"checks": sorted([*kept, check], key=_place)})
+    lock = work_folder() / "studies" / "verified.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock):  # two of `verify` at once would lose what the other one adds
+        kept = [one for one in _read(form) if _place(one) != _place(check)]
+        write_record(_path(form), {"checks": sorted([*kept, check], key=_place)})
 
 
 def checks_of(form: StudyConfig, rows: Sequence[Mapping[Any, Any]]) -> list[Check]:

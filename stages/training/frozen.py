@@ -181,3 +181,7 @@ class HeadEvaluator(Evaluator):
         rows = send(host_rows, self.device)
         pixels = gather_images(self._pixels, rows, host_rows)
         return pixels, *self.task.prepare(self._features[rows], self._labels[rows], {})
+
+    def first_images(self, rows: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
+        """What the trunk would see, as of a model that is evaluated whole."""
+        return super().first_images(rows, super().show(rows)[1])

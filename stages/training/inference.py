@@ -37,13 +37,13 @@ class Preprocessing:
 class Inputs:
     """What a model was shown: how many images, and a hash of their pixels (see `data_trace`).
 
-    `sketch` is that of the first images as they entered the model (see `step_trace`), `mean` and
-    `std` are those that they were normalised with.
+    `images_sketch` is that of the first images as they enter the model (see `step_trace`), `mean`
+    and `std` are those that they were normalised with.
     """
 
     images: int
     images_hash: str
-    sketch: list[float]
+    images_sketch: list[float]
     mean: list[float]
     std: list[float]
 
@@ -82,6 +82,7 @@ class Evaluator:
         self._mean, self._std = view.normalization.on(device)
         draws = task.draw(seed, purpose, 0, self.count)
         self._draws = {name: draw.to(device) for name, draw in draws.items()}
+        self._sketch: list[float] = []
 
     @torch.no_grad()
     def __call__(self, model: torch.nn.Module) -> Outputs:
@@ -91,14 +92,14 @@ class Evaluator:
         model.eval()
         logits: list[tuple[Tensor, ...]] = []
         targets: list[Tensor] = []
-        losses, correct, pixels, sketch = [], [], [], None
+        losses, correct, pixels = [], [], []
         for start in range(0, self.count, self.view.batch_size):
             kept = min(self.view.batch_size, self.count - start)
             rows = torch.arange(start, start + self.view.batch_size).clamp_(max=self.count - 1)
             images, inputs, aims = self.show(rows)
             pixels.append(checksums(images[:kept]))
-            if sketch is None:
-                sketch = sketch_tensors([inputs[0][:SKETCHED]]).tolist()
+            if not self._sketch:
+                self._sketch = sketch_tensors([self.first_images(rows, inputs)]).tolist()
             with autocast(self.device, self.view.precision), fast_kernels(fast):
                 outputs = _first(model(*inputs), kept)
             aims = aims[:kept]
@@ -115,7 +116,7 @@ class Evaluator:
             inputs=Inputs(
                 images=sum(map(len, pixels)),
                 images_hash=hash_integers(torch.cat(pixels).cpu().numpy()),
-                sketch=sketch or [],
+                images_sketch=self._sketch,
                 mean=self._mean.flatten().tolist(),
                 std=self._std.flatten().tolist(),
             ),
@@ -134,6 +135,10 @@ class Evaluator:
         )  # fmt: skip
         draws = {name: draw[rows] for name, draw in self._draws.items()}
         return pixels, *self.task.prepare(images, self._labels[rows], draws)
+
+    def first_images(self, rows: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Of the first rows, shown as `inputs`: images [b, c, h, w] as they enter the model."""
+        return inputs[0][:SKETCHED]
 
 
 def _first(outputs: Tensor | tuple[Tensor, ...], count: int) -> Tensor | tuple[Tensor, ...]:

@@ -16,7 +16,7 @@ from stages.comparison.analysis.setup import (
 from stages.comparison.page.terms import cause_in_words
 from stages.core import paths
 from stages.dna.probes import IN_RUN_PRECISION, SUITE
-from stages.runs.run import read_run
+from stages.runs.run import Run, read_run
 from stages.runs.sources import open_source
 from tests.comparison.made import HARDWARE, PARAMS, made, readings
 
@@ -219,3 +219,23 @@ def test_costs_are_ratios_of_what_both_measured(tmp_path: Path) -> None:
     other = made(tmp_path / "c", profile={"model": "another"})
     assert "latency_ms_p50" not in {cost.name for cost in compare_cost(other, made(tmp_path / "a"))}
     assert HARDWARE["threads"] == 2
+
+
+def test_times_of_another_number_of_images_are_not_held_against_each_other(tmp_path: Path) -> None:
+    def told(name: str, steps: int, epochs: int, tested: int) -> Run:
+        train = {
+            "steps": steps,
+            "epochs_run": epochs,
+            "train_seconds": 4.0,
+            "epoch_seconds_p50": 2.0,
+        }
+        evaluate = {"test_images": tested, "evaluate_seconds": 1.0}
+        return made(tmp_path / name, train=train, evaluate=evaluate, profile=None)
+
+    run = told("a", 20, 2, 100)
+    for other, names in (
+        (told("b", 20, 2, 100), {"train_seconds", "epoch_seconds_p50", "evaluate_seconds"}),
+        (told("c", 40, 4, 100), {"epoch_seconds_p50", "evaluate_seconds"}),
+        (told("d", 40, 2, 90), set()),
+    ):
+        assert {cost.name for cost in compare_cost(run, other)} == names

@@ -132,7 +132,8 @@ def test_rounding_in_the_evaluation_alone(tmp_path: Path) -> None:
     assert "and probabilities are the same in the four digits kept" in sentence_of(verdict)
 
 
-SHOWN = {"images": 100, "images_hash": "one", "mean": [0.5], "std": [0.2], "sketch": [1.0] * 16}
+SHOWN = {"images": 100, "images_hash": "one", "mean": [0.5], "std": [0.2],
+         "images_sketch": [1.0] * 16}  # fmt: skip
 
 
 def fed(step: int, name: str = "labels_hash") -> pd.DataFrame:
@@ -170,6 +171,19 @@ FAULTS: dict[str, tuple[dict[str, Any], tuple[Kind, str, int | None]]] = {
                                   "val_loss": [1.1, 0.9]})},
         (Kind.VALIDATION, "evaluation", None)),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(("finetune", "found"), [("probe", False), ("full", True)])
+def test_an_older_sketch_of_features_is_not_held_against_one_of_images(
+    tmp_path: Path, finetune: str, found: bool
+) -> None:
+    older = {name: value for name, value in SHOWN.items() if name != "images_sketch"}
+    chosen = PARAMS | {"finetune": finetune}
+    verdict = compared(
+        tmp_path, {"evaluate": {"inputs": SHOWN}, "params": chosen}, params=chosen,
+        train=OTHER, trace=trace(parted=1), evaluate={"inputs": older | {"sketch": [9.0] * 16}},
+    ).verdict  # fmt: skip
+    assert (verdict.rung is Rung.DIFFERENT) == found
 
 
 def test_a_first_norm_proves_nothing_where_no_run_measured_what_one_ulp_does(

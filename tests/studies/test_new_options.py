@@ -12,6 +12,7 @@ from stages.study import main
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    Path("pictures").mkdir()
 
 
 def new(*options: str) -> int:
@@ -35,6 +36,7 @@ def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
         (("--sizes", ""), '--sizes is "", which'),
         (("--seeds", "0"), "--seeds is 0; it says how many"),
         (("--folder", ""), "--folder is empty or a dot"),
+        (("--folder", "pictres"), "there is no pictres, neither a folder nor a zip"),
         (
             ("--trained", "--models", "lenet_small"),
             "--models names lenet_small, for which nobody publishes trained weights",

@@ -71,6 +71,8 @@ def test_probes_are_ranked_and_two_are_named(
             f"-S subset.test=100 -S pretrained={model}.safetensors -S finetune=discriminative "
             "-S input_size=16"
         ) in advice.certainty
+        assert f"studies/pets/cells/{model}-120" in advice.certainty
+    assert " && dvc queue start; " in advice.certainty
     assert losses(view) == []  # nothing has epochs
 
 

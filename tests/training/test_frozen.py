@@ -132,6 +132,7 @@ def test_a_head_fitted_at_once_is_a_model_like_any_other(
     whole = Evaluator(task_of(chosen), test, trained.view, CPU, 0, "test")(trained.model)
     features = done.trained.engine.evaluator(test, "test")(done.trained.engine.model)
     torch.testing.assert_close(whole.logits[0], features.logits[0])
+    assert whole.inputs == features.inputs
     assert whole.loss == pytest.approx(figures["val_loss"], rel=1e-5)
 
 

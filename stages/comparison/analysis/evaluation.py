@@ -9,6 +9,7 @@ from stages.comparison.analysis.first_divergence import relative_gap
 from stages.comparison.analysis.growth import Growth, weight_growth
 from stages.comparison.analysis.rounding import Limits
 from stages.comparison.analysis.statistics import align, probability_gap
+from stages.core.combinations import AT_ONCE
 from stages.runs.run import Run
 
 CARRIED_INTO_ANSWERS = 20
@@ -55,7 +56,7 @@ def same_weights(a: Run, b: Run) -> bool | None:
 
 def _other_images(a: Run, b: Run) -> Fault | None:
     """Test images that one run alone was shown, other pixels of them, or other labels."""
-    if fault := _other_inputs(a.evaluate.get("inputs", {}), b.evaluate.get("inputs", {})):
+    if fault := _other_inputs(_inputs(a), _inputs(b)):
         return fault
     if a.predictions is None or b.predictions is None:
         return None
@@ -68,14 +69,25 @@ def _other_images(a: Run, b: Run) -> Fault | None:
     return None
 
 
+def _inputs(run: Run) -> dict[str, Any]:
+    """What the model was shown of the test images, as `training/inference.py` records it.
+
+    In older records the sketch has another name, and is of features where a trunk was frozen.
+    """
+    inputs = dict(run.evaluate.get("inputs", {}))
+    older = inputs.pop("sketch", None)
+    if older and (run.params or {}).get("finetune") not in ("head", *AT_ONCE):
+        inputs.setdefault("images_sketch", older)
+    return inputs
+
+
 def _other_inputs(a: dict[str, Any], b: dict[str, Any]) -> Fault | None:
-    """What the model was shown of the test images, as `training/inference.py` records it."""
     if not (a and b):
         return None
     where = Where("evaluation", "images")
     if a["images_hash"] != b["images_hash"] or a["images"] != b["images"]:
         return Fault(Kind.TEST_IMAGES, where, a=a["images"], b=b["images"])
-    for key in ("mean", "std", "sketch"):
+    for key in ("mean", "std", *({"images_sketch"} & a.keys() & b.keys())):
         one, other = np.array(a[key]), np.array(b[key])
         distance = float(np.linalg.norm(one - other) / (np.linalg.norm(one) or 1.0))
         if distance > SAME_INPUTS:

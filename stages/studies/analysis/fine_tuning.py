@@ -45,7 +45,7 @@ def fine_tuning(view: MachineResults) -> list[Advice]:
         if twins := [twin for twin, other in view.repeated.items() if other == name]:
             told += f", but for {', '.join(twins)}, the same to the bit"
         figures = over(view.cells_of(name, images), told)
-        certainty = "; ".join([*_caution(view, images), " && ".join(_commands(view, [name]))])
+        certainty = "; ".join([*_caution(view, images), *_next(view, [name])])
         return [Advice(USE, name, RULE, figures, certainty)]
     costs = view.costs().set_index("series")
     macs: Mapping[Any, float] = dict(costs["macs_g"].dropna()) if "macs_g" in costs else {}
@@ -61,14 +61,13 @@ def fine_tuning(view: MachineResults) -> list[Advice]:
         if rows.set_index("series")["tied"][pair[1]]
         else "the first is ahead"
     )
-    command = " && ".join(_commands(view, pair))
     return [
         Advice(
             USE,
             " and ".join(pair),
             RULE,
             Traced(told, cells),
-            "; ".join([sure, *_caution(view, images), command]),
+            "; ".join([sure, *_caution(view, images), *_next(view, pair)]),
         )
     ]
 
@@ -80,6 +79,17 @@ def _caution(view: MachineResults, images: int) -> list[str]:
     return [
         "in studies/transfer fine-tuning cost accuracy with 50 images of a class, and with "
         f"{ENOUGH} it was not shown to, so hold its result against the probe's"
+    ]
+
+
+def _next(view: MachineResults, names: Sequence[str]) -> list[str]:
+    """What to run, and how the results are held against the probes."""
+    cells = [str(view.cells_of(name, view.main_size)["cell"].iloc[-1]) for name in names]
+    probes = " or ".join((view.form.cells_folder / cell).as_posix() for cell in cells)
+    return [
+        " && ".join([*_commands(view, names), "dvc queue start"]),
+        "each result beside its probe, by the name that `dvc queue status` shows: "
+        f"python -m stages.compare {probes} NAME",
     ]
 
 

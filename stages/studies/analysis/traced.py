@@ -61,13 +61,13 @@ def mean_text(row: Any) -> str:
 
 
 def latency_text(cell: "pd.Series[Any]") -> str:
-    """A latency in ms with half the span of its repeats, to the digit that they agree on, or to its
-    own first one.
+    """A latency in ms with the span of its repeats, by which latencies are told apart, to the digit
+    that they agree on, or to its own first one.
     """
     median, span = (times(cell.get(key), 1) for key in ("latency_ms_p50", "latency_spread"))
     if median is None or not span:
         return number(median)
-    half_width = median * span / 2
+    half_width = median * span
     places = max(0, -math.floor(math.log10(min(half_width, median))))
     return f"{median:,.{places}f} ± {half_width:,.{places}f}"
 

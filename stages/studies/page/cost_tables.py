@@ -13,6 +13,7 @@ import pandas as pd
 from stages.pages.blocks import Table
 from stages.pages.formatting import NONE, duration, large, number, percent, rounded
 from stages.studies.analysis.machine_results import MachineResults, geometric_mean
+from stages.studies.analysis.spread import FITTED
 from stages.studies.analysis.traced import Traced, latency_text, one, over, ratio, times
 from stages.studies.spec.study_config import Cell
 
@@ -111,7 +112,15 @@ def time_table(views: Sequence[MachineResults]) -> Table:
                 rows.append((name, str(own.place), f"{images:,}", epochs, *told))
     head = ("backbone", "machine", "images", "epochs", "training", "per epoch",
             "times the quickest epoch")  # fmt: skip
-    return _by_machine(Table(head, tuple(rows), tuple(range(2, len(head)))), views)
+    table = Table(head, tuple(rows), tuple(range(2, len(head))))
+    if all_fitted(views):
+        table = table.without("epochs").without("per epoch").without("times the quickest epoch")
+    return _by_machine(table, views)
+
+
+def all_fitted(views: Sequence[MachineResults]) -> bool:
+    """Whether nothing has epochs: every head was fitted at once to frozen features."""
+    return all((own.cells["learns"] == FITTED).all() for own in views)
 
 
 def _times(
@@ -192,7 +201,7 @@ def _end(view: MachineResults, a: Mapping[Any, Any], b: str) -> tuple[str, ...]:
 def cost_notes(views: Sequence[MachineResults]) -> list[str]:
     """Why a figure of the cost table is missing or shaky, and for which series and machine."""
     told = {"latency_note": "Latency", "peak_memory_reason": "Memory", "flops_reason": "MACs",
-            "node_note": "Times and memory"}  # fmt: skip
+            "other_load_note": "Times", "node_note": "Times and memory"}  # fmt: skip
     said: list[str] = []
     for view in views:
         tag = f" · machine {view.place}" if len(views) > 1 else ""

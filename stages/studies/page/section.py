@@ -148,6 +148,7 @@ def _tables(story: StudySource, views: Sequence[MachineResults]) -> dict[str, An
         "class_error": accuracy.class_error(view),
         "no_classes": f"Not shown, {unlearned_text(view, view.main_size)}.",
         "times": cost_tables.time_table(views),
+        "fitted": cost_tables.all_fitted(views),
     }
 
 

@@ -52,6 +52,7 @@ DECIDE_COST = ("model", "stem", "pretrained", "task", "input_size", "finetune", 
 PROFILED = (
     "input_px", "params_total", "weights_mb", "macs_g", "flops_g", "flops_reason",
     "latency_ms_p50", "latency_ms_p95", "latency_batch_size", "latency_spread", "latency_note",
+    "other_load_note",
     "throughput_images_per_second", "throughput_batch_size", "training_images_per_second",
     "peak_memory_mb", "peak_memory_batch_size", "peak_memory_reason", "training_peak_memory_mb",
 )  # fmt: skip

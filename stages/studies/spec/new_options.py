@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.core.errors import ParamsError
+from stages.core.paths import dvc_root
 
 UNTRAINED = "mobilenet_v3_small,resnet18,vit_2l_2h_128"
 PX, TRAINED_PX = 32, 128
@@ -61,6 +62,11 @@ def study_asked_for(arguments: argparse.Namespace) -> str:
     if arguments.folder == Path():
         raise ParamsError(
             "--folder is empty or a dot; name the folder or the zip of your pictures."
+        )
+    if not (dvc_root() / arguments.folder).exists():
+        raise ParamsError(
+            f"--folder: there is no {arguments.folder}, neither a folder nor a zip. Name that of "
+            f"your pictures; if they come later, make it first: mkdir -p '{arguments.folder}'"
         )
     if arguments.seeds < 1:
         raise ParamsError(f"--seeds is {arguments.seeds}; it says how many: allowed is 1 or more.")

@@ -30,8 +30,8 @@ from benchmarks.machine_judge import Judge  # noqa: E402
 from benchmarks.machine_trials import HERE, STAND_INS, Trial, honest  # noqa: E402
 from stages.comparison.analysis.drift import loss_gaps, weight_gaps  # noqa: E402
 from stages.comparison.analysis.evaluation import answers_gap  # noqa: E402
+from stages.comparison.analysis.limits import LIMITS  # noqa: E402
 from stages.comparison.analysis.rounding import (  # noqa: E402
-    LIMITS,
     forward_limits,
     gradient_limit,
     near_tie,

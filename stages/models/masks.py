@@ -55,8 +55,7 @@ def own_draws_only(device: torch.device) -> Iterator[None]:
         raise ModelError(
             "This model draws random numbers in training in a way that cannot be repeated here "
             "(beside dropout and drop path, as RReLU does): they would differ on other machines "
-            "and after a resume. Set the rate of what draws to 0 in `model_args`, or choose "
-            "another model."
+            "and after a resume. Choose another model."
         )
 
 

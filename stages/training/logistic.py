@@ -24,6 +24,9 @@ FOLDS = 3
 STRENGTHS = 10.0 ** np.arange(1.0, -4.5, -0.5)  # of the penalty λ/2 |w|² beside the mean loss
 UNCHOSEN = 0.3  # where a class has too few images to hold one out
 TOLERANCE, STEPS = 1e-3, 500
+CONSTANT = 1e-5
+"""Standard deviation beside the mean up to which a feature tells nothing: float32 holds it to 1e-7
+of its size, and logits would be sums of far larger numbers."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def fit_probe(
 
     raw, known = features.numpy(), labels.numpy()
     mean, std = raw.mean(0, dtype=np.float64), raw.std(0, dtype=np.float64)
-    std[std == 0] = 1.0
+    std[std <= CONSTANT * np.abs(mean)] = 1.0
     standard = ((raw - mean) / std).astype(np.float32)
     with threadpool_limits(1, "blas"):  # products of few classes: more threads only wait
         choice = _choose(standard, known, seed)

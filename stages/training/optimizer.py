@@ -162,6 +162,6 @@ def _as_matrix(parameter: nn.Parameter) -> nn.Parameter:
 
 
 def _flat(values: Tensor, parameter: nn.Parameter) -> Tensor:
-    """Rows of outputs. The order of columns follows the memory: it makes no difference to Muon."""
+    """Rows of outputs. Columns follow the memory: of their order nothing but rounding depends."""
     last = values.ndim == 4 and parameter.is_contiguous(memory_format=torch.channels_last)
     return (values.permute(0, 2, 3, 1) if last else values).flatten(1)

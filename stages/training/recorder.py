@@ -23,7 +23,7 @@ from stages.training.step_trace import (
     kept_rows,
     perturbed_rows,
     watching,
-    weights_row,
+    weights_rows,
 )
 from stages.training.trace import grad_norm, hash_gradients, hash_tensors, record_step
 
@@ -115,9 +115,10 @@ class Recorder:
         return self.engine.steps_before(epoch) + index < self._traced or closes
 
     def _milestone(self, step: int) -> Rows:
-        rows = [weights_row(self.engine.model, step)]
+        model = self.engine.model
+        rows = weights_rows(model, step)
         if self.engine.ema is not None:
-            rows.append(weights_row(self.engine.ema.model, step, "average"))
+            rows += weights_rows(model, step, self.engine.ema.model)
         return rows
 
     def _trace(self, step: int, epoch: int, result: StepResult) -> None:

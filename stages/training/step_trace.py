@@ -122,28 +122,43 @@ def _distance(row: dict[str, object], beside: dict[str, object]) -> float | None
     return float(np.linalg.norm(mine - perturbed)) / size if size > 0 else 0.0
 
 
-def weights_row(model: nn.Module, step: int, kind: str = "weights") -> dict[str, object]:
-    """All weights after `step` steps as one row: how far two runs are apart as they go on.
+def weights_rows(
+    model: nn.Module, step: int, average: nn.Module | None = None
+) -> list[dict[str, object]]:
+    """All weights after `step` steps as a row: how far two runs are apart as they go on.
 
-    `kind` is "average" for a model that holds the moving average of the weights.
+    Another row has those that are trained, where some are frozen. With `average` the rows are of
+    the moving average that it holds.
     """
-    return _tensors_row(list(model.parameters()), step, kind)
+    values = dict((average or model).named_parameters())
+    return _rows_of(model, values, step, "average" if average else "weights")
+
+
+def _rows_of(
+    model: nn.Module, values: Mapping[str, Tensor], step: int, kind: str
+) -> list[dict[str, object]]:
+    every = [name for name, _ in model.named_parameters()]
+    trained = [name for name, value in model.named_parameters() if value.requires_grad]
+    rows = [_tensors_row([values[name] for name in every], step, kind)]
+    if 0 < len(trained) < len(every):
+        of_these = [values[name] for name in trained]
+        rows.append(_tensors_row(of_these, step, kind, "(trained)", 1))
+    return rows
 
 
 def kept_rows(model: nn.Module, kept: Mapping[str, Tensor], step: int) -> list[dict[str, object]]:
-    """The weights that a run keeps, those after `step` steps: a row of them, one of its buffers.
+    """The weights that a run keeps, those after `step` steps, and a row of its buffers.
 
     Rows of kind "kept", in the order of `model`, so that its weights' sketch can be held beside
-    those of `weights_row`. Counters and index tables are left out.
+    those of `weights_rows`. Counters and index tables are left out.
     """
-    weights = [kept[name] for name, _ in model.named_parameters()]
     buffers = [
         kept[name]
         for name, value in model.named_buffers()
         if name in kept and value.is_floating_point()
     ]
-    rows = [_tensors_row(weights, step, "kept")]
-    return rows + ([_tensors_row(buffers, step, "kept", "(buffers)", 1)] if buffers else [])
+    rows = _rows_of(model, kept, step, "kept")
+    return rows + ([_tensors_row(buffers, step, "kept", "(buffers)", 2)] if buffers else [])
 
 
 def _tensors_row(

@@ -55,6 +55,19 @@ def test_how_far_is_read_where_it_first_shows(tmp_path: Path) -> None:
     assert found.distance == pytest.approx(1e-3, rel=0.01)
 
 
+def test_no_distance_is_read_behind_a_gap_in_the_trace(tmp_path: Path) -> None:
+    """After its first steps a trace has those that end epochs: runs have drifted apart by then."""
+    gap = [*range(1, 5), *range(9, 13)]
+    whole = (trace(), trace(parted=4, part="update", distance=0.05))
+    a, b = (
+        made(tmp_path / name, trace=table[table["step"].isin(gap)])
+        for name, table in zip("ab", whole, strict=True)
+    )
+    found = find_first_divergence(a, b)
+    assert found is not None
+    assert (found.step, found.part, found.distance) == (4, "update", None)
+
+
 def test_without_a_trace_nothing_is_said(tmp_path: Path) -> None:
     assert find_first_divergence(made(tmp_path / "a"), made(tmp_path / "b", trace=None)) is None
 

@@ -11,7 +11,8 @@ import pytest
 from stages.comparison.analysis.compare_runs import compare_runs
 from stages.comparison.analysis.fault import find_fault, first_step_distance, rounding_explains
 from stages.comparison.analysis.first_divergence import find_first_divergence
-from stages.comparison.analysis.rounding import LIMITS, first_beyond, gradient_limit
+from stages.comparison.analysis.limits import LIMITS
+from stages.comparison.analysis.rounding import first_beyond, gradient_limit
 from stages.comparison.analysis.step_trace import gradient_distance, places_at
 from stages.runs.run import Run
 from tests.comparison.made import made, markdown_of, trace

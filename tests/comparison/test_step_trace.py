@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 import torch
 
+from stages.comparison.analysis.drift import weight_gaps
 from stages.comparison.analysis.fault import rounding_explains
 from stages.comparison.analysis.findings import Where
 from stages.comparison.analysis.growth import weight_growth
-from stages.comparison.analysis.rounding import LIMITS, first_beyond, gradient_limit
+from stages.comparison.analysis.limits import LIMITS, limits_for
+from stages.comparison.analysis.rounding import first_beyond, gradient_limit
 from stages.comparison.analysis.step_trace import (
     first_bits,
     gradient_distance,
@@ -23,7 +25,7 @@ from stages.comparison.page.terms import where_in_words
 from stages.runs.run import Run
 from stages.runs.schema import INSIDE_COLUMNS
 from stages.training.sketch import sketch_tensors
-from tests.comparison.made import trace
+from tests.comparison.made import trace, trained
 
 ORDER = (
     ("input", "images"), ("module", "conv"), ("module", "fc"), ("module", "(model)"),
@@ -108,6 +110,46 @@ def test_a_norm_may_be_apart_by_what_the_machines_are_off_themselves() -> None:
             assert (found[0].name, found[1]) == ("(model)", 1e-4)
 
 
+def test_muon_multiplies_in_bfloat16_at_any_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    a, b = (
+        trained("run", {"optimizer": "muon", "perturb_one_ulp": ulp}, model="vit_2l_2h_128")
+        for ulp in (False, True)
+    )
+    places = places_at(a, b, 1)
+    assert max(place.distance for place in places if place.kind == "update") > 1e-3
+    assert first_beyond(places, LIMITS["fp32"]) is not None
+    assert first_beyond(places, limits_for("fp32", a.params)) is None
+
+
+def test_layers_carry_the_errors_of_norms_as_far_as_one_ulp() -> None:
+    a, b = records({("module", "conv"): 8e-6, ("module", "(model)"): 6e-4})
+    assert a.inside is not None
+    error = a.inside["name"].eq("conv") * 5e-5
+    for carried, explained in ((1.0, False), (7.0, True)):
+        ulp = np.where(a.inside["name"].eq("(model)"), carried * 1e-6, 1e-6)
+        off = replace(a, inside=a.inside.assign(error=error, rounding=ulp))
+        assert (first_beyond(places_at(off, b, 1), FP32) is None) is explained
+
+
+def test_what_entered_a_head_on_a_frozen_trunk_is_not_recorded() -> None:
+    """Its features are off by all of the trunk, where those of an image are off by one ULP."""
+    a, b = (
+        replace(run, inside=run.inside.assign(rounding=1e-7, inputs_hash=run.name))
+        for run in records({("module", "fc"): 4e-6})
+        if run.inside is not None
+    )
+    heads = [
+        replace(run, inside=run.inside[~run.inside["name"].isin(["images", "conv"])])
+        for run in (a, b)
+        if run.inside is not None
+    ]
+    assert first_beyond(places_at(a, b, 1), FP32) is not None
+    assert first_beyond(places_at(*heads, 1), FP32) is None
+
+
 def _billionth(sketch: str) -> str:
     return " ".join(str(1e-9 * float(value)) for value in sketch.split())
 
@@ -183,6 +225,37 @@ def test_growth_is_relative_to_the_weights() -> None:
     assert growth.steps == (1,)
     assert growth.distance[0] == pytest.approx(0.5 * 4 / 2)
     assert weight_growth(Run("a"), Run("b")) is None
+
+
+def test_growth_is_of_what_is_trained_where_both_tell_it_apart() -> None:
+    a, b = records({("module", "conv"): 0.5})
+    both = []
+    for run, size in ((a, 0.01), (b, 0.02)):
+        assert run.inside is not None
+        row = run.inside[run.inside["kind"].eq("weights")]
+        head = row.assign(name="(trained)", sketch=" ".join(map(str, np.full(16, size))))
+        both.append(replace(run, inside=pd.concat([run.inside, head])))
+    trained, one = weight_growth(both[0], both[1]), weight_growth(both[0], b)
+    assert trained is not None
+    assert one is not None
+    assert trained.distance[0] == pytest.approx(1.0)
+    assert one.distance[0] == pytest.approx(1.0, abs=1e-9)  # of all: 0.5 * 4 / 2
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_one_run_that_stands_still_is_found_in_either_order(order: tuple[int, int]) -> None:
+    def walking(pace: float) -> Run:
+        rows = []
+        for step in range(1, 8):
+            sketch = np.full(16, 0.25)
+            sketch[0] += 1e-3 * min(step, 4) + pace * max(0, step - 4)
+            rows.append((step, 0, "weights", "(all)", None, f"{sketch[0]}", "float32", 1.0,
+                         " ".join(map(str, sketch)), None, None))  # fmt: skip
+        return Run("walks", inside=pd.DataFrame(rows, columns=INSIDE_COLUMNS))
+
+    runs = (walking(0.0), walking(1e-3))
+    found = list(weight_gaps(*(runs[place] for place in order), FP32))
+    assert [gap.grown > gap.limit for gap in found][:4] == [False, False, False, True]
 
 
 def test_words_of_paths(tmp_path: Path) -> None:

@@ -145,6 +145,23 @@ def test_what_is_fitted_at_once_sees_the_images_as_they_are(weights: str) -> Non
     assert hashes[0] == hashes[1]
 
 
+def test_a_feature_that_is_one_value_but_for_rounding_does_not_drown_the_others() -> None:
+    source = np.random.default_rng(0)
+    labels = torch.arange(400) % CLASSES
+    useful = source.normal(size=(400, 8)) + 1.5 * np.eye(CLASSES, 8)[labels]
+    constant = np.where(source.random((400, 24)) < 0.5, 1.0, np.nextafter(np.float32(1), 2))
+    alone, beside = (
+        torch.from_numpy(np.hstack(parts).astype(np.float32))
+        for parts in ([useful], [useful, constant])
+    )
+    right = []
+    for features in (alone, beside):
+        head, logits, _ = fit_probe(features, labels, CLASSES, 0)
+        assert float(head.weight.detach().abs().max()) < 10
+        right.append(float((logits.argmax(1) == labels).double().mean()))
+    assert right[0] == pytest.approx(right[1], abs=0.02)
+
+
 def test_neighbours_are_found_in_float32_and_can_be_exported() -> None:
     source = torch.Generator().manual_seed(0)
     known, asked = torch.rand(200, 64, generator=source), torch.rand(20, 64, generator=source)

@@ -15,7 +15,7 @@ from stages.comparison.analysis.first_divergence import (
     relative_gap,
 )
 from stages.comparison.analysis.growth import Growth
-from stages.comparison.analysis.rounding import LIMITS
+from stages.comparison.analysis.limits import limits_for
 from stages.comparison.analysis.statistics import Paired, more_churn
 from stages.runs.run import Run
 
@@ -43,7 +43,7 @@ def rounding_until(a: Run, b: Run, evidence: Evidence, precision: str) -> int:
     if same_weights(a, b):
         return int(steps)
     until = _followed_until(a, b, evidence, precision)
-    shown = shown_until(a, b, LIMITS[precision])
+    shown = shown_until(a, b, limits_for(precision, a.params))
     return until if shown is None else min(until, shown)
 
 
@@ -54,7 +54,7 @@ def _followed_until(a: Run, b: Run, evidence: Evidence, precision: str) -> int:
         until = divergence.after
         if divergence.step is None or divergence.is_exact:
             until = divergence.after if divergence.step is None else divergence.step
-    limit = LIMITS[precision].scalar
+    limit = limits_for(precision, a.params).scalar
     followed = _weights_until(evidence.growth, evidence.perturbed_growth)
     if followed is None:
         return max(until, _traced_until(a, b, limit, 0))

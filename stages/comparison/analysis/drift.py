@@ -13,7 +13,7 @@ import pandas as pd
 from stages.comparison.analysis.findings import Fault, Kind, Where
 from stages.comparison.analysis.first_divergence import find_first_divergence, gradients_known
 from stages.comparison.analysis.growth import weight_growth
-from stages.comparison.analysis.rounding import Limits
+from stages.comparison.analysis.limits import Limits
 from stages.comparison.analysis.step_trace import recorded_steps
 from stages.runs.run import Run
 
@@ -149,6 +149,7 @@ def weight_gaps(a: Run, b: Run, limits: Limits) -> Iterator[Milestones]:
     for index in range(1, len(growth.steps)):
         before, moved = growth.distance[index - 1], growth.moved[index]
         share = next((s for most, s in PARTING if limits.follows and before <= most), 3.0)
+        share = max(share, 2 * limits.update)  # where updates themselves are less exact
         if moved > 0:  # fp16 may skip a step
             limit = max(GROWTH_BY_NOISE, share * moved)
             grown = growth.distance[index] - before

@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 
+from stages.comparison.analysis.drift import CARRIED_INTO_LOSS
 from stages.comparison.analysis.findings import Fault, Kind, Where
 from stages.comparison.analysis.first_divergence import relative_gap
 from stages.comparison.analysis.growth import Growth, weight_growth
-from stages.comparison.analysis.rounding import Limits
+from stages.comparison.analysis.limits import Limits
 from stages.comparison.analysis.statistics import align, probability_gap
 from stages.core.combinations import AT_ONCE
 from stages.runs.run import Run
@@ -107,13 +108,18 @@ def _same_weights_other_answers(a: Run, b: Run, limits: Limits) -> Fault | None:
 
 
 def _other_validation(a: Run, b: Run, limit: float) -> Fault | None:
-    """The first epoch with another validation loss, if the training losses are all equal."""
+    """The first epoch with another validation loss, if the training losses are all equal.
+
+    That of few steps may be equal although the weights have parted: these carry into it.
+    """
     if a.history is None or b.history is None or "val_loss" not in a.history:
         return None
     both = a.history.merge(b.history, on="epoch", suffixes=("_a", "_b"))
     if both.empty or (both["train_loss_a"] != both["train_loss_b"]).any():
         return None
     gaps = relative_gap(both["val_loss_a"], both["val_loss_b"])
+    if growth := weight_growth(a, b):
+        limit = max(limit, CARRIED_INTO_LOSS * max(growth.distance))
     rows = np.flatnonzero(gaps > limit)
     if len(rows) == 0:
         return None

@@ -18,7 +18,8 @@ from stages.comparison.analysis.first_divergence import (
     gradients_known,
 )
 from stages.comparison.analysis.growth import weight_growth
-from stages.comparison.analysis.rounding import LIMITS, Limits, first_beyond, gradient_limit
+from stages.comparison.analysis.limits import Limits, limits_for
+from stages.comparison.analysis.rounding import first_beyond, gradient_limit
 from stages.comparison.analysis.step_trace import (
     Place,
     gradient_distance,
@@ -36,7 +37,7 @@ def find_fault(a: Run, b: Run, precision: str, tied: bool = False) -> Fault | No
 
     `tied` is for runs whose first gradients a replay found to part by a choice that rounding makes.
     """
-    limits = LIMITS[precision]
+    limits = limits_for(precision, a.params)
     if fault := exact_fault(a, b) or _in_first_step(a, b, _with_any_gradient(limits, tied)):
         return fault
     later = [_in_later_steps(a, b, limits), *drift_faults(a, b, limits)]
@@ -86,7 +87,7 @@ def of_another_type(a: Run, b: Run, places: list[Place]) -> Place | None:
 def rounding_explains(a: Run, b: Run, precision: str, tied: bool = False) -> bool | None:
     """Whether the first step is apart by no more than rounding; None when nothing recorded it."""
     distance, places = first_step_distance(a, b), places_at(a, b, 1)
-    limits = _with_any_gradient(LIMITS[precision], tied)
+    limits = _with_any_gradient(limits_for(precision, a.params), tied)
     if distance is None:
         return None
     most = max(gradient_limit(places, limits), limits.tie if places else 0.0)

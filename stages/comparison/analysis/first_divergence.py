@@ -30,7 +30,7 @@ class FirstDivergence:
     only the weights after it (update); None when that step was not traced. `tensors` names the
     parameters that differ there, `of` all that were traced. `distance` is the relative difference
     of loss and gradient norm, whichever is larger, where it can first show: at that step, or at
-    the next for an update or where gradients overflowed. None when the trace ends before.
+    the next for an update or where gradients overflowed. None when the trace has no such step.
     """
 
     compared: int
@@ -110,8 +110,14 @@ def _in_step(a: Run, b: Run, rows: pd.DataFrame, found: FirstDivergence) -> Firs
         epoch=int(rows["epoch_a"].iloc[first]) if "epoch_a" in rows else None,
         tensors=tensors,
         of=of,
-        distance=_distance(rows.iloc[first + (part == "update") :]),
+        distance=_distance(_in_a_row(rows, step + (part == "update"))),
     )
+
+
+def _in_a_row(rows: pd.DataFrame, step: int) -> pd.DataFrame:
+    """The traced steps from this one on without a gap, behind which runs have drifted apart."""
+    after = rows[rows["step"] >= step]
+    return after[after["step"] == step + np.arange(len(after))]
 
 
 def _tensors_at(a: Run, b: Run, step: int, column: str) -> tuple[tuple[str, ...], int]:

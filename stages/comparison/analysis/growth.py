@@ -16,8 +16,8 @@ from stages.runs.run import Run
 class Growth:
     """How far the weights are apart after each step, relative to the norm of the weights.
 
-    `moved` is how far A's own moved since the step before, `equal` whether all bits agree, `norm`
-    that of A's weights.
+    `moved` is how far A's own moved since the step before, or where they stood still B's, `equal`
+    whether all bits agree, `norm` that of A's weights.
     """
 
     steps: tuple[int, ...]
@@ -41,9 +41,15 @@ class Growth:
 def weight_growth(a: Run, b: Run, kind: str = "weights", name: str = "(all)") -> Growth | None:
     """The distance of the weights as both runs go on; None when they share no such record.
 
-    `kind` may be "average", the moving average, or "kept", what was kept at the end; of the latter
-    `name` may be "(buffers)".
+    Of those that are trained, where both runs tell them apart from frozen ones, beside which they
+    may be small. `kind` may be "average", the moving average, or "kept", what was kept at the end;
+    of the latter `name` may be "(buffers)".
     """
+    trained = _growth(a, b, kind, "(trained)") if name == "(all)" else None
+    return trained or _growth(a, b, kind, name)
+
+
+def _growth(a: Run, b: Run, kind: str, name: str) -> Growth | None:
     if a.inside is None or b.inside is None:
         return None
     one, other = (run[run["kind"].eq(kind) & run["name"].eq(name)] for run in (a.inside, b.inside))
@@ -53,7 +59,8 @@ def weight_growth(a: Run, b: Run, kind: str = "weights", name: str = "(all)") ->
     mine, theirs = (np.stack([*map(read_sketch, both[f"sketch_{side}"])]) for side in "ab")
     # Of large tensors a part alone is sketched, so a distance is relative to A's own sketch.
     sizes = np.linalg.norm(mine, axis=1).clip(min=np.finfo(float).tiny)
-    moved = np.linalg.norm(np.diff(mine, axis=0), axis=1) / sizes[1:]
+    ways = [np.linalg.norm(np.diff(own, axis=0), axis=1) / sizes[1:] for own in (mine, theirs)]
+    moved = np.where(ways[0] > 0, *ways)
     return Growth(
         steps=tuple(int(step) for step in both["step"]),
         distance=tuple(map(float, np.linalg.norm(mine - theirs, axis=1) / sizes)),

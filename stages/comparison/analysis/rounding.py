@@ -1,76 +1,16 @@
 """How far apart the places of a step may be by rounding alone, and the first that is further.
 
-At fp32, machines were measured at 1e-8 to 1e-5 of the values in the first step; deep networks with
-small batches carry one ULP further, and say so themselves by what it does in them: machines stay
-within 12 times of that (`benchmarks/rounding.py`). One operation on equal bits is off by 2e-7 at
-most, on others by little more than they are: GELU by its tanh formula, off by 1.5e-5, is a fault.
-
-A choice between values that are equal but for rounding, as in max-pooling or ReLU at zero, may fall
-the other way: nothing moves on the way forward, and the gradients below it move by 2e-4 to 6e-3.
-
-At bf16 one operation is off by its own ULP, and a few layers on almost every value is: one small
-residual network had gradients 2e-3 to 3e-2 apart, ResNet-50 and MobileNetV3 6e-2, ShuffleNetV2 and
-RepVGG 9e-1 (`benchmarks/rounding.py --precision bf16`). No fixed limit fits them all, but machines
-stay within 1.3 times of what nudging the first layer's weights by part of their bf16 ULP does. What
-is computed in float32 all the same, from equal bits, is held to float32: images, labels, loss and
-optimiser.
+How much is rounding at a precision is said by `limits`.
 """
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from stages.comparison.analysis.limits import Limits
 from stages.comparison.analysis.step_trace import Place, gradient_distance
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Distances relative to the norm up to which a place counts as rounding.
-
-    `exact` is for what float32 computes from equal bits, `operation` for a module without children
-    that was fed equal bits (None: as any module). `module`, `loss`, `gradient` hold where one ULP
-    does less than that over `ulps`; `unmeasured` is for all three where a run did not measure what
-    one ULP does, and only gross differences prove anything. With `follows` a module without
-    children is held to what entered it as well. `tie` is how far gradients below a single choice
-    that fell the other way may be. `update` is for the updates of
-    gradients with other bits, `scalar` for loss and gradient norm in the trace, `validation` for
-    the loss and `probability` for any probability of the same weights evaluated elsewhere.
-    """
-
-    module: float
-    loss: float
-    gradient: float
-    update: float
-    scalar: float
-    validation: float
-    probability: float
-    ulps: float
-    unmeasured: float = 0.0
-    operation: float | None = None
-    follows: bool = False
-    tie: float = 0.0
-    exact: float = 1e-4
-
-    def relaxed(self, times: float) -> "Limits":
-        """The same for a later step, into which rounding was carried already."""
-        return replace(self, gradient=times * self.gradient, update=times * self.update,
-                       exact=times * self.exact)  # fmt: skip
-
-
-_HALF = Limits(module=3e-2, loss=3e-2, gradient=3e-2, update=3e-1, scalar=3e-1, validation=3e-2,
-               probability=3e-2, ulps=2, unmeasured=3e-1)  # fmt: skip
-LIMITS = {
-    "fp32": Limits(module=1e-4, loss=1e-4, gradient=1e-4, update=1e-4, scalar=1e-3,
-                   validation=1e-4, probability=1e-3, ulps=50, operation=3e-6,
-                   follows=True, tie=1e-2),
-    "tf32": _HALF,
-    "fp16": replace(_HALF, gradient=5e-2, validation=5e-2, probability=5e-2),
-    "bf16": Limits(module=1.5e-2, loss=3e-3, gradient=6e-2, update=6e-1, scalar=5e-1,
-                   validation=5e-2, probability=2e-1, ulps=2, unmeasured=6e-1, operation=8e-3),
-}  # fmt: skip
-"""By precision. TF32 and fp16 were not measured on other machines: their significands are three
-bits longer than that of bf16."""
 
 
 def is_measured(places: list[Place]) -> bool:
@@ -110,13 +50,17 @@ def _forward_beyond(places: list[Place], limits: Limits) -> tuple[Place, float] 
 
 def forward_limits(places: list[Place], limits: Limits) -> Iterator[tuple[Place, float]]:
     """Every place of the way forward in order, with the distance up to which it is rounding."""
-    alone, before, error = without_children(places), 0.0, 0.0
+    alone, before = without_children(places), None
+    summed = gain = 0.0
     for place in places:
         if not place.is_of_forward or not place.is_finite:
             continue
-        error = max(error, place.error)
+        # Norms are many: what comes after carries their errors as far as it carries one ULP.
+        summed = math.hypot(summed, place.error)
+        gain = math.hypot(gain, place.error / place.rounding if place.rounding > 0 else 0.0)
+        error = max(summed, gain * place.rounding)
         yield place, limit_of(place, limits, place.name in alone, before, error)
-        before = max(before, place.distance)
+        before = max(before or 0.0, place.distance)
 
 
 def _lenient(places: list[Place], limits: Limits) -> Limits:
@@ -138,24 +82,29 @@ _FLOORS = ("module", "loss", "gradient")
 
 
 def limit_of(
-    place: Place, limits: Limits, alone: bool = False, before: float = 0.0, error: float = 0.0
+    place: Place,
+    limits: Limits,
+    alone: bool = False,
+    before: float | None = None,
+    error: float = 0.0,
 ) -> float:
     """Up to where the place's distance is rounding.
 
     `alone` is for a module without children; `before` is the largest distance of what was computed
-    before it, as far as it is known, of which such a module makes no more than `CARRIED` times.
-    `error` is the largest of a norm up to here.
+    before it, of which such a module makes no more than `CARRIED` times; None where that was not
+    recorded, as of a frozen trunk. `error` is what those of the norms up to here make of it.
     """
     if place.kind in ("input", "target") or (place.kind == "loss" and place.fed_alike):
         return limits.exact
     if place.kind == "update":
-        floor = limits.exact if place.fed_alike else limits.update
+        floor = limits.repeated if place.fed_alike else limits.update
         return max(floor, 4 * place.rounding)
     operation = max(limits.operation or 0.0, ERRORS * place.error)
     if alone and place.fed_alike and limits.operation is not None:
         return operation
     general = max(float(getattr(limits, place.kind)), limits.ulps * place.rounding, ERRORS * error)
-    if alone and place.fed_alike is False and limits.follows and place.rounding > 0:
+    follows = limits.follows and place.rounding > 0
+    if alone and place.fed_alike is False and follows and before is not None:
         return min(general, max(operation, CARRIED * before, CARRIED * place.rounding))
     return general
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from stages.comparison.analysis.evaluation import confidence_gap, evaluation_fault
 from stages.comparison.analysis.findings import Fault, Kind, Where
-from stages.comparison.analysis.rounding import Limits
+from stages.comparison.analysis.limits import Limits
 from stages.core import paths
 from stages.core.errors import RunError
 from stages.runs.run import Run

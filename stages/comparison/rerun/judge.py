@@ -13,7 +13,7 @@ from stages.comparison.analysis.drift import loss_fault
 from stages.comparison.analysis.exact import exact_fault
 from stages.comparison.analysis.findings import Fault, Kind, Where
 from stages.comparison.analysis.growth import weight_growth
-from stages.comparison.analysis.rounding import Limits
+from stages.comparison.analysis.limits import Limits
 from stages.comparison.rerun.stretch import Gap, Stretch
 from stages.runs.run import Run
 

@@ -20,7 +20,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from stages.comparison.analysis.rounding import Limits, first_beyond, near_tie
+from stages.comparison.analysis.limits import Limits
+from stages.comparison.analysis.rounding import first_beyond, near_tie
 from stages.comparison.analysis.step_trace import Place, places_at
 from stages.comparison.rerun.rebuilt_engine import epoch_of
 from stages.runs.run import Run

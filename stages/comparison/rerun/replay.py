@@ -19,7 +19,8 @@ import torch
 
 from stages.comparison.analysis.findings import Fault, Kind
 from stages.comparison.analysis.growth import weight_growth
-from stages.comparison.analysis.rounding import LIMITS, first_beyond
+from stages.comparison.analysis.limits import limits_for
+from stages.comparison.analysis.rounding import first_beyond
 from stages.comparison.analysis.setup import effective_precision
 from stages.comparison.analysis.step_trace import (
     OF_A_RUN,
@@ -96,7 +97,7 @@ class _Replaying:
     ) -> None:
         self.engine, self.record, self.deadline, self.other = engine, record, deadline, other
         self.tied = False
-        self.limits = LIMITS[effective_precision(record)]
+        self.limits = limits_for(effective_precision(record), record.params)
         self.untied = replace(self.limits, tie=0.0)
         self.total = int(
             record.train.get("steps") or engine.params.train.epochs * engine.steps_per_epoch

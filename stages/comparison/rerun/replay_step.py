@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pandas as pd
 
-from stages.comparison.analysis.rounding import Limits, first_beyond
+from stages.comparison.analysis.limits import Limits
+from stages.comparison.analysis.rounding import first_beyond
 from stages.comparison.analysis.step_trace import first_bits, gradient_distance, places_at
 from stages.comparison.rerun.found import Replayed
 from stages.comparison.rerun.near_tie import places_beside

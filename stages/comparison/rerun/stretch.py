@@ -25,7 +25,7 @@ from stages.runs.schema import (
 from stages.runs.steps import as_table
 from stages.training.engine import weights_of
 from stages.training.recorder import Record, Recorder
-from stages.training.step_trace import nudge, weights_row
+from stages.training.step_trace import nudge, weights_rows
 
 if TYPE_CHECKING:
     from stages.training.engine import Engine
@@ -100,7 +100,7 @@ def _go_on(
 ) -> tuple[Record, int]:
     """The record of the steps, and the last of them before the deadline; one step at least."""
     recorder, epoch = Recorder(engine), None
-    recorder.record.inside.append(weights_row(engine.model, span.start - 1))
+    recorder.record.inside += weights_rows(engine.model, span.start - 1)
     engine.model.train()
     step = span.start
     for step in span:

@@ -38,13 +38,14 @@ PART_WAY = 0.5  # from one answer to the leader's accuracy: what counts as a use
 
 @dataclass(frozen=True)
 class Advice:
-    """What to take for a use, by which rule, in which figures, and how sure that is."""
+    """What to take for a use, by which rule, in which figures, how sure that is, what to run."""
 
     use: str
     series: str
     rule: str
     figures: str
     certainty: str
+    commands: tuple[str, ...] = ()
 
 
 def advise(view: MachineResults) -> list[Advice]:

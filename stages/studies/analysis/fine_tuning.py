@@ -5,6 +5,7 @@ two are named (the ranks agree, by and large: Kornblith et al., arXiv:1805.08974
 """
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -45,8 +46,8 @@ def fine_tuning(view: MachineResults) -> list[Advice]:
         if twins := [twin for twin, other in view.repeated.items() if other == name]:
             told += f", but for {', '.join(twins)}, the same to the bit"
         figures = over(view.cells_of(name, images), told)
-        certainty = "; ".join([*_caution(view, images), *_next(view, [name])])
-        return [Advice(USE, name, RULE, figures, certainty)]
+        certainty = "; ".join(_caution(view, images))
+        return [Advice(USE, name, RULE, figures, certainty, _commands(view, [name]))]
     costs = view.costs().set_index("series")
     macs: Mapping[Any, float] = dict(costs["macs_g"].dropna()) if "macs_g" in costs else {}
     alike = rows[tied_with(view.scores, rows, 1)]
@@ -67,7 +68,8 @@ def fine_tuning(view: MachineResults) -> list[Advice]:
             " and ".join(pair),
             RULE,
             Traced(told, cells),
-            "; ".join([sure, *_caution(view, images), *_next(view, pair)]),
+            "; ".join([sure, *_caution(view, images)]),
+            _commands(view, pair),
         )
     ]
 
@@ -82,22 +84,12 @@ def _caution(view: MachineResults, images: int) -> list[str]:
     ]
 
 
-def _next(view: MachineResults, names: Sequence[str]) -> list[str]:
-    """What to run, and how the results are held against the probes."""
-    cells = [str(view.cells_of(name, view.main_size)["cell"].iloc[-1]) for name in names]
-    probes = " or ".join((view.form.cells_folder / cell).as_posix() for cell in cells)
-    return [
-        " && ".join([*_commands(view, names), "dvc queue start"]),
-        "each result beside its probe, by the name that `dvc queue status` shows: "
-        f"python -m stages.compare {probes} NAME",
-    ]
-
-
-def _commands(view: MachineResults, names: Sequence[str]) -> list[str]:
-    """Queue the fine-tuning of these series on the images of their probes of the main size: a line
-    per kind of weights.
+def _commands(view: MachineResults, names: Sequence[str]) -> tuple[str, ...]:
+    """What fine-tunes these series on the images of their probes of the main size, a queue, and
+    holds each result against its probe.
     """
     lines: dict[str, list[str]] = {}
+    beside = []
     for name in names:
         chosen = str(view.cells_of(name, view.main_size)["cell"].iloc[-1])
         params = view.form.params(next(one for one in view.form.cells if one.name == chosen))
@@ -110,10 +102,15 @@ def _commands(view: MachineResults, names: Sequence[str]) -> list[str]:
             "input_size": params.input_size,
         })  # fmt: skip
         lines.setdefault(settings, []).append(params.model)
-    return [
+        probe = shlex.quote((view.form.cells_folder / chosen).as_posix())
+        beside.append(
+            f"python -m stages.compare {probe} NAME  # that of {params.model} in the status"
+        )
+    queued = [
         settings.replace("exp run", f"exp run --queue -S 'model={','.join(models)}'", 1)
         for settings, models in lines.items()
     ]
+    return (*queued, "dvc queue start", "dvc queue status", *beside)
 
 
 def _unusual(name: str, section: Section, plain: Section) -> dict[str, Any]:

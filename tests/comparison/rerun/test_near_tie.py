@@ -10,7 +10,8 @@ import torch
 from benchmarks.held_out_faults import HELD_OUT
 from benchmarks.planting import planted
 from stages.comparison.analysis.fault import find_fault
-from stages.comparison.analysis.rounding import LIMITS, first_beyond
+from stages.comparison.analysis.limits import LIMITS
+from stages.comparison.analysis.rounding import first_beyond
 from stages.comparison.analysis.step_trace import OF_A_RUN, places_at
 from stages.comparison.rerun import local_rerun as here
 from stages.comparison.rerun import rebuilt_engine as rerun

@@ -16,7 +16,7 @@ from benchmarks.held_out_faults import HELD_OUT
 from benchmarks.later_faults import LATER_FAULTS
 from benchmarks.planting import planted
 from stages.comparison.analysis.findings import Fault, Kind, Rung
-from stages.comparison.analysis.rounding import LIMITS
+from stages.comparison.analysis.limits import LIMITS
 from stages.comparison.page.terms import replayed_in_words
 from stages.comparison.rerun import local_rerun as here
 from stages.comparison.rerun import rebuilt_engine as rerun

@@ -27,6 +27,7 @@ from stages.studies.analysis.scaling import (
     leaning,
     leave_out_largest,
 )
+from stages.studies.analysis.traced import latency_text
 from stages.studies.page.album import bands, losses
 from stages.studies.page.cautions import cautions
 from stages.studies.page.size_tables import images_told, sample_table, winner_beyond
@@ -411,3 +412,18 @@ def test_the_expected_winner_is_doubted_where_its_curve_missed_the_largest_size(
     assert told is not None
     assert ("good is expected to lead" in told) != doubted
     assert ("missed good (" in told) == doubted
+
+
+@pytest.mark.parametrize(
+    ("median_ms", "span", "told"),
+    [
+        (10.6, 0.15, "11 ± 2"),
+        (8.9, 0.09, "8.9 ± 0.8"),
+        (22.0, 1.27, "22 (6.2 to 78)"),
+        (3.21, None, "3.21"),
+    ],
+)
+def test_a_latency_is_told_with_what_tells_it_apart(
+    median_ms: float, span: float | None, told: str
+) -> None:
+    assert latency_text(pd.Series({"latency_ms_p50": median_ms, "latency_spread": span})) == told

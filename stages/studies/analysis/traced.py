@@ -10,7 +10,9 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup, escape
 
-from stages.pages.formatting import number
+from stages.pages.formatting import number, rounded
+
+WIDE = 0.3  # of a latency: a span from which its two ends lie unlike far from it
 
 
 class Traced(str):
@@ -62,11 +64,14 @@ def mean_text(row: Any) -> str:
 
 def latency_text(cell: "pd.Series[Any]") -> str:
     """A latency in ms with the span of its repeats, by which latencies are told apart, to the digit
-    that they agree on, or to its own first one.
+    that they agree on. That is done in logarithms: a wide span is told by its ends.
     """
     median, span = (times(cell.get(key), 1) for key in ("latency_ms_p50", "latency_spread"))
     if median is None or not span:
         return number(median)
+    if span > WIDE:
+        ends = (median / math.exp(span), median * math.exp(span))
+        return f"{rounded(median)} ({rounded(ends[0])} to {rounded(ends[1])})"
     half_width = median * span
     places = max(0, -math.floor(math.log10(min(half_width, median))))
     return f"{median:,.{places}f} ± {half_width:,.{places}f}"

@@ -162,5 +162,6 @@ def complain(collection: Collection, broken: Sequence[Unreadable]) -> DataError:
         lines.append(f"and {len(broken) - SHOWN} more")
     return DataError(
         f"{len(broken)} of {len(collection.names)} images cannot be read: {'; '.join(lines)}. "
-        "Replace or remove them, or set `dataset.on_corrupt: skip` to go on without them."
+        "Replace or remove them, or set `dataset.on_corrupt: skip` to go on without "
+        "them (of a new study: `--skip-corrupt`)."
     )

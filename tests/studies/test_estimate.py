@@ -219,6 +219,7 @@ def test_what_open_claims_need_comes_before_all(plan: Plan) -> None:
     told = proposal(plan, 0.01)
     assert "Into 0.01 h fit 3 of 11 missing cells:" in told
     assert "made/dvc.yaml:main@" in told
+    assert proposal(plan, 1e6) == "All missing cells fit into 1e+06 h."
     with pytest.raises(ParamsError, match="--hours is 0"):
         require_hours(0)
 

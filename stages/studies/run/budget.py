@@ -41,6 +41,8 @@ def proposal(plan: Plan, hours: float) -> str:
     chosen = choose(plan, 3600 * hours, needed_by_claims(form, plan.machine))
     if not chosen:
         return f"None of {counted(len(missing), 'missing cell')} is known to fit into {hours:g} h."
+    if len(chosen) == len(missing):
+        return f"All missing cells fit into {hours:g} h."
     total, lines = 0.0, []
     for one in chosen:
         seconds = one.time.seconds if one.time else 0.0

@@ -63,6 +63,7 @@ def test_with_test_pictures_of_their_own_all_others_train(
 def test_all_default_sizes_stay_where_pictures_are_not_here(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    Path("pictures").mkdir()
     assert new() == 0
     assert "left out" not in capsys.readouterr().out
     assert sizes() == ["500", "1000", "full"]

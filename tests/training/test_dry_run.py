@@ -43,7 +43,7 @@ def test_an_operation_without_a_deterministic_form_is_named_at_the_precision_of_
 def test_a_model_that_draws_in_a_way_of_its_own_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     loss = Classify.loss
     monkeypatch.setattr(Classify, "loss", lambda self, *given: loss(self, *given) * torch.rand(()))
-    with pytest.raises(ModelError, match=r"cannot be repeated.*`model_args`"):
+    with pytest.raises(ModelError, match=r"cannot be repeated.*Choose another"):
         run(params(train={"dropout": 0.2}))
 
 

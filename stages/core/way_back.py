@@ -72,8 +72,8 @@ def way_back() -> str:
         os.utime(pipeline.params)
         told.append(
             f"{pipeline.params} now has {first_few(changed, NAMED_AT_MOST)}, not as committed: "
-            "`dvc exp run -S` writes its values there, and the next run takes them. If one is wrong, "
-            f"give another with -S, or undo with `git restore {pipeline.params}`."
+            "`dvc exp run -S` writes its values there, and the next run takes them. If one is "
+            f"wrong, give another with -S, or undo with `git restore {pipeline.params}`."
         )
     if removed := _removed_results(pipeline, stage, [f"{pipeline.params}"] if changed else []):
         told.append(removed)

@@ -1,6 +1,6 @@
 """Accuracies that recipes are expected to reach (`targets.yaml`), held against a run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -86,6 +86,12 @@ def load_targets(path: Path) -> list[Target]:
                 )
         parse_params(_nested(target.overrides), f"{path}, target {target.name!r}")
     return targets
+
+
+def asked_of(targets: Sequence[Target], params: Params) -> list[Target]:
+    """The targets that a run is shown beside; accuracies of public data say nothing of own ones."""
+    own = params.dataset.name == "image_folder"
+    return [target for target in targets if not own or target.dataset == params.dataset.name]
 
 
 def judge(target: Target, params: Params, evaluate: Mapping[str, Any] | None) -> Verdict:

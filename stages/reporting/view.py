@@ -6,7 +6,7 @@ from stages.core.params import Params
 from stages.reporting import headline, sections
 from stages.reporting.costs import cost_table, variant_table
 from stages.reporting.repeat import Origin, commands, made_params
-from stages.reporting.targets import Target, judge
+from stages.reporting.targets import Target, asked_of, judge
 from stages.reporting.transfer import TOLD, transfer
 from stages.runs.run import Run
 
@@ -31,7 +31,7 @@ def view_of(present: Params, run: Run, origin: Origin, targets: list[Target]) ->
     """The values that report.html.j2 and report.md.j2 name; `present` is params.yaml as it is."""
     params = made_params(present, run)
     adapted = run.train.get("adapted") or {}
-    verdicts = [judge(target, params, run.evaluate) for target in targets]
+    verdicts = [judge(target, params, run.evaluate) for target in asked_of(targets, params)]
     return {
         "title": f"{params.model} on {params.dataset.label}",
         "summary": headline.summary(params, run),

@@ -68,10 +68,12 @@ def launch(processes: int, module: str, arguments: list[str]) -> None:
     try:
         status = child.wait()
     except KeyboardInterrupt:
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(SECONDS_TO_END)  # Ctrl-C in a terminal reaches it too
-        child.terminate()
-        child.wait()
+        try:
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(SECONDS_TO_END)  # Ctrl-C in a terminal reaches it too
+        finally:  # also where Ctrl-C comes once more
+            child.terminate()
+            child.wait()
         raise
     if status:
         raise TrainingError(

@@ -7,7 +7,7 @@ import pytest
 
 from stages.core.errors import ParamsError
 from stages.core.params import Params, parse_params
-from stages.reporting.targets import Target, judge, load_targets
+from stages.reporting.targets import Target, asked_of, judge, load_targets
 
 SMALL = Target(
     name="small",
@@ -66,6 +66,15 @@ def test_without_top1_it_was_not_run() -> None:
     assert judge(SMALL, RUN, None).status == "not run"
     assert judge(SMALL, RUN, {"test_quadrant_top1": 0.9}).status == "not run"
     assert not judge(SMALL, RUN, None).sure
+
+
+def test_public_targets_are_not_shown_beside_pictures_of_ones_own(root: Path) -> None:
+    targets = load_targets(root / "targets.yaml")
+    own = parse_params({"dataset": {"name": "image_folder", "folder": "pictures"}}, "here")
+    assert asked_of(targets, own) == []
+    assert asked_of(targets, Params()) == targets
+    (mine,) = asked_of([*targets, SMALL.model_copy(update={"dataset": "image_folder"})], own)
+    assert mine.dataset == "image_folder"
 
 
 def test_no_file_means_no_targets(tmp_path: Path) -> None:

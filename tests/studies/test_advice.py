@@ -178,7 +178,9 @@ def test_what_is_worth_fine_tuning_is_said_of_backbones_that_learned_alone() -> 
     assert one.figures == "only m0 is surely above one answer to every image at 100 images"
     assert "'model=m0'" in one.commands[0]
     assert "m1" not in " ".join(one.commands)
-    assert one.certainty.startswith("in studies/transfer fine-tuning cost accuracy with 50 images")
+    alone, caution = one.certainty.split("; ", 1)
+    assert alone == "there is no second to hold it against"
+    assert caution.startswith("in studies/transfer fine-tuning cost accuracy with 50 images")
     assert fine_tuning(made_view([bright, dull], labels, 2, 0)) == []  # these are no probes
 
 

@@ -46,7 +46,7 @@ def fine_tuning(view: MachineResults) -> list[Advice]:
         if twins := [twin for twin, other in view.repeated.items() if other == name]:
             told += f", but for {', '.join(twins)}, the same to the bit"
         figures = over(view.cells_of(name, images), told)
-        certainty = "; ".join(_caution(view, images))
+        certainty = "; ".join(["there is no second to hold it against", *_caution(view, images)])
         return [Advice(USE, name, RULE, figures, certainty, _commands(view, [name]))]
     costs = view.costs().set_index("series")
     macs: Mapping[Any, float] = dict(costs["macs_g"].dropna()) if "macs_g" in costs else {}

@@ -9,6 +9,8 @@ import yaml
 
 from stages.core.errors import DataError, ParamsError
 from stages.core.params import Params, parse_params
+from stages.datasets.pixels import Split
+from stages.studies.run import rehearsal
 from stages.studies.run.budget import choose, needed_by_claims, proposal, require_hours
 from stages.studies.run.estimate import Estimate, Known, estimate, images_in
 from stages.studies.run.known import Rehearsals, features, fresh
@@ -144,6 +146,25 @@ def test_a_rehearsal_is_measured_once(tmp_path: Path, monkeypatch: pytest.Monkey
     )
     assert len(said) == 1
     assert list((tmp_path / ".work/checkpoints").iterdir()) == []
+
+
+def test_of_a_long_step_a_part_is_rehearsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setattr(rehearsal, "LONG_SECONDS", 0.0)
+    made: list[int] = []
+    pictures = rehearsal._pictures
+
+    def noted(params: Params, count: int) -> Split:
+        made.append(count)
+        return pictures(params, count)
+
+    monkeypatch.setattr(rehearsal, "_pictures", noted)
+    chosen = helpers.params(train={"batch_size": 72, "accumulate": 3}, evaluate={"batch_size": 64})
+    pace = rehearsal.measured_pace(chosen)
+    assert made == [2 * 9, 2 * 9, 64 // 8 + 1]  # to time one step; to train; to validate
+    assert pace.traced >= pace.step > 0
 
 
 def test_pools_with_and_without_official_splits() -> None:

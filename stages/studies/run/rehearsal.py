@@ -1,7 +1,8 @@
 """What the parts of a cell take on this machine, from a few steps on made-up pictures.
 
 A real training of three epochs of two steps is timed, traced and not, with its validation and
-checkpoints; what it learns is thrown away. Kept per machine, code and recipe, for all sizes and
+checkpoints; what it learns is thrown away. Where a step is long it has a part of the recipe's
+batch, and its times are scaled by images. Kept per machine, code and recipe, for all sizes and
 seeds. Leaves adding the parts up to `estimate`.
 """
 
@@ -9,13 +10,13 @@ import math
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
-from functools import partial
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from stages.core.device import synchronize
+from stages.core.combinations import FROZEN
+from stages.core.device import prepare, synchronize
 from stages.core.files import sha256_of_json
 from stages.core.params import Params
 from stages.core.paths import work_folder
@@ -23,12 +24,16 @@ from stages.core.records import read_record, write_record
 from stages.runs.code import code_files, code_id
 
 if TYPE_CHECKING:
+    import torch
+
     from stages.datasets.pixels import Split
     from stages.training.batch import Epoch
     from stages.training.engine import Engine
 
 TRAINING = "stages.training.run"
 STEPS, TIMED_SECONDS = 2, 1.0
+LONG_SECONDS = 4.0  # of a step: a rehearsal takes a dozen of them
+FEW = 8  # images that tell whether it is so long
 CLASSES = 10
 BESIDES = ("seed", "subset", "profile", "dataset")  # of the parameters: they move no step
 
@@ -73,17 +78,46 @@ def measured_pace(params: Params) -> Pace:
     """The pace of a recipe, measured now. Raises as training does."""
     from stages.training.checkpoint import checkpoint_folder, run_key
 
-    rehearsed, inputs = _rehearsed(params), {"rehearsal": str(time.perf_counter())}
+    part = params if params.finetune in FROZEN else _with_batch(params, _images_of_step(params))
+    scale = params.train.batch_size / part.train.batch_size
+    evaluated = min(params.evaluate.batch_size, round(params.evaluate.batch_size / scale) + 1)
+    rehearsed, inputs = _rehearsed(part), {"rehearsal": str(time.perf_counter())}
     try:
-        return _pace_of_run(rehearsed, inputs)
+        pace = _pace_of_run(rehearsed, inputs, evaluated)
     finally:  # no later run would find its checkpoints, not even after an interrupt
         shutil.rmtree(checkpoint_folder(run_key(rehearsed, inputs)), ignore_errors=True)
+    return replace(
+        pace,
+        step=scale * pace.step,
+        traced=scale * pace.traced,
+        batch=params.evaluate.batch_size / evaluated * pace.batch,
+    )
 
 
-def _pace_of_run(params: Params, inputs: dict[str, str]) -> Pace:
+def _images_of_step(params: Params) -> int:
+    """The recipe's batch, or the part of it whose step takes no longer than LONG_SECONDS."""
+    from stages.tasks import task_of
+    from stages.training.engine import Engine
+
+    whole, parts = params.train.batch_size, params.train.accumulate
+    few = min(whole, parts * math.ceil(FEW / parts))  # a batch has equal parts
+    small, device = _rehearsed(_with_batch(params, few, compile=False)), prepare(params)
+    engine = Engine(small, task_of(small), _pictures(small, STEPS * few), CLASSES, device)
+    engine.model.train()
+    epoch = engine.epoch(1)
+    seconds = min(_once(lambda: _step(engine, epoch), device) for _ in range(2))
+    return min(whole, max(few, int(few * LONG_SECONDS / seconds) // parts * parts))
+
+
+def _with_batch(params: Params, images: int, **changes: Any) -> Params:
+    train = params.train.model_copy(update={"batch_size": images, **changes})
+    return params.model_copy(update={"train": train})
+
+
+def _pace_of_run(params: Params, inputs: dict[str, str], evaluated: int) -> Pace:
     from stages.training.run import training
 
-    batch, evaluated = params.train.batch_size, params.evaluate.batch_size
+    batch = params.train.batch_size
     splits = {"train": _pictures(params, STEPS * batch), "val": _pictures(params, evaluated)}
     ends: list[float] = []
 
@@ -97,10 +131,9 @@ def _pace_of_run(params: Params, inputs: dict[str, str]) -> Pace:
         took = time.perf_counter() - began
         engine.model.train()
         epoch = engine.epoch(1)
-        wait = partial(synchronize, engine.device)
-        step = _timed(lambda: _step(engine, epoch), wait)
+        step = _timed(lambda: _step(engine, epoch), engine.device)
         evaluator = engine.evaluator(splits["val"], "val")
-        evaluation = _timed(lambda: evaluator(engine.model), wait)
+        evaluation = _timed(lambda: evaluator(engine.model), engine.device)
         trunk = _trunk(engine, splits["val"])
     if len(ends) < len(history) or len(history) < 3:  # a head that was fitted at once
         return Pace(took, 0.0, 0.0, 0.0, evaluation, trunk)
@@ -126,7 +159,7 @@ def _trunk(engine: "Engine", split: "Split") -> float:
 
     if not isinstance(engine, FrozenEngine):
         return 0.0
-    return _timed(lambda: engine.features(split), lambda: None) / len(split.labels)
+    return _timed(lambda: engine.features(split), engine.device) / len(split.labels)
 
 
 def _rehearsed(params: Params) -> Params:
@@ -150,16 +183,16 @@ def _pictures(params: Params, count: int) -> "Split":
     return Split(pixels, np.arange(count) % CLASSES, [str(row) for row in range(count)])
 
 
-def _timed(work: Callable[[], object], wait: Callable[[], None]) -> float:
+def _timed(work: Callable[[], object], device: "torch.device") -> float:
     """The median of what `work` takes, over a second or three times."""
-
-    def once() -> float:
-        started = time.perf_counter()
-        work()
-        wait()
-        return time.perf_counter() - started
-
-    taken = [once()]
+    taken = [_once(work, device)]
     while len(taken) < 3 or math.fsum(taken) < TIMED_SECONDS:
-        taken.append(once())
+        taken.append(_once(work, device))
     return median(taken)
+
+
+def _once(work: Callable[[], object], device: "torch.device") -> float:
+    started = time.perf_counter()
+    work()
+    synchronize(device)
+    return time.perf_counter() - started

@@ -15,7 +15,7 @@ from stages.core import paths
 from stages.core.errors import RunError
 from stages.core.params import load_params
 from stages.report import report
-from stages.reporting.headline import WRITTEN_BY, notes
+from stages.reporting.headline import WRITTEN_BY, notes, tiles
 from stages.runs.run import read_strictly
 from stages.runs.sources import open_source
 from tests.run_files import class_names, history, write_run
@@ -98,6 +98,20 @@ def test_the_answer_is_on_the_first_screen(
     assert html.count("<svg") == 10
     assert html.count("data:image/png;base64") >= 3
     assert len(html.encode()) < 3_000_000
+
+
+def test_how_few_images_balanced_accuracy_rests_on_is_told(tmp_path: Path) -> None:
+    write_run(tmp_path, pictures=())
+    found = read_strictly(open_source(str(tmp_path)))
+    assert found.per_class is not None
+    uneven = found.per_class.assign(images=[3, 0, *[20] * 8])
+    evaluate = dict(found.evaluate) | {"test_balanced_accuracy": 0.297}
+    (tile,) = [
+        one
+        for one in tiles(replace(found, per_class=uneven, evaluate=evaluate))
+        if one.label == "test balanced accuracy"
+    ]
+    assert tile.detail == "counts every class alike, the smallest by 3 images"
 
 
 def test_the_same_files_give_the_same_bytes(

@@ -162,6 +162,7 @@ def complain(collection: Collection, broken: Sequence[Unreadable]) -> DataError:
         lines.append(f"and {len(broken) - SHOWN} more")
     return DataError(
         f"{len(broken)} of {len(collection.names)} images cannot be read: {'; '.join(lines)}. "
-        "Replace or remove them, or set `dataset.on_corrupt: skip` to go on without "
-        "them (of a new study: `--skip-corrupt`)."
+        "Replace or remove them, or go on without them: set `dataset.on_corrupt: skip`, in a study "
+        "as `on_corrupt: skip` in the `dataset` below `base` of its params.yaml (a new one takes "
+        "`--skip-corrupt`)."
     )

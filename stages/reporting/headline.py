@@ -90,8 +90,12 @@ def tiles(run: Run) -> list[Tile]:
         )
         for accuracy in accuracies(run)
     ]
+    table, fewest = run.per_class, ""
+    if table is not None and (table["images"] > 0).any():  # a class without any has no part in it
+        least = int(table.loc[table["images"] > 0, "images"].min())
+        fewest = f", the smallest by {counted(least, 'image')}"
     shown += [
-        Tile(f"test {label}", percent(run.evaluate[key]), "counts every class alike")
+        Tile(f"test {label}", percent(run.evaluate[key]), f"counts every class alike{fewest}")
         for key, label in BALANCED.items()
         if run.evaluate.get(key) is not None
     ]

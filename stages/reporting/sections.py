@@ -20,9 +20,9 @@ from stages.runs.run import Run
 CAPTIONS = {
     "hardest": "Test images with the largest loss. Above: what it is. Below: what it was taken "
     "for, and how confidently.",
-    "activations": "Feature maps of test images, 36 channels of each layer, from the stem to the "
-    "depth. Brightness is relative to the channel; “at zero” is the share of all values that are "
-    "zero or negative.",
+    "activations": "Feature maps of test images, up to 36 channels of each layer, from the stem to "
+    "the depth. Brightness is relative to the channel; “at zero” is the share of all values that "
+    "are zero or negative.",
     "filters": "Filters of the first layer. Grey is zero.",
     "grad_cam": "Grad-CAM: where the evidence for the predicted class lies (bright is strong).",
     "augmentation": "What each augmentation does to training images; by chance it leaves some "

@@ -81,7 +81,8 @@ def _revision(name: str) -> Source:
     except DvcException as error:
         raise RunError(
             f"There is no run called {name!r}: it is no folder, and git says {error}. Name a git "
-            "revision, a branch, an experiment from `dvc exp list`, a folder, or `workspace`."
+            "revision, a branch, an experiment from `dvc exp list`, a folder, or `workspace`; a "
+            "task of the queue that failed left no run (`dvc queue logs NAME`)."
         ) from None
     # In neither git nor the cache, nor on a remote that can be reached.
     absent = (OSError, DvcException, DataIndexError)

@@ -122,6 +122,10 @@ def _announcement(engine: Engine) -> str:
         if engine.batch_size < train.batch_size
         else ""
     )
+    if rest := engine.count % engine.batch_size:
+        fewer += (
+            f"; the last {rest:,} of an epoch are less than a batch and left out, others each time"
+        )
     size = engine.built.notes.get("size")
     fewer += f"; images are shown at {size}" if size else ""
     slower = precision_note(engine.device, train.precision)

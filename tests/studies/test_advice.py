@@ -23,7 +23,7 @@ from stages.studies.analysis.scaling import Doubt, fit
 from stages.studies.analysis.spread import FITTED, NETWORK, pooled
 from stages.studies.page.cautions import cautions
 from stages.studies.page.page import page_view
-from stages.studies.page.section import leader_tile
+from stages.studies.page.section import answer, leader_tile
 from stages.studies.page.size_tables import images_told
 from stages.studies.spec.study_config import StudyConfig
 from stages.studies.spec.study_file import StudyFile
@@ -182,6 +182,17 @@ def test_what_is_worth_fine_tuning_is_said_of_backbones_that_learned_alone() -> 
     assert alone == "there is no second to hold it against"
     assert caution.startswith("in studies/transfer fine-tuning cost accuracy with 50 images")
     assert fine_tuning(made_view([bright, dull], labels, 2, 0)) == []  # these are no probes
+
+
+def test_of_unequal_classes_balanced_accuracy_is_told_where_accuracy_shows_nothing() -> None:
+    """A training that weighs classes alike is often below one answer to every image."""
+    view = made_view([MadeUp(0.4, False, 1.0)] * 2, [0] * 180 + [1] * 10 + [2] * 10, 1, 0)
+    assert "balanced" not in answer(view)
+    cells = view.results.cells.assign(test_balanced_accuracy=[0.6, 0.772])
+    uneven = replace(view, results=replace(view.results, cells=cells))
+    told = "(balanced accuracy) the highest run has 77.2 % and one answer to every image 33.3 %"
+    assert told in answer(uneven)
+    assert told in " ".join(cautions(uneven))
 
 
 def test_latencies_without_an_interval_are_not_taken_for_certain() -> None:

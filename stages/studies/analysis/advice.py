@@ -29,6 +29,7 @@ from stages.studies.analysis.spread import FITTED
 from stages.studies.analysis.traced import latency_text, over, share_text
 
 NONE_YET = "none yet"
+EVEN = "test_balanced_accuracy"
 WITHIN = (
     0.9  # of the leader's accuracy: what counts as accurate enough to be chosen for its latency
 )
@@ -63,6 +64,21 @@ def unlearned_text(view: MachineResults, images: int) -> str:
         "of one answer to every image"
     )
     return over(view.cells[view.cells["train_images"] == images], told)
+
+
+def even_text(view: MachineResults, runs: pd.DataFrame) -> str:
+    """What runs score where every class counts alike; nothing where classes are equal.
+
+    Accuracy is the wrong measure of a training that gave rare classes as much weight as others.
+    """
+    if EVEN not in runs or runs[EVEN].isna().all():
+        return ""
+    highest = percent(runs[EVEN].max())
+    alike = percent(1 / len(view.results.answers))
+    return (
+        f"; classes are unequal, and where each counts alike (balanced accuracy) the highest run "
+        f"has {highest} and one answer to every image {alike}"
+    )
 
 
 def _none_yet(view: MachineResults, use: str, rule: str, images: int) -> Advice:

@@ -4,6 +4,7 @@ import pandas as pd
 
 from stages.core.counts import counted
 from stages.pages.formatting import percent
+from stages.studies.analysis.advice import even_text
 from stages.studies.analysis.machine_results import MachineResults, series_of
 from stages.studies.analysis.spread import FITTED, HEAD, KINDS, NETWORK, Pool
 from stages.studies.analysis.traced import Traced, over
@@ -137,7 +138,7 @@ def _unlearned(view: MachineResults) -> list[str]:
         f"Not surely above {percent(view.chance)}, the score of one answer to every image: "
         f"{names}. They may have learned nothing yet: they are shown, but neither ranked nor "
         "advised, and claims about them are not judged. More images or epochs would help, or "
-        "more seeds where they differ widely"
+        f"more seeds where they differ widely{even_text(view, cells)}"
     )
     return [over(cells, told)]
 

@@ -13,7 +13,7 @@ import pandas as pd
 from stages.core.combinations import DEFAULT_TASK
 from stages.pages.blocks import Tile
 from stages.pages.formatting import percent
-from stages.studies.analysis.advice import NONE_YET, advise, unlearned_text
+from stages.studies.analysis.advice import NONE_YET, advise, even_text, unlearned_text
 from stages.studies.analysis.certainty import alone, tied
 from stages.studies.analysis.fine_tuning import fine_tuning
 from stages.studies.analysis.fitted_curves import Fitted, fitted_curves
@@ -79,7 +79,9 @@ def answer(view: MachineResults) -> str:
     """Who is best at the main size, and how sure that is, in a sentence."""
     images, rows = view.main_size, view.ranked(view.main_size)
     if rows.empty:
-        return f"No answer with {images:,} images yet, {unlearned_text(view, images)}."
+        runs = view.cells[view.cells["train_images"] == images]
+        reason = f"{unlearned_text(view, images)}{even_text(view, runs)}"
+        return f"No answer with {images:,} images yet, {reason}."
     best = rows.iloc[0]
     name = str(best["series"])
     told = f"With {images:,} images {name} has the highest accuracy, {share_text(best)}: "

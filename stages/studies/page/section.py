@@ -60,13 +60,18 @@ def section(story: StudySource, views: Sequence[MachineResults], goals: Sequence
         "targets": target_table(story.model_copy(update={"targets": list(goals)}), views),
         "repeats": cost_tables.repeat_table(view, story.repeats),
     }
-    uses = [Tile(item.use, item.series, item.figures) for item in advice if item.use != "balanced"]
+    said = (leader := leader_tile(view)).detail  # a reason stands once
+    uses = [
+        Tile(item.use, item.series, "" if item.figures == said else item.figures)
+        for item in advice
+        if item.use != "balanced"
+    ]
     curves, classes = fitted_curves(view), accuracy.class_shares(view)
     shown |= {"tiles": uses, "winner": _winner(view, curves)}
     shown |= {"samples": size_tables.sample_table(view, curves, story.target_top1)}
     shown |= {"classes": accuracy.class_table(view, classes)}
     shown |= _tables(story, views) | _pictures(view, curves, classes)
-    return Section(views, answer(view), leader_tile(view), uses, shown)
+    return Section(views, answer(view), leader, uses, shown)
 
 
 def problem_name(view: MachineResults) -> str:

@@ -1,6 +1,7 @@
 """What differs in the set-up, and what kind of difference it is."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -219,6 +220,18 @@ def test_costs_are_ratios_of_what_both_measured(tmp_path: Path) -> None:
     other = made(tmp_path / "c", profile={"model": "another"})
     assert "latency_ms_p50" not in {cost.name for cost in compare_cost(other, made(tmp_path / "a"))}
     assert HARDWARE["threads"] == 2
+
+
+def test_a_batch_beyond_all_images_is_no_more_work(tmp_path: Path) -> None:
+    def told(name: str, batch: int) -> Run:
+        params = PARAMS | {"train": PARAMS["train"] | {"batch_size": batch}}
+        train = {"steps": 4, "epochs_run": 4, "train_seconds": 4.0, "epoch_seconds_p50": 1.0}
+        return replace(
+            made(tmp_path / name, params=params, train=train), subset={"train_images": 100}
+        )
+
+    names = {cost.name for cost in compare_cost(told("a", 128), told("b", 256))}
+    assert names >= {"train_seconds", "epoch_seconds_p50"}
 
 
 def test_times_of_another_number_of_images_are_not_held_against_each_other(tmp_path: Path) -> None:

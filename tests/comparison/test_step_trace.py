@@ -12,8 +12,13 @@ from stages.comparison.analysis.drift import weight_gaps
 from stages.comparison.analysis.fault import rounding_explains
 from stages.comparison.analysis.findings import Where
 from stages.comparison.analysis.growth import weight_growth
-from stages.comparison.analysis.limits import LIMITS, limits_for
-from stages.comparison.analysis.rounding import first_beyond, gradient_limit
+from stages.comparison.analysis.limits import LIMITS, Limits, limits_for
+from stages.comparison.analysis.rounding import (
+    ERRORS,
+    first_beyond,
+    forward_limits,
+    gradient_limit,
+)
 from stages.comparison.analysis.step_trace import (
     first_bits,
     gradient_distance,
@@ -124,6 +129,82 @@ def test_muon_multiplies_in_bfloat16_at_any_precision(
     assert first_beyond(places, limits_for("fp32", a.params)) is None
 
 
+def beside(run: Run, updates: dict[str, float]) -> Run:
+    """The run with updates of that length besides, of tensors called so; of frozen ones 0."""
+    assert run.inside is not None
+    rows = [
+        (1, 100 + place, "update", name, None, f"{name}{length}", "float32", 1.0,
+         " ".join(map(str, [length, *[0.0] * 15])), None, None)
+        for place, (name, length) in enumerate(updates.items())
+    ]  # fmt: skip
+    more = pd.DataFrame(rows, columns=INSIDE_COLUMNS)
+    return replace(run, inside=pd.concat([run.inside, more], ignore_index=True))
+
+
+def test_what_is_frozen_has_no_vote_on_the_optimiser() -> None:
+    a, b = records({("update", "fc.weight"): 5e-3, ("gradient", "fc.weight"): 1e-6})
+    frozen = {f"trunk.{place}": 0.0 for place in range(50)}
+    found = first_beyond(places_at(beside(a, frozen), beside(b, frozen), 1), FP32)
+    assert found is not None
+    assert found[0].name == "fc.weight"
+
+
+@pytest.mark.parametrize(
+    ("apart", "told"), [([0.5] * 6, True), ([1e-2] * 6, False), ([0.5, 0.5, 1e-2], False)]
+)
+def test_of_muon_those_updates_vote_that_are_made_in_bfloat16(
+    apart: list[float], told: bool
+) -> None:
+    """AdamW moves the other tensors in float32; two may have gradients that are noise."""
+    a, b = records({})
+    adamw = {f"bias.{place}": 1.0 for place in range(40)}
+    mine = beside(a, adamw | {f"matrix.{place}": 1.0 for place in range(len(apart))})
+    theirs = beside(b, adamw | {f"matrix.{p}": 1.0 + by for p, by in enumerate(apart)})
+    muon = limits_for("fp32", {"train": {"optimizer": "muon"}})
+    assert (first_beyond(places_at(mine, theirs, 1), muon) is not None) is told
+
+
+def test_the_errors_of_norms_add_up_each_once() -> None:
+    """The parts of a norm have its error; two norms make what is behind them uncertain by both."""
+    a, b = records({})
+    (place,) = [one for one in places_at(a, b, 1) if one.name == "conv"]
+
+    def limit(*errors: float) -> float:
+        norms = [
+            replace(place, name=f"bn.{number}{part}", errors=(error, 0.0), rounding=1e-9)
+            for number, error in enumerate(errors)
+            for part in (".drop", ".act", "")
+        ]
+        last = replace(place, name="(model)", errors=(0.0, 0.0), rounding=1e-9)
+        return [found for _, found in forward_limits([*norms, last], FP32)][-1]
+
+    assert limit(1e-3) == pytest.approx(ERRORS * 1e-3)
+    assert limit(3e-3, 4e-3) == pytest.approx(ERRORS * 5e-3)
+
+
+def test_weights_may_part_as_far_as_updates_are_exact() -> None:
+    """A fiftieth of the way, or more where one ULP carries far into the gradients, or with Muon."""
+
+    def walking(share: float, rounding: float | None) -> Run:
+        rows = []
+        for step in (1, 2):
+            sketch = np.full(16, 0.25)
+            sketch[0] += 1e-2 * step * (1 + (share if step == 2 else 0.0))
+            rows.append((step, 0, "weights", "(all)", None, f"{sketch[0]}", "float32", 1.0,
+                         " ".join(map(str, sketch)), None, None))  # fmt: skip
+        gradient = (1, 0, "gradient", "fc.weight", None, "g", "float32", 1.0,
+                    " ".join(["0.25"] * 16), rounding, None)  # fmt: skip
+        return Run("walks", inside=pd.DataFrame([gradient, *rows], columns=INSIDE_COLUMNS))
+
+    def parted(rounding: float, limits: Limits) -> bool:
+        (gap,) = weight_gaps(walking(0.0, rounding), walking(0.02, rounding), limits)
+        return gap.grown > gap.limit
+
+    assert parted(1e-6, FP32)
+    assert not parted(2e-3, FP32)
+    assert not parted(1e-6, limits_for("fp32", {"train": {"optimizer": "muon"}}))
+
+
 def test_layers_carry_the_errors_of_norms_as_far_as_one_ulp() -> None:
     a, b = records({("module", "conv"): 8e-6, ("module", "(model)"): 6e-4})
     assert a.inside is not None
@@ -230,7 +311,7 @@ def test_growth_is_relative_to_the_weights() -> None:
 def test_growth_is_of_what_is_trained_where_both_tell_it_apart() -> None:
     a, b = records({("module", "conv"): 0.5})
     both = []
-    for run, size in ((a, 0.01), (b, 0.02)):
+    for run, size in ((a, 0.01), (b, 0.03)):
         assert run.inside is not None
         row = run.inside[run.inside["kind"].eq("weights")]
         head = row.assign(name="(trained)", sketch=" ".join(map(str, np.full(16, size))))
@@ -238,7 +319,7 @@ def test_growth_is_of_what_is_trained_where_both_tell_it_apart() -> None:
     trained, one = weight_growth(both[0], both[1]), weight_growth(both[0], b)
     assert trained is not None
     assert one is not None
-    assert trained.distance[0] == pytest.approx(1.0)
+    assert trained.distance[0] == pytest.approx(2.0)
     assert one.distance[0] == pytest.approx(1.0, abs=1e-9)  # of all: 0.5 * 4 / 2
 
 

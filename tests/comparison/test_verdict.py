@@ -142,6 +142,21 @@ def fed(step: int, name: str = "labels_hash") -> pd.DataFrame:
     return table.assign(**{name: ["x" if number >= step else "l" for number in table["step"]]})
 
 
+def test_updates_that_are_lost_at_the_end_of_a_cosine_are_no_standstill(tmp_path: Path) -> None:
+    """Those of a norm were, for three steps of one machine alone, at a fiftieth of the rate."""
+    still = tensors(parted=1)
+    rows = still["tensor"].eq("fc.weight") & still["step"].ge(8)
+    still.loc[rows, "weights_hash"] = "w000008x"
+    for rate, rung in ((1.0, Rung.DIFFERENT), (0.02, Rung.ROUNDING)):
+        rates = [1.0] * 7 + [rate] * 5
+        folder = tmp_path / str(rate)
+        verdict = compared(
+            folder, {"trace": trace().assign(lr=rates), "trace_tensors": tensors()}, train=OTHER,
+            trace=trace(parted=1).assign(lr=rates), trace_tensors=still,
+        ).verdict  # fmt: skip
+        assert verdict.rung is rung
+
+
 FAULTS: dict[str, tuple[dict[str, Any], tuple[Kind, str, int | None]]] = {
     "a large difference at once": (
         {"trace": trace(parted=7, distance=0.05)}, (Kind.JUMP, "backward", 7)),
@@ -184,6 +199,19 @@ def test_an_older_sketch_of_features_is_not_held_against_one_of_images(
         train=OTHER, trace=trace(parted=1), evaluate={"inputs": older | {"sketch": [9.0] * 16}},
     ).verdict  # fmt: skip
     assert (verdict.rung is Rung.DIFFERENT) == found
+
+
+def test_older_sketches_of_features_are_held_against_each_other(tmp_path: Path) -> None:
+    older = {name: value for name, value in SHOWN.items() if name != "images_sketch"}
+    chosen = PARAMS | {"finetune": "head"}
+    for sketch, rung in ((9.0, Rung.DIFFERENT), (1.0, Rung.ROUNDING)):
+        verdict = compared(
+            tmp_path / str(sketch),
+            {"evaluate": {"inputs": older | {"sketch": [1.0] * 16}}, "params": chosen},
+            params=chosen, train=OTHER, trace=trace(parted=1),
+            evaluate={"inputs": older | {"sketch": [sketch] * 16}},
+        ).verdict  # fmt: skip
+        assert verdict.rung is rung
 
 
 def test_a_first_norm_proves_nothing_where_no_run_measured_what_one_ulp_does(

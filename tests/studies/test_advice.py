@@ -184,6 +184,12 @@ def test_what_is_worth_fine_tuning_is_said_of_backbones_that_learned_alone() -> 
     assert fine_tuning(made_view([bright, dull], labels, 2, 0)) == []  # these are no probes
 
 
+def test_runs_that_tell_no_hash_repeat_none() -> None:
+    view = made_view([MadeUp(0.6, False, 1.0)] * 2, list(range(4)) * 50, 2, 0)
+    vars(view)["cells"] = view.cells.assign(model="m0", weights_hash=None)  # two series of one
+    assert view.repeated == {}
+
+
 def test_of_unequal_classes_balanced_accuracy_is_told_where_accuracy_shows_nothing() -> None:
     """A training that weighs classes alike is often below one answer to every image."""
     view = made_view([MadeUp(0.4, False, 1.0)] * 2, [0] * 180 + [1] * 10 + [2] * 10, 1, 0)

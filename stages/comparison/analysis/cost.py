@@ -55,6 +55,8 @@ def _images_of(run: Run) -> dict[str, float]:
     """How many images each time is of, as far as the run tells."""
     steps, epochs = run.train.get("steps"), run.train.get("epochs_run")
     batch = (run.params or {}).get("train", {}).get("batch_size")
+    if batch and (images := run.subset.get("train_images")):
+        batch = min(batch, images)  # a batch of all there are is as large as they are
     tested = run.evaluate.get("test_images")
     found = {"evaluate_seconds": tested} if tested else {}
     if steps and batch:

@@ -14,7 +14,8 @@ from stages.comparison.analysis.findings import Fault, Kind, Where
 from stages.comparison.analysis.first_divergence import find_first_divergence, gradients_known
 from stages.comparison.analysis.growth import weight_growth
 from stages.comparison.analysis.limits import Limits
-from stages.comparison.analysis.step_trace import recorded_steps
+from stages.comparison.analysis.rounding import one_ulp_in_gradients
+from stages.comparison.analysis.step_trace import places_at, recorded_steps
 from stages.runs.run import Run
 
 GROWTH_BY_NOISE = 1e-5
@@ -126,7 +127,8 @@ def _in_weights(a: Run, b: Run, limits: Limits, part: float = 1.0) -> Fault | No
 class Milestones:
     """Steps between two milestones, and distances relative to A's weights.
 
-    `grown` is by how much A and B parted, `limit` how much rounding explains, `moved` A's own way.
+    `grown` is by how much A and B parted, `limit` how much rounding explains, `moved` A's own way
+    as `Growth` has it.
     """
 
     first: int
@@ -146,10 +148,13 @@ def weight_gaps(a: Run, b: Run, limits: Limits) -> Iterator[Milestones]:
     growth = weight_growth(a, b)
     if growth is None:
         return
+    inside = [places_at(a, b, step) for step in recorded_steps(a, b)]
+    carried = limits.ulps * max(map(one_ulp_in_gradients, inside), default=0.0)
     for index in range(1, len(growth.steps)):
         before, moved = growth.distance[index - 1], growth.moved[index]
         share = next((s for most, s in PARTING if limits.follows and before <= most), 3.0)
-        share = max(share, 2 * limits.update)  # where updates themselves are less exact
+        # Where updates themselves are less exact, or one ULP carries far into them.
+        share = max(share, 2 * limits.update, carried)
         if moved > 0:  # fp16 may skip a step
             limit = max(GROWTH_BY_NOISE, share * moved)
             grown = growth.distance[index] - before

@@ -73,12 +73,12 @@ def _other_images(a: Run, b: Run) -> Fault | None:
 def _inputs(run: Run) -> dict[str, Any]:
     """What the model was shown of the test images, as `training/inference.py` records it.
 
-    In older records the sketch has another name, and is of features where a trunk was frozen.
+    In older records the sketch has another name, and is of features where a trunk was frozen; such
+    ones are held against each other alone.
     """
     inputs = dict(run.evaluate.get("inputs", {}))
-    older = inputs.pop("sketch", None)
-    if older and (run.params or {}).get("finetune") not in ("head", *AT_ONCE):
-        inputs.setdefault("images_sketch", older)
+    if (run.params or {}).get("finetune") not in ("head", *AT_ONCE) and "sketch" in inputs:
+        inputs.setdefault("images_sketch", inputs.pop("sketch"))
     return inputs
 
 
@@ -88,7 +88,7 @@ def _other_inputs(a: dict[str, Any], b: dict[str, Any]) -> Fault | None:
     where = Where("evaluation", "images")
     if a["images_hash"] != b["images_hash"] or a["images"] != b["images"]:
         return Fault(Kind.TEST_IMAGES, where, a=a["images"], b=b["images"])
-    for key in ("mean", "std", *({"images_sketch"} & a.keys() & b.keys())):
+    for key in ("mean", "std", *sorted({"images_sketch", "sketch"} & a.keys() & b.keys())):
         one, other = np.array(a[key]), np.array(b[key])
         distance = float(np.linalg.norm(one - other) / (np.linalg.norm(one) or 1.0))
         if distance > SAME_INPUTS:

@@ -13,6 +13,9 @@ from stages.runs.run import Run
 STILL_FOR = 3
 """Steps in a row in which a tensor of one run alone stays as it is, from which that is no chance:
 an update may be lost in the rounding of the weights now and then."""
+FADING = 0.1
+"""Share of the highest rate below which that is no sign: there updates of one run alone may be lost
+for longer, as at the end of a cosine."""
 SAME = 1e-9
 """Relative difference of two rates that are the same but for their printing."""
 CLIPPED = 1e-3
@@ -138,7 +141,7 @@ def _standstill(a: Run, b: Run) -> Fault | None:
     ours, theirs = _still(a), _still(b)
     if ours is None or theirs is None:
         return None
-    shared = ours.index.intersection(theirs.index)
+    shared = ours.index.intersection(theirs.index).difference(_fading(a))
     names = ours.columns.intersection(theirs.columns)
     ours, theirs = ours[names], theirs[names]
     only = ours.loc[shared] != theirs.loc[shared]
@@ -154,6 +157,14 @@ def _standstill(a: Run, b: Run) -> Fault | None:
             where = Where("update", "", step, step, tensors=tensors, of=len(held.columns))
             return Fault(Kind.STANDSTILL, where)
     return None
+
+
+def _fading(run: Run) -> list[int]:
+    """The traced steps whose learning rate is less than FADING of the highest."""
+    if run.trace is None or "lr" not in run.trace:
+        return []
+    rates = run.trace["lr"].astype(float)
+    return [int(step) for step in run.trace["step"][rates < FADING * rates.max()]]
 
 
 def _still(run: Run) -> "pd.DataFrame | None":

@@ -51,13 +51,15 @@ def _forward_beyond(places: list[Place], limits: Limits) -> tuple[Place, float] 
 def forward_limits(places: list[Place], limits: Limits) -> Iterator[tuple[Place, float]]:
     """Every place of the way forward in order, with the distance up to which it is rounding."""
     alone, before = without_children(places), None
-    summed = gain = 0.0
+    summed, gain, counted = 0.0, 0.0, set[tuple[float, float]]()
     for place in places:
         if not place.is_of_forward or not place.is_finite:
             continue
         # Norms are many: what comes after carries their errors as far as it carries one ULP.
-        summed = math.hypot(summed, place.error)
-        gain = math.hypot(gain, place.error / place.rounding if place.rounding > 0 else 0.0)
+        if place.errors not in counted:  # the parts of a norm have its own
+            counted.add(place.errors)
+            summed = math.hypot(summed, place.error)
+            gain = math.hypot(gain, place.error / place.rounding if place.rounding > 0 else 0.0)
         error = max(summed, gain * place.rounding)
         yield place, limit_of(place, limits, place.name in alone, before, error)
         before = max(before or 0.0, place.distance)
@@ -161,6 +163,8 @@ def near_tie(places: list[Place], limits: Limits) -> Place | None:
 VOTES = 1 / 3
 """Share of the updates that can tell from which they prove something: AdamW makes whole steps of
 gradients that are rounding noise, in up to a seventh of them on honest machines."""
+NOISY = 2
+"""Such updates among those few that were selected for being apart."""
 
 
 def _updates_beyond(places: list[Place], limits: Limits) -> Iterator[tuple[Place, float]]:
@@ -170,13 +174,18 @@ def _updates_beyond(places: list[Place], limits: Limits) -> Iterator[tuple[Place
     could be seen at all: neither lost in the rounding of the weights nor in the gradient's own.
     """
     fed = {place.name: place.distance for place in places if place.kind == "gradient"}
-    updates = [place for place in places if place.kind == "update"]
+    updates = [p for p in places if p.kind == "update" and max(p.size, p.size_b) > 0]  # not frozen
     if not all(place.is_finite for place in places if place.kind == "gradient"):
         return
     limit = {p.name: max(limit_of(p, limits), 50 * fed.get(p.name, 0.0)) for p in updates}
-    telling = {place.name for place in updates if limit[place.name] <= 2 * limits.update}
+    telling = {
+        place.name
+        for place in updates
+        if place.distance >= limits.voting and limit[place.name] <= 2 * limits.update
+    }
     beyond = [place for place in updates if place.distance > limit[place.name]]
-    many = VOTES * len(telling) < sum(place.name in telling for place in beyond)
+    needed = max(VOTES * len(telling), NOISY if limits.voting else 0)
+    many = needed < sum(place.name in telling for place in beyond)
     for place in beyond:
         if place.fed_alike or (many and place.name in telling):
             yield place, limit[place.name]

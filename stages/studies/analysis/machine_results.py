@@ -69,7 +69,8 @@ class MachineResults:
         """
         if not set(SAME_RUN) <= set(self.cells.columns):
             return {}
-        again = self.cells[SAME_RUN].duplicated().groupby(self.cells["series"]).all()
+        known = self.cells[SAME_RUN].notna().all(axis=1)
+        again = (self.cells[SAME_RUN].duplicated() & known).groupby(self.cells["series"]).all()
         first = self.cells.groupby(SAME_RUN, dropna=False)["series"].transform("first")
         names = self.cells["series"]
         return {str(name): str(first[names == name].iloc[0]) for name in again.index[again]}

@@ -30,7 +30,7 @@ from benchmarks.machine_judge import Judge  # noqa: E402
 from benchmarks.machine_trials import HERE, STAND_INS, Trial, honest  # noqa: E402
 from stages.comparison.analysis.drift import loss_gaps, weight_gaps  # noqa: E402
 from stages.comparison.analysis.evaluation import answers_gap  # noqa: E402
-from stages.comparison.analysis.limits import LIMITS  # noqa: E402
+from stages.comparison.analysis.limits import limits_for  # noqa: E402
 from stages.comparison.analysis.rounding import (  # noqa: E402
     forward_limits,
     gradient_limit,
@@ -44,7 +44,7 @@ from stages.runs.run import Run  # noqa: E402
 
 def shares(a: Run, b: Run) -> Iterator[tuple[str, float]]:
     """Limit by limit, which share of it the two runs use up; several of one kind."""
-    limits, places = LIMITS[effective_precision(a)], places_at(a, b, 1)
+    limits, places = limits_for(effective_precision(a), a.params), places_at(a, b, 1)
     alone = without_children(places)
     for place, limit in forward_limits(places, limits):
         fed = {True: "equal bits", False: "other bits", None: "unknown bits"}[place.fed_alike]

@@ -3,7 +3,7 @@
 `python benchmarks/rounding.py [MODEL …] [--precision bf16]` computes the first step of each model
 with oneDNN and without it, on two threads and on one, and prints how far the gradients and the
 worst module are apart, also as multiples of the yardstick that training records, and the worst
-module without children that was fed equal bits. `stages/comparison/analysis/rounding.py` takes
+module without children that was fed equal bits. `stages/comparison/analysis/limits.py` takes
 its limits from here.
 """
 

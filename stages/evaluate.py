@@ -1,7 +1,8 @@
 """Put the test images through the trained model, once, and measure what came out.
 
 Reads the weights, the subset and the machine's identity; writes metrics, predictions per image,
-tables for the plots, and pictures.
+tables for the plots, and pictures. Where int8 is among `profile.variants` the metrics have its
+accuracy too.
 """
 
 import sys
@@ -11,8 +12,14 @@ from typing import TYPE_CHECKING
 from stages.runs.stage import run_stage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from stages.core.params import Params
+    from stages.datasets.pixels import Split
     from stages.measures.evaluation.split_figures import Evaluation
+    from stages.training.inference import Outputs
+    from stages.training.trained import TrainedModel
 
 
 def evaluate(params: "Params") -> None:
@@ -62,9 +69,32 @@ def evaluate(params: "Params") -> None:
     written = hashes_of([*tables, *sorted(paths.PICTURES.iterdir())])
     values = evaluation.metrics | {"evaluate_seconds": seconds, FILES: written}
     values |= made_with("evaluate", params) | here
+    if params.profile.int8:
+        values |= _in_int8(trained, outputs, splits)
     shown = [f"test_{metric}" for metric in heads]
-    shown += ["test_balanced_accuracy"] * ("test_balanced_accuracy" in values)
+    shown += [name for name in ("test_balanced_accuracy", "int8_top1") if name in values]
     write_metrics(paths.EVALUATE_METRICS, values, shown)
+
+
+def _in_int8(
+    trained: "TrainedModel", outputs: "Outputs", splits: "Mapping[str, Split]"
+) -> "dict[str, Any]":
+    """The figures of the file that `python -m stages.export --int8` writes, and a line of them."""
+    from stages.core import paths
+    from stages.core.combinations import DEFAULT_TASK
+    from stages.deployment.held import Reference
+    from stages.deployment.int8 import int8_figures
+    from stages.deployment.network import subject_of
+    from stages.runs.weights_file import read_weights
+
+    about, _ = read_weights(paths.WEIGHTS.read_bytes(), str(paths.WEIGHTS))
+    if about.task != DEFAULT_TASK:
+        return {"int8_reason": f"with `task: {about.task}` there is no file that takes one picture"}
+    subject = subject_of(about, trained, lambda: splits["train"].pixels)
+    found = int8_figures(subject, Reference(splits["test"], outputs.logits[0]))
+    if (top1 := found.get("int8_top1")) is not None:
+        sys.stdout.write(f"In int8 {100 * top1:.1f} % of the test images are right.\n")
+    return found
 
 
 def _save_tables(evaluation: "Evaluation") -> None:

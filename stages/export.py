@@ -21,8 +21,6 @@ from stages.core.cli import reporting_errors
 if TYPE_CHECKING:
     from stages.deployment.held import Held
 
-CALIBRATION = 256  # pictures
-
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line, export, and return the exit status."""
@@ -57,9 +55,10 @@ def export(arguments: argparse.Namespace) -> int:
 
     from stages.core.files import write_json
     from stages.deployment.formats import FORMATS, make, make_folder, others
-    from stages.deployment.held import MOST_PICTURES, pictures_of_run, reference_of
+    from stages.deployment.int8 import CALIBRATION
     from stages.deployment.library_folder import require_library
     from stages.deployment.network import subject_of
+    from stages.deployment.reference import MOST_PICTURES, pictures_of_run, reference_of
     from stages.deployment.run_model import model_of_run
     from stages.runs.sources import open_source
 
@@ -74,7 +73,11 @@ def export(arguments: argparse.Namespace) -> int:
         if arguments.safetensors_timm:
             require_library(model)  # before others are written
         reference = reference_of(model, pictures_of_run(source, "test", MOST_PICTURES))
-        subject = subject_of(model, lambda: pictures_of_run(source, "train", CALIBRATION).pixels)
+        subject = subject_of(
+            model.about,
+            model.trained,
+            lambda: pictures_of_run(source, "train", CALIBRATION).pixels,
+        )
         make_folder(arguments.out)
         for name in [name for name in FORMATS if getattr(arguments, name)] or ["onnx"]:
             place, held = make(FORMATS[name], subject, reference, arguments.out)

@@ -19,7 +19,9 @@ Count = Annotated[int, Field(ge=1, le=MOST)]
 AtOnce = Annotated[int, Field(ge=1, le=100_000)]  # images; evaluation fills up its last batch
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Precision = Literal["fp32", "bf16", "fp16"]
-VARIANT_STEPS = ("reparameterized", "channels_last", "bf16", "fp16", "fast", "compile", "onnx")
+VARIANT_STEPS = (
+    "reparameterized", "channels_last", "bf16", "fp16", "fast", "compile", "onnx", "int8"
+)  # fmt: skip
 Augmentation = Literal["crop", "flip", "color_jitter", "randaugment", "erasing", "mixup", "cutmix"]
 
 
@@ -150,6 +152,11 @@ class Profile(Section):
     repeats: Annotated[int, Field(ge=1, le=100)] = 5
     sweep_seconds: Annotated[float, Field(ge=0, le=3600)] = 0.0
     variants: Annotated[list[str], Field(max_length=32)] = ["channels_last", "bf16"]
+
+    @property
+    def int8(self) -> bool:
+        """Whether a variant is in int8, whose accuracy must be measured too."""
+        return any("int8" in variant.split("+") for variant in self.variants)
 
     @model_validator(mode="after")
     def _known_steps(self) -> Self:

@@ -1,48 +1,58 @@
-"""A network in ONNX with eight bits per weight and activation, by ONNX Runtime.
+"""A trained model in eight bits: the file of it, and how right its answers still are.
 
-Static quantisation: the range of every activation is that of calibration pictures. Convolutions and
-matrix products are quantised, with a scale per channel; all else stays as it is. Source:
-https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
+The file holds the network from pixels to logits, as that in ONNX does, calibrated on training
+pictures. Quantising itself is left to `measures.profiling.int8`.
 """
 
-from collections.abc import Iterator
+import tempfile
+import warnings
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from stages.deployment.held import Reference, hold
 from stages.deployment.network import Subject
-from stages.deployment.whole_network import write_onnx
+from stages.deployment.whole_network import PIXELS, load_onnx, write_onnx
+from stages.measures.evaluation.accuracy import wilson_interval
+from stages.measures.profiling.int8 import quantize
+from stages.measures.profiling.try_measure import try_measure
 
+CALIBRATION = 256  # pictures
 AT_ONCE = 32  # pictures; calibration keeps their activations
-QUANTIZED = ["Conv", "Gemm", "MatMul"]
 
 
 def write_int8(subject: Subject, path: Path) -> None:
     """Raises what the exporter and ONNX Runtime raise."""
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    exported, prepared = (path.with_suffix(f".{name}.onnx") for name in ("fp32", "prepared"))
+    exported = path.with_suffix(".fp32.onnx")
     write_onnx(subject, exported)
-    quant_pre_process(exported, prepared, skip_symbolic_shape=True)
-    quantize_static(
-        prepared, path, _reader(subject.calibration()), quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=QUANTIZED, per_channel=True,
-        activation_type=QuantType.QInt8, weight_type=QuantType.QInt8,
-    )  # fmt: skip
+    pixels = subject.calibration()[:CALIBRATION]
+    starts = range(0, len(pixels), AT_ONCE)
+    quantize(exported, path, ({PIXELS: pixels[start : start + AT_ONCE]} for start in starts))
 
 
-def _reader(pixels: NDArray[np.uint8]) -> object:
-    """The pictures [n, 3, s, s] as ONNX Runtime asks for them: one batch after the other."""
-    from onnxruntime.quantization import CalibrationDataReader
+def int8_figures(subject: Subject, reference: Reference) -> dict[str, Any]:
+    """How right the model is in int8: for metrics/evaluate.json, all keys beginning with int8.
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self, batches: Iterator[NDArray[np.uint8]]) -> None:
-            self.batches = batches
+    `int8_top1` is a share with its 95 % interval, the others are counts of test pictures (see
+    `Held`) and of pictures that it was calibrated on. Where there is no such file, `int8_reason`
+    says why.
+    """
 
-        def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-            batch = next(self.batches, None)
-            return None if batch is None else {"pixels": batch}
+    def measured() -> dict[str, Any]:
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the exporter's internals and future
+            path = Path(folder) / "model.onnx"
+            write_int8(subject, path)
+            held = hold(load_onnx(path, subject), reference)
+        low, high = wilson_interval(held.correct, held.pictures)
+        return {
+            "int8_top1": held.correct / held.pictures,
+            "int8_top1_low": low,
+            "int8_top1_high": high,
+            "int8_same_top1": held.same_top1,
+            "int8_lost": held.lost,
+            "int8_gained": held.gained,
+            "int8_calibrated_on": min(CALIBRATION, len(subject.calibration())),
+        }
 
-    return Reader(pixels[start : start + AT_ONCE] for start in range(0, len(pixels), AT_ONCE))
+    figures, reason = try_measure(measured)
+    return figures or {"int8_reason": reason}

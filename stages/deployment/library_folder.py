@@ -44,7 +44,7 @@ def _name_in_torchvision(name: str) -> str:
 
 def write_library(subject: Subject, folder: Path) -> None:
     """Write the weights of a model that passes `require_library`."""
-    trained = subject.model.trained.model
+    trained = subject.trained.model
     model = copy.deepcopy(trained).to(memory_format=torch.contiguous_format)
     if _of_timm(model):
         _write_timm(model, subject, folder)
@@ -56,13 +56,13 @@ def _write_timm(model: nn.Module, subject: Subject, folder: Path) -> None:
     """With the arguments by which timm makes it again, which it noted when it made this one."""
     from timm.models import save_for_hf
 
-    view = subject.model.trained.view
+    view = subject.trained.view
     shown = {
         "input_size": (3, view.px, view.px), "mean": view.normalization.mean,
         "std": view.normalization.std, "interpolation": view.normalization.interpolation,
         "crop_pct": 1.0, "crop_mode": "center",
     }  # fmt: skip
-    told = {"label_names": subject.model.about.classes, ENTRY: json.loads(subject.facts)}
+    told = {"label_names": subject.about.classes, ENTRY: json.loads(subject.facts)}
     save_for_hf(model, str(folder), model_config=told, safe_serialization=True, data_config=shown)
 
 
@@ -72,7 +72,7 @@ def _write_torchvision(model: nn.Module, name: str, subject: Subject, folder: Pa
     folder.mkdir()
     save_file(model.state_dict(), folder / WEIGHTS, metadata={"format": "pt"})
     options = {key: getattr(model, key) for key in OPTIONS if hasattr(model, key)}
-    call = {"num_classes": len(subject.model.about.classes), **options}
+    call = {"num_classes": len(subject.about.classes), **options}
     told = {TORCHVISION: name, "model_args": call, ENTRY: json.loads(subject.facts)}
     write_json(folder / CONFIG, told)
 
@@ -84,7 +84,7 @@ def load_library(folder: Path, subject: Subject) -> Run:
     """
     config = read_json(folder / CONFIG)
     network = _torchvision(folder, config) if TORCHVISION in config else _timm(folder)
-    return PixelsToLogits(network, subject.model.trained.view).eval()
+    return PixelsToLogits(network, subject.trained.view).eval()
 
 
 def _timm(folder: Path) -> nn.Module:

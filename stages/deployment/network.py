@@ -16,12 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stages.deployment.run_model import RunModel
 from stages.measures.profiling.reparameterize import merge_branches
 from stages.measures.profiling.try_measure import Unmeasured
 from stages.runs.weights_file import About
 from stages.training.images import preprocess
 from stages.training.inference import Preprocessing
+from stages.training.trained import TrainedModel
 
 Run = Callable[[Tensor], Tensor]
 """Logits [n, classes] for pixels, uint8 [n, 3, s, s]."""
@@ -50,12 +50,14 @@ class PixelsToLogits(nn.Module):
 
 @dataclass(frozen=True)
 class Subject:
-    """What is written: a run's model, folded in `network`, and `facts` as JSON to go with it.
+    """What is written: a trained model, folded in `network`, and `facts` as JSON to go with it.
 
-    `calibration` gives training pictures, uint8 [n, 3, s, s].
+    `about` is what its weights file says; `calibration` gives training pictures, uint8
+    [n, 3, s, s].
     """
 
-    model: RunModel
+    about: About
+    trained: TrainedModel
     network: PixelsToLogits
     facts: str
     calibration: Callable[[], NDArray[np.uint8]]
@@ -63,22 +65,24 @@ class Subject:
     @property
     def name(self) -> str:
         """The model's."""
-        return self.model.about.model
+        return self.about.model
 
     @property
     def example(self) -> Tensor:
         """Two black pictures."""
-        side = self.model.about.pictures_px
+        side = self.about.pictures_px
         return torch.zeros(2, 3, side, side, dtype=torch.uint8)
 
 
-def subject_of(model: RunModel, calibration: Callable[[], NDArray[np.uint8]]) -> Subject:
-    """The model of a run; what trains with branches (RepVGG, MobileOne) has them folded."""
-    network = copy.deepcopy(model.trained.model).to(memory_format=torch.contiguous_format)
+def subject_of(
+    about: About, trained: TrainedModel, calibration: Callable[[], NDArray[np.uint8]]
+) -> Subject:
+    """A model on the CPU; what trains with branches (RepVGG, MobileOne) has them folded."""
+    network = copy.deepcopy(trained.model).cpu().to(memory_format=torch.contiguous_format)
     with suppress(Unmeasured):  # it has none
         network = merge_branches(network)
-    whole = PixelsToLogits(network, model.trained.view).eval()
-    return Subject(model, whole, json.dumps(_facts(model.about)), calibration)
+    whole = PixelsToLogits(network, trained.view).eval()
+    return Subject(about, trained, whole, json.dumps(_facts(about)), calibration)
 
 
 def _facts(about: About) -> dict[str, object]:

@@ -11,7 +11,7 @@ import torch
 from stages.deployment.network import Run, Subject
 from stages.runs.weights_file import ENTRY
 
-BATCH = "batch"
+BATCH, PIXELS = "batch", "pixels"  # the free dimension, and the input
 
 
 def _program(subject: Subject) -> torch.export.ExportedProgram:
@@ -34,7 +34,7 @@ def write_onnx(subject: Subject, path: Path) -> None:
     """Raises what `torch.export` and the ONNX exporter raise."""
     program = torch.onnx.export(
         _program(subject), dynamo=True, verbose=False,
-        input_names=["pixels"], output_names=["logits"], dynamic_shapes=({0: BATCH},),
+        input_names=[PIXELS], output_names=["logits"], dynamic_shapes=({0: BATCH},),
     )  # fmt: skip
     assert program is not None  # as with `dynamo` it never is
     program.model.metadata_props[ENTRY] = subject.facts
@@ -46,7 +46,7 @@ def load_onnx(path: Path, subject: Subject) -> Run:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return lambda pixels: torch.from_numpy(session.run(None, {"pixels": pixels.numpy()})[0])
+    return lambda pixels: torch.from_numpy(session.run(None, {PIXELS: pixels.numpy()})[0])
 
 
 def write_torchscript(subject: Subject, path: Path) -> None:

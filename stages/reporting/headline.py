@@ -99,12 +99,20 @@ def tiles(run: Run) -> list[Tile]:
         for key, label in BALANCED.items()
         if run.evaluate.get(key) is not None
     ]
+    shown += _int8_tile(run.evaluate)
     ece = run.evaluate.get("ece")
     if ece is not None:
         images = run.evaluate.get("test_images") or FEW_FOR_CALIBRATION
         few = f"; so few as {images:,} images alone make some" * (images < FEW_FOR_CALIBRATION)
         shown.append(Tile("calibration error", percent(ece), f"ECE; 0 is perfect{few}"))
     return shown + _training_tiles(run.train) + _cost_tiles(run)
+
+
+def _int8_tile(evaluate: Metrics) -> list[Tile]:
+    if evaluate.get("int8_top1") is None:
+        return []
+    ends = interval(evaluate["int8_top1_low"], evaluate["int8_top1_high"])
+    return [Tile("test top-1 in int8", percent(evaluate["int8_top1"]), f"95 %: {ends}")]
 
 
 def _training_tiles(train: Metrics) -> list[Tile]:

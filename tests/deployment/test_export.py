@@ -12,12 +12,17 @@ import torch
 
 from stages.core.params import Params
 from stages.deployment.formats import FORMATS, make, others
-from stages.deployment.held import reference_of
-from stages.deployment.network import subject_of
+from stages.deployment.held import Reference
+from stages.deployment.int8 import int8_figures
+from stages.deployment.network import Subject, subject_of
+from stages.deployment.reference import reference_of
 from stages.deployment.run_model import RunModel
 from stages.export import main
+from stages.reporting.costs import int8_sentences
 from stages.runs.weights_file import About
 from stages.training.trained import filled
+from tests.pipeline.conftest import dvc_in
+from tests.pipeline.running import metrics, stages_run
 from tests.training.helpers import CLASSES, split
 
 CPU = torch.device("cpu")
@@ -78,9 +83,38 @@ def test_whole_networks_run_as_the_docs_say(
         assert float(share) == pytest.approx(confidence, rel=1e-4)
 
 
+def test_the_page_tells_how_right_the_model_is_in_int8(
+    first_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "clone"
+    shutil.copytree(first_run / "clone", folder, symlinks=True)
+    monkeypatch.chdir(folder)
+    ran = dvc_in(folder)("exp", "run", "-S", "profile.variants=[int8]")
+    assert stages_run(ran) == ["fingerprint", "evaluate", "profile", "report"]
+    assert main(["--int8"]) == 0
+    (told,) = re.findall(r"(\d+\.\d %) are right", capsys.readouterr().out)
+    held = json.loads(Path("exported/model.int8.onnx.json").read_text())["held"]
+    found = metrics(folder, "evaluate")
+    assert found["int8_top1"] == held["correct"] / held["pictures"]
+    assert [found[f"int8_{name}"] for name in ("same_top1", "lost", "gained")] == [
+        held["same_top1"], held["lost"], held["gained"]
+    ]  # fmt: skip
+    assert held["correct"] == held["correct_eager"] - held["lost"] + held["gained"]
+    page = " ".join(Path("report/report.md").read_text("utf-8").split())
+    assert f"calibrated on 256 training images) {told} of the test images are right" in page
+    assert re.search(r"int8 takes [\d.]+ ms at batch 1, eager [\d.]+ ms\.", page)
+    assert "In int8 (ONNX Runtime" in Path("report/index.html").read_text("utf-8")
+    assert "test top-1 in int8" in Path("report/model_card.md").read_text("utf-8")
+    assert "int8 is fastest" not in page
+    assert "int8_top1" in dvc_in(folder)("metrics", "diff").stdout
+
+
 def test_branches_are_folded_and_the_library_takes_the_weights(tmp_path: Path) -> None:
     model = untrained("repvgg_a0")
-    subject = subject_of(model, lambda: split(8).pixels)
+    subject = subject_of(model.about, model.trained, lambda: split(8).pixels)
     reference = reference_of(model, split(40))
     for name in ("onnx", "safetensors_timm"):
         place, held = make(FORMATS[name], subject, reference, tmp_path)
@@ -97,7 +131,7 @@ def test_torchvision_computes_the_same_as_the_docs_say(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interpolation: str
 ) -> None:
     model = untrained("mobilenet_v2", interpolation=interpolation)
-    subject = subject_of(model, lambda: split(8).pixels)
+    subject = subject_of(model.about, model.trained, lambda: split(8).pixels)
     (tmp_path / "exported").mkdir()
     make(
         FORMATS["safetensors_timm"], subject, reference_of(model, split(40)), tmp_path / "exported"
@@ -121,11 +155,28 @@ def test_files_of_another_run_are_told_and_nothing_else(tmp_path: Path) -> None:
     ]
 
 
+def test_a_model_that_cannot_be_quantised_says_so_on_the_page(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def lacking(subject: Subject, path: Path) -> None:
+        raise ValueError("no such operator")
+
+    monkeypatch.setattr("stages.deployment.int8.write_onnx", lacking)
+    model, test = untrained("lenet_small"), split(40)
+    subject = subject_of(model.about, model.trained, lambda: split(8).pixels)
+    found = int8_figures(subject, Reference(test, torch.zeros(40, CLASSES)))
+    assert found == {"int8_reason": "ValueError: no such operator"}
+    assert int8_sentences({}, found) == (
+        "The accuracy in int8 was not measured: ValueError: no such operator."
+    )
+    assert int8_sentences({}, {}) is None
+
+
 def test_what_cannot_be_written_is_one_paragraph_and_leaves_nothing(tmp_path: Path) -> None:
     from stages.core.errors import ModelError
 
     model = untrained("resnet18")
-    subject = subject_of(model, lambda: split(8).pixels)
+    subject = subject_of(model.about, model.trained, lambda: split(8).pixels)
     with pytest.raises(ModelError, match="what was changed, such as a stem"):
         make(FORMATS["safetensors_timm"], subject, reference_of(model, split(40)), tmp_path)
     assert [*tmp_path.iterdir()] == []

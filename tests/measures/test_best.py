@@ -15,6 +15,7 @@ def row(
     return {
         "variant": variant, "mode": "inference", "batch_size": batch, "speedup": speedup,
         "speedup_low": low, "latency_ms_p50": milliseconds,
+        "precision": "int8" if variant == "int8" else "fp32",
         "images_per_second": milliseconds and batch * 1000 / milliseconds,
     }  # fmt: skip
 
@@ -35,6 +36,11 @@ def test_speed_is_compared_turn_by_turn_so_drift_cancels_out() -> None:
     eager = Repeats([[2.0 * factor] * 3 for factor in slow_down])
     variant = Repeats([[1.0 * factor] * 3 for factor in slow_down])
     assert variant.times_as_fast_as(eager) == pytest.approx([2.0] * 3)
+
+
+def test_what_answers_otherwise_is_not_called_best() -> None:
+    rows = [row("eager", 1, 2.0), row("int8", 1, 0.5, 4.0, 3.9)]
+    assert "no variant is faster than eager" in best_line(rows, [1])
 
 
 def test_training_steps_are_no_variant() -> None:

@@ -65,6 +65,25 @@ def test_every_variant_computes_the_same_network() -> None:
     assert about["onnx"]["runs_on"].startswith("ONNX Runtime")
 
 
+def test_int8_is_folded_and_its_answers_are_left_to_evaluation() -> None:
+    import timm
+
+    made = subject(timm.create_model("repvgg_a0", num_classes=CLASSES), px=32)
+    made = replace(made, model=calibrate(made.model, made.batch(8)[0]))
+    base = eager(made.model, CPU, 1)
+    variant = make_variant("int8", base, made.batch(2)[0])
+    assert sum(p.numel() for p in variant.model.parameters()) < sum(
+        p.numel() for p in made.model.parameters()
+    )
+    cells = inference_cells(made, [("eager", base, None), ("int8", variant, None)], [1, 5], ROOM)
+    time_cells(cells, PLAN, lambda: None)
+    row = cells[-1].row()
+    assert row["latency_ms_p50"] > 0
+    assert (row["precision"], row["runs_on"]) == ("int8", "ONNX Runtime, CPU")
+    assert "see its accuracy on the test images" in row["note"]
+    assert row["max_relative_difference"] > NOTABLE["fp32"]
+
+
 def test_compiling_goes_through_dynamo_and_a_failing_backend_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -133,7 +152,8 @@ def test_a_network_without_branches_says_so() -> None:
     assert reason == "this network has no branches to merge"
 
 
-@pytest.mark.parametrize("name", ["bf16+fp16", "onnx+bf16", "compile+onnx", "channels_last+onnx"])
+@pytest.mark.parametrize("name", ["bf16+fp16", "onnx+bf16", "compile+onnx", "channels_last+onnx",
+                                  "int8+bf16", "int8+onnx", "fast+int8"])  # fmt: skip
 def test_steps_that_exclude_each_other_say_so(name: str) -> None:
     assert "exclude each other" in str(variants_of(name)[1][2])
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stages.measures.profiling.int8 import INT8
 from stages.measures.profiling.latency import latency, noise_note
 from stages.measures.profiling.memory_budget import Forecast
 from stages.measures.profiling.profiled_model import ProfiledModel, first_tensor
@@ -158,9 +159,11 @@ def _prepare(
 
 
 def _judge(difference: float, precision: str) -> str | None:
-    """A caution for half precision; raises Unmeasured when this cannot be the same network."""
+    """A caution for lower precisions; raises Unmeasured when this cannot be the same network."""
     if math.isinf(difference):
         raise Unmeasured(f"outputs are not finite in {precision}")
+    if precision == INT8:
+        return "eight bits may answer otherwise: see its accuracy on the test images"
     told = f"outputs differ from eager by {difference:.2g}, relative"
     if precision == "fp32" and difference > TOLERANCE:
         raise Unmeasured(f"{told}; {TOLERANCE:g} allowed")

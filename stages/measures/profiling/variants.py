@@ -1,4 +1,5 @@
-"""Ways to run one network: eager, other layout, half precision, fast, compiled, merged, exported.
+"""Ways to run one network: eager, other layout, half precision, fast, compiled, merged, exported,
+quantised.
 
 A variant is a name such as `bf16` or steps joined by `+`, such as `reparameterized+onnx`; the order
 in the name does not matter. Each step takes a variant and gives another.
@@ -6,6 +7,7 @@ in the name does not matter. Each step takes a variant and gives another.
 
 import copy
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from stages.measures.profiling.int8 import INT8
 from stages.measures.profiling.onnx import OnnxRuntime
 from stages.measures.profiling.profiled_model import Inputs
 from stages.measures.profiling.reparameterize import merge_branches
@@ -26,7 +29,12 @@ TOLERANCE = 1e-3
 # Half precision rounds by intent; beyond this a reader is told.
 NOTABLE = {"fp32": TOLERANCE, "fp16": 2e-2, "bf16": 1e-1}
 HALVES = ("bf16", "fp16")
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+DTYPES = {
+    "fp32": torch.float32,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+    INT8: torch.float32,  # of its inputs: it quantises them itself
+}
 
 
 @dataclass(frozen=True)
@@ -112,10 +120,21 @@ def _compiled(variant: Variant, inputs: Inputs) -> Variant:
     return replace(variant, forward=torch.compile(variant.model, dynamic=False))
 
 
-def _exported(variant: Variant, inputs: Inputs) -> Variant:
-    session = OnnxRuntime(copy.deepcopy(variant.model), inputs, variant.device, variant.threads)
-    runs_on = f"ONNX Runtime, {session.provider}"
-    return replace(variant, forward=session, device=torch.device("cpu"), runs_on=runs_on)
+def _quantized(variant: Variant, inputs: Inputs) -> Variant:
+    """Folded, as a model that is taken home is (`deployment.network`)."""
+    with suppress(Unmeasured):  # it has no branches
+        variant = _merged(variant, inputs)
+    return _exported(variant, inputs, INT8)
+
+
+def _exported(variant: Variant, inputs: Inputs, precision: str = "fp32") -> Variant:
+    session = OnnxRuntime(
+        copy.deepcopy(variant.model), inputs, variant.device, variant.threads, precision == INT8
+    )
+    return replace(
+        variant, forward=session, device=torch.device("cpu"), precision=precision,
+        runs_on=f"ONNX Runtime, {session.provider}",
+    )  # fmt: skip
 
 
 STEPS: dict[str, Callable[[Variant, Inputs], Variant]] = {
@@ -126,9 +145,12 @@ STEPS: dict[str, Callable[[Variant, Inputs], Variant]] = {
     "fast": _fast,
     "compile": _compiled,
     "onnx": _exported,
+    INT8: _quantized,
 }
+EXPORTED_PLAINLY = {"channels_last", "bf16", "fp16", "compile"}  # what is exported is plain fp32
 EXCLUSIVE = {
-    "fast": {"compile", "onnx"},
+    "fast": {"compile", "onnx", INT8},
     "bf16": {"fp16"},
-    "onnx": {"channels_last", "bf16", "fp16", "compile"},  # what is exported is plain fp32
+    "onnx": EXPORTED_PLAINLY | {INT8},  # which exports by itself
+    INT8: EXPORTED_PLAINLY,
 }

@@ -97,7 +97,10 @@ def main(argv: list[str] | None = None) -> int:
 
     def work() -> int:
         from stages.core.params import load_params
+        from stages.measures.profiling.fresh_process import load_ahead
         from stages.runs.unchanged import stage_started
+
+        load_ahead()
 
         if arguments.all is not None:
             profile_all(load_params(arguments.params), arguments.all, arguments.native)

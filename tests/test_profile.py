@@ -16,6 +16,7 @@ from stages.core.metrics import read_metrics
 from stages.core.params import Params
 from stages.core.sections import Profile
 from stages.measures.profiling import TRAIN_KEYS, sheet
+from stages.measures.profiling.memory import Peak
 from tests.measures.subjects import Failing, convolutional, killed, subject
 
 QUICK = Profile(batch_sizes=[1, 4], seconds=0.02, repeats=2, variants=["bf16", "reparameterized"])
@@ -44,6 +45,24 @@ def test_the_sheet_has_every_figure_with_its_unit(measured: sheet.Sheet) -> None
         name for name, value in metrics.items() if value == 0 and name != "other_load_cores"
     ]
     json.dumps(metrics, allow_nan=False)
+
+
+def test_a_peak_that_fails_beside_the_other_is_measured_again_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def peak(build: object, mode: str, size: int, device: object, threads: int) -> Peak:
+        asked.append(mode)
+        if asked.count(mode) == 1:
+            return Peak(size, reason="out of memory", killed=mode == "training")
+        return Peak(size, 3.0, 4.0, "held")
+
+    monkeypatch.setattr(sheet, "peak_memory", peak)
+    metrics = sheet.measure(convolutional, QUICK, CPU, 1).metrics
+    assert sorted(asked) == ["inference"] * 2 + ["training"] * 2
+    assert (metrics["peak_memory_mb"], metrics["training_peak_memory_mb"]) == (3.0, 3.0)
+    assert metrics["training_images_per_second"] > 0
 
 
 def test_the_table_has_a_row_per_cell_with_its_settings(measured: sheet.Sheet) -> None:

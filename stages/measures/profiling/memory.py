@@ -13,21 +13,18 @@ is too large.
 
 import copy
 import gc
-import multiprocessing
 import os
 import sys
-import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Literal
 
 import psutil
 import torch
-from torch.profiler import ProfilerActivity, profile
+from torch.autograd.profiler import profile
 
 from stages.core.device import (
     allocated_bytes,
@@ -37,6 +34,7 @@ from stages.core.device import (
     synchronize,
 )
 from stages.core.errors import UserError
+from stages.measures.profiling.fresh_process import context, end_with_parent
 from stages.measures.profiling.profiled_model import ProfiledModel
 from stages.measures.profiling.timing import Call
 from stages.measures.profiling.training_step import training_step
@@ -76,7 +74,7 @@ def peak_memory(
     threads: int,
 ) -> Peak:
     """Measure in a fresh process the network that `build`, which is pickled, makes there."""
-    with ProcessPoolExecutor(1, mp_context=_context(), initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(1, mp_context=context(), initializer=end_with_parent) as pool:
         future = pool.submit(_in_fresh_process, build, mode, batch_size, str(device), threads)
         try:
             return future.result()
@@ -86,31 +84,6 @@ def peak_memory(
             raise
         except Exception as error:
             return Peak(batch_size, reason=why(error))
-
-
-def _context() -> BaseContext:
-    """How a fresh process begins: forked from one that has loaded PyTorch where that is safe.
-
-    Elsewhere than on Linux it is not: Metal, which a model on MPS needs, ends a process that was
-    forked and goes on without another program.
-    """
-    if sys.platform != "linux":
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch"])
-    return context
-
-
-def _end_with_parent() -> None:
-    """Watch this process's parent, and end with it: a killed one would be waited for forever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _in_fresh_process(
@@ -160,11 +133,12 @@ def allocated_peak(prepare: Callable[[], Call], calls: int) -> int:
     is called.
     """
     gc.collect()
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+    with profile(profile_memory=True) as recorded:  # `torch.profiler` would load the compiler
         call = prepare()
         for _ in range(calls):
             call()
-    events = recorded.profiler.kineto_results.events()
+    assert recorded.kineto_results is not None  # as it is after the block
+    events = recorded.kineto_results.events()
     changes = [
         (event.start_ns(), event.nbytes())
         for event in events

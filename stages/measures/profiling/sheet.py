@@ -6,7 +6,7 @@ reading parameters and writing files to `stages.profile`.
 
 import copy
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -58,14 +58,8 @@ def measure(
     def peak(mode: Mode, batch_size: int) -> Peak:
         return peak_memory(build, mode, batch_size, device, threads)
 
-    peaks: dict[Mode, Peak] = {"inference": peak("inference", sizes[-1])}
-    smallest = peak("inference", 1) if peaks["inference"].killed else peaks["inference"]
-    _require_fit(smallest)
-    with ThreadPoolExecutor(1) as beside:  # the stopwatch does not run yet
-        training = beside.submit(peak, "training", _training_size(profile))
-        subject = build()
-        counts, blocks = count(subject)
-    peaks["training"] = training.result()
+    largest: dict[Mode, int] = {"inference": sizes[-1], "training": _training_size(profile)}
+    subject, peaks, smallest, (counts, blocks) = _without_stopwatch(build, peak, largest)
     forecasts: dict[Mode, Forecast] = {
         "inference": forecast_of(smallest, counts["weights_mb"], _killed_at(peaks["inference"])),
         "training": forecast_of(
@@ -99,6 +93,33 @@ def measure(
     metrics["latency_note"] = "; ".join(filter(None, notes)) or None
     whole_numbers = {"calls": "Int64", "threads": "Int64"}  # with gaps where a cell failed
     return Sheet(metrics, pd.DataFrame(rows).astype(whole_numbers), blocks)
+
+
+def _without_stopwatch(
+    build: Callable[[], ProfiledModel],
+    peak: Callable[[Mode, int], Peak],
+    largest: Mapping[Mode, int],
+) -> tuple[ProfiledModel, dict[Mode, Peak], Peak, tuple[Metrics, pd.DataFrame]]:
+    """The model, its peaks at the `largest` batches, that of inference at a batch that fits, and
+    its counts: measured beside each other, and a peak that failed once more alone, for side by
+    side there may have been too little memory.
+
+    Raises ModelError where nothing fits.
+    """
+    with ThreadPoolExecutor(2) as beside:
+        asked = {mode: beside.submit(peak, mode, size) for mode, size in largest.items()}
+        inference = asked["inference"].result()
+        if inference.reason is not None:
+            asked["training"].result()
+            inference = peak("inference", largest["inference"])
+        smallest = peak("inference", 1) if inference.killed else inference
+        _require_fit(smallest)
+        subject = build()
+        counted = count(subject)
+    training = asked["training"].result()
+    if training.reason is not None:
+        training = peak("training", largest["training"])
+    return subject, {"inference": inference, "training": training}, smallest, counted
 
 
 def _training_size(profile: "Profile") -> int:

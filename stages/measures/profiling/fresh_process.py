@@ -1,0 +1,44 @@
+"""Fresh processes to measure in: how one begins, and that none outlives its parent.
+
+Imports nothing heavy: where they are forked, the process that they are forked from loads PyTorch
+while the stage that asks for them does.
+"""
+
+import multiprocessing
+import os
+import sys
+import threading
+from multiprocessing import forkserver
+from multiprocessing.context import BaseContext
+
+FORKED = sys.platform == "linux"
+"""Elsewhere it is not safe: Metal, which a model on MPS needs, ends a process that was forked and
+goes on without another program."""
+
+
+def context() -> BaseContext:
+    """How a fresh process begins: forked from one that has loaded PyTorch where that is safe."""
+    if not FORKED:
+        return multiprocessing.get_context("spawn")
+    found = multiprocessing.get_context("forkserver")
+    found.set_forkserver_preload(["torch"])
+    return found
+
+
+def load_ahead() -> None:
+    """Have what processes are forked from load PyTorch now, beside whatever this process does."""
+    if FORKED:
+        context()
+        forkserver.ensure_running()
+
+
+def end_with_parent() -> None:
+    """Watch this process's parent, and end with it: a killed one would be waited for forever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -7,7 +7,10 @@ import pandas as pd
 import pytest
 
 from stages.comparison.analysis.compare_runs import compare_runs
+from stages.comparison.analysis.evaluation import evaluation_fault
+from stages.comparison.analysis.findings import Kind
 from stages.comparison.analysis.first_divergence import FirstDivergence, find_first_divergence
+from stages.comparison.analysis.limits import LIMITS
 from stages.comparison.page.sections import sections_of
 from stages.comparison.page.wording import divergence_in_words
 from stages.runs.run import Run
@@ -102,3 +105,17 @@ def test_weights_alone_tell_as_well() -> None:
     assert found is not None
     assert (found.compared, found.after, found.step, found.part) == (0, 11, 12, None)
     assert divergence_in_words(compare_runs(a, b).verdict) == "first divergence at step 12"
+
+
+@pytest.mark.parametrize(("parted", "told"), [(3, False), (200, True), (257, True)])
+def test_a_validation_loss_is_held_to_how_far_weights_had_parted_by_then(
+    parted: int, told: bool
+) -> None:
+    epochs = pd.DataFrame({"epoch": [1, 2, 3, 4], "train_loss": 0.5, "val_loss": 1.0})
+    a, b = (
+        replace(one, history=epochs, train=one.train | {"epochs_run": 4})
+        for one in (run("a"), run("b", parted, by=1e-3))
+    )
+    b = replace(b, history=epochs.assign(val_loss=[1.1, 1.0, 1.0, 1.0]))
+    fault = evaluation_fault(a, b, LIMITS["fp32"])
+    assert (fault is not None and (fault.kind, fault.where.epoch) == (Kind.VALIDATION, 1)) == told

@@ -1,5 +1,6 @@
 """Evidence that the kept weights of two runs, or their answers, are not those of one model."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,8 @@ def _same_weights_other_answers(a: Run, b: Run, limits: Limits) -> Fault | None:
 def _other_validation(a: Run, b: Run, limit: float) -> Fault | None:
     """The first epoch with another validation loss, if the training losses are all equal.
 
-    That of few steps may be equal although the weights have parted: these carry into it.
+    That of few steps may be equal although the weights have parted: these carry into it, as far
+    as they have parted by the end of the epoch.
     """
     if a.history is None or b.history is None or "val_loss" not in a.history:
         return None
@@ -118,13 +120,16 @@ def _other_validation(a: Run, b: Run, limit: float) -> Fault | None:
     if both.empty or (both["train_loss_a"] != both["train_loss_b"]).any():
         return None
     gaps = relative_gap(both["val_loss_a"], both["val_loss_b"])
-    if growth := weight_growth(a, b):
-        limit = max(limit, CARRIED_INTO_LOSS * max(growth.distance))
-    rows = np.flatnonzero(gaps > limit)
-    if len(rows) == 0:
-        return None
-    where = Where("evaluation", "validation", epoch=int(both["epoch"].iloc[rows[0]]))
-    return Fault(Kind.VALIDATION, where, float(gaps[rows[0]]), limit)
+    growth, steps, epochs = weight_growth(a, b), a.train.get("steps"), a.train.get("epochs_run")
+    for epoch, gap in zip(both["epoch"].astype(int), gaps, strict=True):
+        carried = 0.0
+        if growth:
+            last = math.ceil(epoch * steps / epochs) if steps and epochs else growth.steps[-1]
+            carried = CARRIED_INTO_LOSS * growth.until(last)
+        if gap > max(limit, carried):
+            where = Where("evaluation", "validation", epoch=epoch)
+            return Fault(Kind.VALIDATION, where, float(gap), max(limit, carried))
+    return None
 
 
 def _kept_beyond_the_trained(a: Run, b: Run) -> Fault | None:

@@ -37,6 +37,10 @@ class Growth:
         around = [after] if self.steps[after] == step - 1 or after == 0 else [after - 1, after]
         return max(self.distance[i] for i in around), self.norm[after]
 
+    def until(self, step: int) -> float:
+        """The largest distance after any step up to this one, its next milestone included."""
+        return max(self.distance[: bisect_left(self.steps, step) + 1])
+
 
 def weight_growth(a: Run, b: Run, kind: str = "weights", name: str = "(all)") -> Growth | None:
     """The distance of the weights as both runs go on; None when they share no such record.

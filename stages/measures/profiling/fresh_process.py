@@ -6,6 +6,7 @@ while the stage that asks for them does.
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from multiprocessing import forkserver
@@ -26,10 +27,19 @@ def context() -> BaseContext:
 
 
 def load_ahead() -> None:
-    """Have what processes are forked from load PyTorch now, beside whatever this process does."""
-    if FORKED:
-        context()
+    """Have what processes are forked from load PyTorch now, beside whatever this process does.
+
+    They end with this process and leave Ctrl-C to it, which a terminal sends to all. To be called
+    in the main thread, as whatever sets signals.
+    """
+    if not FORKED:
+        return
+    context()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is started now inherits it
+    try:
         forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def end_with_parent() -> None:

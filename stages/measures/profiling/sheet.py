@@ -20,6 +20,7 @@ from stages.core.errors import ModelError
 from stages.measures.profiling.cells import Cell, inference_cells, training_cell
 from stages.measures.profiling.energy import LEAST_SECONDS, counters_of, joules_per_image
 from stages.measures.profiling.flops import count_cost
+from stages.measures.profiling.fresh_process import load_ahead
 from stages.measures.profiling.grid import Plan, time_cells, visits
 from stages.measures.profiling.load import OtherLoad, load_note
 from stages.measures.profiling.memory import Mode, Peak, peak_memory
@@ -52,7 +53,11 @@ class Sheet:
 def measure(
     build: Callable[[], ProfiledModel], profile: "Profile", device: torch.device, threads: int
 ) -> Sheet:
-    """Measure the model that `build` makes (it is pickled and called in fresh processes too)."""
+    """Measure the model that `build` makes (it is pickled and called in fresh processes too).
+
+    In the main thread.
+    """
+    load_ahead()
     sizes = sorted(set(profile.batch_sizes))
 
     def peak(mode: Mode, batch_size: int) -> Peak:

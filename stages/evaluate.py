@@ -72,7 +72,8 @@ def evaluate(params: "Params") -> None:
     if params.profile.int8:
         values |= _in_int8(trained, outputs, splits)
     shown = [f"test_{metric}" for metric in heads]
-    shown += [name for name in ("test_balanced_accuracy", "int8_top1") if name in values]
+    if_there = ("test_balanced_accuracy", "int8_top1", "int8_balanced_accuracy")
+    shown += [name for name in if_there if name in values]
     write_metrics(paths.EVALUATE_METRICS, values, shown)
 
 

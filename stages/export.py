@@ -54,7 +54,7 @@ def export(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from stages.core.files import write_json
-    from stages.deployment.formats import FORMATS, make, make_folder, others
+    from stages.deployment.formats import FORMATS, make, make_folder, others, require_own
     from stages.deployment.int8 import CALIBRATION
     from stages.deployment.library_folder import require_library
     from stages.deployment.network import subject_of
@@ -69,6 +69,8 @@ def export(arguments: argparse.Namespace) -> int:
         "weights_sha256": model.weights_sha256,
         **model.about.model_dump(mode="json"),
     }
+    names = [name for name in FORMATS if getattr(arguments, name)] or ["onnx"]
+    require_own(arguments.out, names)
     try:
         if arguments.safetensors_timm:
             require_library(model)  # before others are written
@@ -79,7 +81,7 @@ def export(arguments: argparse.Namespace) -> int:
             lambda: pictures_of_run(source, "train", CALIBRATION).pixels,
         )
         make_folder(arguments.out)
-        for name in [name for name in FORMATS if getattr(arguments, name)] or ["onnx"]:
+        for name in names:
             place, held = make(FORMATS[name], subject, reference, arguments.out)
             sys.stdout.write(f"{place}: {_told(held)}\n")
             beside = place.with_name(f"{place.name}.json")

@@ -10,7 +10,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from stages.core.amounts import MOST, Amount
-from stages.core.validation_messages import conflict, unknown_name
+from stages.core.validation_messages import conflict
+from stages.core.variant_names import INT8, mistake_in, steps_of
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -19,9 +20,6 @@ Count = Annotated[int, Field(ge=1, le=MOST)]
 AtOnce = Annotated[int, Field(ge=1, le=100_000)]  # images; evaluation fills up its last batch
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Precision = Literal["fp32", "bf16", "fp16"]
-VARIANT_STEPS = (
-    "reparameterized", "channels_last", "bf16", "fp16", "fast", "compile", "onnx", "int8"
-)  # fmt: skip
 Augmentation = Literal["crop", "flip", "color_jitter", "randaugment", "erasing", "mixup", "cutmix"]
 
 
@@ -156,14 +154,10 @@ class Profile(Section):
     @property
     def int8(self) -> bool:
         """Whether a variant is in int8, whose accuracy must be measured too."""
-        return any("int8" in variant.split("+") for variant in self.variants)
+        return any(INT8 in steps_of(variant) for variant in self.variants)
 
     @model_validator(mode="after")
-    def _known_steps(self) -> Self:
-        for step in (step for variant in self.variants for step in variant.split("+")):
-            if step not in VARIANT_STEPS:
-                raise conflict(
-                    unknown_name("profile.variants", step, VARIANT_STEPS) + ", or several joined "
-                    "by +, such as reparameterized+onnx",
-                )
+    def _known_variants(self) -> Self:
+        for mistake in filter(None, map(mistake_in, self.variants)):
+            raise conflict(mistake)
         return self

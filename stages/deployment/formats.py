@@ -8,13 +8,13 @@ import json
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stages.core.errors import ModelError, RunError, UserError
-from stages.deployment.held import Held, Reference, hold
+from stages.deployment.held import Held, Reference, hold, logits_of_file
 from stages.deployment.int8 import write_int8
 from stages.deployment.library_folder import load_library, write_library
 from stages.deployment.network import Run, Subject
@@ -60,9 +60,25 @@ def make_folder(out: Path) -> None:
         ) from None
 
 
+def require_own(out: Path, names: Iterable[str]) -> None:
+    """Raise RunError where something lies in the place of a form that no export left there."""
+    for place in (out / FORMATS[name].place for name in names):
+        if place.exists() and not _beside(place).exists():
+            raise RunError(
+                f"{place} is there already and no export's, for {_beside(place).name}, which each "
+                "leaves, is not beside it. Nothing was written. Move it away, or name another "
+                "folder with `--out`."
+            )
+
+
+def _beside(place: Path) -> Path:
+    return place.with_name(f"{place.name}.json")
+
+
 def others(out: Path, about: Mapping[str, Any]) -> list[Path]:
     """What exports of other models left in `out`, by the JSON beside each."""
-    told = {out / form.place: out / f"{form.place}.json" for form in FORMATS.values()}
+    places = [out / form.place for form in FORMATS.values()]
+    told = {place: _beside(place) for place in places}
     return [made for made, beside in told.items() if beside.exists() and not _is_of(beside, about)]
 
 
@@ -98,7 +114,8 @@ def make(form: Format, subject: Subject, reference: Reference, out: Path) -> tup
 def _tried(form: Format, subject: Subject, reference: Reference, made: Path) -> Held:
     try:
         form.write(subject, made)
-        return hold(form.load(made, subject), reference)
+        logits = logits_of_file(form.load(made, subject), reference.test)
+        return hold(logits, reference)
     except (UserError, OSError):
         raise
     except Exception as error:  # exporters and libraries raise whatever they run into

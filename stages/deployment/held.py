@@ -39,9 +39,13 @@ class Reference:
 
 
 @torch.no_grad()
-def hold(run: Run, reference: Reference) -> Held:
-    """Put the test pictures through a loaded file."""
-    logits = torch.cat([run(batch) for batch in torch.tensor(reference.test.pixels).split(AT_ONCE)])
+def logits_of_file(run: Run, test: Split) -> Tensor:
+    """Logits of a loaded file for the pictures, float32 [n, classes]."""
+    return torch.cat([run(batch) for batch in torch.tensor(test.pixels).split(AT_ONCE)])
+
+
+def hold(logits: Tensor, reference: Reference) -> Held:
+    """How the logits of a file are beside PyTorch's."""
     labels = torch.from_numpy(reference.test.labels)
     found, eager = logits.argmax(1), reference.logits.argmax(1)
     right, right_eager = found == labels, eager == labels

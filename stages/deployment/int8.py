@@ -9,10 +9,15 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from stages.deployment.held import Reference, hold
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.core.variant_names import INT8
+from stages.deployment.held import Reference, hold, logits_of_file
 from stages.deployment.network import Subject
 from stages.deployment.whole_network import PIXELS, load_onnx, write_onnx
 from stages.measures.evaluation.accuracy import wilson_interval
+from stages.measures.evaluation.unequal import are_unequal, balanced_figures
 from stages.measures.profiling.int8 import quantize
 from stages.measures.profiling.try_measure import try_measure
 
@@ -32,9 +37,9 @@ def write_int8(subject: Subject, path: Path) -> None:
 def int8_figures(subject: Subject, reference: Reference) -> dict[str, Any]:
     """How right the model is in int8: for metrics/evaluate.json, all keys beginning with int8.
 
-    `int8_top1` is a share with its 95 % interval, the others are counts of test pictures (see
-    `Held`) and of pictures that it was calibrated on. Where there is no such file, `int8_reason`
-    says why.
+    `int8_top1` is a share with its 95 % interval; the others are counts of test pictures (see
+    `Held`), how many it was calibrated on and, where classes are unequal, the figures that count
+    them alike. Where there is no such file, `int8_reason` says why.
     """
 
     def measured() -> dict[str, Any]:
@@ -42,7 +47,8 @@ def int8_figures(subject: Subject, reference: Reference) -> dict[str, Any]:
             warnings.simplefilter("ignore")  # of the exporter's internals and future
             path = Path(folder) / "model.onnx"
             write_int8(subject, path)
-            held = hold(load_onnx(path, subject), reference)
+            logits = logits_of_file(load_onnx(path, subject), reference.test)
+        held, labels = hold(logits, reference), reference.test.labels
         low, high = wilson_interval(held.correct, held.pictures)
         return {
             "int8_top1": held.correct / held.pictures,
@@ -52,7 +58,17 @@ def int8_figures(subject: Subject, reference: Reference) -> dict[str, Any]:
             "int8_lost": held.lost,
             "int8_gained": held.gained,
             "int8_calibrated_on": min(CALIBRATION, len(subject.calibration())),
+            **(_balanced(labels, logits.argmax(1).numpy()) if _unequal(subject, labels) else {}),
         }
 
     figures, reason = try_measure(measured)
     return figures or {"int8_reason": reason}
+
+
+def _unequal(subject: Subject, labels: NDArray[np.int64]) -> bool:
+    return are_unequal(np.bincount(labels, minlength=len(subject.about.classes)))
+
+
+def _balanced(labels: NDArray[np.int64], found: NDArray[np.int64]) -> dict[str, float]:
+    figures = balanced_figures(labels, found)
+    return {key.replace("test", INT8): value for key, value in figures.items()}

@@ -1,10 +1,9 @@
 """The cost table: each figure of the profile with its unit and what it means."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from stages.pages.blocks import Table
-from stages.pages.formatting import NONE, large, number, percent
+from stages.pages.formatting import NONE, large, number
 
 Profile = dict[str, Any]
 
@@ -39,30 +38,6 @@ def variant_table(rows: Any) -> Table:
     head = ("variant", "mode", "batch", "p50 ms", "p95 ms", "images/s", "precision", "layout",
             "note")  # fmt: skip
     return Table(head, cells, numeric=(2, 3, 4, 5))
-
-
-def int8_sentences(profile: Profile, evaluate: Mapping[str, Any]) -> str | None:
-    """What a network in int8 costs in accuracy and time; None where none was asked for."""
-    if reason := evaluate.get("int8_reason"):
-        return f"The accuracy in int8 was not measured: {reason}."
-    if evaluate.get("int8_top1") is None:
-        return None
-    lost, gained = evaluate["int8_lost"], evaluate["int8_gained"]
-    told = (
-        f"In int8 (ONNX Runtime, calibrated on {evaluate['int8_calibrated_on']:,} training images) "
-        f"{percent(evaluate['int8_top1'])} of the test images are right, "
-        f"{percent(evaluate['test_top1'])} as trained: {lost:,} lost and {gained:,} gained, the "
-        f"same class for {evaluate['int8_same_top1']:,} of {evaluate['test_images']:,}."
-    )
-    timed = profile.get("variants") or {}
-    for name in (name for name in timed if "int8" in name.split("+")):
-        own, eager = (timed[one].get("latency_ms_p50") for one in (name, "eager"))
-        if own and eager:
-            told += (
-                f" {name} takes {number(own)} ms at batch {profile['latency_batch_size']}, eager "
-                f"{number(eager)} ms."
-            )
-    return told
 
 
 Row = tuple[str, str, str, str]

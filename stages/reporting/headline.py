@@ -1,16 +1,18 @@
 """What the first screen says: title, result with interval, tiles, and what is missing."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from stages.charts.style import metric_label
 from stages.core import paths
 from stages.core.combinations import AT_ONCE, DEFAULT_TASK
-from stages.core.counts import counted
+from stages.core.counts import counted, first_few
 from stages.core.metrics import Metrics
 from stages.core.params import Params
 from stages.measures.evaluation.unequal import BALANCED
 from stages.pages.blocks import Tile
 from stages.pages.formatting import device_name, duration, interval, large, number, percent, plain
+from stages.reporting.int8 import int8_tiles
 from stages.reporting.repeat import changes, made_params
 from stages.runs.run import Run
 from stages.runs.schema import accuracies_of
@@ -99,20 +101,13 @@ def tiles(run: Run) -> list[Tile]:
         for key, label in BALANCED.items()
         if run.evaluate.get(key) is not None
     ]
-    shown += _int8_tile(run.evaluate)
+    shown += int8_tiles(run.evaluate)
     ece = run.evaluate.get("ece")
     if ece is not None:
         images = run.evaluate.get("test_images") or FEW_FOR_CALIBRATION
         few = f"; so few as {images:,} images alone make some" * (images < FEW_FOR_CALIBRATION)
         shown.append(Tile("calibration error", percent(ece), f"ECE; 0 is perfect{few}"))
     return shown + _training_tiles(run.train) + _cost_tiles(run)
-
-
-def _int8_tile(evaluate: Metrics) -> list[Tile]:
-    if evaluate.get("int8_top1") is None:
-        return []
-    ends = interval(evaluate["int8_top1_low"], evaluate["int8_top1_high"])
-    return [Tile("test top-1 in int8", percent(evaluate["int8_top1"]), f"95 %: {ends}")]
 
 
 def _training_tiles(train: Metrics) -> list[Tile]:
@@ -150,6 +145,9 @@ def notes(params: Params, run: Run) -> list[str]:
         if (lack := lacking.get(path))
         and not (path == paths.PREDICTIONS and run.answers is not None)
     ]
+    if gone := [path for path in lacking if Path(path).parent == paths.PICTURES]:
+        named = first_few(map(str, gone), 3)
+        said.append(f"Without some pictures: {named} missing. Run `dvc repro evaluate`.")
     said += [f"{note}." for note in run.subset.get("data_notes", [])]
     made = made_params(params, run)
     if edited := _edited(made, params):

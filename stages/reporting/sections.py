@@ -167,10 +167,10 @@ def costs(run: Run) -> list[Picture]:
 
 
 def changed_params(params: Params) -> Table | None:
-    """Parameters that differ from the defaults."""
+    """Parameters that are set otherwise than where they are left out."""
     rows = tuple((key, plain(new), plain(old)) for key, (new, old) in
                  changes(params, Params()).items())  # fmt: skip
-    return Table(("parameter", "value", "default"), rows) if rows else None
+    return Table(("parameter", "value", "left out"), rows) if rows else None
 
 
 def all_params(params: Params) -> Table:

@@ -4,7 +4,8 @@ from typing import Any
 
 from stages.core.params import Params
 from stages.reporting import headline, sections
-from stages.reporting.costs import cost_table, int8_sentences, variant_table
+from stages.reporting.costs import cost_table, variant_table
+from stages.reporting.int8 import int8_text
 from stages.reporting.repeat import Origin, commands, made_params
 from stages.reporting.targets import Target, asked_of, judge
 from stages.reporting.transfer import TOLD, transfer
@@ -53,7 +54,7 @@ def view_of(present: Params, run: Run, origin: Origin, targets: list[Target]) ->
         "costs": sections.costs(run),
         "cost_table": cost_table(run.profile) if run.profile else None,
         "cost_verdict": run.profile.get("best"),
-        "int8": int8_sentences(run.profile, run.evaluate),
+        "int8": int8_text(run.evaluate, run.profile_table),
         "variant_table": None if run.profile_table is None else variant_table(run.profile_table),
         "targets": sections.target_table(verdicts),
         "target_commands": sections.target_commands(verdicts),

@@ -157,6 +157,11 @@ def read_strictly(source: Source) -> Run:
             pictures[name.stem] = picture
             if not as_recorded(picture, place, recorded):
                 lacks.append(Lack(place, "not the file that was recorded", damaged=True))
+    lacks += [
+        Lack(path)
+        for path in map(Path, recorded)
+        if path.parent == paths.PICTURES and path.stem not in pictures and values["evaluate"]
+    ]
     require_whole(source, lacks)
     return Run(
         name=source.name,

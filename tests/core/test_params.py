@@ -89,7 +89,16 @@ CONFLICTS = [
     ("{subset: {val: 0}, train: {early_stopping: 3}}", "`train.early_stopping: null`"),
     ("finetune: head", "`pretrained: true`"),
     ("train: {normalization: weights}", "set it to auto or subset"),
-]
+    *(
+        (f"profile: {{variants: [{name}]}}", "exclude each other")
+        for name in (
+            "bf16+fp16", "onnx+bf16", "compile+onnx", "channels_last+onnx", "int8+bf16",
+            "int8+onnx", "int8+fast",
+        )
+    ),
+    ("profile: {variants: [int8+int8]}", "which names int8 twice"),
+    ("profile: {variants: [int8+]}", '"int8+"'),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "said"), CONFLICTS)

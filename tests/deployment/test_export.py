@@ -3,22 +3,27 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pandas as pd
 import pytest
 import torch
 
+from stages.core.errors import RunError
 from stages.core.params import Params
-from stages.deployment.formats import FORMATS, make, others
+from stages.deployment.formats import FORMATS, make, others, require_own
 from stages.deployment.held import Reference
 from stages.deployment.int8 import int8_figures
 from stages.deployment.network import Subject, subject_of
 from stages.deployment.reference import reference_of
 from stages.deployment.run_model import RunModel
 from stages.export import main
-from stages.reporting.costs import int8_sentences
+from stages.report import report
+from stages.reporting.int8 import int8_text, int8_tiles
+from stages.runs.stage import run_stage
 from stages.runs.weights_file import About
 from stages.training.trained import filled
 from tests.pipeline.conftest import dvc_in
@@ -105,11 +110,16 @@ def test_the_page_tells_how_right_the_model_is_in_int8(
     assert held["correct"] == held["correct_eager"] - held["lost"] + held["gained"]
     page = " ".join(Path("report/report.md").read_text("utf-8").split())
     assert f"calibrated on 256 training images) {told} of the test images are right" in page
-    assert re.search(r"int8 takes [\d.]+ ms at batch 1, eager [\d.]+ ms\.", page)
+    assert re.search(r"A batch of 1 takes, median: int8 [\d.]+ ms, eager [\d.]+ ms\.", page)
     assert "In int8 (ONNX Runtime" in Path("report/index.html").read_text("utf-8")
     assert "test top-1 in int8" in Path("report/model_card.md").read_text("utf-8")
     assert "int8 is fastest" not in page
     assert "int8_top1" in dvc_in(folder)("metrics", "diff").stdout
+
+    Path("plots/pictures/filters.png").unlink()
+    run_stage(report, [])
+    page = " ".join(Path("report/report.md").read_text("utf-8").split())
+    assert "Without some pictures: plots/pictures/filters.png missing." in page
 
 
 def test_branches_are_folded_and_the_library_takes_the_weights(tmp_path: Path) -> None:
@@ -166,10 +176,49 @@ def test_a_model_that_cannot_be_quantised_says_so_on_the_page(
     subject = subject_of(model.about, model.trained, lambda: split(8).pixels)
     found = int8_figures(subject, Reference(test, torch.zeros(40, CLASSES)))
     assert found == {"int8_reason": "ValueError: no such operator"}
-    assert int8_sentences({}, found) == (
+    assert int8_text(found, None) == (
         "The accuracy in int8 was not measured: ValueError: no such operator."
     )
-    assert int8_sentences({}, {}) is None
+    assert int8_tiles(found) == []
+    assert int8_text({}, None) is None
+
+
+def test_of_unequal_classes_int8_too_is_told_counting_each_alike() -> None:
+    model, test = untrained("lenet_small"), split(40)
+    uneven = replace(test, labels=np.where(np.arange(40) < 36, 0, 1))
+    subject = subject_of(model.about, model.trained, lambda: split(8).pixels)
+    found = int8_figures(subject, Reference(uneven, torch.zeros(40, CLASSES)))
+    assert {"int8_balanced_accuracy", "int8_macro_f1"} <= found.keys()
+    assert [tile.label for tile in int8_tiles(found)] == [
+        "test top-1 in int8", "test balanced accuracy in int8", "test macro-F1 in int8"
+    ]  # fmt: skip
+    alike = replace(test, labels=np.arange(40) % CLASSES)
+    even = int8_figures(subject, Reference(alike, torch.zeros(40, CLASSES)))
+    assert "int8_balanced_accuracy" not in even
+
+
+def test_times_in_int8_stand_beside_those_of_the_network_as_it_is() -> None:
+    figures = {"int8_reason": "no reason"}
+    rows = pd.DataFrame(
+        [("eager", 1, 2.0, None), ("onnx", 1, 0.5, "noisy: much"), ("int8", 1, 0.25, None),
+         ("bf16", 64, 9.0, None), ("int8", 64, None, "failed"),
+         ("reparameterized+int8", 64, 5.0, None)],
+        columns=["variant", "batch_size", "latency_ms_p50", "note"],
+    ).assign(mode="inference")  # fmt: skip
+    assert str(int8_text(figures, rows)).partition("reason. ")[2] == (
+        "A batch of 1 takes, median: int8 0.25 ms, eager 2 ms, onnx 0.5 ms. A batch of 64 takes, "
+        "median: reparameterized+int8 5 ms. Some of these times are noisy: see the table."
+    )
+
+
+def test_what_a_user_has_in_the_place_of_a_file_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library/novel.txt").write_text("mine")
+    require_own(tmp_path, ["onnx"])
+    with pytest.raises(RunError, match=r"library is there already and no export's"):
+        require_own(tmp_path, ["onnx", "safetensors_timm"])
+    (tmp_path / "library.json").write_text("{}")
+    require_own(tmp_path, ["safetensors_timm"])
 
 
 def test_what_cannot_be_written_is_one_paragraph_and_leaves_nothing(tmp_path: Path) -> None:

@@ -89,7 +89,9 @@ def _seeds(found: Comparison) -> list[str]:
 
 def _figures(found: Comparison) -> tuple[Grid, ...]:
     rows = []
-    named = BALANCED | {"test_loss": "test loss", "ece": "calibration error (ECE)"}
+    named = BALANCED | {
+        "test_loss": "test loss", "ece": "calibration error (ECE)", "int8_top1": "accuracy in int8",
+    }  # fmt: skip
     for key, name in named.items():
         one, other = found.a.evaluate.get(key), found.b.evaluate.get(key)
         if one is not None and other is not None and f"{one:.4g}" != f"{other:.4g}":

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stages.measures.profiling.int8 import INT8
+from stages.core.variant_names import INT8
 from stages.measures.profiling.latency import latency, noise_note
 from stages.measures.profiling.memory_budget import Forecast
 from stages.measures.profiling.profiled_model import ProfiledModel, first_tensor
@@ -163,7 +163,7 @@ def _judge(difference: float, precision: str) -> str | None:
     if math.isinf(difference):
         raise Unmeasured(f"outputs are not finite in {precision}")
     if precision == INT8:
-        return "eight bits may answer otherwise: see its accuracy on the test images"
+        return "eight bits may answer otherwise"
     told = f"outputs differ from eager by {difference:.2g}, relative"
     if precision == "fp32" and difference > TOLERANCE:
         raise Unmeasured(f"{told}; {TOLERANCE:g} allowed")

@@ -12,7 +12,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-INT8 = "int8"
 QUANTIZED = ["Conv", "Gemm", "MatMul"]
 Feed = Mapping[str, NDArray[Any]]
 """A batch: an array per input of the network, by the input's name."""

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from stages.measures.profiling.int8 import INT8
+from stages.core.variant_names import INT8, steps_of
 from stages.measures.profiling.onnx import OnnxRuntime
 from stages.measures.profiling.profiled_model import Inputs
 from stages.measures.profiling.reparameterize import merge_branches
@@ -78,11 +78,7 @@ def make_variant(name: str, base: Variant, inputs: Inputs) -> Variant:
 
     Raises Unmeasured where a step cannot apply, or what PyTorch, timm or the exporter raise.
     """
-    steps = set(name.split("+"))
-    for one, others in EXCLUSIVE.items():
-        if one in steps and (clash := sorted(steps & others)):
-            raise Unmeasured(f"{one} and {clash[0]} exclude each other")
-    variant = base
+    steps, variant = steps_of(name), base
     for step, apply in STEPS.items():
         if step in steps:
             variant = apply(variant, inputs)
@@ -146,11 +142,4 @@ STEPS: dict[str, Callable[[Variant, Inputs], Variant]] = {
     "compile": _compiled,
     "onnx": _exported,
     INT8: _quantized,
-}
-EXPORTED_PLAINLY = {"channels_last", "bf16", "fp16", "compile"}  # what is exported is plain fp32
-EXCLUSIVE = {
-    "fast": {"compile", "onnx", INT8},
-    "bf16": {"fp16"},
-    "onnx": EXPORTED_PLAINLY | {INT8},  # which exports by itself
-    INT8: EXPORTED_PLAINLY,
 }

@@ -5,6 +5,7 @@ accuracy is told instead.
 """
 
 import json
+import os
 import shutil
 import tempfile
 import warnings
@@ -61,13 +62,16 @@ def make_folder(out: Path) -> None:
 
 
 def require_own(out: Path, names: Iterable[str]) -> None:
-    """Raise RunError where something lies in the place of a form that no export left there."""
+    """Raise RunError where something lies in the place of a form, or of the JSON beside it, that no
+    export left there.
+    """
     for place in (out / FORMATS[name].place for name in names):
-        if place.exists() and not _beside(place).exists():
+        there = [str(path) for path in (place, _beside(place)) if os.path.lexists(path)]
+        if there and _told_model(_beside(place)) is None:
             raise RunError(
-                f"{place} is there already and no export's, for {_beside(place).name}, which each "
-                "leaves, is not beside it. Nothing was written. Move it away, or name another "
-                "folder with `--out`."
+                f"{' and '.join(there)} would be overwritten, which no export has left, or one "
+                f"that was cut off before it wrote {_beside(place).name}. Nothing was written. "
+                "Move it away, or name another folder with `--out`."
             )
 
 
@@ -79,14 +83,17 @@ def others(out: Path, about: Mapping[str, Any]) -> list[Path]:
     """What exports of other models left in `out`, by the JSON beside each."""
     places = [out / form.place for form in FORMATS.values()]
     told = {place: _beside(place) for place in places}
-    return [made for made, beside in told.items() if beside.exists() and not _is_of(beside, about)]
+    return [
+        made for made, beside in told.items() if beside.exists() and _told_model(beside) != about
+    ]
 
 
-def _is_of(beside: Path, about: Mapping[str, Any]) -> bool:
+def _told_model(beside: Path) -> Any:
+    """What the JSON beside a form says of its model; None where it is not there, or damaged."""
     try:
-        return bool(json.loads(beside.read_bytes())["model"] == about)
-    except (ValueError, TypeError, KeyError):  # damaged: nobody can tell what it is of
-        return False
+        return json.loads(beside.read_bytes())["model"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def make(form: Format, subject: Subject, reference: Reference, out: Path) -> tuple[Path, Held]:
@@ -105,7 +112,7 @@ def make(form: Format, subject: Subject, reference: Reference, out: Path) -> tup
                 f"{held.same_top1} of {held.pictures} test pictures get the same class. The file "
                 f"was not kept.{_of_library(form)}"
             )
-        if place.is_dir():
+        if place.is_dir() and made.is_dir():
             shutil.rmtree(place)
         made.replace(place)
     return place, held

@@ -215,10 +215,18 @@ def test_what_a_user_has_in_the_place_of_a_file_is_left_alone(tmp_path: Path) ->
     (tmp_path / "library").mkdir()
     (tmp_path / "library/novel.txt").write_text("mine")
     require_own(tmp_path, ["onnx"])
-    with pytest.raises(RunError, match=r"library is there already and no export's"):
-        require_own(tmp_path, ["onnx", "safetensors_timm"])
-    (tmp_path / "library.json").write_text("{}")
+    for beside in (None, "{}", '{"mine": 1}', "[1"):
+        if beside is not None:
+            (tmp_path / "library.json").write_text(beside)
+        with pytest.raises(RunError, match=r"library.* would be overwritten"):
+            require_own(tmp_path, ["onnx", "safetensors_timm"])
+    (tmp_path / "library.json").write_text('{"model": {"run": "another"}}')
     require_own(tmp_path, ["safetensors_timm"])
+    (tmp_path / "model.pt2").symlink_to("nowhere")
+    (tmp_path / "model.onnx.json").write_text("mine")
+    for name in ("exported_program", "onnx"):
+        with pytest.raises(RunError, match="would be overwritten"):
+            require_own(tmp_path, [name])
 
 
 def test_what_cannot_be_written_is_one_paragraph_and_leaves_nothing(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Peak memory: known to the byte for known networks, in fresh processes, never zero."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +65,26 @@ def test_a_process_ends_with_the_one_that_started_it() -> None:
     assert parent.stdout.readline() == "building\n"
     parent.kill()
     parent.communicate()  # all that write to the pipe have ended
+
+
+@pytest.mark.parametrize("group", [True, False], ids=["as a terminal", "the stage alone"])
+def test_ctrl_c_waits_for_no_peak(group: bool) -> None:
+    measure = (
+        "import torch; from stages.core.sections import Profile\n"
+        "from stages.measures.profiling.sheet import measure\n"
+        "from tests.measures.subjects import endless\n"
+        "measure(endless, Profile(), torch.device('cpu'), 1)"
+    )
+    stage = subprocess.Popen(
+        [sys.executable, "-c", measure], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    assert stage.stdout
+    assert [stage.stdout.readline() for _ in range(2)] == ["building\n"] * 2
+    (os.killpg if group else os.kill)(stage.pid, signal.SIGINT)
+    _, said = stage.communicate()
+    assert stage.returncode == -signal.SIGINT
+    assert said.count("Traceback") == 1  # what `core.cli` makes a sentence of
 
 
 def test_a_forecast_goes_through_the_measured_peak() -> None:

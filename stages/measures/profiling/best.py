@@ -54,6 +54,7 @@ def best_line(rows: Sequence[Row], batch_sizes: Sequence[int]) -> str:
 
 def _failed(rows: Sequence[Row]) -> list[str]:
     """Variants of which nothing was timed, each with its reason."""
+    rows = [row for row in rows if row["mode"] == "inference"]
     reasons = {row["variant"]: row.get("note") for row in rows if row["latency_ms_p50"] is None}
     timed = {row["variant"] for row in rows if row["latency_ms_p50"] is not None}
     failed = [f"{name} ({note})" for name, note in reasons.items() if name not in timed]

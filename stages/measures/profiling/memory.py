@@ -34,7 +34,7 @@ from stages.core.device import (
     synchronize,
 )
 from stages.core.errors import UserError
-from stages.measures.profiling.fresh_process import context, end_with_parent
+from stages.measures.profiling.fresh_process import context, end_with_parent, ended_with
 from stages.measures.profiling.profiled_model import ProfiledModel
 from stages.measures.profiling.timing import Call
 from stages.measures.profiling.training_step import training_step
@@ -77,7 +77,8 @@ def peak_memory(
     with ProcessPoolExecutor(1, mp_context=context(), initializer=end_with_parent) as pool:
         future = pool.submit(_in_fresh_process, build, mode, batch_size, str(device), threads)
         try:
-            return future.result()
+            with ended_with(future):
+                return future.result()
         except BrokenProcessPool:
             return Peak(batch_size, reason=f"{KILLED} at batch {batch_size}", killed=True)
         except UserError:

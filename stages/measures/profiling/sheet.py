@@ -20,7 +20,7 @@ from stages.core.errors import ModelError
 from stages.measures.profiling.cells import Cell, inference_cells, training_cell
 from stages.measures.profiling.energy import LEAST_SECONDS, counters_of, joules_per_image
 from stages.measures.profiling.flops import count_cost
-from stages.measures.profiling.fresh_process import load_ahead
+from stages.measures.profiling.fresh_process import ended_with, load_ahead
 from stages.measures.profiling.grid import Plan, time_cells, visits
 from stages.measures.profiling.load import OtherLoad, load_note
 from stages.measures.profiling.memory import Mode, Peak, peak_memory
@@ -106,25 +106,29 @@ def _without_stopwatch(
     largest: Mapping[Mode, int],
 ) -> tuple[ProfiledModel, dict[Mode, Peak], Peak, tuple[Metrics, pd.DataFrame]]:
     """The model, its peaks at the `largest` batches, that of inference at a batch that fits, and
-    its counts: measured beside each other, and a peak that failed once more alone, for side by
-    side there may have been too little memory.
+    its counts: measured beside each other, and what memory did not suffice for once more alone.
 
     Raises ModelError where nothing fits.
     """
     with ThreadPoolExecutor(2) as beside:
         asked = {mode: beside.submit(peak, mode, size) for mode, size in largest.items()}
-        inference = asked["inference"].result()
-        if inference.reason is not None:
-            asked["training"].result()
-            inference = peak("inference", largest["inference"])
-        smallest = peak("inference", 1) if inference.killed else inference
-        _require_fit(smallest)
-        subject = build()
-        counted = count(subject)
-    training = asked["training"].result()
-    if training.reason is not None:
+        with ended_with(*asked.values()):
+            inference = asked["inference"].result()
+            if _for_want_of_memory(inference):
+                asked["training"].result()
+                inference = peak("inference", largest["inference"])
+            smallest = peak("inference", 1) if inference.killed else inference
+            _require_fit(smallest)
+            subject = build()
+            counted = count(subject)
+            training = asked["training"].result()
+    if _for_want_of_memory(training):
         training = peak("training", largest["training"])
     return subject, {"inference": inference, "training": training}, smallest, counted
+
+
+def _for_want_of_memory(peak: Peak) -> bool:
+    return peak.killed or "memory" in (peak.reason or "")
 
 
 def _training_size(profile: "Profile") -> int:

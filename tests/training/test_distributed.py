@@ -172,7 +172,8 @@ def test_another_number_of_processes_is_another_run(monkeypatch: pytest.MonkeyPa
 
 
 def test_ctrl_c_ends_all_processes_without_a_traceback() -> None:
-    child = ["--no-python", "sh", "-c", "kill -INT $PPID; sleep 600"]
+    # Not at once: torchrun knows nothing of a child while it starts it, and would leave it behind.
+    child = ["--no-python", "sh", "-c", "sleep 3; kill -INT $PPID; sleep 600"]
     command = [sys.executable, "-m", "stages.training.torchrun", "--standalone"]
     done = subprocess.run(
         [*command, "--nproc-per-node", "1", *child], capture_output=True, text=True, check=False

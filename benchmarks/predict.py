@@ -32,6 +32,8 @@ def asked(pictures: Path, run: str) -> tuple[float, float, int]:
         predict.stdout.readline()
         first = time.perf_counter() - started
         lines = 1 + len(predict.stdout.readlines())
+    if predict.returncode:
+        sys.exit(predict.returncode)
     return first, time.perf_counter() - started, lines
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from matplotlib.figure import Figure
+
     from stages.core.params import Params
     from stages.datasets.pixels import Split
     from stages.measures.evaluation.split_figures import Evaluation
@@ -24,8 +26,7 @@ if TYPE_CHECKING:
 
 def evaluate(params: "Params") -> None:
     """The stage. Raises UserError subclasses for what the user can mend."""
-    from stages.charts.style import save
-    from stages.core import files, paths
+    from stages.core import paths
     from stages.core.device import memory_advice, prepare
     from stages.core.metrics import read_metrics, write_metrics
     from stages.core.records import FILES, hashes_of, require_recorded
@@ -62,9 +63,7 @@ def evaluate(params: "Params") -> None:
     album["augmentation"] = augmentation_picture(
         train, params.train.augment, params.seed, len(trained.classes)
     )
-    files.emptied(paths.PICTURES)
-    for name, drawn in album.items():
-        save(drawn, paths.PICTURES / f"{name}.png")
+    _save_pictures(album)
     tables = [paths.ALL_PREDICTIONS, paths.PREDICTIONS, paths.PER_CLASS, paths.RELIABILITY]
     written = hashes_of([*tables, *sorted(paths.PICTURES.iterdir())])
     values = evaluation.metrics | {"evaluate_seconds": seconds, FILES: written}
@@ -96,6 +95,15 @@ def _in_int8(
     if (top1 := found.get("int8_top1")) is not None:
         sys.stdout.write(f"In int8 {100 * top1:.1f} % of the test images are right.\n")
     return found
+
+
+def _save_pictures(album: "Mapping[str, Figure]") -> None:
+    from stages.charts.style import save
+    from stages.core import files, paths
+
+    files.emptied(paths.PICTURES)
+    for name, drawn in album.items():
+        save(drawn, paths.PICTURES / f"{name}.png")
 
 
 def _save_tables(evaluation: "Evaluation") -> None:

@@ -54,7 +54,7 @@ def export(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from stages.core.files import write_json
-    from stages.deployment.formats import FORMATS, make, make_folder, others, require_own
+    from stages.deployment.formats import FORMATS, beside_of, make, make_folder, others, require_own
     from stages.deployment.int8 import CALIBRATION
     from stages.deployment.library_folder import require_library
     from stages.deployment.network import subject_of
@@ -84,8 +84,7 @@ def export(arguments: argparse.Namespace) -> int:
         for name in names:
             place, held = make(FORMATS[name], subject, reference, arguments.out)
             sys.stdout.write(f"{place}: {_told(held)}\n")
-            beside = place.with_name(f"{place.name}.json")
-            write_json(beside, {"held": asdict(held), "model": about})
+            write_json(beside_of(place), {"held": asdict(held), "model": about})
     finally:  # a refusal must not leave them to be taken for this run's
         for place in others(arguments.out, about):
             sys.stderr.write(f"{place} is of another run, and was left as it is\n")

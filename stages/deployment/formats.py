@@ -66,25 +66,27 @@ def require_own(out: Path, names: Iterable[str]) -> None:
     export left there.
     """
     for place in (out / FORMATS[name].place for name in names):
-        there = [str(path) for path in (place, _beside(place)) if os.path.lexists(path)]
-        if there and _told_model(_beside(place)) is None:
+        there = [str(path) for path in (place, beside_of(place)) if os.path.lexists(path)]
+        if there and _told_model(beside_of(place)) is None:
             raise RunError(
                 f"{' and '.join(there)} would be overwritten, which no export has left, or one "
-                f"that was cut off before it wrote {_beside(place).name}. Nothing was written. "
+                f"that was cut off before it wrote {beside_of(place).name}. Nothing was written. "
                 "Move it away, or name another folder with `--out`."
             )
 
 
-def _beside(place: Path) -> Path:
+def beside_of(place: Path) -> Path:
+    """The JSON that tells what the form in this place is of."""
     return place.with_name(f"{place.name}.json")
 
 
 def others(out: Path, about: Mapping[str, Any]) -> list[Path]:
     """What exports of other models left in `out`, by the JSON beside each."""
     places = [out / form.place for form in FORMATS.values()]
-    told = {place: _beside(place) for place in places}
     return [
-        made for made, beside in told.items() if beside.exists() and _told_model(beside) != about
+        place
+        for place in places
+        if beside_of(place).exists() and _told_model(beside_of(place)) != about
     ]
 
 

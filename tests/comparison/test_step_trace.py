@@ -124,8 +124,11 @@ def test_muon_multiplies_in_bfloat16_at_any_precision(
         for ulp in (False, True)
     )
     places = places_at(a, b, 1)
-    # Beyond what holds for fp32 in single updates; in how many of them, machines differ.
     assert max(place.distance for place in places if place.kind == "update") > 1e-3
+    # Machines differ in how many updates that is, and a few are outvoted: of these alone.
+    beyond = [place for place in places if place.kind == "update" and place.distance > 1e-3]
+    assert first_beyond(beyond, LIMITS["fp32"]) is not None
+    assert first_beyond(beyond, limits_for("fp32", a.params)) is None
     assert first_beyond(places, limits_for("fp32", a.params)) is None
 
 

@@ -49,7 +49,7 @@ def _adamw(groups: Groups, _train: Train) -> torch.optim.Optimizer:
 
 
 def _muon(groups: Groups, train: Train) -> torch.optim.Optimizer:
-    return MuonWithAdamW(groups, train.momentum)
+    return _eager(MuonWithAdamW)(groups, train.momentum)
 
 
 @cache
@@ -114,8 +114,9 @@ class MuonWithAdamW(torch.optim.Optimizer):
             hidden = [views[id(p)] for p in group["params"] if id(p) in views]
             muon.append({**settings, "params": hidden})
             adamw.append({**settings, "params": rest})
-        self.muon = torch.optim.Muon(muon, momentum=momentum, adjust_lr_fn="match_rms_adamw")
-        self.adamw = torch.optim.AdamW(adamw, fused=True)
+        steps_like_adamw = {"momentum": momentum, "adjust_lr_fn": "match_rms_adamw"}
+        self.muon = _eager(torch.optim.Muon)(muon, **steps_like_adamw)
+        self.adamw = _eager(torch.optim.AdamW)(adamw, fused=True)
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -132,7 +133,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         for part in (self.muon, self.adamw):
             for ours, inner in zip(self.param_groups, part.param_groups, strict=True):
                 inner["lr"] = ours["lr"]
-            part.step()  # type: ignore[no-untyped-call]
+            part.step()
         return loss
 
     def state_dict(self) -> dict[str, Any]:

@@ -243,11 +243,16 @@ def test_training_imports_no_compiler() -> None:
     code = """if True:
         import sys, torch
         from stages.core.sections import Train
+        from stages.measures.profiling.training_step import training_step
         from stages.training import engine, optimizer
-        model = torch.nn.Linear(2, 2)
-        first = optimizer.make_optimizer([{"params": list(model.parameters())}], Train())
-        model(torch.ones(1, 2)).sum().backward()
-        first.step(), first.zero_grad(), first.load_state_dict(first.state_dict())
+        from tests.measures.subjects import linear
+        for name in sys.argv[1:]:
+            model = torch.nn.Linear(2, 2)
+            groups = [{"params": list(model.parameters()), "name": "backbone"}]
+            first = optimizer.make_optimizer(groups, Train(optimizer=name))
+            model(torch.ones(1, 2)).sum().backward()
+            first.step(), first.zero_grad(), first.load_state_dict(first.state_dict())
+        training_step(linear(), 2, torch.device("cpu"))()
         assert "torch._dynamo" not in sys.modules
     """
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code, *NAMES], check=True)

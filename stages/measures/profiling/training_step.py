@@ -1,7 +1,8 @@
 """One step of training as it is timed and as its memory is measured.
 
-Forward, loss, backward and AdamW on one fixed batch, on a model placed as a run places it: what a
-step costs, not what it learns. Leaves the real training to `stages.training`.
+Forward, loss, backward and AdamW on one fixed batch, on a model placed as a run places it, by the
+optimiser of a run: what a step costs, not what it learns. Leaves the real training to
+`stages.training`.
 """
 
 import copy
@@ -10,9 +11,11 @@ import torch
 from torch import Tensor
 
 from stages.core.device import autocast
+from stages.core.sections import Train
 from stages.measures.profiling.profiled_model import ProfiledModel
 from stages.measures.profiling.timing import Call
 from stages.training.fast_kernels import fast_kernels
+from stages.training.optimizer import make_optimizer
 from stages.training.placement import place_model
 
 
@@ -37,7 +40,8 @@ def training_step(
         targets.to(device) if isinstance(targets, Tensor) else tuple(t.to(device) for t in targets)
     )
     fast = subject.fast_kernels and device.type == "cpu"
-    optimizer = torch.optim.AdamW(p for p in model.parameters() if p.requires_grad)
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = make_optimizer([{"params": learning}], Train(optimizer="adamw"))
 
     def step() -> None:
         optimizer.zero_grad()

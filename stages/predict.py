@@ -41,6 +41,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--top", type=int, default=5, metavar="N", help="classes (default: %(default)s)"
     )
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: %(default)s)"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="a row per picture and class")
     form.add_argument("--json", action="store_true", help="one document with the model's facts")
@@ -62,7 +65,7 @@ def predict(arguments: argparse.Namespace) -> int:
     from stages.deployment.answers import Answer, answers
     from stages.deployment.run_model import model_of_run
 
-    model = model_of_run(source)
+    model = model_of_run(source, arguments.device)
     gc.enable()
     unreadable: list[Unreadable] = []
 

@@ -11,12 +11,16 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from stages.core.counts import counted
 from stages.core.errors import DeviceError
 
 if TYPE_CHECKING:
     import torch
 
     from stages.core.params import Params
+
+DEVICES = r"^(auto|cpu|cuda(:\d+)?|mps)$"
+DEVICES_IN_WORDS = "auto, cpu, cuda, cuda:1, or mps"
 
 
 def prepare(params: "Params") -> "torch.device":
@@ -40,11 +44,13 @@ def device_of(backend: str) -> str:
 def choose_device(name: str) -> "torch.device":
     """The torch device that `auto`, `cpu`, `cuda`, `cuda:1` or `mps` means here.
 
-    Raises DeviceError when a device is asked for that is absent; `auto` takes CUDA, then MPS,
-    then the CPU.
+    Raises DeviceError when a device is asked for that is absent or none of these; `auto` takes
+    CUDA, then MPS, then the CPU.
     """
     import torch
 
+    if not re.match(DEVICES, name):
+        raise DeviceError(f"`device` is {name}; it must be {DEVICES_IN_WORDS}.")
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda", 0)
@@ -96,6 +102,14 @@ def set_threads(params: "Params") -> int:
     if params.threads != "auto":
         torch.set_num_threads(params.threads)
     return torch.get_num_threads()
+
+
+def threads_note(threads: int | str) -> str | None:
+    """What to say of more `threads` than there are cores; None where there are enough."""
+    cores = os.cpu_count()
+    if cores is None or threads == "auto" or int(threads) <= cores:
+        return None
+    return f"`threads` is {threads} on {counted(cores, 'core')}: threads will wait for one another"
 
 
 def has_exact_integers(device: "torch.device") -> bool:

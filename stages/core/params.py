@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from stages.core.combinations import DEFAULT_TASK, mistake_between
+from stages.core.device import DEVICES, DEVICES_IN_WORDS
 from stages.core.errors import ParamsError
 from stages.core.sections import Dataset, Evaluate, Profile, Section, Seed, Subset, Train
 from stages.core.validation_messages import conflict, explain
@@ -42,8 +43,8 @@ class Params(Section):
     device: Annotated[
         str,
         Field(
-            pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$",
-            description="auto, cpu, cuda, cuda:1, or mps",
+            pattern=DEVICES,
+            description=DEVICES_IN_WORDS,
             examples=["auto", "cpu", "cuda", "mps"],
         ),
     ] = "auto"

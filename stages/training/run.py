@@ -12,7 +12,7 @@ import torch
 from stages.core.combinations import AT_ONCE
 from stages.core.counts import counted
 from stages.core.determinism import keep_freed_memory
-from stages.core.device import memory_advice, precision_note, prepare
+from stages.core.device import memory_advice, precision_note, prepare, threads_note
 from stages.core.errors import DivergedError
 from stages.core.params import Params
 from stages.datasets.pixels import Split
@@ -128,8 +128,8 @@ def _announcement(engine: Engine) -> str:
         )
     size = engine.built.notes.get("size")
     fewer += f"; images are shown at {size}" if size else ""
-    slower = precision_note(engine.device, train.precision)
-    fewer += f"; {slower}" if slower else ""
+    slower = [precision_note(engine.device, train.precision), threads_note(engine.params.threads)]
+    fewer += "".join(f"; {note}" for note in slower if note)
     return (
         f"training {engine.params.model} ({millions:.2f} M parameters) on "
         f"{counted(engine.count, 'image')}: {counted(train.epochs, 'epoch')} of "

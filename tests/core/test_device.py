@@ -9,6 +9,7 @@ from stages.core.device import (
     memory_advice,
     precision_note,
     set_threads,
+    threads_note,
 )
 from stages.core.errors import DeviceError
 from stages.core.params import Params
@@ -66,6 +67,12 @@ def test_a_precision_without_instructions_is_told(monkeypatch) -> None:
     assert "no instructions for fp16" in str(precision_note(cpu, "fp16"))
     known.clear()  # as an older PyTorch, which does not tell
     assert precision_note(cpu, "bf16") is None
+
+
+def test_more_threads_than_cores_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert "64 on 2 cores: threads will wait" in str(threads_note(64))
+    assert threads_note(2) is threads_note("auto") is None
 
 
 def test_memory_that_ends_is_a_paragraph_with_advice() -> None:

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 def test_answers_are_those_of_the_evaluation(
     here: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([str(pictures), "--top", "1", "--csv"]) == 0
+    assert main([str(pictures), "--top", "1", "--csv", "--device", "cpu"]) == 0
     said = capsys.readouterr()
     assert said.err == "not taken for pictures: 1 .txt\n"
     rows = pd.read_csv(io.StringIO(said.out), dtype={"class": str}).set_index("picture")
@@ -120,6 +120,8 @@ def test_a_name_that_can_be_none_hinders_no_other(
         (["cut.zip"], "cut.zip is a file but no complete zip"),
         (["stages/predict.py", "--run", "no-such"], "There is no run called 'no-such'"),
         (["stages/predict.py", "--run", "empty"], "empty has no data/weights.safetensors"),
+        (["stages/predict.py", "--device", "gpu"], "`device` is gpu; it must be auto, cpu,"),
+        (["stages/predict.py", "--device", "cuda:99"], "`device` is cuda:99, but "),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_paragraph(

@@ -36,6 +36,15 @@ def test_fused_attention_is_counted() -> None:
     assert cost.macs == 2 * heads * tokens * tokens * width
 
 
+def test_a_layer_that_has_a_kernel_of_its_own_is_counted() -> None:
+    tokens, width, hidden = 10, 8, 16
+    layer = nn.TransformerEncoderLayer(width, 2, hidden, batch_first=True).eval()
+    cost = count_cost(layer, (torch.empty(1, tokens, width),))
+    projections = tokens * width * (4 * width + 2 * hidden)
+    assert cost.macs == projections + 2 * tokens * tokens * width
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
 def test_normalisations_are_counted_apart() -> None:
     model = nn.Sequential(nn.BatchNorm2d(4), nn.LayerNorm(6), nn.GroupNorm(2, 4)).eval()
     cost = count_cost(model, (torch.empty(1, 4, 6, 6),))

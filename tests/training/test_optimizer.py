@@ -238,11 +238,12 @@ def test_the_plain_form_makes_the_librarys_steps(name: str) -> None:
         assert torch.equal(one, other)
 
 
-def test_training_imports_no_compiler() -> None:
+def test_neither_training_nor_the_profile_imports_the_compiler() -> None:
     """It takes a second, at every start."""
     code = """if True:
         import sys, torch
         from stages.core.sections import Train
+        from stages.measures.profiling.sheet import count
         from stages.measures.profiling.training_step import training_step
         from stages.training import engine, optimizer
         from tests.measures.subjects import linear
@@ -253,6 +254,7 @@ def test_training_imports_no_compiler() -> None:
             model(torch.ones(1, 2)).sum().backward()
             first.step(), first.zero_grad(), first.load_state_dict(first.state_dict())
         training_step(linear(), 2, torch.device("cpu"))()
+        count(linear())
         assert "torch._dynamo" not in sys.modules
     """
     subprocess.run([sys.executable, "-c", code, *NAMES], check=True)

@@ -1,7 +1,7 @@
 """Multiply-accumulates (MACs), FLOPs and activations of one forward pass, and where they arise.
 
-Counted by PyTorch's FlopCounterMode from shapes alone, on the `meta` device, where attention is
-spelt out as matrix products: nothing is computed and the counts are the same on every machine.
+Counted by PyTorch's FlopCounterMode from shapes alone, on the CPU, with attention spelt out as
+matrix products, so the counts are the same on every machine.
 Counted are convolutions and matrix products (linear layers, attention); 1 MAC = 2 FLOPs, as a
 multiplication and an addition. Normalisations, activation functions, pooling and softmax are no
 MACs. Many published tables (timm's, and whatever fvcore counts) call MACs or FLOPs the sum of MACs
@@ -9,7 +9,9 @@ and the arithmetic of normalisations, which is given beside for comparison: it a
 ResNet-50 and 5 % to a MobileNet.
 """
 
+import inspect
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +19,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils import flop_counter
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.module_tracker import ModuleTracker
@@ -48,16 +52,15 @@ class Cost:
 
 
 def count_cost(model: nn.Module, inputs: tuple[Tensor, ...]) -> Cost:
-    """Count one forward pass of `model` on inputs of batch size 1.
+    """Count one forward pass of `model`, which is on the CPU, on inputs of batch size 1.
 
-    The model stays where it is; its parameters and buffers are replaced by shapes for the call.
+    Its buffers are replaced by copies for the call, so that the statistics of norms stay.
     """
-    state = dict(model.named_parameters()) | dict(model.named_buffers())
-    shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in state.items()}
-    flops = FlopCounterMode(display=False)
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    flops = _counter()
     tracker = ModuleTracker()
-    with torch.no_grad(), tracker, _Operators(tracker) as met, flops:
-        functional_call(model, shapes, tuple(x.to("meta") for x in inputs))
+    with torch.no_grad(), _attention_spelt_out(), tracker, _Operators(tracker) as met, flops:
+        functional_call(model, buffers, inputs)
     return Cost(
         macs=flops.get_total_flops() // 2,
         normalization_ops=met.normalization_ops,
@@ -65,6 +68,28 @@ def count_cost(model: nn.Module, inputs: tuple[Tensor, ...]) -> Cost:
         blocks=_by_block(model, flops, met.activations),
         uncounted=tuple(sorted(met.uncounted)),
     )
+
+
+def _counter() -> FlopCounterMode:
+    """PyTorch's counter without its wrapper for `torch.compile`, to import which takes a second.
+
+    No counting is compiled here. What it wraps is kept by `functools.wraps`.
+    """
+    kind: Any = flop_counter._FlopCounterMode
+    kind.__torch_dispatch__ = inspect.unwrap(kind.__torch_dispatch__)
+    return FlopCounterMode(display=False)
+
+
+@contextmanager
+def _attention_spelt_out() -> Iterator[None]:
+    """No kernel that takes attention as one operator, or a whole layer of it."""
+    whole_layers = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(whole_layers)
 
 
 class _Operators(TorchDispatchMode):
@@ -76,6 +101,11 @@ class _Operators(TorchDispatchMode):
         self.activations: dict[str, int] = {}
         self.normalization_ops = 0
         self.uncounted: set[str] = set()
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Spare the import of the compiler, as `_counter` does."""
+        return False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None

@@ -52,15 +52,17 @@ class Cost:
 
 
 def count_cost(model: nn.Module, inputs: tuple[Tensor, ...]) -> Cost:
-    """Count one forward pass of `model`, which is on the CPU, on inputs of batch size 1.
+    """Count one forward pass of `model` on inputs of batch size 1, both on the CPU or on `meta`.
 
-    Its buffers are replaced by copies for the call, so that the statistics of norms stay.
+    For the call its buffers are replaced by copies, so that the statistics of norms stay, and its
+    parameters by what wants no gradient, which PyTorch's tracker of modules would hook.
     """
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    state = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    state |= {name: buffer.clone() for name, buffer in model.named_buffers()}
     flops = _counter()
     tracker = ModuleTracker()
     with torch.no_grad(), _attention_spelt_out(), tracker, _Operators(tracker) as met, flops:
-        functional_call(model, buffers, inputs)
+        functional_call(model, state, inputs)
     return Cost(
         macs=flops.get_total_flops() // 2,
         normalization_ops=met.normalization_ops,

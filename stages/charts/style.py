@@ -98,6 +98,9 @@ mpl.rcParams.update(
 )
 
 
+BEYOND = 0.05  # of an axis of shares, so that marks at none and all are whole
+
+
 def figure(width_in: float = WIDTH_IN, height_in: float = 3.2) -> Figure:
     """An empty figure whose parts are laid out without overlap."""
     return Figure(figsize=(width_in, height_in), layout="constrained")
@@ -110,9 +113,15 @@ def chart(width_in: float = WIDTH_IN, height_in: float = 3.2) -> tuple[Figure, A
 
 
 def percent_axis(axes: Axes, which: str) -> None:
-    """Show shares of 0 … 1 on the `x` or `y` axis as per cent."""
+    """Show shares of 0 … 1 on the `x` or `y` axis as per cent; call when all is drawn.
+
+    Intervals that reach beyond none or all are cut off there.
+    """
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
+    limits = axes.get_xlim() if which == "x" else axes.get_ylim()
+    inside = max(limits[0], -BEYOND), min(limits[1], 1 + BEYOND)
+    axes.set(**{f"{which}lim": inside})
 
 
 def whole_number_axis(axes: Axes) -> None:

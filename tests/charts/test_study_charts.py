@@ -50,6 +50,12 @@ def test_names_in_a_scatter_overlap_neither_one_another_nor_the_frame() -> None:
     assert all(frame.containsx(box.x0) and frame.containsx(box.x1) for box in texts)
 
 
+def test_an_axis_of_shares_shows_none_beyond_all() -> None:
+    points = crowd().assign(mean=0.97, low=0.8, high=1.3)
+    (axes,) = cost_against_accuracy(points, "ms", "ms", "Latency", 0.1).axes
+    assert max(tick for tick in axes.get_yticks() if tick <= axes.get_ylim()[1]) == 1.0
+
+
 def test_names_keep_off_the_line_of_the_front() -> None:
     points = pd.DataFrame({
         "series": ["small tutorial_2", "large one_cycle_40", "deep one_cycle_40"],

@@ -1,6 +1,7 @@
 """Learning curves and advice on runs whose answer is known."""
 
 import json
+import math
 from dataclasses import replace
 from math import nan
 from pathlib import Path
@@ -15,7 +16,7 @@ from stages.core.records import write_record
 from stages.studies.analysis.advice import NONE_YET, advise
 from stages.studies.analysis.fitted_curves import fitted_curves
 from stages.studies.analysis.machine_results import MachineResults, front
-from stages.studies.analysis.network_costs import of_networks
+from stages.studies.analysis.network_costs import log_span, of_networks
 from stages.studies.analysis.reading import read_results
 from stages.studies.analysis.results import Results
 from stages.studies.analysis.scaling import (
@@ -27,7 +28,7 @@ from stages.studies.analysis.scaling import (
     leaning,
     leave_out_largest,
 )
-from stages.studies.analysis.traced import latency_text
+from stages.studies.analysis.traced import latency_text, share_text
 from stages.studies.page.album import bands, losses
 from stages.studies.page.cautions import cautions
 from stages.studies.page.size_tables import images_told, sample_table, winner_beyond
@@ -414,12 +415,32 @@ def test_the_expected_winner_is_doubted_where_its_curve_missed_the_largest_size(
     assert ("missed good (" in told) == doubted
 
 
+def test_a_span_of_logarithms_has_ends_that_lie_apart_by_the_span_of_times() -> None:
+    half = log_span(3.03) / 2
+    assert math.exp(half) - math.exp(-half) == pytest.approx(3.03)
+    assert log_span(0.1) == pytest.approx(0.1, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("mean", "half_width", "told"),
+    [
+        (0.516, 0.012, "51.6 ± 1.2 %"),
+        (0.967, 0.08, "96.7 (88.7 to 100.0) %"),
+        (0.02, 0.05, "2.0 (0.0 to 7.0) %"),
+    ],
+)
+def test_an_interval_of_shares_ends_at_none_and_all(
+    mean: float, half_width: float, told: str
+) -> None:
+    assert share_text({"mean": mean, "high": mean + half_width}) == told
+
+
 @pytest.mark.parametrize(
     ("median_ms", "span", "told"),
     [
         (10.6, 0.15, "11 ± 2"),
         (8.9, 0.09, "8.9 ± 0.8"),
-        (22.0, 1.27, "22 (6.2 to 78)"),
+        (22.0, 1.27, "22 (6.6 to 73)"),
         (3.21, None, "3.21"),
     ],
 )

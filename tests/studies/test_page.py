@@ -242,6 +242,10 @@ def test_missing_and_diverged_cells_are_said(form: StudyConfig) -> None:
     assert rows["poor"][3] == "diverged at epoch 7, fp16"
     assert rows["fair"][2].endswith("(1)")
     assert rows["good"][1].endswith("(1, 1 diverged)")
+    every = {row[0]: row[1] for row in rows_of(text, "run | result")}
+    assert every["poor-400-plain-0"] == "diverged at epoch 7, fp16"
+    assert every["fair-200-plain-1"] == "not run"
+    assert every["good-100-plain-0"].endswith(" %")
 
 
 def test_runs_of_other_parameters_are_left_out_and_named(form: StudyConfig) -> None:

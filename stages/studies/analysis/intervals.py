@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from stages.studies.analysis.answers import ImageErrors
+from stages.studies.analysis.network_costs import log_span
 from stages.studies.analysis.spread import GROUP, LEVEL, Group, Run, Spread, among, pooled
 
 NORMAL = float(stats.norm.ppf(LEVEL))
@@ -192,8 +193,8 @@ def latency_difference(a: pd.DataFrame, b: pd.DataFrame) -> Estimate:
     for 1.3 spans (Lord, Biometrika 34, 1947). The whole spans of both are added.
     """
     latencies = [math.log(float(runs["latency_ms_p50"].astype(float).mean())) for runs in (a, b)]
-    spans = [float(runs["latency_spread"].astype(float).mean()) if "latency_spread" in runs
-             else math.nan for runs in (a, b)]  # fmt: skip
+    spans = [log_span(float(runs["latency_spread"].astype(float).mean()))
+             if "latency_spread" in runs else math.nan for runs in (a, b)]  # fmt: skip
     half_width = None if math.isnan(sum(spans)) else sum(spans)
     return Estimate(latencies[0] - latencies[1], half_width)
 

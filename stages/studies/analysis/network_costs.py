@@ -5,6 +5,8 @@ Each cell carries the profile that stood when it ran. That may have been measure
 out: every cell gets the medians over its network's cells, and a span that holds them all.
 """
 
+import math
+
 import pandas as pd
 
 from stages.measures.profiling.latency import NOISY, REPEATS_TOLD
@@ -15,6 +17,14 @@ TRAINING = "training_images_per_second"  # of a frozen trunk its own, as its ste
 ALIKE = ("machine", "model", "params_total", "macs_g", "input_px", "fast_kernels",
          "memory_format", "latency_batch_size", "throughput_batch_size")  # fmt: skip
 """What cells of one network, profiled alike, have in common."""
+
+
+def log_span(span: float) -> float:
+    """The span of the logarithms of times whose own span is `span`, as a share of their median.
+
+    As with the median in the middle of the logarithms: from e^-h to e^h it is 2·sinh(h).
+    """
+    return 2 * math.asinh(span / 2)
 
 
 def of_networks(cells: pd.DataFrame) -> pd.DataFrame:

@@ -158,8 +158,9 @@ def _row(cell: Mapping[str, Any]) -> dict[str, Any]:
     """One flat row: what the cell is, what it scored, what it cost."""
     train, evaluate = cell.get("train") or {}, cell.get("evaluate") or {}
     diverged = cell.get("diverged")
-    told = diverged and f"diverged at epoch {diverged['epoch']}, {diverged['precision']}"
-    row = {name: cell.get(name) for name in LISTED} | {"size": str(cell["size"]), "why": told}
+    told = f"diverged at epoch {diverged['epoch']}, {diverged['precision']}" if diverged else ""
+    row: dict[str, Any] = {name: cell.get(name) for name in LISTED}
+    row |= {"size": str(cell["size"]), "why": told}
     row |= {name: train.get(name) for name in TRAINED}
     params = cell.get("params") or {}
     finetune = params.get("finetune", "full")

@@ -11,6 +11,7 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from stages.pages.formatting import number, rounded
+from stages.studies.analysis.network_costs import log_span
 
 WIDE = 0.3  # of a latency: a span from which its two ends lie unlike far from it
 
@@ -44,8 +45,14 @@ def one(cell: "pd.Series[Any]", text: str) -> Traced:
 
 
 def share_text(row: Any) -> str:
-    """A mean of shares with half its interval: 51.6 ± 1.2 %."""
-    return f"{100 * row['mean']:.1f} ± {100 * (row['high'] - row['mean']):.1f} %"
+    """A mean of shares with half its interval, 51.6 ± 1.2 %, or with its ends where one is no
+    share: 96.7 (88.7 to 100.0) %.
+    """
+    mean, half_width = row["mean"], row["high"] - row["mean"]
+    if half_width > min(mean, 1 - mean):
+        ends = max(0.0, mean - half_width), min(1.0, mean + half_width)
+        return f"{100 * mean:.1f} ({100 * ends[0]:.1f} to {100 * ends[1]:.1f}) %"
+    return f"{100 * mean:.1f} ± {100 * half_width:.1f} %"
 
 
 def points_text(difference: float, half_width: float | None = None) -> str:
@@ -64,13 +71,14 @@ def mean_text(row: Any) -> str:
 
 def latency_text(cell: "pd.Series[Any]") -> str:
     """A latency in ms with the span of its repeats, by which latencies are told apart, to the digit
-    that they agree on. That is done in logarithms: a wide span is told by its ends.
+    that they agree on. That is done in logarithms: of a wide span it is told how far it reaches.
     """
     median, span = (times(cell.get(key), 1) for key in ("latency_ms_p50", "latency_spread"))
     if median is None or not span:
         return number(median)
     if span > WIDE:
-        ends = (median / math.exp(span), median * math.exp(span))
+        reach = math.exp(log_span(span))
+        ends = (median / reach, median * reach)
         return f"{rounded(median)} ({rounded(ends[0])} to {rounded(ends[1])})"
     half_width = median * span
     places = max(0, -math.floor(math.log10(min(half_width, median))))

@@ -33,9 +33,10 @@ def interval_text(view: MachineResults) -> str:
         (RUN[kind] if len(kinds) > 1 else "") + _differ(view, pool) for kind, pool in pools.items()
     )
     told = (
-        "Mean ± 95 % interval (number of runs), for other seeds and other test images: the error "
-        "of both, added in quadrature. The training images of a size are the same for all: what "
-        "others would change is not in it. Standard deviation of one run over the seeds of its "
+        "Mean ± 95 % interval (number of runs), by its ends where one is beyond 0 or 100 %, for "
+        "other seeds and other test images: the error of both, added in quadrature. The training "
+        "images of a size are the same for all: what others would change is not in it. Standard "
+        "deviation of one run over the seeds of its "
         f"backbone and size, the median over all of them{left_out}, freed of its bias, and no "
         f"less than the images make on which seeds differ: {differ}. With it goes "
         "Student's t; a seed that several machines have counts once, and where seeds differ more, "

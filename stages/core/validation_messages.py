@@ -122,7 +122,8 @@ def _in_words(schema: Schema) -> str:
         return str(schema["const"])
     kind = str(schema.get("type", "any value"))
     if kind == "array":
-        return "a list of: " + _in_words(schema["items"]).removeprefix("one of ")
+        rows = _in_words(schema["items"])
+        return f"a list, such as [a, b], of {rows}".replace(" of one of ", " of: ")
     words = {"integer": "a whole number", "number": "a number", "string": "text",
              "boolean": "true or false", "null": "null"}.get(kind, kind)  # fmt: skip
     bounds = [

@@ -143,7 +143,9 @@ def read_table(
         lacks.append(Lack(table.path, reason, damaged=True))
         return None
     if rows.empty and {*table.columns} <= {*rows.columns}:
-        lacks.append(Lack(table.path, f"{table.part}no rows"))
+        part = table.part.removesuffix(": ")
+        found = Lack(f"rows of `{part}` in {table.path}") if part else Lack(table.path, "no rows")
+        lacks.append(found)
         return None
     if fault := _fault(rows, table):
         lacks.append(Lack(table.path, f"{table.part}{fault}", damaged=True))

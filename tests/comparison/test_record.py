@@ -18,7 +18,7 @@ from tests.comparison.made import made, trace, write_run
 def test_a_whole_run_lacks_only_what_was_not_written(tmp_path: Path) -> None:
     record = made(tmp_path / "a")
     assert set(record.missing) == {
-        "metrics/subset.json", "metrics/steps.json (inside: no rows)",
+        "metrics/subset.json", "rows of `inside` in metrics/steps.json",
         "metrics/train.json (tells no parameters: params.yaml's are taken)",
     }  # fmt: skip
     assert record.predictions is not None

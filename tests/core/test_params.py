@@ -35,7 +35,7 @@ MISTAKES = [
     ("train: {optimizer: adamW}", "train.optimizer", '"adamW"', "did you mean adamw"),
     ("train: {precision: fp8}", "train.precision", '"fp8"', "one of fp32, bf16, fp16"),
     ("train: {augment: [crop, flipp]}", "train.augment", '"flipp"', "did you mean flip"),
-    ("train: {augment: crop}", "train.augment", '"crop"', "a list of: crop, flip"),
+    ("train: {augment: crop}", "train.augment", '"crop"', "a list, such as [a, b], of: crop, flip"),
     ("train: {deterministic: maybe}", "train.deterministic", '"maybe"', "true, false, warn"),
     ("train: 5", "train", "5", "a mapping of keys"),
     ("train: null", "train", "null", "a mapping of keys"),

@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from stages.core.device import threads_note
 from stages.core.errors import ModelError
 from stages.measures.profiling.cells import Cell, inference_cells, training_cell
 from stages.measures.profiling.energy import LEAST_SECONDS, counters_of, joules_per_image
@@ -94,7 +95,8 @@ def measure(
         **memory_summary(peaks),
         "energy_reason": energy_reason,
     }
-    notes = (metrics["latency_note"], subject.left_out)
+    crowded = threads_note(threads) if device.type == "cpu" else None
+    notes = (metrics["latency_note"], subject.left_out, crowded)
     metrics["latency_note"] = "; ".join(filter(None, notes)) or None
     whole_numbers = {"calls": "Int64", "threads": "Int64"}  # with gaps where a cell failed
     return Sheet(metrics, pd.DataFrame(rows).astype(whole_numbers), blocks)

@@ -76,7 +76,7 @@ def _standing(
 ) -> Standing:
     """Where a cell stands that `state_of` calls `state` here."""
     if not state.missing:
-        return Standing(cell, DONE)
+        return Standing(cell, DONE, state.detail)
     if state.reason is Reason.NO_DRAW:
         return Standing(cell, CANNOT_RUN, "its images cannot be drawn")
     of_cell = [one for one in every if cell.name in one.cells]

@@ -6,6 +6,7 @@ grouping (backbone or head, what decays) to `models` and the course of the rate 
 """
 
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, overload
@@ -142,11 +143,18 @@ class MuonWithAdamW(torch.optim.Optimizer):
         return {"lr": lrs, "muon": self.muon.state_dict(), "adamw": self.adamw.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up a state that `state_dict` gave."""
+        """Take up a state that `state_dict` gave.
+
+        A loaded key equals the one here and is another object, which a pickle would write twice.
+        """
         for group, lr in zip(self.param_groups, state_dict["lr"], strict=True):
             group["lr"] = lr
         self.muon.load_state_dict(state_dict["muon"])
         self.adamw.load_state_dict(state_dict["adamw"])
+        for group in (*self.muon.param_groups, *self.adamw.param_groups):
+            values = {sys.intern(key): value for key, value in group.items()}
+            group.clear()
+            group.update(values)
 
 
 def _hidden(group: dict[str, Any]) -> Iterator[nn.Parameter]:

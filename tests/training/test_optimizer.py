@@ -1,5 +1,6 @@
 """Optimisers: one step against its closed form, layouts, groups, and resuming."""
 
+import io
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -236,6 +237,22 @@ def test_the_plain_form_makes_the_librarys_steps(name: str) -> None:
     learn(theirs, of_the_library[name](groups, fused=True, **momentum), range(4))  # type: ignore[operator]
     for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_state_that_was_taken_up_is_written_as_before(name: str) -> None:
+    """Or DVC would tell snapshots of a resumed run from those of one that nothing interrupted."""
+
+    def written(optimizer: torch.optim.Optimizer) -> bytes:
+        torch.save(optimizer.state_dict(), buffer := io.BytesIO())
+        return buffer.getvalue()
+
+    model = network()
+    first = make_optimizer(groups_of(model), Train(optimizer=name))
+    learn(model, first, range(2))
+    second = make_optimizer(groups_of(network()), Train(optimizer=name))
+    second.load_state_dict(torch.load(io.BytesIO(written(first)), weights_only=True))
+    assert written(second) == written(first)
 
 
 def test_neither_training_nor_the_profile_imports_the_compiler() -> None:

@@ -32,6 +32,7 @@ def evaluate(params: "Params") -> None:
     from stages.core.records import FILES, hashes_of, require_recorded
     from stages.datasets.pixels import load_splits, read_indices
     from stages.measures.evaluation.split_figures import evaluate_outputs
+    from stages.measures.evaluation.unequal import EVEN
     from stages.measures.interpretation.album import augmentation_picture, pictures_of_test
     from stages.runs.belonging import require_same_training
     from stages.runs.made_with import PARAMS, depended_on, made_here, made_with
@@ -71,7 +72,7 @@ def evaluate(params: "Params") -> None:
     if params.profile.int8:
         values |= _in_int8(trained, outputs, splits)
     shown = [f"test_{metric}" for metric in heads]
-    if_there = ("test_balanced_accuracy", "int8_top1", "int8_balanced_accuracy")
+    if_there = (EVEN, "int8_top1", "int8_balanced_accuracy")
     shown += [name for name in if_there if name in values]
     write_metrics(paths.EVALUATE_METRICS, values, shown)
 

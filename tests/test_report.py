@@ -13,7 +13,8 @@ import yaml
 
 from stages.core import paths
 from stages.core.errors import RunError
-from stages.core.params import load_params
+from stages.core.params import Params, load_params
+from stages.measures.evaluation.accuracy import wilson_interval
 from stages.report import report
 from stages.reporting.headline import WRITTEN_BY, notes, tiles
 from stages.runs.run import read_strictly
@@ -112,6 +113,25 @@ def test_how_few_images_balanced_accuracy_rests_on_is_told(tmp_path: Path) -> No
         if one.label == "test balanced accuracy"
     ]
     assert tile.detail == "counts every class alike, the smallest by 3 images"
+
+
+@pytest.mark.parametrize(("right", "learned"), [([9, 30, 30], True), ([1, 30, 2], False)])
+def test_learning_shows_in_balanced_accuracy_where_it_does_in_no_accuracy(
+    right: list[int], learned: bool, tmp_path: Path
+) -> None:
+    """A training that weighs classes alike is often below one answer to every image."""
+    write_run(tmp_path, pictures=())
+    found = read_strictly(open_source(str(tmp_path)))
+    images = [200, 35, 35]
+    ends = [wilson_interval(some, of) for some, of in zip(right, images, strict=True)]
+    table = pd.DataFrame({"class": list("abc"), "images": images, "low": [low for low, _ in ends]})
+    table["top1"] = [some / of for some, of in zip(right, images, strict=True)]
+    evaluate = dict(found.evaluate) | {"test_top1": 0.3, "test_top1_low": 0.2,
+        "test_balanced_accuracy": table["top1"].mean()}  # fmt: skip
+    said = " ".join(notes(Params(), replace(found, per_class=table, evaluate=evaluate)))
+    assert "top-1 is not surely above 74.1 %, the score of one answer to every image" in said
+    assert ("the model may have learned nothing yet" in said) != learned
+    assert ("above the 33.3 % of that" in said) == learned
 
 
 def test_the_same_files_give_the_same_bytes(

@@ -9,7 +9,7 @@ from stages.core.combinations import AT_ONCE, DEFAULT_TASK
 from stages.core.counts import counted, first_few
 from stages.core.metrics import Metrics
 from stages.core.params import Params
-from stages.measures.evaluation.unequal import BALANCED
+from stages.measures.evaluation.unequal import BALANCED, EVEN, balanced_low
 from stages.pages.blocks import Tile
 from stages.pages.formatting import device_name, duration, interval, large, number, percent, plain
 from stages.reporting.int8 import int8_tiles
@@ -175,10 +175,17 @@ def _unlearned(run: Run) -> list[str]:
     chance = float(table["images"].max() / table["images"].sum())
     if low > chance:
         return []
-    return [
+    told = (
         f"The test {found[0].label} is not surely above {percent(chance)}, the score of one answer "
-        "to every image: the model may have learned nothing yet."
-    ]
+    )
+    balanced, alike = run.evaluate.get(EVEN), 1 / int((table["images"] > 0).sum())
+    if balanced is not None and (low := balanced_low(table)) > alike:
+        return [
+            f"{told}to every image, but balanced accuracy is above the {percent(alike)} of that: "
+            f"{percent(balanced)}, surely more than {percent(low)}. The model has learned where "
+            "every class counts alike."
+        ]
+    return [f"{told}to every image: the model may have learned nothing yet."]
 
 
 def _validated(run: Run) -> bool:

@@ -196,7 +196,10 @@ def test_of_unequal_classes_balanced_accuracy_is_told_where_accuracy_shows_nothi
     assert "balanced" not in answer(view)
     cells = view.results.cells.assign(test_balanced_accuracy=[0.6, 0.772])
     uneven = replace(view, results=replace(view.results, cells=cells))
-    told = "(balanced accuracy) the highest run has 77.2 % and one answer to every image 33.3 %"
+    told = (
+        f"(balanced accuracy) the highest run, {cells['cell'].iloc[1]}, has 77.2 % and one answer "
+        "to every image 33.3 %"
+    )
     assert told in answer(uneven)
     assert told in " ".join(cautions(uneven))
 

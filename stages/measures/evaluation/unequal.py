@@ -4,10 +4,14 @@ Where one class has most of the images, accuracy says little of the others. Bala
 the mean of the classes' accuracies (Brodersen et al. 2010), macro-F1 the mean of their F1 scores.
 """
 
+import math
+
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-BALANCED = {"test_balanced_accuracy": "balanced accuracy", "test_macro_f1": "macro-F1"}
+EVEN = "test_balanced_accuracy"
+BALANCED = {EVEN: "balanced accuracy", "test_macro_f1": "macro-F1"}
 """The figures by key, as shares in 0…1, and what they are called."""
 UNEQUAL = 1.2  # the largest class beside the smallest; below it the figures are near accuracy
 
@@ -19,6 +23,17 @@ def are_unequal(images: NDArray[np.int64]) -> bool:
     """
     most, fewest = int(images.max()), int(images.min())
     return most > fewest + 1 and most > UNEQUAL * fewest
+
+
+def balanced_low(table: pd.DataFrame) -> float:
+    """The lower end of the 95 % interval of balanced accuracy, from a table of `per_class`.
+
+    Of a mean of shares by how far each one's own interval reaches down, added in quadrature (Zou
+    and Donner 2008, Statistics in Medicine 27, p. 1693: the method of variance estimates recovery).
+    """
+    shown = table[table["images"] > 0].astype({"top1": float, "low": float})
+    reach = math.hypot(*(shown["top1"] - shown["low"]))
+    return float(shown["top1"].mean()) - reach / len(shown)
 
 
 def balanced_figures(actual: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[str, float]:

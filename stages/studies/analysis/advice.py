@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from stages.measures.evaluation.unequal import EVEN
 from stages.pages.formatting import device_name, duration, percent
 from stages.studies.analysis.certainty import (
     alone,
@@ -29,7 +30,6 @@ from stages.studies.analysis.spread import FITTED
 from stages.studies.analysis.traced import latency_text, over, share_text
 
 NONE_YET = "none yet"
-EVEN = "test_balanced_accuracy"
 WITHIN = (
     0.9  # of the leader's accuracy: what counts as accurate enough to be chosen for its latency
 )
@@ -73,11 +73,11 @@ def even_text(view: MachineResults, runs: pd.DataFrame) -> str:
     """
     if EVEN not in runs or runs[EVEN].isna().all():
         return ""
-    highest = percent(runs[EVEN].max())
+    highest = runs.astype({EVEN: float}).nlargest(1, EVEN).iloc[0]
     alike = percent(1 / len(view.results.answers))
     return (
-        f"; classes are unequal, and where each counts alike (balanced accuracy) the highest run "
-        f"has {highest} and one answer to every image {alike}"
+        "; classes are unequal, and where each counts alike (balanced accuracy) the highest run, "
+        f"{highest['cell']}, has {percent(highest[EVEN])} and one answer to every image {alike}"
     )
 
 

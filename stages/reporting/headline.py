@@ -177,15 +177,16 @@ def _unlearned(run: Run) -> list[str]:
         return []
     told = (
         f"The test {found[0].label} is not surely above {percent(chance)}, the score of one answer "
+        "to every image"
     )
     balanced, alike = run.evaluate.get(EVEN), 1 / int((table["images"] > 0).sum())
     if balanced is not None and (low := balanced_low(table)) > alike:
         return [
-            f"{told}to every image, but balanced accuracy is above the {percent(alike)} of that: "
+            f"{told}, but balanced accuracy is above the {percent(alike)} of that: "
             f"{percent(balanced)}, surely more than {percent(low)}. The model has learned where "
             "every class counts alike."
         ]
-    return [f"{told}to every image: the model may have learned nothing yet."]
+    return [f"{told}: the model may have learned nothing yet."]
 
 
 def _validated(run: Run) -> bool:

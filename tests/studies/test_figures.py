@@ -392,7 +392,8 @@ def test_heads_that_a_frozen_trunk_bounds_are_no_forecast(
         told = winner_beyond(view, fitted_curves(view))
         assert told is not None
         assert (
-            "Of good, fair, plain, dull, fine, last the smaller sizes predicted 6 too high" in told
+            "Of good, fair, plain, dull, fine, last the smaller sizes predicted 6 of them too high"
+            in told
         )
         assert bands(view, fitted_curves(view)) == {}
 

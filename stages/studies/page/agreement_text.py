@@ -153,10 +153,11 @@ def _line(one: Agreement, names: tuple[str, str]) -> str:
     told_of = [change for change in one.changes if change.seeds is not None]
     if told_of:
         runs = counted(sum(len(change.by_cell) for change in told_of), "run")
+        by_backbone = ", by backbone" if len(told_of) > 1 else ""
         ends = [f"{100 * end(change.seeds or 0.0 for change in told_of):.1f}" for end in (min, max)]
         told += (
-            f"; of single runs, test images aside, another seed moves one by up to "
-            f"{' to '.join(dict.fromkeys(ends))} points, the other machine "
+            f"; of single runs, test images aside, another seed moves one by at most "
+            f"{' to '.join(dict.fromkeys(ends))} points{by_backbone}, the other machine "
             f"{len(one.beyond_seeds) or 'none'} of {runs} by more"
         )
     return told + "."

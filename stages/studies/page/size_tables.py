@@ -131,7 +131,9 @@ def _leaning_told(every: Mapping[str, Fitted]) -> str:
             if found.leaning and found.check and found.frozen == frozen
         }
         high = sum(check.measured < check.predicted for check in checks.values())
-        way = f"{high} too high" if 2 * high > len(checks) else f"{len(checks) - high} too low"
+        below = 2 * high <= len(checks)
+        count = len(checks) - high if below else high
+        way = f"{count} of them too {'low' if below else 'high'}"
         if checks:
             told += (
                 f" Of {', '.join(checks)} the smaller sizes predicted {way}, more than chance "
@@ -146,8 +148,10 @@ def _checked(check: Check, chance: float, high: int) -> str:
     Of a series that has not run with as many images as `high` the number is said.
     """
     at = f"{check.images:,} images: " if check.images != high else ""
-    told = f"{at}{percent(check.predicted, 0)} predicted, {percent(check.measured, 0)} measured"
-    interval = range_text(check.low, check.high, digits=0)
+    digits = 0 if check.inside else 1  # or what lies just outside would seem to be its end
+    predicted, measured = (percent(share, digits) for share in (check.predicted, check.measured))
+    told = f"{at}{predicted} predicted, {measured} measured"
+    interval = range_text(check.low, check.high, digits)
     if not check.inside:
         return f"{told}, outside {interval}"
     if check.low <= chance:

@@ -28,9 +28,11 @@ from stages.studies.analysis.scaling import (
     leaning,
     leave_out_largest,
 )
+from stages.studies.analysis.spread import FITTED, HEAD, NETWORK
 from stages.studies.analysis.traced import latency_text, share_text
 from stages.studies.page.album import bands, losses
 from stages.studies.page.cautions import cautions
+from stages.studies.page.cost_tables import time_table
 from stages.studies.page.size_tables import images_told, sample_table, winner_beyond
 from tests.studies.samples import fill, make_study, write_cell
 
@@ -414,6 +416,26 @@ def test_the_expected_winner_is_doubted_where_its_curve_missed_the_largest_size(
     assert told is not None
     assert ("good is expected to lead" in told) != doubted
     assert ("missed good (" in told) == doubted
+
+
+def test_epochs_are_compared_among_networks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of a head on kept features is short, and that of a probe holds the features."""
+    monkeypatch.chdir(tmp_path)
+    form = make_study(tmp_path, models=("good", "fair", "probed", "head"), sizes=(100,))
+    fill(form)
+    results = read_results(form)
+    kinds = {"probed": FITTED, "head": HEAD}
+    learns = [kinds.get(model, NETWORK) for model in results.cells["model"]]
+    seconds = results.cells["epoch_seconds_p50"].where(results.cells["model"] != "head", 1e-3)
+    cells = results.cells.assign(learns=learns, epoch_seconds_p50=seconds)
+    table = time_table([MachineResults(form, replace(results, cells=cells), "aaaa-1111")])
+    told = {row[0]: row[-1] for row in table.rows}
+    epochs = {row[0]: row[table.head.index("epochs")] for row in table.rows}
+    assert told["probed"] == told["head"] == "–"
+    assert "the quickest" in {told["good"], told["fair"]}
+    assert epochs["probed"] == "–" != epochs["head"]
 
 
 def test_a_span_of_logarithms_has_ends_that_lie_apart_by_the_span_of_times() -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 from stages.pages.blocks import Table
 from stages.pages.formatting import NONE, duration, large, number, percent, rounded
 from stages.studies.analysis.machine_results import MachineResults, geometric_mean
-from stages.studies.analysis.spread import FITTED
+from stages.studies.analysis.spread import FITTED, HEAD, NETWORK
 from stages.studies.analysis.traced import Traced, latency_text, one, over, ratio, times
 from stages.studies.spec.study_config import Cell
 
@@ -99,7 +99,9 @@ def time_table(views: Sequence[MachineResults]) -> Table:
     """Seconds of training, per run and epoch, and those per epoch as times the quickest's on that
     machine.
 
-    Recipes differ in their epochs, so an epoch is what is compared.
+    Recipes differ in their epochs, so an epoch is what is compared, of networks among themselves:
+    one of a head on kept features leaves out how those were made, and a head that is fitted at
+    once has none.
     """
     groups = [dict(list(own.cells.groupby(["series", "train_images"]))) for own in views]
     fastest = [_fastest(own) for own in views]
@@ -107,7 +109,8 @@ def time_table(views: Sequence[MachineResults]) -> Table:
     for name, images in dict.fromkeys(key for own in views for key in _keys(own)):
         for own, group, least in zip(views, groups, fastest, strict=True):
             if (cells := group.get((name, images))) is not None:
-                epochs = over(cells, str(int(cells["epochs_run"].max())))
+                at_once = cells["learns"].iloc[0] == FITTED
+                epochs = NONE if at_once else over(cells, str(int(cells["epochs_run"].max())))
                 told = _times(own, cells, least.get(images))
                 rows.append((name, str(own.place), f"{images:,}", epochs, *told))
     head = ("backbone", "machine", "images", "epochs", "training", "per epoch",
@@ -126,11 +129,14 @@ def all_fitted(views: Sequence[MachineResults]) -> bool:
 def _times(
     view: MachineResults, cells: pd.DataFrame, quickest: pd.DataFrame | None
 ) -> tuple[str, ...]:
-    return (
-        over(cells, duration(geometric_mean(cells["train_seconds"]), 2)),
-        over(cells, duration(geometric_mean(cells["epoch_seconds_p50"]), 2)),
-        NONE if quickest is None else _slower(view, cells, quickest),
-    )
+    kind = cells["learns"].iloc[0]
+    training = over(cells, duration(geometric_mean(cells["train_seconds"]), 2))
+    if kind == FITTED:
+        return training, NONE, NONE
+    epoch = over(cells, duration(geometric_mean(cells["epoch_seconds_p50"]), 2))
+    if quickest is None or quickest["learns"].iloc[0] != kind:
+        return training, epoch, NONE
+    return training, epoch, _slower(view, cells, quickest)
 
 
 def _slower(view: MachineResults, cells: pd.DataFrame, quickest: pd.DataFrame) -> str:
@@ -147,9 +153,11 @@ def _slower(view: MachineResults, cells: pd.DataFrame, quickest: pd.DataFrame) -
 
 
 def _fastest(view: MachineResults) -> dict[int, pd.DataFrame]:
-    """The cells of the series with the quickest epoch at each size."""
-    groups = dict(list(view.cells.groupby(["train_images", "series"])))
-    means = view.cells.groupby(["train_images", "series"])["epoch_seconds_p50"].agg(geometric_mean)
+    """The cells of the series with the quickest epoch at each size: of networks, where one ran."""
+    kinds = view.cells["learns"]
+    cells = view.cells[kinds == (NETWORK if (kinds == NETWORK).any() else HEAD)]
+    groups = dict(list(cells.groupby(["train_images", "series"])))
+    means = cells.groupby(["train_images", "series"])["epoch_seconds_p50"].agg(geometric_mean)
     return {int(key[0]): groups[key] for key in means.groupby("train_images").idxmin().dropna()}
 
 

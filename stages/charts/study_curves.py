@@ -22,6 +22,7 @@ from stages.charts.style import (
 )
 
 MARKERS = "osD^vPX*"
+ASIDE = 0.12  # of the images, over which points at one size are spread so that all are seen
 OUTLIER = 20  # times the median, from which on a loss would flatten all others
 Band = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
@@ -51,7 +52,8 @@ def accuracy_by_size(
         ordered = rows.sort_values("train_images")
         errors = [ordered["mean"] - ordered["low"], ordered["high"] - ordered["mean"]]
         line = {**style, "linestyle": "none" if name in bands else style["linestyle"]}
-        axes.errorbar(ordered["train_images"] * (1 + 0.012 * place), ordered["mean"], yerr=errors,
+        beside = 1 + ASIDE * ((place + 0.5) / summary["series"].nunique() - 0.5)
+        axes.errorbar(ordered["train_images"] * beside, ordered["mean"], yerr=errors,
                       capsize=2, elinewidth=1, label=str(name), **line)  # fmt: skip
         if name in bands:
             images, middle, low, high = bands[str(name)]

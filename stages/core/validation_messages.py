@@ -34,6 +34,8 @@ def explain(detail: ErrorDetails, root: type[BaseModel]) -> str:
     allowed = detail["msg"] if detail["type"] == "amount" else _in_words(schema)
     meant = MEANT.get((key, str(detail["input"]).lower()))
     nearest = meant or nearest_name(str(detail["input"]), _choices(schema))
+    if nearest and schema.get("type") == "array" and keys[-1] == str(detail["loc"][-1]):
+        nearest = f"[{nearest}]"  # the value itself was to be a list, not a row of it
     hint = f"; did you mean {nearest}" if nearest else ""
     return f"`{key}` is {shown(detail['input'])}; allowed is {allowed}{hint}."
 

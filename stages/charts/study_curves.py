@@ -1,5 +1,6 @@
 """Curves of a study: accuracy against the number of training images, and losses by epoch."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ from stages.charts.style import (
 )
 
 MARKERS = "osD^vPX*"
-ASIDE = 0.12  # of the images, over which points at one size are spread so that all are seen
+ASIDE = 0.04  # of the axis, over which points at one size are spread so that all are seen
 OUTLIER = 20  # times the median, from which on a loss would flatten all others
 Band = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
@@ -46,13 +47,15 @@ def accuracy_by_size(
     `summary` has the columns series, train_images, mean, low, high; `bands` holds fitted curves as
     (images, accuracy, low, high) and is drawn thin behind the points.
     """
-    drawn, axes = chart(height_in=3.7)
+    count = summary["series"].nunique()
+    drawn, axes = chart(height_in=2.9 + 0.21 * math.ceil(count / 2))  # with a legend of two columns
+    span = math.log(summary["train_images"].max() / summary["train_images"].min()) or 1.0
     for place, (name, rows) in enumerate(summary.groupby("series", sort=False)):
         style = look(place)
         ordered = rows.sort_values("train_images")
         errors = [ordered["mean"] - ordered["low"], ordered["high"] - ordered["mean"]]
         line = {**style, "linestyle": "none" if name in bands else style["linestyle"]}
-        beside = 1 + ASIDE * ((place + 0.5) / summary["series"].nunique() - 0.5)
+        beside = math.exp(ASIDE * span * ((place + 0.5) / count - 0.5))
         axes.errorbar(ordered["train_images"] * beside, ordered["mean"], yerr=errors,
                       capsize=2, elinewidth=1, label=str(name), **line)  # fmt: skip
         if name in bands:

@@ -153,8 +153,8 @@ def _line(one: Agreement, names: tuple[str, str]) -> str:
     told_of = [change for change in one.changes if change.seeds is not None]
     if told_of:
         runs = counted(sum(len(change.by_cell) for change in told_of), "run")
-        by_backbone = ", by backbone" if len(told_of) > 1 else ""
         ends = [f"{100 * end(change.seeds or 0.0 for change in told_of):.1f}" for end in (min, max)]
+        by_backbone = ", by backbone" if len(set(ends)) > 1 else ""
         told += (
             f"; of single runs, test images aside, another seed moves one by at most "
             f"{' to '.join(dict.fromkeys(ends))} points{by_backbone}, the other machine "

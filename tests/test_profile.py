@@ -59,7 +59,9 @@ def test_a_peak_that_fails_beside_the_other_is_measured_again_alone(
         return Peak(size, 3.0, 4.0, "held")
 
     monkeypatch.setattr(sheet, "peak_memory", peak)
-    metrics = sheet.measure(convolutional, QUICK, CPU, 1).metrics
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    metrics = sheet.measure(convolutional, QUICK, CPU, 2).metrics
+    assert "`threads` is 2 on 1 core" in metrics["latency_note"]
     assert sorted(asked) == ["inference"] * 2 + ["training"] * 2
     assert (metrics["peak_memory_mb"], metrics["training_peak_memory_mb"]) == (3.0, 3.0)
     assert metrics["training_images_per_second"] > 0

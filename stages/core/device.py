@@ -49,7 +49,7 @@ def choose_device(name: str) -> "torch.device":
     """
     import torch
 
-    if not re.match(DEVICES, name):
+    if not re.fullmatch(DEVICES, name):
         raise DeviceError(f"`device` is {name}; it must be {DEVICES_IN_WORDS}.")
     if name == "auto":
         if torch.cuda.is_available():

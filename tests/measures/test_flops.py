@@ -34,6 +34,7 @@ def test_fused_attention_is_counted() -> None:
     heads, tokens, width = 3, 10, 4
     cost = count_cost(Attention(), (torch.empty(1, heads, tokens, width),))
     assert cost.macs == 2 * heads * tokens * tokens * width
+    assert cost.activations == heads * tokens * (tokens + width)
 
 
 def test_a_layer_that_has_a_kernel_of_its_own_is_counted() -> None:
@@ -43,6 +44,13 @@ def test_a_layer_that_has_a_kernel_of_its_own_is_counted() -> None:
     projections = tokens * width * (4 * width + 2 * hidden)
     assert cost.macs == projections + 2 * tokens * tokens * width
     assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_a_recurrent_layer_is_counted() -> None:
+    tokens, width, hidden = 5, 6, 8
+    cost = count_cost(nn.LSTM(width, hidden).eval(), (torch.empty(tokens, 1, width),))
+    assert cost.macs == tokens * 4 * hidden * (width + hidden)
+    assert torch.backends.mkldnn.enabled
 
 
 def test_normalisations_are_counted_apart() -> None:

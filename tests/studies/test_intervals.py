@@ -11,12 +11,30 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from stages.studies.analysis.answers import ImageErrors, constant_runs, image_errors, label_shares
-from stages.studies.analysis.intervals import Estimate, Measured, summarize, tied_with
+from stages.studies.analysis.intervals import (
+    Estimate,
+    Measured,
+    latency_difference,
+    summarize,
+    tied_with,
+)
+from stages.studies.analysis.network_costs import log_span
 from stages.studies.analysis.spread import FITTED, HEAD, NETWORK, pooled
 
 NO_ANSWERS = ImageErrors("test_top1", [], np.zeros((0, 0)))
 T = stats.t.ppf(0.975, 2)
 Z = stats.norm.ppf(0.975)
+
+
+def test_latencies_are_told_apart_by_the_spans_of_their_logarithms() -> None:
+    wide, narrow = (
+        pd.DataFrame({"latency_ms_p50": [ms], "latency_spread": [span]})
+        for ms, span in ((8.0, 3.0), (2.0, 0.01))
+    )
+    found = latency_difference(wide, narrow)
+    assert found.value == pytest.approx(math.log(4))
+    assert found.half_width == pytest.approx(log_span(3.0) + log_span(0.01))
+    assert found.open
 
 
 def runs(

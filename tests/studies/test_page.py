@@ -17,10 +17,11 @@ from stages.core import files
 from stages.core.errors import RunError
 from stages.core.records import write_record
 from stages.studies.analysis.reading import read_results
+from stages.studies.jobs.status import status
 from stages.studies.page.page import write_page
 from stages.studies.run.keep import keep_cells
 from stages.studies.run.losses import require_pictures_of_outdated
-from stages.studies.run.states import FINISHED, states_of
+from stages.studies.run.states import FINISHED, State, states_of
 from stages.studies.spec.study_config import StudyConfig, load_study_config
 from tests.studies.samples import fill, make_study, write_cell
 
@@ -246,6 +247,15 @@ def test_missing_and_diverged_cells_are_said(form: StudyConfig) -> None:
     assert every["poor-400-plain-0"] == "diverged at epoch 7, fp16"
     assert every["fair-200-plain-1"] == "not run"
     assert every["good-100-plain-0"].endswith(" %")
+
+
+def test_status_tells_that_a_cell_diverged(
+    form: StudyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = State(detail="diverged at epoch 7, fp16")
+    states = dict.fromkeys((cell.name for cell in form.cells), state)
+    monkeypatch.setattr("stages.studies.jobs.status.states_of", lambda _form: states)
+    assert "good-100-plain-0  done: diverged at epoch 7, fp16" in status(form)
 
 
 def test_runs_of_other_parameters_are_left_out_and_named(form: StudyConfig) -> None:

@@ -1,7 +1,7 @@
 """Multiply-accumulates (MACs), FLOPs and activations of one forward pass, and where they arise.
 
-Counted by PyTorch's FlopCounterMode from shapes alone, on the CPU, with attention spelt out as
-matrix products, so the counts are the same on every machine.
+Counted by PyTorch's FlopCounterMode from shapes, in a pass on the CPU without the kernels that take
+attention or a recurrent layer as a whole, so the counts are the same on every machine.
 Counted are convolutions and matrix products (linear layers, attention); 1 MAC = 2 FLOPs, as a
 multiplication and an addition. Normalisations, activation functions, pooling and softmax are no
 MACs. Many published tables (timm's, and whatever fvcore counts) call MACs or FLOPs the sum of MACs
@@ -61,7 +61,7 @@ def count_cost(model: nn.Module, inputs: tuple[Tensor, ...]) -> Cost:
     state |= {name: buffer.clone() for name, buffer in model.named_buffers()}
     flops = _counter()
     tracker = ModuleTracker()
-    with torch.no_grad(), _attention_spelt_out(), tracker, _Operators(tracker) as met, flops:
+    with torch.no_grad(), _spelt_out(), tracker, _Operators(tracker) as met, flops:
         functional_call(model, state, inputs)
     return Cost(
         macs=flops.get_total_flops() // 2,
@@ -83,15 +83,18 @@ def _counter() -> FlopCounterMode:
 
 
 @contextmanager
-def _attention_spelt_out() -> Iterator[None]:
-    """No kernel that takes attention as one operator, or a whole layer of it."""
-    whole_layers = torch.backends.mha.get_fastpath_enabled()
+def _spelt_out() -> Iterator[None]:
+    """No kernel that takes attention as one operator, or a whole layer of it, or an LSTM."""
+    one_dnn: Any = torch.backends.mkldnn
+    before = torch.backends.mha.get_fastpath_enabled(), one_dnn.enabled
     torch.backends.mha.set_fastpath_enabled(False)
+    one_dnn.enabled = False
     try:
         with sdpa_kernel(SDPBackend.MATH):
             yield
     finally:
-        torch.backends.mha.set_fastpath_enabled(whole_layers)
+        torch.backends.mha.set_fastpath_enabled(before[0])
+        one_dnn.enabled = before[1]
 
 
 class _Operators(TorchDispatchMode):

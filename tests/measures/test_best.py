@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from stages.measures.profiling.best import best_line, best_variant
+from stages.measures.profiling.latency import noise_note
 from stages.measures.profiling.timing import Repeats
 
 
@@ -27,8 +28,8 @@ def test_the_fastest_in_all_repeats_is_named_for_both_ends() -> None:
         row("eager", 64, 100.0), row("bf16", 64, 80.0, 1.2, 0.99), row("onnx", 64, None),
     ]  # fmt: skip
     assert best_line(rows, [1, 64]) == (
-        "At batch 1 bf16 is fastest (1 ms, 1,000 images/s, 2.00 times as fast as eager); "
-        "at batch 64 no variant is faster than eager in all repeats (100 ms, 640 images/s). "
+        "At batch 1 bf16 is fastest (1 ms, 2.00 times as fast as eager); "
+        "at batch 64 no variant is faster than eager in all repeats (100 ms). "
         "Not timed: onnx (out of memory)"
     )
 
@@ -43,8 +44,7 @@ def test_speed_is_compared_turn_by_turn_so_drift_cancels_out() -> None:
 def test_what_answers_otherwise_is_not_called_best() -> None:
     rows = [row("eager", 1, 2.0), row("int8", 1, 0.5, 4.0, 3.9)]
     assert best_line(rows, [1]) == (
-        "Leaving aside int8, which answers otherwise: at batch 1 eager alone was timed (2 ms, "
-        "500 images/s)"
+        "Leaving aside int8, which answers otherwise: at batch 1 eager alone was timed (2 ms)"
     )
     rows += [row("onnx", 1, 1.0, 2.0, 1.9)]
     assert "otherwise: at batch 1 onnx is fastest (1 ms" in best_line(rows, [1])
@@ -58,13 +58,17 @@ def test_training_steps_are_no_variant() -> None:
 def test_when_eager_failed_the_fastest_that_ran_is_named() -> None:
     rows = [row("eager", 1, None), row("onnx", 1, 3.0), row("bf16", 1, 4.0)]
     assert best_line(rows, [1]) == (
-        "At batch 1 onnx is fastest (3 ms, 333 images/s). Not timed: eager (out of memory)"
+        "At batch 1 onnx is fastest (3 ms). Not timed: eager (out of memory)"
     )
 
 
 def test_without_variants_eager_is_not_held_against_any() -> None:
-    rows = [row("eager", 1, 2.0) | {"images_per_second": 89.0}]
-    assert best_line(rows, [1]) == "At batch 1 eager alone was timed (2 ms, 500 images/s)"
+    assert best_line([row("eager", 1, 2.0)], [1]) == "At batch 1 eager alone was timed (2 ms)"
+
+
+def test_a_median_of_repeats_that_differ_is_called_noisy() -> None:
+    rows = [row("eager", 1, 2.0) | {"note": noise_note(0.3, 5, stable=True)}]
+    assert best_line(rows, [1]) == "At batch 1 eager alone was timed (2 ms, noisy)"
 
 
 def test_nothing_timed_is_said() -> None:

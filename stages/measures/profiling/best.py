@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stages.core.variant_names import INT8
+from stages.measures.profiling.latency import NOISE
 from stages.measures.profiling.variants import EAGER
 
 Row = dict[str, Any]
@@ -62,9 +63,9 @@ def _failed(rows: Sequence[Row]) -> list[str]:
 
 
 def _phrase(best: Row, alone: bool) -> str:
-    """The row in words, with the rate at its median time, which a stray slow call cannot move."""
-    per_second = 1000 * best["batch_size"] / best["latency_ms_p50"]
-    rate = f"{best['latency_ms_p50']:.3g} ms, {per_second:,.0f} images/s"
+    """The row in words, with its median time, which a stray slow call cannot move."""
+    rate = f"{best['latency_ms_p50']:.3g} ms"
+    rate += ", noisy" if str(best["note"]).startswith(NOISE) else ""
     if best["variant"] == EAGER:
         tried = (
             "eager alone was timed" if alone else "no variant is faster than eager in all repeats"

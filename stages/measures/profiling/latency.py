@@ -11,6 +11,7 @@ import numpy as np
 # A percentile needs this many calls, or it is the largest of a few under a finer name.
 CALLS_NEEDED = {"p95": 20, "p99": 100}
 NOISY = 0.05
+NOISE = "noisy"  # how the note of a median begins whose repeats span more than that
 REPEATS_TOLD = 3  # below which the span of repeats does not tell how uncertain a median is
 
 
@@ -32,5 +33,5 @@ def noise_note(spread: float | None, repeats: int, stable: bool) -> str | None:
     if spread is None:
         return "one repeat: the spread is unknown"
     if spread > NOISY:
-        return f"noisy: the medians of {repeats} repeats span {spread:.0%}"
+        return f"{NOISE}: the medians of {repeats} repeats span {spread:.0%}"
     return None if stable else "the warm-up ended before the calls were even"

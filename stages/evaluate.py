@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from stages.runs.stage import run_stage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from matplotlib.figure import Figure
@@ -32,7 +32,6 @@ def evaluate(params: "Params") -> None:
     from stages.core.records import FILES, hashes_of, require_recorded
     from stages.datasets.pixels import load_splits, read_indices
     from stages.measures.evaluation.split_figures import evaluate_outputs
-    from stages.measures.evaluation.unequal import EVEN
     from stages.measures.interpretation.album import augmentation_picture, pictures_of_test
     from stages.runs.belonging import require_same_training
     from stages.runs.made_with import PARAMS, depended_on, made_here, made_with
@@ -71,10 +70,15 @@ def evaluate(params: "Params") -> None:
     values |= made_with("evaluate", params) | here
     if params.profile.int8:
         values |= _in_int8(trained, outputs, splits)
-    shown = [f"test_{metric}" for metric in heads]
+    write_metrics(paths.EVALUATE_METRICS, values, _shown(heads, values))
+
+
+def _shown(heads: "Iterable[str]", values: "Mapping[str, Any]") -> list[str]:
+    """The metrics that DVC's tables have a column for."""
+    from stages.measures.evaluation.unequal import EVEN
+
     if_there = (EVEN, "int8_top1", "int8_balanced_accuracy")
-    shown += [name for name in if_there if name in values]
-    write_metrics(paths.EVALUATE_METRICS, values, shown)
+    return [f"test_{metric}" for metric in heads] + [name for name in if_there if name in values]
 
 
 def _in_int8(
